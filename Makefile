@@ -1,0 +1,92 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv.
+#   make run ARGS="--port 5002"      make test ARGS="tests/test_fields.py"
+#   make run PYTHON=python3.12       (which Python; else the first one new enough)
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+FINE := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+VENV := -c 'import venv, ensurepip'
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p $(FINE) && $$p $(VENV) && { echo $$p; exit; }; done 2>/dev/null; echo python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+BUILD := pyproject.toml hatch_build.py assets.lock.json
+WITH_BROWSER = PIPULATE_BROWSER="$${PIPULATE_BROWSER:-$$(cat .venv/.browser)}"
+COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup setup-dev browser test test-long check bench shots bundle lock clean
+
+help:
+	@echo "make run        set up and start Pipulate            (ARGS= for options)"
+	@echo "make test       set up and run every test            (ARGS= for pytest)"
+	@echo "make test-long  the same with the crash and load tests"
+	@echo "make check      lint, format, types, sizes"
+	@echo "make bench      measure        make shots   take the pictures of the docs"
+	@echo "make bundle     the whole source as one document in dist/"
+	@echo "make lock       pin the dependencies again (ARGS=--upgrade for newer ones)"
+	@echo "make clean      remove what was built or downloaded"
+
+run: setup
+	@exec $(BIN)/pipulate $(ARGS)
+
+test: setup-dev browser
+	@$(WITH_BROWSER) $(BIN)/python -m pytest $(ARGS)
+
+test-long: setup-dev browser
+	@$(WITH_BROWSER) $(BIN)/python -m pytest -m "long or not long" $(ARGS)
+
+check: setup-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python scripts/sizes.py $(ARGS)
+
+bench: setup-dev
+	@$(BIN)/python -m bench $(ARGS)
+
+shots: setup-dev browser
+	@$(WITH_BROWSER) $(BIN)/python scripts/shots.py $(ARGS)
+
+bundle: setup
+	@$(BIN)/python scripts/bundle.py $(ARGS)
+
+lock: $(BIN)/python
+	@$(PIP) install uv
+	@$(COMPILE) -o requirements.lock $(ARGS)
+	@$(COMPILE) -o requirements-dev.lock -c requirements.lock --group dev --extra widgets $(ARGS)
+	@! grep -n '://' requirements.lock requirements-dev.lock
+
+clean:
+	rm -rf .venv dist build src/pipulate/web/assets bench/results
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: .venv/.installed
+setup-dev: .venv/.installed .venv/.installed-dev
+browser: .venv/.browser
+
+$(BIN)/python:
+	@$(PYTHON) $(FINE) 2>/dev/null || { \
+		echo "Pipulate needs Python 3.11 or newer. Install it, or name it:"; \
+		echo "  make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) $(VENV) 2>/dev/null || { \
+		echo "This Python has no venv module. On Debian or Ubuntu, as root:"; \
+		echo "  apt-get install python3-venv"; exit 1; }
+	@echo "Setting up .venv (once; about a minute) ..."
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: requirements.lock $(BUILD) | $(BIN)/python
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock | .venv/.installed
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.browser: scripts/browser.sh | $(BIN)/python
+	@sh scripts/browser.sh >$@.new
+	@mv $@.new $@

@@ -1,0 +1,172 @@
+"""Model servers behind one small interface: Ollama's own API and OpenAI-compatible ones.
+
+`find` says which server is there; `stream` yields what arrives, as it arrives. Protocols: Ollama
+/api/chat (newline-delimited JSON) and OpenAI /v1/chat/completions (server-sent events).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipulate.core.problems import Problem
+from pipulate.core.settings import Settings
+
+FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
+LARGEST = 1_000_000  # characters of one answer
+NONE_FOUND = (
+    "No model server is running, so I can only follow commands: type /help. To talk to a model, "
+    "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
+    "PIPULATE_MODEL_URL to an OpenAI-compatible server."
+)
+
+
+@dataclass
+class Call:
+    """A tool call as the model wrote it: arguments are JSON text until parsed."""
+
+    name: str = ""
+    arguments: str = ""
+    id: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """The arguments. Raises Problem when they are no JSON object."""
+        try:
+            values = json.loads(self.arguments or "{}")
+        except json.JSONDecodeError as error:
+            raise Problem(f"The arguments are not JSON ({error}).", "Call it again.") from None
+        if not isinstance(values, dict):
+            raise Problem("The arguments must be a JSON object.", "Call it again.")
+        return values
+
+
+@dataclass
+class Delta:
+    """What one piece of the stream brought; `call` is (index, piece of a tool call)."""
+
+    text: str = ""
+    calls: list[tuple[int, Call]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on a server; `ollama` says which protocol it speaks."""
+
+    url: str
+    name: str
+    ollama: bool
+
+    async def stream(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> AsyncIterator[Delta]:
+        """Send a conversation, yield Deltas. Closing the iterator ends the request. Raises Problem."""
+        import httpx2
+
+        offered = [_offer(tool) for tool in tools]
+        body = {"model": self.name, "messages": [self._message(m) for m in messages], "stream": True}
+        body |= {"tools": offered} if offered else {}
+        body |= {"options": {"num_ctx": 8192}} if self.ollama else {}
+        path = "/api/chat" if self.ollama else "/v1/chat/completions"
+        read = self._ollama_line if self.ollama else self._openai_line
+        limits = httpx2.Timeout(FIRST, connect=5)
+        try:
+            async with asyncio.timeout(TOTAL), httpx2.AsyncClient(timeout=limits) as client:
+                async with client.stream("POST", self.url + path, json=body) as response:
+                    if response.status_code != 200:
+                        raise await _wrong(response)
+                    async for line in _lines(response):
+                        if (delta := read(line)) is not None:
+                            yield delta
+        except (httpx2.TimeoutException, TimeoutError):
+            raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
+        except httpx2.HTTPError as error:
+            what = f"The connection to the model broke ({type(error).__name__})."
+            raise Problem(what, "Check that the model server runs, then send again.") from None
+
+    def _message(self, message: dict[str, Any]) -> dict[str, Any]:
+        calls = [_said_call(call, self.ollama) for call in message.get("calls", [])]
+        return {k: v for k, v in message.items() if k != "calls"} | ({"tool_calls": calls} if calls else {})
+
+    @staticmethod
+    def _openai_line(line: str) -> Delta | None:
+        if not line.startswith("data:") or line == "data: [DONE]":
+            return None
+        choices = _parsed(line[5:]).get("choices") or [{}]
+        said = choices[0].get("delta") or {}
+        delta = Delta(said.get("content") or "")
+        for n, piece in enumerate(said.get("tool_calls") or []):
+            function = piece.get("function") or {}
+            call = Call(function.get("name") or "", function.get("arguments") or "", piece.get("id") or "")
+            delta.calls.append((piece.get("index", n), call))
+        return delta
+
+    @staticmethod
+    def _ollama_line(line: str) -> Delta | None:
+        said = _parsed(line)
+        if "error" in said:
+            raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
+        message = said.get("message") or {}
+        calls = [c.get("function", {}) for c in message.get("tool_calls") or []]
+        made = [Call(c.get("name", ""), json.dumps(c.get("arguments") or {})) for c in calls]
+        return Delta(message.get("content") or "", [(100 + n, c) for n, c in enumerate(made)])
+
+
+def _offer(tool: dict[str, Any]) -> dict[str, Any]:
+    about = {"name": tool["name"], "description": tool["description"][:500]}
+    return {"type": "function", "function": about | {"parameters": tool["schema"]}}
+
+
+def _said_call(call: dict[str, Any], ollama: bool) -> dict[str, Any]:
+    arguments = call["arguments"] if ollama else json.dumps(call["arguments"])
+    made = {"function": {"name": call["name"], "arguments": arguments}}
+    return made if ollama else made | {"id": call["id"], "type": "function"}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+        if isinstance(data, dict):
+            return data
+    except json.JSONDecodeError:
+        pass
+    raise Problem(f"The model server answered wrongly: {text[:200]}", "Check its address and log.")
+
+
+async def _lines(response: Any) -> AsyncIterator[str]:
+    lines, wait, size = response.aiter_lines(), FIRST, 0
+    while True:
+        try:
+            line = await asyncio.wait_for(anext(lines), wait)
+        except StopAsyncIteration:
+            return
+        wait, size = BETWEEN, size + len(line)
+        if size > LARGEST * 10:
+            raise Problem("The answer had no end and was cut.", "Ask for less at once.")
+        if line.strip():
+            yield line
+
+
+async def _wrong(response: Any) -> Problem:
+    text = (await response.aread())[:200].decode(errors="replace")
+    return Problem(f"The model server answered {response.status_code}: {text}", "Check its log.")
+
+
+async def find(settings: Settings) -> Model | None:
+    """The configured OpenAI-compatible server, else a running Ollama with a model, else None."""
+    import httpx2
+
+    ollama = not settings.model_url
+    url = settings.ollama_url if ollama else settings.model_url.removesuffix("/v1")
+    try:
+        async with httpx2.AsyncClient(timeout=3) as client:
+            answer = await client.get(url + ("/api/tags" if ollama else "/v1/models"))
+            listed = answer.json()
+    except (httpx2.HTTPError, ValueError):
+        if ollama or not settings.model:
+            return None
+        listed = {}
+    models = listed.get("models" if ollama else "data") or [] if isinstance(listed, dict) else []
+    names = [m.get("name") or m.get("id", "") for m in models]
+    name = settings.model or (names[0] if names else "")
+    return Model(url, name, ollama) if name else None

@@ -1,0 +1,105 @@
+"""What every kind of app has: a name, an address, routes as data, tools; and the visit they get."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipulate.core.problems import Problem
+from pipulate.core.tools import Caller, Tool
+
+# The tab a change came from: it has its answer already and is left out of the live refresh.
+origin_tab: ContextVar[str] = ContextVar("origin_tab", default="")
+
+
+@dataclass(frozen=True)
+class Route:
+    """method and path below the app's address, such as "{id}/{field}"; run(visit) → elements."""
+
+    method: str
+    path: str
+    run: Callable[..., Any]
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """The values of the path's {names}, or None when this is another route's request."""
+        if method != self.method:
+            return None
+        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
+        found = re.fullmatch(pattern, path)
+        return found.groupdict() if found else None
+
+
+@dataclass
+class Visit:
+    """One request to an app, free of HTTP: who, where, and the values as typed."""
+
+    house: Any
+    caller: Caller
+    app: Any
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    partial: bool = False  # only a part of the page is wanted (htmx)
+
+    @property
+    def base(self) -> str:
+        return f"/{self.caller.profile.slug}/{self.app.slug}"
+
+    async def call(self, tool: str, text: Mapping[str, str] | None = None, **values: Any) -> Any:
+        """Call a tool as this visitor; the page has asked for confirmation where it is due."""
+        return await self.house.tools.call(tool, values, self.caller, text)
+
+
+@dataclass(frozen=True)
+class Go:
+    """An answer that leads elsewhere."""
+
+    address: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Elements with a status other than 200, such as a form that came back with messages.
+
+    `target`: the selector of what they replace, when it is not what the request named."""
+
+    elements: Any
+    status: int = 422
+    target: str = ""
+
+
+class AppKind(Protocol):
+    """What the shelf and the doors need of an app, whatever its kind."""
+
+    slug: str
+    title: str
+    description: str
+    routes: list[Route]
+
+    def tools(self, house: Any) -> list[Tool]: ...
+
+    def live(self, house: Any, profile: Any, event: dict[str, Any]) -> str: ...
+
+
+def snake(name: str) -> str:
+    """WineBottle or "Wine bottle" → wine_bottle."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+
+
+def refuse_builtin(name: str, what: str) -> None:
+    """Raise Problem for a name that Python or the routes use."""
+    reserved = set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+    if name in reserved or name == "job":
+        raise Problem(f"{what} {name!r} hides a word of Python's own.", "Choose another name.")
+
+
+def line_of(source: str, name: str) -> int | None:
+    """The line on which a class or function of this name is defined."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, kinds) and n.name == name)
+    return next((n.lineno for n in found), None)

@@ -1,0 +1,88 @@
+"""Files of the home: uploads and outputs, served by id from a table, never by path."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from pipulate.core.fields import File
+from pipulate.core.problems import Missing, Problem, Refused
+from pipulate.core.profiles import Profile
+from pipulate.core.store import Database, now
+from pipulate.core.tools import Caller
+
+
+class Files:
+    """The files table and the folder below it."""
+
+    def __init__(self, db: Database, folder: Path):
+        self.db, self.folder = db, folder
+
+    def table(self, profile: Profile) -> Any:
+        return self.db.table("files", scoped=True, logged=False).xtra(profile_id=profile.id)
+
+    async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
+        """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
+        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-100:] or "file"
+        folder = self.folder / "uploads" / secrets.token_hex(6)
+        folder.mkdir(parents=True)
+        part, final = folder / ".part", folder / safe
+        try:
+            with open(part, "wb") as file:
+                async for chunk in chunks:
+                    file.write(chunk)
+        except OSError as error:
+            raise Problem(f"The upload could not be kept ({error.strerror}).", "Free space.") from error
+        finally:
+            if part.exists() and part.stat().st_size == 0:
+                part.unlink()
+        if not part.exists():
+            raise Problem("That file is empty.", "Choose another one.")
+        part.replace(final)
+        return self.record(profile, final)
+
+    def record(self, profile: Profile, path: Path) -> int:
+        """The id of a file in the home, entered at first sight."""
+        table, kept = self.table(profile), str(path.relative_to(self.folder))
+        found = table("path = ?", (kept,), limit=1)
+        if found:
+            return found[0]["id"]
+        size = path.stat().st_size
+        return table.insert(path=kept, name=path.name, size=size, created_utc=now())["id"]
+
+    def get(self, profile: Profile, file_id: int) -> File:
+        """A file of this profile by id. Raises Missing."""
+        row = self.table(profile)[file_id]
+        path = (self.folder / row["path"]).resolve()
+        if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
+            raise Missing(f"The file {row['name']} is gone from disk.", "Run its step again.")
+        return File(path, row["name"])
+
+    def address_maker(self, profile: Profile) -> Callable[[Path], str]:
+        """A function from a path in the home to its download address."""
+
+        def address(path: Path) -> str:
+            inside = path.is_relative_to(self.folder) and path.exists()
+            return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else "#"
+
+        return address
+
+    def resolve(self, said: str | File, caller: Caller) -> File:
+        """The file a field names: "file:12" (an upload), or a path that a person gave.
+
+        The model and MCP reach only uploads and outputs, not the rest of the disk."""
+        if isinstance(said, File):
+            said = str(said.path)
+        if found := re.fullmatch(r"file:(\d{1,15})", said.strip()):
+            return self.get(caller.profile, int(found[1]))
+        path = Path(said.strip()).expanduser()
+        path = path if path.is_absolute() else (caller.cwd or Path.home()) / path
+        inside = path.resolve().is_relative_to(self.folder.resolve())
+        if caller.actor in ("model", "mcp") and not inside:
+            raise Refused("That path is outside of Pipulate's files.", "Ask the user to upload it.")
+        if not path.is_file():
+            raise Problem(f"There is no file {path}.", "Check the path, or upload the file.")
+        return File(path)

@@ -1,0 +1,194 @@
+"""Elements every app shares: inputs, notices, tables, charts, sanitised markdown, drawn outputs."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+
+from fasthtml.components import (
+    A,
+    Article,
+    Button,
+    Code,
+    Details,
+    Div,
+    Figcaption,
+    Figure,
+    Input,
+    Label,
+    NotStr,
+    Option,
+    P,
+    Pre,
+    Select,
+    Small,
+    Span,
+    Strong,
+    Summary,
+    Table,
+    Tbody,
+    Td,
+    Textarea,
+    Th,
+    Thead,
+    Tr,
+    to_xml,
+)
+
+from pipulate.core.fields import Field, File
+from pipulate.core.problems import Problem
+
+SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
+
+
+def html(*elements: Any) -> str:
+    """Elements as HTML text without added white space."""
+    plain = (str, NotStr)
+    return "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
+
+
+def field_input(field: Field, shown: str = "", error: str = "", **attrs: Any) -> Any:
+    """The bare input of a field, filled with text, marked when `error` says what is wrong."""
+    attrs |= {"name": field.name, "aria_label": field.label}
+    if error:
+        attrs |= {"aria_invalid": "true", "title": error}
+    if isinstance(field.choices, tuple):
+        names = ["", *field.choices] if field.optional else field.choices
+        options = [Option(str(c), value=str(c), selected=str(c) == shown) for c in names]
+        return Select(*options, **attrs)
+    if field.kind.input == "textarea":
+        return Textarea(shown, rows=3, **attrs)
+    if field.kind.input == "checkbox":
+        off = Input(type="hidden", name=field.name, value="false")
+        on = {"type": "checkbox", "value": "true", "checked": shown == "true", "role": "switch"}
+        return Span(off, Input(**attrs, **on))  # an unticked box sends its hidden false
+    if field.kind.input == "file":
+        path = Input(type="text", value=shown, placeholder="path on this machine, or choose", **attrs)
+        return Span(path, Input(type="file", data_upload=field.name, aria_label="Choose a file"))
+    if field.bounds:
+        attrs |= {"min": field.bounds.low, "max": field.bounds.high}
+    if field.kind.input == "number":
+        attrs["step"] = "1" if field.type is int else "any"
+    return Input(type=field.kind.input, value=shown, required=field.required, **attrs)
+
+
+def labelled(field: Field, shown: str = "", error: str = "", **attrs: Any) -> Any:
+    """A field's label, input and message, for a form."""
+    note = Small(error, cls="error", role="alert") if error else Small(field.help)
+    return Label(field.label, field_input(field, shown, error, **attrs), note if str(note) else "")
+
+
+def notice(text: str, undo: str = "", kind: str = "") -> Any:
+    """A short message in the corner, out of band; `undo` is the address that takes it back."""
+    button = Button("Undo", hx_post=undo, cls="link") if undo else ""
+    close = Button("×", cls="link", data_close=True, aria_label="Close")
+    card = Div(Span(text), button, close, cls=f"notice {kind}", role="status")
+    return Div(card, hx_swap_oob="afterbegin:#notices")
+
+
+def problem_card(problem: Problem, reference: str = "") -> Any:
+    """The one face of every error: what happened, what to do next."""
+    reference = reference and f" Reference {reference} in the log."
+    body = P(Strong(problem.what), " ", problem.next_step, Small(reference))
+    return Article(body, cls="problem", role="alert")
+
+
+@functools.cache
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
+
+
+def markdown(text: str) -> Any:
+    """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
+    import nh3
+
+    tags = set(["p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "hr", "a", "table", "thead", "tbody", "tr", "th", "td"])
+    rendered = _markdown().render(text)
+    clean = nh3.clean(
+        rendered,
+        tags=tags,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+    )
+    return NotStr(clean)
+
+
+def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> Any:
+    """Rows as a table that sorts by a click on a heading; numbers to the right, links live."""
+    if not rows:
+        return P("No rows.", cls="empty")
+    columns = list(columns) or list(rows[0])
+    heads = [Th(Button(c.replace("_", " "), cls="link", data_sort=n)) for n, c in enumerate(columns)]
+    body = [Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS]]
+    more = len(rows) - SHOWN_ROWS
+    note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
+    table = Table(Thead(Tr(*heads)), Tbody(*body), cls="data")
+    return Div(table, note, cls="scroll", tabindex="0")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return Td("" if value is None else "yes" if value else "no")
+    if isinstance(value, int | float):
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+        return Td(shown, cls="number", data_value=str(value))
+    text = str(value)
+    if urlsplit(text).scheme in ("http", "https"):
+        return Td(A(text, href=text, target="_blank", rel="noopener noreferrer"))
+    return Td(text[:300])
+
+
+def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "") -> Any:
+    """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)]."""
+    top = max((float(value) for _, value in pairs), default=0) or 1
+    bars = []
+    for n, (label, value) in enumerate(pairs):
+        y, width = n * 22, 380 * float(value) / top
+        bars.append(
+            f'<text x="112" y="{y + 15}" text-anchor="end">{escape(str(label)[:16])}</text>'
+            f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
+            f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
+        )
+    height = 22 * len(pairs)
+    label = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]), quote=True)
+    svg = f'<svg viewBox="0 0 600 {height}" role="img" aria-label="{label}">{"".join(bars)}</svg>'
+    return Figure(NotStr(svg), Figcaption(title), cls="chart")
+
+
+def file_link(file: File, address: str) -> Any:
+    """A download; the address names the file by id, never by path."""
+    size = file.path.stat().st_size if file.path.exists() else 0
+    return A(f"{file.name} ({size:,} bytes)", href=address, download=file.name, cls="file")
+
+
+def draw(value: Any, file_address: Any) -> Any:
+    """Any output, by its type. `file_address(path)` gives a File's download address."""
+    if value is None:
+        return P("Done, without output.", cls="empty")
+    if isinstance(value, File):
+        return P(file_link(value, file_address(value.path)))
+    if isinstance(value, str):
+        return Pre(value[:20_000]) if "\n" in value else P(value)
+    if isinstance(value, bool | int | float):
+        return P(Strong(f"{value:,}" if not isinstance(value, bool) else str(value).lower()))
+    if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+        return data_table(value)
+    if isinstance(value, dict) and any(isinstance(v, File) for v in value.values()):
+        rest = {k: v for k, v in value.items() if not isinstance(v, File)}
+        return Div(files_of(value, file_address), draw(rest, file_address))
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    return Details(Summary("Output"), Pre(Code(text[:20_000])), open=len(text) < 600)
+
+
+def files_of(value: Any, file_address: Any) -> Any:
+    """The download links of the Files in an output."""
+    values = value.values() if isinstance(value, dict) else [value]
+    found = [v for v in values if isinstance(v, File)]
+    return Div(*(P(file_link(f, file_address(f.path))) for f in found)) if found else ""

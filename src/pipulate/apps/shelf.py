@@ -1,0 +1,143 @@
+"""The shelf: finds plugin files, loads them, keeps what works and the failures to show.
+
+Files in the home's apps/ are the user's own and trusted; they load at once and again when saved. A
+broken save keeps the old version at work beside its error.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from pipulate.apps.base import AppKind
+from pipulate.apps.crud import Crud, CrudApp
+from pipulate.apps.pipeline import Guided
+from pipulate.apps.plugin import Plugin, file_hash, load_file
+from pipulate.apps.steps import Pipeline
+from pipulate.core.problems import Missing, Problem, nearest
+
+BUNDLED = Path(__file__).parents[1] / "plugins"
+IMPORT_SECONDS = 10
+PAGE_WORDS = ("history", "search", "approvals", "undo", "chat", "profile", "plugin")
+
+
+class Shelf:
+    """Apps by slug, plugins by path. `version` grows with every change, for caches of the menu."""
+
+    def __init__(self, house: Any):
+        self.house = house
+        self.plugins: dict[Path, Plugin] = {}
+        self.apps: dict[str, AppKind] = {}
+        self.version = 0
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def _files(self) -> list[Path]:
+        own = self.house.settings.folder("apps") if self.house.settings.plugins else None
+        folders = [BUNDLED, own] if own else [BUNDLED]
+        found = [p for f in folders for p in sorted(f.glob("*.py")) if p.name[0] not in "_."]
+        return found
+
+    def scan(self) -> bool:
+        """Load new and changed files, drop removed ones; True when something changed."""
+        stamps = {}
+        for path in self._files():
+            stat = os.stat(path)
+            stamps[path] = (stat.st_mtime_ns, stat.st_size)
+        changed = [p for p in stamps if self._seen.get(p) != stamps[p]]
+        gone = [p for p in self._seen if p not in stamps]
+        self._seen = stamps
+        for path in gone:
+            self._remove(path)
+        for path in changed:
+            self._load(path)
+        self.version += bool(changed or gone)
+        return bool(changed or gone)
+
+    async def watch(self, every: float = 0.4) -> None:
+        """Rescan while the program runs; a file saved is live within a second."""
+        while True:
+            await anyio.sleep(every)
+            with anyio.move_on_after(IMPORT_SECONDS):
+                await anyio.to_thread.run_sync(self.scan, abandon_on_cancel=True)
+
+    def _load(self, path: Path) -> None:
+        old = self.plugins.get(path)
+        digest = file_hash(path)
+        if old and old.hash == digest and not old.problem:
+            return
+        try:
+            plugin = load_file(path, digest)
+            plugin.bundled = path.parent == BUNDLED
+            self._commit(plugin, old)
+        except Problem as problem:
+            kept = old or Plugin(path, digest)
+            kept.problem = problem
+            self.plugins[path] = kept
+
+    def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
+        """Register what a file defines in one go; a refusal leaves the old version in place."""
+        apps = [_kind(v) for v in vars(plugin.module).values() if _is_app(v, plugin)]
+        others = {s: a for s, a in self.apps.items() if old is None or a not in old.apps}
+        if not apps:
+            what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
+            raise Problem(what, "See “your first app” in the README.")
+        for app in apps:
+            if app.slug in others or app.slug in PAGE_WORDS:
+                what = f"{plugin.path.name}: the name {app.slug!r} is already taken."
+                raise Problem(what, "Rename the class or pipeline, or set plural = …")
+        for app in apps:
+            app.define(self.house)
+        tools = [tool for app in apps for tool in app.tools(self.house)]
+        self.house.tools.replace(str(plugin.path), tools)
+        plugin.apps, plugin.problem = apps, None
+        self.apps = others | {app.slug: app for app in apps}
+        self.plugins[plugin.path] = plugin
+
+    def _remove(self, path: Path) -> None:
+        plugin = self.plugins.pop(path)
+        self.apps = {s: a for s, a in self.apps.items() if a not in plugin.apps}
+        self.house.tools.replace(str(path), [])
+
+    def get(self, slug: str) -> AppKind:
+        """The app of an address. Raises Missing with the nearest name."""
+        if slug not in self.apps:
+            raise Missing(f"There is no app {slug!r}.", nearest(slug, self.apps))
+        return self.apps[slug]
+
+    def pipeline(self, slug: str) -> Guided:
+        found = self.apps.get(slug)
+        if not isinstance(found, Guided):
+            names = [s for s, a in self.apps.items() if isinstance(a, Guided)]
+            raise Missing(f"There is no pipeline {slug!r}.", nearest(slug, names))
+        return found
+
+    @property
+    def failures(self) -> list[Plugin]:
+        return [p for p in self.plugins.values() if p.problem]
+
+    def listing(self) -> list[dict[str, Any]]:
+        """[{name, kind, title, file, hash, bundled, problem}] for doors."""
+        rows = []
+        for plugin in self.plugins.values():
+            about = {"file": str(plugin.path), "hash": plugin.hash[:12], "bundled": plugin.bundled}
+            about["problem"] = plugin.problem.what if plugin.problem else None
+            kinds = {Crud: "app", Guided: "pipeline"}
+            for app in plugin.apps or [None]:
+                named = {"name": getattr(app, "slug", plugin.name), "kind": kinds.get(type(app), "failed")}
+                rows.append(named | {"title": getattr(app, "title", plugin.name)} | about)
+        return rows
+
+
+def _is_app(value: Any, plugin: Plugin) -> bool:
+    if isinstance(value, Pipeline):
+        return True
+    own = isinstance(value, type) and issubclass(value, CrudApp) and value is not CrudApp
+    return own and value.__module__ == plugin.module.__name__  # type: ignore[union-attr]
+
+
+def _kind(value: Any) -> Any:
+    return Guided(value) if isinstance(value, Pipeline) else Crud(value)

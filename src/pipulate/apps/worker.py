@@ -1,0 +1,153 @@
+"""The worker process: loads a plugin file, runs one step at a time, answers in JSON lines.
+
+Started as `python -m pipulate.apps.worker`. Standard input carries requests and replies, what was
+standard output carries answers; what a step prints goes to standard error, its live log. When the
+engine dies the input ends and so does this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipulate.apps.plugin import load_file
+from pipulate.apps.steps import Pipeline
+from pipulate.core.fields import dumps, from_json
+from pipulate.core.problems import Problem, from_dict
+
+EVERY = 0.05  # seconds between two progress messages; the last one always goes out
+
+
+class Now:
+    """The result of a job call: done already, and may be awaited all the same."""
+
+    def __await__(self) -> Any:
+        return asyncio.sleep(0).__await__()
+
+
+class JobHandle:
+    """`job` inside a step: progress, checkpoint, files, tool. Works in sync and async steps."""
+
+    def __init__(self, wire: Wire, request: dict[str, Any]):
+        self._wire, self._last = wire, 0.0
+        self.checkpoint_data = request["checkpoint"]
+        self._folder = Path(request["folder"])
+
+    @property
+    def files(self) -> Path:
+        """This attempt's own folder, for files the step writes; return them as File(path)."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    def progress(self, done: float, total: float = 0, message: str = "") -> Now:
+        """Show how far the step is. Cheap: at most twenty messages a second are sent."""
+        if done >= total or time.monotonic() - self._last > EVERY:
+            self._last = time.monotonic()
+            self._wire.send({"progress": [done, total, str(message)[:500]]})
+        return Now()
+
+    def checkpoint(self, data: Any) -> Now:
+        """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
+        self._wire.ask({"checkpoint": data})
+        return Now()
+
+    def tool(self, name: str, **values: Any) -> Any:
+        """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
+        reply = self._wire.ask({"call": [name, values]})
+        if "problem" in reply:
+            raise from_dict(reply["problem"])
+        return reply["result"]
+
+
+class Wire:
+    """JSON lines to and from the engine; a thread reads so that a dead engine is noticed."""
+
+    def __init__(self, out: BinaryIO, into: BinaryIO):
+        self._out, self._into = out, into
+        self.requests: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._replies: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._out.write(dumps(message).encode() + b"\n")
+        self._out.flush()
+
+    def ask(self, message: dict[str, Any]) -> Any:
+        self.send(message)
+        return self._replies.get()
+
+    def _read(self) -> None:
+        for line in self._into:
+            message = json.loads(line)
+            if "reply" in message:
+                self._replies.put(message["reply"])
+            else:
+                self.requests.put(message)
+        os._exit(0)
+
+
+def run_step(pipeline: Pipeline, name: str, arguments: dict[str, Any], job: Any) -> Any:
+    """Call one step with the outputs and inputs it takes (Python values), async or not."""
+    step = pipeline.steps[name]
+    values = {n: arguments[n] for n in step.uses if n in _parameters(step)}
+    values |= {f.name: arguments[f.name] for f in step.fields if f.name in arguments}
+    if step.wants_job:
+        values["job"] = job
+    result = step(**values)
+    return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _parameters(step: Any) -> Any:
+    return inspect.signature(step.function).parameters
+
+
+def _answer(wire: Wire, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        loaded = load_file(Path(request["file"]), request["hash"])
+        pipeline = loaded.pipeline(request["pipeline"])
+        fields = {f.name: f for f in pipeline.steps[request["step"]].fields}
+        given = {k: from_json(v) for k, v in request["arguments"].items()}
+        for name, field in fields.items():
+            if isinstance(given.get(name), str | list | dict):
+                given[name] = field.kind.check(given[name])
+        return {"done": run_step(pipeline, request["step"], given, JobHandle(wire, request))}
+    except Problem as problem:
+        return {"failed": problem.as_dict()}
+    except BaseException as error:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"[:1_000]
+        step = "Mend the step and press Run; earlier steps are kept. The log has the trace."
+        return {"failed": Problem(what, step).as_dict()}
+
+
+def main() -> None:
+    """Serve steps until standard input ends."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    wire = Wire(out, sys.stdin.buffer)
+    while True:
+        answer = _answer(wire, wire.requests.get())
+        sys.stdout.flush()
+        try:
+            wire.send(answer)
+        except Problem as problem:
+            with contextlib.suppress(OSError):
+                wire.send({"failed": problem.as_dict()})
+
+
+if __name__ == "__main__":
+    main()

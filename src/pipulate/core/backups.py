@@ -1,0 +1,106 @@
+"""Backups: made by the online backup API, checked, renamed into place; seven days are kept."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from pipulate.core.problems import Broken, Missing, Problem
+from pipulate.core.schema import MIGRATIONS
+from pipulate.core.settings import Settings
+from pipulate.core.store import Database
+
+KEEP = 7
+
+
+def backup(db: Database, folder: Path, label: str = "") -> Path:
+    """Copy the store as it is now to folder/pipulate-DATE-TIME[-label].db. Raises Problem if the
+
+    copy fails its integrity check; a half copy is never left under that name."""
+    name = f"pipulate-{datetime.now():%Y%m%d-%H%M%S}{'-' + label if label else ''}.db"
+    part, final = folder / f".{name}.part", folder / name
+    part.unlink(missing_ok=True)
+    source, copy = apsw.Connection(str(db.path)), apsw.Connection(str(part))
+    try:
+        with copy.backup("main", source, "main") as job:
+            while not job.done:
+                job.step(500)
+        if copy.pragma("integrity_check") != "ok":
+            raise Problem("The backup failed its check.", "Run `pipulate doctor`.")
+        copy.pragma("journal_mode", "delete")
+    except apsw.Error as error:
+        raise Problem(f"The backup could not be written ({error}).", "Check the disk.") from error
+    finally:
+        copy.close()
+        source.close()
+    os.chmod(part, 0o600)
+    with open(part, "rb") as file:
+        os.fsync(file.fileno())
+    part.replace(final)
+    return final
+
+
+def daily(db: Database, folder: Path) -> Path | None:
+    """Make today's backup if there is none, and drop all but the newest seven daily ones."""
+    if list(folder.glob(f"pipulate-{date.today():%Y%m%d}-*-daily.db")):
+        return None
+    made = backup(db, folder, "daily")
+    for old in sorted(folder.glob("pipulate-*-daily.db"))[:-KEEP]:
+        old.unlink()
+    return made
+
+
+def listing(folder: Path) -> list[dict[str, Any]]:
+    """[{name, size, made}] newest first; size in bytes, made in local time."""
+    found = sorted(folder.glob("*.db"), key=lambda p: p.stat().st_mtime, reverse=True)
+    made = [(p, p.stat()) for p in found]
+    return [
+        {"name": p.name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
+        for p, s in made
+    ]
+
+
+def restore(settings: Settings, name: str) -> Path:
+    """Put a copy of a backup in the store's place. What stood there is kept in backups/ under a
+
+    name with "replaced"; returns that path. Only while no server holds the home."""
+    folder = settings.folder("backups")
+    source = folder / Path(name).name
+    if not source.is_file():
+        known = ", ".join(b["name"] for b in listing(folder)[:5]) or "none yet"
+        raise Missing(f"There is no backup {name!r}.", f"Backups: {known}.")
+    fresh = settings.home / ".restored.db"
+    fresh.unlink(missing_ok=True)
+    old = Database(source)
+    try:
+        copied = backup(old, settings.home, "restoring")
+    finally:
+        old.close()
+    copied.replace(fresh)
+    aside = folder / f"replaced-{datetime.now():%Y%m%d-%H%M%S}.db"
+    for suffix in ("-wal", "-shm", ""):
+        part = Path(f"{settings.database}{suffix}")
+        if part.exists():
+            part.replace(f"{aside}{suffix}")
+    fresh.replace(settings.database)
+    return aside
+
+
+def open_store(settings: Settings) -> Database:
+    """Open the store of a home: migrate it (after a backup) and return it. Raises Broken."""
+    db = Database(settings.database, latest=len(MIGRATIONS))
+    version = db.all("PRAGMA user_version")[0]["user_version"]
+    if version and version < len(MIGRATIONS):
+        backup(db, settings.folder("backups"), f"before-v{len(MIGRATIONS)}")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        with db.change():
+            db.execute(script)
+            db.execute(f"PRAGMA user_version = {number}")
+    check = db.all("PRAGMA quick_check(1)")[0]
+    if "ok" not in check.values():
+        raise Broken("The store is damaged.", "Restore a backup; the damaged file is kept.")
+    return db

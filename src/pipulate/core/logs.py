@@ -1,0 +1,36 @@
+"""The log file: rotated in the home, secrets redacted, one short id for every fault of ours."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+HIDDEN = re.compile(r"(?i)((?:token|authorization|cookie|api[_-]?key|secret)\W{1,4}(?:\w+ )?)[^\s&\"',;]+")
+
+
+class Redacted(logging.Formatter):
+    """A formatter whose output, traces included, shows no value that is named like a secret."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return HIDDEN.sub(r"\1…", super().format(record))
+
+
+def open_log(folder: Path) -> None:
+    """Send the program's log to folder/pipulate.log: 10 MB, five old ones kept."""
+    handler = RotatingFileHandler(folder / "pipulate.log", maxBytes=10_000_000, backupCount=5)
+    handler.setFormatter(Redacted("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for quiet in ("httpx2", "httpcore2", "watchfiles", "mcp"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
+
+
+def log_fault(error: BaseException) -> str:
+    """Log a fault of the program with its trace; returns the id that the page shows."""
+    reference = secrets.token_hex(3)
+    logging.getLogger("pipulate").error("fault %s", reference, exc_info=error)
+    return reference

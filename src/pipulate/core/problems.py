@@ -1,0 +1,105 @@
+"""What can go wrong, said so that somebody can act on it.
+
+Problem             400  exit 1  what happened, what to do next
+├── Invalid         422  exit 1  values that do not fit; .details["fields"] = {name: message}
+├── Missing         404  exit 1  a row, run, file or page that is not there
+├── Unknown         404  exit 2  a tool, option, app or pipeline nobody has
+├── Conflict        409  exit 1  somebody else changed it; details hold "mine" and "theirs"
+├── Locked          423  exit 1  a finished run refuses changes
+├── Refused         403  exit 1  not allowed through this door
+├── Busy            503  exit 1  the store or a limit says not now; nothing was saved
+├── Broken          503  exit 1  the store cannot be used as it is; see backups
+├── Confirm         409  exit 3  a person has to say yes first
+├── NeedsApproval   202  exit 3  stored with its exact arguments; a click runs it
+└── Waiting         202  exit 3  a run that needs input
+
+Anything that is not a Problem is a fault of the program: it is logged under a short id.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class Problem(Exception):
+    """Something the user can act on. `status` is the HTTP code, `exit_code` the shell's."""
+
+    status = 400
+    exit_code = 1
+
+    def __init__(self, what: str, next_step: str = "", **details: Any):
+        super().__init__(what)
+        self.what = what
+        self.next_step = next_step
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.next_step}".strip()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same object for a tool result: {"problem", "next_step", "kind", **details}."""
+        kind = type(self).__name__.lower()
+        return {"problem": self.what, "next_step": self.next_step, "kind": kind, **self.details}
+
+
+class Invalid(Problem):
+    status = 422
+
+
+class Missing(Problem):
+    status = 404
+
+
+class Unknown(Problem):
+    status, exit_code = 404, 2
+
+
+class Conflict(Problem):
+    status = 409
+
+
+class Locked(Problem):
+    status = 423
+
+
+class Refused(Problem):
+    status = 403
+
+
+class Busy(Problem):
+    status = 503
+
+
+class Broken(Problem):
+    status = 503
+
+
+class Confirm(Problem):
+    status, exit_code = 409, 3
+
+
+class NeedsApproval(Problem):
+    status, exit_code = 202, 3
+
+
+class Waiting(Problem):
+    status, exit_code = 202, 3
+
+
+def from_dict(data: dict[str, Any]) -> Problem:
+    """The Problem that `as_dict` described, for doors that speak to a server."""
+    kinds = {kind.__name__.lower(): kind for kind in Problem.__subclasses__()}
+    details = {k: v for k, v in data.items() if k not in ("problem", "next_step", "kind")}
+    kind = kinds.get(data.get("kind", ""), Problem)
+    return kind(data["problem"], data.get("next_step", ""), **details)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A sentence that names the most similar known name, or lists a few."""
+    names = list(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names[:12])}." if names else ""

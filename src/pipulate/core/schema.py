@@ -1,0 +1,54 @@
+"""The whole data model on one page: one script per version, run in order, backed up before each.
+
+Tables of apps (app_books …) are made from their classes when a plugin loads, not here.
+"""
+
+MIGRATIONS = [
+    """
+    CREATE TABLE profiles (
+        id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+        position REAL NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
+    CREATE TABLE old_slugs (slug TEXT PRIMARY KEY, profile_id INTEGER NOT NULL);
+
+    -- settings: one JSON value per scope ('' or a profile's id) and key
+    CREATE TABLE store (
+        scope TEXT NOT NULL DEFAULT '', key TEXT NOT NULL, value TEXT NOT NULL,
+        secret INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (scope, key)) WITHOUT ROWID;
+
+    -- append-only log; images: [{table, id, before, after}] as JSON, deflated when long
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY, at_utc TEXT NOT NULL, profile_id INTEGER, actor TEXT NOT NULL,
+        verb TEXT NOT NULL, target TEXT NOT NULL, summary TEXT NOT NULL,
+        images BLOB, turn TEXT, undo_of INTEGER);
+    CREATE UNIQUE INDEX events_undone ON events (undo_of) WHERE undo_of IS NOT NULL;
+    CREATE INDEX events_by_profile ON events (profile_id, id);
+
+    CREATE TABLE approvals (
+        id TEXT PRIMARY KEY, tool TEXT NOT NULL, arguments TEXT NOT NULL, hash TEXT NOT NULL,
+        profile_id INTEGER NOT NULL, actor TEXT NOT NULL, turn TEXT, expires_utc TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'waiting', result TEXT);
+
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, pipeline TEXT NOT NULL,
+        name TEXT NOT NULL DEFAULT '', inputs TEXT NOT NULL DEFAULT '{}', locked_utc TEXT,
+        created_utc TEXT NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
+    CREATE INDEX runs_by_pipeline ON runs (profile_id, pipeline, id);
+
+    -- one row per try of a step; owner: the engine process whose lock says it is alive
+    CREATE TABLE attempts (
+        id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs, step TEXT NOT NULL,
+        state TEXT NOT NULL, key TEXT NOT NULL, inputs TEXT NOT NULL, output TEXT, error TEXT,
+        checkpoint TEXT, owner TEXT NOT NULL, started_utc TEXT NOT NULL, ended_utc TEXT);
+    CREATE INDEX attempts_by_run ON attempts (run_id, step, id);
+    CREATE UNIQUE INDEX attempts_once ON attempts (run_id, step) WHERE state = 'running';
+
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, path TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL, size INTEGER NOT NULL, run_id INTEGER, created_utc TEXT NOT NULL);
+
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, role TEXT NOT NULL,
+        text TEXT NOT NULL, calls TEXT, state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT);
+    CREATE INDEX messages_by_profile ON messages (profile_id, id);
+    """,
+]

@@ -1,0 +1,75 @@
+"""Where things are and how the program was started: one frozen dataclass, read once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipulate.core.problems import Problem
+
+FOLDERS = ("apps", "quarantine", "files", "models", "backups", "logs", "locks")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`home` holds everything the user owns; the rest comes from options or the environment."""
+
+    home: Path
+    port: int = 5001
+    browser: bool = True
+    plugins: bool = True
+    model_url: str = ""  # an OpenAI-compatible base URL; empty means: look for Ollama
+    model: str = ""
+    ollama_url: str = "http://127.0.0.1:11434"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "pipulate.db"
+
+    def folder(self, name: str) -> Path:
+        return self.home / name
+
+    def make_home(self) -> None:
+        """Create the home and its folders, owner-only. Raises Problem when it cannot be written."""
+        try:
+            for folder in (self.home, *(self.home / name for name in FOLDERS)):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            raise Problem(
+                f"The home folder {self.home} cannot be written ({error.strerror}).",
+                "Choose another with --home DIR, or make it writable.",
+            ) from error
+
+    def secret(self, name: str) -> str:
+        """A random key kept in the home (0600), made at first use. 256 bits, hexadecimal."""
+        path = self.home / f"{name}.key"
+        if not path.exists():
+            write_private(path, secrets.token_hex(32))
+        return path.read_text()
+
+
+def read_settings(home: str | None = None, **options: object) -> Settings:
+    """Settings from options, then the environment, then defaults (design: --home wins)."""
+    os.umask(0o077)  # every file this process makes is for its owner alone
+    folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
+    ollama = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
+    return Settings(
+        home=folder.expanduser().absolute(),
+        model_url=os.environ.get("PIPULATE_MODEL_URL", "").rstrip("/"),
+        model=os.environ.get("PIPULATE_MODEL", ""),
+        ollama_url=(ollama if "://" in ollama else f"http://{ollama}").rstrip("/"),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a small file in one step: temporary neighbour, 0600, fsync, rename."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

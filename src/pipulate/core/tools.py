@@ -1,0 +1,215 @@
+"""The tool registry: what every door may call, checked, classed and approved in one place.
+
+Classes: read · write (undoable) · outside, destructive, bulk. The last three need approval when
+the model or an MCP client asks, and a yes from a person in the shell; the page asks by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import inspect
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, UTC
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from pipulate.core.fields import Field, check_values, dumps, schema_of, to_json
+from pipulate.core.problems import Confirm, Invalid, Missing, NeedsApproval, Problem, Unknown, nearest
+from pipulate.core.profiles import Profile
+from pipulate.core.store import Database, now
+
+EXPIRES = timedelta(minutes=10)
+HOOK_SECONDS = 5.0  # how long a plugin's own code may take outside of a step
+BULK = 20  # more rows than this in one call is bulk
+CAREFUL = ("outside", "destructive", "bulk")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls and where: actor is user, model, mcp, shell or system; cwd resolves file paths."""
+
+    actor: str
+    profile: Profile
+    confirmed: bool = False
+    turn: str | None = None
+    cwd: Path | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One callable thing. `run(caller, **values)` is sync (in a thread, inside one change) or async."""
+
+    name: str
+    description: str
+    kind: str
+    fields: tuple[Field, ...]
+    run: Callable[..., Any]
+    owner: str = "core"
+    partial: bool = False  # an update: what is absent stays as it is, only `id` has to be there
+
+    def as_dict(self) -> dict[str, Any]:
+        """{name, description, class, schema}: the same for shell, model and MCP."""
+        schema = schema_of(self.fields)
+        if self.partial:
+            schema["required"] = ["id"]
+        return {
+            "name": self.name,
+            "description": self.description,
+            "class": self.kind,
+            "schema": schema,
+        }
+
+
+class TimeLimit(Exception):
+    """Raised inside plugin code that outlived its limit."""
+
+
+async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
+    """Run plugin code in a thread; past the limit it is interrupted and a Problem is raised."""
+    thread: list[int] = []
+
+    def call() -> Any:
+        thread.append(threading.get_ident())
+        return function(*args)
+
+    with anyio.move_on_after(seconds) as scope:
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    if scope.cancelled_caught and thread:
+        ident, error = ctypes.c_ulong(thread[0]), ctypes.py_object(TimeLimit)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
+    name = getattr(function, "__name__", "this")
+    raise Problem(f"{name} took over {seconds:g} s and was stopped.", "Put long work in a step.")
+
+
+class Tools:
+    """Tools by name. `owner` is the plugin file a tool came from; replacing swaps all of its tools."""
+
+    def __init__(self, db: Database):
+        self.db = db
+        self.by_name: dict[str, Tool] = {}
+        self.on_approval: list[Callable[[dict[str, Any]], None]] = []
+
+    def replace(self, owner: str, tools: Iterable[Tool]) -> None:
+        """Register the tools of one owner in place of those it had. Raises Problem on a taken name."""
+        fresh = {tool.name: replace(tool, owner=owner) for tool in tools}
+        kept = {name: t for name, t in self.by_name.items() if t.owner != owner}
+        for name in fresh.keys() & kept.keys():
+            raise Problem(f"The tool {name} exists already ({kept[name].owner}).", "Rename one.")
+        self.by_name = kept | fresh
+
+    def get(self, name: str) -> Tool:
+        if name not in self.by_name:
+            raise Unknown(f"There is no tool {name!r}.", nearest(name, self.by_name))
+        return self.by_name[name]
+
+    def listing(self) -> list[dict[str, Any]]:
+        return [self.by_name[name].as_dict() for name in sorted(self.by_name)]
+
+    async def call(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        caller: Caller,
+        text: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Check and run one tool; returns JSON. `values` are JSON values, `text` values as typed.
+
+        Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell) or the tool's Problem."""
+        tool = self.get(name)
+        known = {f.name for f in tool.fields}
+        typed = check_values(
+            (f for f in tool.fields if f.name in (text or {})),
+            {k: v for k, v in (text or {}).items() if k in known},
+            text=True,
+            partial=True,
+        )
+        unknown = {k: v for k, v in (text or {}).items() if k not in known}
+        given = {k: to_json(v) for k, v in typed.items()} | dict(values) | unknown
+        return await self._run(tool, given, caller)
+
+    async def _run(self, tool: Tool, given: dict[str, Any], caller: Caller) -> Any:
+        checked = check_values(tool.fields, given, partial=tool.partial)
+        if tool.partial and "id" not in checked:
+            raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
+        self._gate(tool, given, caller)
+        if inspect.iscoroutinefunction(tool.run):
+            return to_json(await tool.run(caller, **checked))
+        return to_json(await limited(self._in_change, tool, caller, checked))
+
+    def _in_change(self, tool: Tool, caller: Caller, values: dict[str, Any]) -> Any:
+        if tool.kind == "read":
+            return tool.run(caller, **values)
+        about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
+        with self.db.change(**about, turn=caller.turn):
+            return tool.run(caller, **values)
+
+    def _gate(self, tool: Tool, given: Mapping[str, Any], caller: Caller) -> None:
+        bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
+        if caller.confirmed or (tool.kind not in CAREFUL and not bulk):
+            return
+        if caller.actor == "shell":
+            raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
+        if caller.actor in ("model", "mcp"):
+            record = self.request(tool, given, caller)
+            raise NeedsApproval(
+                f"{tool.name} waits for the user's approval ({record['id']}).",
+                f"Ask the user to open {record['address']}; then call approval_result.",
+                approval=record["id"],
+                address=record["address"],
+            )
+
+    def request(self, tool: Tool, given: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Store the exact call; only a click on its address runs it, once, within ten minutes."""
+        arguments = dumps(given)
+        record = {
+            "id": secrets.token_urlsafe(9),
+            "tool": tool.name,
+            "arguments": arguments,
+            "hash": hashlib.sha256(f"{tool.name} {arguments}".encode()).hexdigest(),
+            "profile_id": caller.profile.id,
+            "actor": caller.actor,
+            "turn": caller.turn,
+            "expires_utc": (datetime.now(UTC) + EXPIRES).isoformat(),
+        }
+        self.db.table("approvals", logged=False).insert(record)
+        record["address"] = f"/{caller.profile.slug}/approvals/{record['id']}"
+        for listener in self.on_approval:
+            listener(record)
+        return record
+
+    async def decide(self, approval: str, digest: str, yes: bool, profile: Profile) -> Any:
+        """The user's click: run the stored call as it was asked, or refuse it. Raises Problem."""
+        table = self.db.table("approvals", logged=False).xtra(profile_id=profile.id)
+        with self.db.change():
+            self.db._begin()
+            record = table[approval]
+            if record["state"] != "waiting" or record["hash"] != digest:
+                raise Problem("This approval was used or replaced.", "Ask the assistant again.")
+            if record["expires_utc"] < now():
+                raise Problem("This approval is over ten minutes old.", "Ask the assistant again.")
+            table.update(id=approval, state="approved" if yes else "rejected")
+        if not yes:
+            return {"rejected": approval}
+        caller = Caller(record["actor"], profile, confirmed=True, turn=record["turn"])
+        try:
+            result = await self.call(record["tool"], json.loads(record["arguments"]), caller)
+        except Problem as problem:
+            result = problem.as_dict()
+        table.update(id=approval, state="done", result=dumps(result))
+        return result
+
+    def approval_result(self, approval: str, profile: Profile) -> dict[str, Any]:
+        """{state, result} of an approval of this profile."""
+        with contextlib.suppress(Missing):
+            found = self.db.table("approvals").xtra(profile_id=profile.id)[approval]
+            return {"state": found["state"], "result": json.loads(found["result"] or "null")}
+        raise Missing(f"There is no approval {approval!r} here.", "Call the tool again.")

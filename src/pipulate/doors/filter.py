@@ -1,0 +1,78 @@
+"""`pipulate step`: one step as a Unix filter. Stores nothing and never goes through a server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipulate.apps.plugin import Plugin, file_hash, load_file
+from pipulate.apps.shelf import BUNDLED
+from pipulate.apps.steps import Pipeline
+from pipulate.apps.worker import run_step
+from pipulate.core.fields import File, check_values, from_json, to_json
+from pipulate.core.problems import Invalid, Problem, Unknown, nearest
+from pipulate.core.settings import Settings
+
+
+class Aside:
+    """`job` for a step outside of a run: progress goes to standard error, files to a folder."""
+
+    checkpoint_data = None
+
+    @property
+    def files(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="pipulate-"))
+
+    def progress(self, done: float, total: float = 0, message: str = "") -> Any:
+        if sys.stderr.isatty():
+            print(f"\r{done:,g}/{total:,g} {message[:60]}\033[K", end="", file=sys.stderr)
+        return _Now()
+
+    def checkpoint(self, data: Any) -> Any:
+        return _Now()
+
+
+class _Now:
+    def __await__(self) -> Any:
+        return iter(())
+
+
+def filter_step(settings: Settings, name: str, text: str) -> Any:
+    """The output (JSON) of PIPELINE.STEP for a JSON object of upstream outputs and inputs.
+
+    Raises Unknown, Invalid, or Problem when the step itself fails."""
+    slug, _, step_name = name.partition(".")
+    pipeline = _pipeline(settings, slug)
+    if step_name not in pipeline.steps:
+        raise Unknown(f"{slug} has no step {step_name!r}.", nearest(step_name, pipeline.steps))
+    try:
+        given = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise Problem(f"Standard input is no JSON ({error}).", 'Write {"name": value}.') from None
+    if not isinstance(given, dict):
+        raise Invalid("Standard input must be a JSON object.", 'Write {"name": value}.')
+    step = pipeline.steps[step_name]
+    outputs = {up: from_json(given.pop(up)) for up in step.uses if up in given}
+    missing = [up for up in step.uses if up not in outputs]
+    if missing:
+        raise Invalid(f"{name} needs {', '.join(missing)}.", "Put those outputs into the object.")
+    inputs = check_values(step.bound(outputs), given)
+    files = {f.name for f in step.fields if f.kind.input == "file"}
+    inputs = {k: File(Path(str(v))) if k in files and not isinstance(v, File) else v for k, v in inputs.items()}
+    with contextlib.redirect_stdout(sys.stderr):
+        return to_json(run_step(pipeline, step_name, outputs | inputs, Aside()))
+
+
+def _pipeline(settings: Settings, slug: str) -> Pipeline:
+    known = []
+    for path in [*BUNDLED.glob("[!_]*.py"), *settings.folder("apps").glob("[!_]*.py")]:
+        with contextlib.suppress(Problem):
+            plugin: Plugin = load_file(path, file_hash(path))
+            known += [p.slug for p in vars(plugin.module).values() if isinstance(p, Pipeline)]
+            with contextlib.suppress(Problem):
+                return plugin.pipeline(slug)
+    raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))

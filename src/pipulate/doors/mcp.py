@@ -1,0 +1,109 @@
+"""MCP: the tool registry for any MCP client, over HTTP (behind the guard) and over stdio.
+
+Model Context Protocol through the official SDK's low-level server, whose tools come from a dict at
+call time. Loaded at the first call: importing the SDK costs half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from pipulate.core.problems import Problem
+
+Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Listing = Callable[[], Awaitable[list[dict[str, Any]]]]
+
+
+def make_server(listing: Listing, call: Call) -> Any:
+    """A low-level MCP server over two functions: what tools there are, and how one is called."""
+    from mcp import types
+    from mcp.server.lowlevel import Server
+
+    async def on_list_tools(context: Any, params: Any) -> Any:
+        return types.ListToolsResult(tools=[_as_tool(types, t) for t in await listing()])
+
+    async def on_call_tool(context: Any, params: Any) -> Any:
+        try:
+            result, failed = await call(params.name, dict(params.arguments or {})), False
+        except Problem as problem:
+            result, failed = problem.as_dict(), True
+        text = types.TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
+        return types.CallToolResult(content=[text], is_error=failed)
+
+    return Server("pipulate", on_list_tools=on_list_tools, on_call_tool=on_call_tool)
+
+
+def _as_tool(types: Any, tool: dict[str, Any]) -> Any:
+    kind = tool["class"]
+    hints = types.ToolAnnotations(
+        read_only_hint=kind == "read",
+        destructive_hint=kind == "destructive",
+        open_world_hint=kind == "outside",
+    )
+    about = {"name": tool["name"], "description": tool["description"]}
+    return types.Tool(**about, input_schema=tool["schema"], annotations=hints)
+
+
+class McpApp:
+    """The ASGI app at /mcp[?profile=NAME]; without a name it is the first profile's."""
+
+    def __init__(self, house: Any):
+        self.house = house
+        self._apps: dict[str, Any] = {}
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        name = parse_qs(scope["query_string"].decode("latin-1")).get("profile", [None])[0]
+        try:
+            profile = self.house.profiles.at(name)
+        except Problem as problem:
+            body = json.dumps(problem.as_dict()).encode()
+            kind = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 404, "headers": kind})
+            return await send({"type": "http.response.body", "body": body})
+        async with self._lock:
+            if profile.slug not in self._apps:
+                self._apps[profile.slug] = await self._start(profile.slug)
+        await self._apps[profile.slug](scope | {"path": "/", "root_path": ""}, receive, send)
+
+    async def _start(self, slug: str) -> Any:
+        house = self.house
+
+        async def listing() -> list[dict[str, Any]]:
+            return house.tools.listing()
+
+        async def call(name: str, values: dict[str, Any]) -> Any:
+            return await house.tools.call(name, values, house.caller("mcp", slug))
+
+        server = make_server(listing, call)
+        app = server.streamable_http_app(streamable_http_path="/", transport_security=_trust_guard())
+        started = asyncio.Event()
+
+        async def keep_running() -> None:
+            async with server.session_manager.run():
+                started.set()
+                await asyncio.Event().wait()
+
+        self._task = asyncio.create_task(keep_running())
+        await started.wait()
+        return app
+
+
+def _trust_guard() -> Any:
+    """The guard in front has checked Host and Origin against the real port already."""
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+async def serve_stdio(listing: Listing, call: Call) -> None:
+    """Speak MCP on standard input and output until the client closes them."""
+    from mcp.server.stdio import stdio_server
+
+    server = make_server(listing, call)
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())

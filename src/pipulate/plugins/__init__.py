@@ -1,0 +1,1 @@
+"""Bundled plugins: one file each, on the public names only."""

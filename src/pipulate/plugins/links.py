@@ -1,0 +1,300 @@
+"""Links: a CSV with one link per row becomes the measured shape of a site.
+
+    rows = links + repeated + self_links + blank      no row disappears unseen
+    links = distinct pairs of two different pages: what all measures rest on
+    repeated = rows that say such a pair again; self_links = rows where a page links to itself
+    blank = rows with too few cells or an empty one: left out, pages too; empty lines are no rows
+
+A self-link adds to no degree and no PageRank; edges.csv has it, with its count. Files are read as
+streams: memory holds page names, 24 bytes per row, numbers per link. `np` is numpy, once needed.
+"""
+
+import csv
+import io
+import re
+from array import array
+from collections import Counter, defaultdict
+from contextlib import suppress
+from difflib import get_close_matches
+from itertools import count, islice
+from typing import Annotated
+
+from pipulate import Choices, File, Pipeline, Problem
+
+ORIGINS = ["source", "from", "origin", "referring", "referrer", "linking", "src", "url", "page"]
+TARGETS = ["target", "to", "destination", "linked", "href", "outlink", "link", "url", "page"]
+PAGE = re.compile(r"(\w+:)?//\S|\.{0,2}/|[^\s/]+/\S*$|\S+\.(html?|php|aspx?)\b", re.IGNORECASE)
+NODE = ("page", "in_degree", "out_degree", "depth", "component", "pagerank")
+EDGE = ("source", "target", "count")
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+
+links = Pipeline("Links", "Measures a CSV of links: pages, depth, components and PageRank.")
+
+
+def find_encoding(path):
+    """The first encoding that reads the whole file, in pieces; a byte order mark decides alone."""
+    with open(path, "rb") as file:
+        mark = file.read(2)
+    marks = {b"\xef\xbb": ["utf-8-sig"], b"\xff\xfe": ["utf-16"], b"\xfe\xff": ["utf-16"]}
+    for encoding in marks.get(mark, ["utf-8", "cp1252", "latin-1"]):
+        with suppress(UnicodeError), open(path, encoding=encoding, newline="") as text:
+            if any("\0" in piece for piece in iter(lambda: text.read(1 << 20), "")):
+                raise Problem(f"{path.name} is not a text file.", "Save it as CSV in UTF-8.")
+            return encoding
+    raise Problem(f"{path.name} is not the {encoding} it claims to be.", "Save it as CSV in UTF-8.")
+
+
+def split(text, delimiter, whole):
+    """(share of rows of the usual width, share of cells like pages, rows); (0, 0, []) if unfit."""
+    rows = list(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    rows = rows if whole else rows[:-1]  # a text that is not whole was cut in its last row
+    widths = Counter(map(len, rows)).most_common(1)
+    if not widths or widths[0][0] < 2:
+        return 0, 0, []
+    cells = [cell for row in rows for cell in row]
+    return widths[0][1] / len(rows), sum(map(bool, map(PAGE.match, cells))) / len(cells), rows
+
+
+def read_header(rows):
+    """(whether the first row is a header, one distinct name per column)."""
+    data = [any(PAGE.match(cell) or NUMBER.fullmatch(cell) for cell in row) for row in rows[:100]]
+    usual = any(cell.strip().lower() in ORIGINS + TARGETS for cell in rows[0])
+    header = not data[0] and (usual or 2 * sum(data) >= len(data))  # pages and numbers are data
+    width = max(map(len, rows))
+    cells = [*(rows[0] if header else []), *[""] * width][:width]
+    names = [cell.strip() or f"Column {n}" for n, cell in enumerate(cells, 1)]
+    return header, [f"{x} ({n})" if x in names[: n - 1] else x for n, x in enumerate(names, 1)]
+
+
+@links.step
+def source(csv: File):
+    """Which CSV file holds the links, one per row?"""
+    if not csv.path.is_file():
+        raise Problem(f"There is no file {csv.path}.", "Choose a CSV file, not a folder.")
+    encoding = find_encoding(csv.path)
+    with open(csv.path, encoding=encoding, newline="") as stream:
+        text, whole = stream.read(1 << 17), not stream.read(1)
+    named = re.match(r'"?sep=([^"\r\n])"?[\r\n]', text, re.IGNORECASE)
+    tried = {each: split(text, each, whole) for each in (named[1] if named else ",\t;|")}
+    delimiter = max(tried, key=lambda each: tried[each][:2])
+    rows = tried[delimiter][2][bool(named) :]
+    if not rows:
+        what = "has no two columns" if text.strip() else "is empty"
+        raise Problem(f"{csv.name} {what}.", "Give each link a source and a target.")
+    header, names = read_header(rows)
+    if header and len(rows) == 1 and whole:
+        raise Problem(f"{csv.name} has a header but no rows.", "Choose a CSV with links in it.")
+    return {
+        "file": csv,
+        "columns": names,
+        "sample": [[cell[:200] for cell in row] for row in rows[header:][:5]],
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "header": header,
+        "skip": bool(named) + header,  # rows before the first link
+    }
+
+
+def likeliest(source, hints):
+    """Columns, best first: a word among the hints, fewer other words, more cells like pages."""
+
+    def rank(index):
+        words = re.findall(r"[^\W_]+", source["columns"][index].lower())
+        hint = min((hints.index(word) for word in words if word in hints), default=len(hints))
+        pages = sum(1 for row in source["sample"] if PAGE.match("".join(row[index : index + 1])))
+        return hint, len(words), -pages
+
+    return [source["columns"][index] for index in sorted(range(len(source["columns"])), key=rank)]
+
+
+def origin_columns(source):
+    return likeliest(source, ORIGINS)
+
+
+def target_columns(source):
+    """The column guessed as origin comes last, so the two guesses always differ."""
+    origin = origin_columns(source)[0]
+    return [name for name in likeliest(source, TARGETS) if name != origin] + [origin]
+
+
+Origin = Annotated[str, Choices(origin_columns)]
+Target = Annotated[str, Choices(target_columns)]
+
+
+@links.step
+def columns(source, origin: Origin, target: Target):
+    """Which column links to which?"""
+    if origin == target:
+        raise Problem(f"Both ends of a link are {origin!r}.", "Choose another column for one end.")
+    return {"origin": origin, "target": target}
+
+
+def read_pairs(source, columns, job):
+    """(page names by id, ids as array: origin, target, origin, target …, number of blank rows)."""
+    ids, ends, blank = defaultdict(count().__next__), array("i"), 0
+    a, b = (source["columns"].index(columns[end]) for end in ("origin", "target"))
+    path, skip, last, add = source["file"].path, source["skip"], max(a, b), ends.append
+    size = path.stat().st_size
+    pause = max(20_000, size // 3_000)  # rows between two reports: a few dozen of them in all
+    with open(path, encoding=source["encoding"], newline="") as text:
+        reader = csv.reader(text, delimiter=source["delimiter"], strict=True)
+        try:
+            for number, row in enumerate(islice(filter(None, reader), skip, None)):
+                if not number % pause:
+                    job.progress(60 * text.buffer.tell() // size, 100, f"{number:,} rows read")
+                if len(row) > last and (origin := row[a].strip()) and (target := row[b].strip()):
+                    add(ids[origin])
+                    add(ids[target])
+                else:
+                    blank += 1
+        except (csv.Error, UnicodeError) as error:
+            advice = "Up to there a quote is not closed or not doubled; mend it or export again."
+            raise Problem(f"{path.name}, line {reader.line_num}: {error}.", advice) from error
+    return list(ids), ends, blank
+
+
+def find_start(pages, start, linking):
+    """Id of the page called `start`, or else of a likely home among `linking` (ids in order)."""
+    if start in pages:
+        return pages.index(start)
+    if start:
+        near = [page for page in pages if start.lower() in page.lower()]
+        near = near or sorted(pages, key=lambda page: abs(len(page) - len(start)))
+        nearest = get_close_matches(start, near[:2_000], 1, 0)[0]
+        raise Problem(f"No page is called {start!r}.", f"The nearest is {nearest!r}.")
+    if not PAGE.match(pages[linking[0]]):
+        return linking[0]  # the first source; for addresses, the shortest one
+    short = sorted(linking, key=lambda each: len(pages[each]))[:200]
+    return min(short, key=lambda each: len(re.sub(r"\b(index|home)\.\w+$", "", pages[each])))
+
+
+def depths(np, first, target, start):
+    """Clicks from `start`, -1 if out of reach; page p links to target[first[p] : first[p + 1]]."""
+    depth = np.full(len(first) - 1, -1)
+    level, front = 0, np.array([start])
+    while front.size:  # breadth first, a whole level at a time
+        depth[front] = level
+        sizes = first[front + 1] - first[front]
+        skipped = np.repeat(first[front] - (np.cumsum(sizes) - sizes), sizes)
+        reached = target[skipped + np.arange(len(skipped))]
+        level, front = level + 1, np.unique(reached[depth[reached] < 0])
+    return depth
+
+
+def components(np, n, a, b):
+    """(component of each page, 1 the largest; sizes). Hooking and pointer jumping: roots hook onto
+    smaller neighbours, then every path is cut to length 1 (Shiloach & Vishkin 1982)."""
+    root = np.arange(n)
+    while len(a):
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while (root != root[root]).any():
+            root = root[root]
+        a, b = root[a], root[b]
+        a, b = a[a != b], b[a != b]
+    label, sizes = np.unique(root, return_inverse=True, return_counts=True)[1:]
+    order = np.argsort(-sizes, kind="stable")
+    return np.argsort(order)[label] + 1, sizes[order]
+
+
+def pagerank(np, n, origin, target, damping=0.85, tolerance=1e-9):
+    """PageRank of each page, sum 1: the share of time that a random surfer is there.
+        PR(p) = (1 - d) / n + d * (sum over q -> p of PR(q) / out(q) + PR(pages without links) / n)
+    Page, Brin, Motwani, Winograd: The PageRank Citation Ranking (Stanford, 1998). At most 100
+    rounds, ended when the ranks change by less than `tolerance` in sum."""
+    out = np.bincount(origin, minlength=n)
+    rank = np.full(n, 1 / n)
+    for _ in range(100):
+        share = rank / np.maximum(out, 1)
+        flow = np.bincount(target, share[origin], n) + rank[out == 0].sum() / n
+        before, rank = rank, (1 - damping) / n + damping * flow
+        if abs(rank - before).sum() < tolerance:
+            break
+    return rank
+
+
+def cell(text):
+    """A CSV cell, quoted if need be; a leading ' stops spreadsheets from running a formula."""
+    if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(text):
+        text = "'" + text
+    return '"' + text.replace('"', '""') + '"' if re.search('[",;\t\r\n]', text) else text
+
+
+def texts(np, values, form="{},"):
+    """Values as cells that bring their own comma or line end, as `save` joins them."""
+    return np.array([form.format("" if value is None else value) for value in values], object)
+
+
+def save(np, path, header, *columns):
+    """A CSV, whole or not at all. numpy joins 65,536 lines at a time: no Python runs per line."""
+    part = path.with_suffix(".part")
+    with open(part, "w", encoding="utf-8", newline="") as out:
+        out.write(",".join(header) + "\n")
+        for at in range(0, len(columns[0]), 1 << 16):
+            lines = np.stack([column[at : at + (1 << 16)] for column in columns], 1)
+            out.write("".join(lines.ravel()))
+    return File(part.replace(path))
+
+
+def bars(np, values):
+    """[label, number of pages]: a bar per value, or per power of two if values exceed 30."""
+    if values.max() <= 30:
+        return [[str(value), pages] for value, pages in enumerate(np.bincount(values).tolist())]
+    counts = np.bincount(np.frexp(values)[1]).tolist()  # 0, 1, 2–3, 4–7 …
+    labels = ["0", "1"] + [f"{1 << power}–{(2 << power) - 1}" for power in range(1, len(counts))]
+    return [list(pair) for pair in zip(labels, counts, strict=False)]
+
+
+@links.step
+def measure(source, columns, job, start: str = ""):
+    """From which page is depth counted? (Empty: from the home page, as far as it can be told.)"""
+    import numpy as np
+
+    pages, ends, blank = read_pairs(source, columns, job)
+    if not pages:
+        raise Problem(f"None of {blank} rows names two pages.", "Choose other columns.")
+    n, ends = len(pages), np.frombuffer(ends, np.intc)
+    pairs, times = np.unique(ends[::2] * np.int64(n) + ends[1::2], return_counts=True)
+    edges = np.divmod(pairs, n)
+    other = edges[0] != edges[1]
+    origin, target = edges[0][other], edges[1][other]
+    into, out = np.bincount(target, minlength=n), np.bincount(origin, minlength=n)
+    begin = find_start(pages, start.strip(), np.flatnonzero(out).tolist() or [0])
+    job.progress(70, 100, f"{n:,} pages, {len(origin):,} links; depth and PageRank next")
+    depth = depths(np, np.append(0, np.cumsum(out)), target, begin)
+    component, sizes = components(np, n, origin, target)
+    rank = pagerank(np, n, origin, target)
+    order = np.argsort(-rank, kind="stable")
+    values = (into, out, np.where(depth < 0, None, depth), component, rank)
+    nodes = [[pages[each] for each in order.tolist()], *(each[order].tolist() for each in values)]
+    cells, seen = texts(np, map(cell, pages)), np.unique(times)
+    numbers = [*(texts(np, each) for each in nodes[1:5]), texts(np, nodes[5], "{:.9g}\n")]
+    counts = texts(np, seen, "{}\n")[np.searchsorted(seen, times)]
+    return {
+        "pages": n,
+        "links": len(origin),
+        "repeated": int(times[other].sum()) - len(origin),
+        "self_links": int(times[~other].sum()),
+        "blank": blank,
+        "components": len(sizes),
+        "largest_component": int(sizes[0]),
+        "unreached": int((depth < 0).sum()),
+        "start": pages[begin],
+        "max_depth": int(depth.max()),
+        "top": [dict(zip(NODE, row, strict=True)) for row in islice(zip(*nodes, strict=True), 50)],
+        "degrees": bars(np, into),
+        "depths": bars(np, depth[depth >= 0]),
+        "nodes": save(np, job.files / "nodes.csv", NODE, cells[order], *numbers),
+        "edges": save(np, job.files / "edges.csv", EDGE, *(cells[end] for end in edges), counts),
+    }
+
+
+@measure.view
+def draw_measure(output):
+    from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
+
+    return (
+        DataTable([{key: value for key, value in output.items() if isinstance(value, int | str)}]),
+        DataTable(output["top"]),
+        BarChart(output["degrees"], "Pages by how many pages link to them"),
+        BarChart(output["depths"], "Pages by clicks from the start"),
+    )

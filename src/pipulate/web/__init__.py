@@ -1,0 +1,1 @@
+"""The only layer that serves HTTP: guard, routes, layout, chat panel, live sockets."""

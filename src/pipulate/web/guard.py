@@ -1,0 +1,241 @@
+"""The guard: one ASGI layer in front of everything, HTTP, sockets and mounted apps alike.
+
+Order: Host → Origin and Sec-Fetch-Site → credential → size → app. Nothing behind it needs to know;
+nothing can be reached around it. Why each check is there: docs/security.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from itsdangerous import BadSignature, TimestampSigner
+
+from pipulate.core.logs import log_fault
+
+LAUNCH_SECONDS, COOKIE_SECONDS = 300, 30 * 86_400
+BODY = 1_000_000  # bytes of a request body, unless its route declares another limit
+SAFE = ("GET", "HEAD", "OPTIONS")
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+CSP = (
+    "default-src 'self'; script-src 'self' 'nonce-{0}'; style-src 'self' 'nonce-{0}'; "
+    "style-src-attr 'unsafe-inline'; worker-src 'self' blob:; img-src 'self' data: blob:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; "
+    "frame-ancestors 'none'"
+)
+OPENED = (
+    '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Pipulate</title>'
+    '<p>Opening your workspace… <a href="/">Go on</a>'
+)
+
+
+class Refusal(Exception):
+    """(status, what, next step) of a request that does not come in."""
+
+
+class Keys:
+    """Launch tokens, the signed cookie and the bearer tokens of a home."""
+
+    def __init__(self, secret: Callable[[str], str]):
+        self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
+        self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
+        self._launch: dict[str, float] = {}
+
+    def launch_token(self) -> str:
+        """A token that opens the door once, within five minutes."""
+        self._launch = {t: at for t, at in self._launch.items() if at > time.monotonic()}
+        token = secrets.token_urlsafe(24)
+        self._launch[token] = time.monotonic() + LAUNCH_SECONDS
+        return token
+
+    def use_launch_token(self, token: str) -> bool:
+        known = next((t for t in self._launch if hmac.compare_digest(t, token)), None)
+        return known is not None and self._launch.pop(known) > time.monotonic()
+
+    def make_cookie(self) -> str:
+        return self._signer.sign(secrets.token_urlsafe(8)).decode()
+
+    def cookie_is_good(self, value: str) -> bool:
+        try:
+            self._signer.unsign(value, max_age=COOKIE_SECONDS)
+        except BadSignature:
+            return False
+        return True
+
+
+class Guard:
+    """Wraps an ASGI app. `limits(method, path)` gives a route's own body limit, or None."""
+
+    def __init__(self, app: Any, keys: Keys, port: int, limits: Callable[[str, str], int | None]):
+        self.app, self.keys, self.limits = app, keys, limits
+        self.cookie = f"pipulate_{port}"  # cookies are shared by all ports of a host
+        self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if port == 80:
+            self.hosts |= {"127.0.0.1", "localhost", "[::1]"}
+        self.checks = [self.check_host, self.check_origin, self.check_credential, self.check_size]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        scope["nonce"] = secrets.token_urlsafe(12)
+        headers: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        send = send if scope["type"] == "websocket" else _with_headers(scope, send)
+        try:
+            for check in self.checks[:2]:
+                check(scope, headers)
+            if self._launches(scope):
+                return await self._open(send)
+            for check in self.checks[2:]:
+                check(scope, headers)
+        except Refusal as refusal:
+            return await self._refuse(scope, receive, send, *refusal.args)
+        await self._enter(scope, _counted(receive, self._limit(scope)), send)
+
+    async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
+        started: list[bool] = []
+
+        async def watched(message: Any) -> None:
+            started.append(True)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Refusal as refusal:
+            if not started:
+                await self._refuse(scope, receive, send, *refusal.args)
+        except Exception as error:
+            reference = log_fault(error)
+            if not started and scope["type"] == "http":
+                await _answer(send, 500, f"Something went wrong here. Reference {reference} in the log.")
+
+    # -- the checks, each removable by the mutation script -----------------------------------
+
+    def check_host(self, scope: Any, headers: dict[str, list[str]]) -> None:
+        """Only our own names: a foreign one is a page that rebinds DNS."""
+        host = headers.get("host", [])
+        if len(host) != 1 or host[0].lower() not in self.hosts:
+            raise Refusal(421, "This name is not served here.", "Use http://127.0.0.1 and the port.")
+
+    def check_origin(self, scope: Any, headers: dict[str, list[str]]) -> None:
+        """Nothing another page started: compare whole origins, sockets need one."""
+        own = f"http://{headers['host'][0].lower()}" if "host" in headers else ""
+        origin = headers.get("origin")
+        foreign = Refusal(403, "Another page asked for this.", "Do it in Pipulate's own page.")
+        if scope["type"] == "websocket":
+            if origin != [own]:
+                raise foreign
+            return
+        site = headers.get("sec-fetch-site", ["none"])
+        visiting = headers.get("sec-fetch-mode") == ["navigate"] and scope["method"] in SAFE
+        if site not in (["same-origin"], ["none"]) and not visiting:
+            raise foreign
+        if scope["method"] in SAFE:
+            return
+        if origin is not None and origin != [own]:
+            raise foreign
+        referer = headers.get("referer")
+        if origin is None and "sec-fetch-site" not in headers and referer:
+            parts = urlsplit(referer[0])
+            if f"{parts.scheme}://{parts.netloc}".lower() != own:
+                raise foreign
+
+    def check_credential(self, scope: Any, headers: dict[str, list[str]]) -> None:
+        """The launch cookie; for programs the bearer token of their door. Before any routing."""
+        for prefix, token in self.keys.bearer.items():
+            if scope["path"] == prefix or scope["path"].startswith(prefix + "/"):
+                given = headers.get("authorization", [""])[0].encode()
+                if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+                    raise Refusal(401, "This door needs its token.", "It is in server.json.")
+                return
+        try:
+            cookies = SimpleCookie("; ".join(headers.get("cookie", [])))
+        except CookieError:
+            cookies = SimpleCookie()
+        value = cookies[self.cookie].value if self.cookie in cookies else ""
+        if not self.keys.cookie_is_good(value):
+            raise Refusal(403, "This browser has not been let in.", "In a terminal, run: pipulate open")
+
+    def check_size(self, scope: Any, headers: dict[str, list[str]]) -> None:
+        """A body that says it is too large is not read at all; see _counted for the others."""
+        length = headers.get("content-length", ["0"])[0]
+        if not length.isdecimal() or int(length) > self._limit(scope):
+            raise Refusal(413, f"That is over {self._limit(scope):,} bytes.", "Send less at once.")
+
+    def _limit(self, scope: Any) -> int:
+        return self.limits(scope.get("method", ""), scope["path"]) or BODY
+
+    # -- the launch address ------------------------------------------------------------------
+
+    def _launches(self, scope: Any) -> bool:
+        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+            return False
+        tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+        return len(tokens) == 1 and self.keys.use_launch_token(tokens[0])
+
+    async def _open(self, send: Any) -> None:
+        flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}"
+        cookie = f"{self.cookie}={self.keys.make_cookie()}; {flags}"
+        # A page that moves on, not a redirect: a Strict cookie does not follow a foreign redirect.
+        await _answer(send, 200, OPENED, [(b"set-cookie", cookie.encode())])
+
+    async def _refuse(
+        self, scope: Any, receive: Any, send: Any, status: int, what: str, then: str
+    ) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 4403})
+            return
+        page = f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}"
+        await _answer(send, status, page)
+
+
+def _counted(receive: Any, limit: int) -> Any:
+    """Count a body as it comes: a length that was not given, or was a lie, stops at the limit."""
+    seen = 0
+
+    async def counted() -> Any:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise Refusal(413, f"That is over {limit:,} bytes.", "Send less at once.")
+        return message
+
+    return counted
+
+
+def _with_headers(scope: Any, send: Any) -> Any:
+    """The headers of every response, errors and downloads included."""
+    fixed = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+    static = scope["path"].startswith("/static/")
+    age = b"max-age=31536000, immutable" if static else b"no-store"
+    fixed.append((b"content-security-policy", CSP.format(scope["nonce"]).encode()))
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            own = [(k, v) for k, v in message["headers"] if k.lower() not in (b"server", b"date")]
+            names = {k.lower() for k, _ in own}
+            keep = [] if b"cache-control" in names else [(b"cache-control", age)]
+            message["headers"] = [*own, *fixed, *keep]
+        await send(message)
+
+    return sending
+
+
+async def _answer(send: Any, status: int, text: str, headers: Any = ()) -> None:
+    kind = [(b"content-type", b"text/html; charset=utf-8"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": kind})
+    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,119 @@
+"""The page around everything: navigation, main column, chat column. Cached per profile."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from fasthtml.components import A, Aside, Body, Button, Details, Div, Form, Head, Html, Input, Li, Link
+from fasthtml.components import Main, Meta, Nav, NotStr, Script, Span, Strong, Style, Summary, Title
+from fasthtml.components import Ul
+
+from pipulate import __version__
+from pipulate.apps.house import House
+from pipulate.apps.markup import html
+from pipulate.core.profiles import Profile
+from pipulate.web.style import SCRIPT, THEME
+
+HTMX = {
+    "allowEval": False,
+    "allowScriptTags": False,
+    "selfRequestsOnly": True,
+    "includeIndicatorStyles": False,
+    "historyCacheSize": 0,
+    "defaultSettleDelay": 0,
+    "responseHandling": [
+        {"code": "204", "swap": False},
+        {"code": "[23]..", "swap": True},
+        {"code": "[45]..", "swap": True, "error": True},
+    ],
+}
+SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
+
+
+class Layout:
+    """Pages of a house. The frame is drawn once per profile and menu, then filled as text."""
+
+    def __init__(self, house: House):
+        self.house = house
+        self._frames: dict[tuple[Any, ...], str] = {}
+
+    def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
+        """A whole document; `main` and `talk` are HTML text, `at` the address its socket names."""
+        app = at.strip("/").split("/")[1] if at.count("/") > 1 else ""
+        values = {
+            "title": html(Title(f"{title} · Pipulate")),
+            "main": main,
+            "talk": talk,
+            "nonce": nonce,
+            "at": html(Span(at))[6:-7].replace('"', "%22"),
+            "tab": secrets.token_hex(4),
+        }
+        frame = self._frame(profile, app)
+        return "".join(values.get(part, part) for part in frame.split("\0"))
+
+    def _frame(self, profile: Profile, app: str) -> str:
+        everyone = tuple(self.house.profiles.all())
+        key = (profile, app, everyone, self.house.shelf.version)
+        if key not in self._frames:
+            if len(self._frames) > 200:
+                self._frames.clear()
+            self._frames[key] = "<!doctype html>" + html(self._draw(profile, app, everyone))
+        return self._frames[key]
+
+    def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]) -> Any:
+        nonce = "\0nonce\0"
+        head = Head(
+            NotStr("\0title\0"),
+            Meta(charset="utf-8"),
+            Meta(name="viewport", content="width=device-width, initial-scale=1"),
+            Meta(name="color-scheme", content="light dark"),
+            Meta(name="htmx-config", content=json.dumps(HTMX)),
+            Link(rel="stylesheet", href=f"/static/pico.min.css?{__version__}"),
+            Link(rel="icon", href="data:,"),
+            Style(NotStr(THEME), nonce=nonce),
+        )
+        scripts = [Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS]
+        body = Body(
+            A("Skip to content", href="#main", cls="sr"),
+            self._nav(profile, app, everyone),
+            Main(NotStr("\0main\0"), id="main"),
+            Aside(NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0"),
+            Div(id="notices", aria_live="polite"),
+            *scripts,
+            Script(NotStr(SCRIPT), nonce=nonce),
+            hx_ext="ws,morph",
+            hx_headers=json.dumps({"X-Tab": "\0tab\0"}).replace("\\u0000", "\0"),
+            data_profile=profile.slug,
+        )
+        return Html(head, body, lang="en")
+
+    def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]) -> Any:
+        shelf, base = self.house.shelf, f"/{profile.slug}"
+        links = [_menu_link(a.title, f"{base}/{slug}", slug == app) for slug, a in _sorted(shelf)]
+        for broken in shelf.failures:
+            address = f"{base}/plugin/{broken.name}"
+            links.append(A(f"⚠ {broken.name}", href=address, cls="broken", title="This file has a fault"))
+        others = [Li(A(p.name, href=f"/{p.slug}/{app}" if app in shelf.apps else f"/{p.slug}")) for p in everyone]
+        manage = Li(A("Manage profiles…", href=f"{base}/settings"))
+        menu = Details(Summary(profile.name), Ul(*others, manage), cls="dropdown")
+        box = Input(type="search", name="q", placeholder="Search all  /", aria_label="Search all apps")
+        return Nav(
+            A(Strong("Pipulate"), href=base),
+            menu,
+            Div(*links, cls="menu"),
+            Form(box, action=f"{base}/search", role="search"),
+            A("History", href=f"{base}/history"),
+            Button("Chat", id="fold", cls="outline secondary", title="Fold or unfold (c)"),
+        )
+
+
+def _menu_link(title: str, address: str, current: bool) -> Any:
+    return A(title, href=address, aria_current="page" if current else None)
+
+
+def _sorted(shelf: Any) -> list[tuple[str, Any]]:
+    order = {"app": 0, "pipeline": 1}
+    kinds = {row["name"]: order.get(row["kind"], 2) for row in shelf.listing()}
+    return sorted(shelf.apps.items(), key=lambda item: (kinds.get(item[0], 2), item[0]))

@@ -1,0 +1,87 @@
+"""Open tabs and what is sent to them: rows that changed, progress, tokens of the chat.
+
+One socket a tab, at /ws?at=/{profile}/{app}&tab=ID. What waits for a slow tab is joined into one
+message, so a burst of tokens costs as many frames as the tab can take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipulate.core.profiles import Profile
+
+MOST_TABS = 64
+MOST_WAITING = 2_000_000  # characters; a tab that far behind is closed and starts afresh
+
+
+class Tab:
+    """One open page: whose, where, and what waits to be sent."""
+
+    def __init__(self, socket: WebSocket, profile: Profile, at: str, key: str):
+        self.socket, self.profile, self.at, self.key = socket, profile, at, key
+        self._waiting: list[str] = []
+        self._size = 0
+        self._wake = asyncio.Event()
+
+    def put(self, fragment: str) -> None:
+        self._waiting.append(fragment)
+        self._size += len(fragment)
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Send what waits, joined, as fast as the tab takes it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            text, self._waiting = "".join(self._waiting), []
+            if self._size > MOST_WAITING:
+                await self.socket.close(1013)
+                return
+            self._size = 0
+            await self.socket.send_text(text)
+
+
+class Hub:
+    """All open tabs. `put` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.tabs: set[Tab] = set()
+        self.loop = asyncio.get_running_loop()
+
+    def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = "") -> None:
+        """Send a fragment to the tabs of a profile (None: all), only those at `at` when given.
+
+        `skip` is the key of a tab that has its answer already."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+            self.loop.call_soon_threadsafe(self._put, profile_id, fragment, at, skip)
+
+    def _put(self, profile_id: int | None, fragment: str, at: str, skip: str) -> None:
+        for tab in self.tabs:
+            here = not at or tab.at == at or tab.at.startswith(at + "?")
+            if profile_id in (None, tab.profile.id) and here and tab.key != (skip or None):
+                tab.put(fragment)
+
+    async def serve(self, socket: WebSocket, tab: Tab, on_message: Any) -> None:
+        """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
+        if len(self.tabs) >= MOST_TABS:
+            return await socket.close(1013)
+        await socket.accept()
+        self.tabs.add(tab)
+        writer = asyncio.create_task(tab.write())
+        try:
+            while True:
+                text = await socket.receive_text()
+                with contextlib.suppress(ValueError, RecursionError):
+                    data = json.loads(text)
+                    if isinstance(data, dict):
+                        await on_message(data)
+        except (WebSocketDisconnect, RuntimeError, KeyError):
+            pass
+        finally:
+            self.tabs.discard(tab)
+            writer.cancel()
