@@ -21,7 +21,7 @@ _HOMES = {
     "Problem": ("core.problems", "Problem"),
     "Text": ("core.fields", "Text"),
     "Url": ("core.fields", "Url"),
-    "tool": ("apps.crud", "tool"),
+    "tool": ("core.tools", "tool"),
 }
 __all__ = list(_HOMES)
 

@@ -43,7 +43,7 @@ class Chat:
         cut = "UPDATE messages SET state = 'cut off' WHERE state = 'streaming'"
         house.db.execute(cut)
 
-    def table(self, profile_id: int) -> Any:
+    def table(self, profile_id: int):
         table = self.house.db.table("messages", scoped=True, logged=False)
         return table.xtra(profile_id=profile_id)
 
@@ -53,7 +53,7 @@ class Chat:
         live = self.streaming.get(profile_id)
         return [live if live and live["id"] == row["id"] else row for row in rows]
 
-    async def _add(self, profile_id: int, role: str, text: str, state: str = "done", **more: Any) -> dict:
+    async def _add(self, profile_id: int, role: str, text: str, state: str = "done", **more) -> dict:
         table = self.table(profile_id)
         values = {"role": role, "text": text, "state": state, "at_utc": now(), **more}
         row = await asyncio.to_thread(lambda: table.insert(values))
@@ -75,7 +75,7 @@ class Chat:
         if profile.id not in self.turns:
             self._begin(profile, self._turn(profile, ""))
 
-    def _begin(self, profile: Profile, work: Any) -> None:
+    def _begin(self, profile: Profile, work) -> None:
         task = asyncio.create_task(self._guarded(profile.id, work))
         self.turns[profile.id] = task
 
@@ -86,7 +86,7 @@ class Chat:
             task.cancel()
             await asyncio.wait([task], timeout=2)
 
-    async def _guarded(self, profile_id: int, work: Any) -> None:
+    async def _guarded(self, profile_id: int, work) -> None:
         try:
             await work
         except Problem as problem:
@@ -173,7 +173,7 @@ class Chat:
         about = {"id": call.id, "name": call.name, "arguments": call.arguments, "approval": approval}
         await self._add(caller.profile.id, "tool", said[:RESULT], calls=dumps([about]), turn=caller.turn)
 
-    async def decided(self, profile: Profile, approval: str, result: Any) -> None:
+    async def decided(self, profile: Profile, approval: str, result) -> None:
         """Put the outcome of an approval into the conversation and let the model go on."""
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
         await self._add(profile.id, "note", text)

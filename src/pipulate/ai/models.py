@@ -133,7 +133,7 @@ def _parsed(text: str) -> dict[str, Any]:
     raise Problem(f"The model server answered wrongly: {text[:200]}", "Check its address and log.")
 
 
-async def _lines(response: Any) -> AsyncIterator[str]:
+async def _lines(response) -> AsyncIterator[str]:
     lines, wait, size = response.aiter_lines(), FIRST, 0
     while True:
         try:
@@ -147,7 +147,7 @@ async def _lines(response: Any) -> AsyncIterator[str]:
             yield line
 
 
-async def _wrong(response: Any) -> Problem:
+async def _wrong(response) -> Problem:
     text = (await response.aread())[:200].decode(errors="replace")
     return Problem(f"The model server answered {response.status_code}: {text}", "Check its log.")
 

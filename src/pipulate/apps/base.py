@@ -49,7 +49,7 @@ class Visit:
     def base(self) -> str:
         return f"/{self.caller.profile.slug}/{self.app.slug}"
 
-    async def call(self, tool: str, text: Mapping[str, str] | None = None, **values: Any) -> Any:
+    async def call(self, tool: str, text: Mapping[str, str] | None = None, **values):
         """Call a tool as this visitor; the page has asked for confirmation where it is due."""
         return await self.house.tools.call(tool, values, self.caller, text)
 
@@ -80,9 +80,9 @@ class AppKind(Protocol):
     description: str
     routes: list[Route]
 
-    def tools(self, house: Any) -> list[Tool]: ...
+    def tools(self, house) -> list[Tool]: ...
 
-    def live(self, house: Any, profile: Any, event: dict[str, Any]) -> str: ...
+    def live(self, house, profile, event: dict[str, Any]) -> str: ...
 
 
 def snake(name: str) -> str:

@@ -18,38 +18,14 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, ClassVar
 
-from fasthtml.components import (
-    Button,
-    Div,
-    Form,
-    H1,
-    Header,
-    Input,
-    Nav,
-    NotStr,
-    P,
-    Section,
-    Span,
-    Table,
-    Tbody,
-    Td,
-    Th,
-    Thead,
-    Tr,
-    A,
-)
+from fasthtml.components import A, Button, Div, Form, H1, Header, Input, Nav, NotStr, P, Section
+from fasthtml.components import Span, Table, Tbody, Td, Th, Thead, Tr
 
 from pipulate.apps.base import Go, Refusal, Route, Visit, snake
 from pipulate.apps.markup import field_input, html, labelled, notice
-from pipulate.core.fields import (
-    MISSING,
-    Field,
-    check_values,
-    make_field,
-    to_json,
-)
+from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
 from pipulate.core.problems import Conflict, Invalid, Problem
-from pipulate.core.tools import Caller, Tool, limited
+from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
 
 PAGE = 50  # rows of one page
 COLUMNS = {
@@ -59,16 +35,6 @@ COLUMNS = {
     "version": "INTEGER NOT NULL DEFAULT 1",
 }
 ID = make_field("id", int)
-
-
-def tool(function: Any = None, kind: str = "write") -> Any:
-    """Mark a method as a tool of its row; its annotated parameters are the tool's fields."""
-
-    def mark(method: Any) -> Any:
-        method.tool_kind = kind
-        return method
-
-    return mark(function) if function else mark
 
 
 class CrudApp:
@@ -93,7 +59,7 @@ class CrudApp:
             raise Problem(f"{cls.__name__} has no fields.", "Add one, such as `title: str`.")
         cls.extra_routes = []
 
-    def __init__(self, row: Mapping[str, Any], table: Any = None):
+    def __init__(self, row: Mapping[str, Any], table=None):
         self.id, self.version = row["id"], row["version"]
         self.table = table
         for name, field in self.fields.items():
@@ -102,7 +68,7 @@ class CrudApp:
     def check(self) -> None:
         """Raise Invalid to refuse this row before it is saved; the base accepts all."""
 
-    def __ft__(self) -> Any:
+    def __ft__(self):
         """The row's content; the base class draws one cell per field."""
         return ", ".join(f.show(getattr(self, n)) for n, f in self.fields.items())
 
@@ -113,7 +79,7 @@ class CrudApp:
     def rt(cls, path: str, methods: list[str]) -> Callable[[Any], Any]:
         """A further route below the app's address: a function of table, profile and typed fields."""
 
-        def add(function: Any) -> Any:
+        def add(function):
             run = functools.partial(_extra, cls, function)
             cls.extra_routes += [Route(m.upper(), path.strip("/"), run) for m in methods]
             return function
@@ -121,11 +87,9 @@ class CrudApp:
         return add
 
 
-async def _extra(cls: type[CrudApp], function: Any, visit: Visit) -> Any:
+async def _extra(cls: type[CrudApp], function, visit: Visit):
     values: dict[str, Any] = {"table": visit.app.rows(visit.caller), "profile": visit.caller.profile}
-    named = inspect.signature(function).parameters
-    hints = typing.get_type_hints(function, include_extras=True)
-    asked = [make_field(n, hints.get(n, str), p.default) for n, p in named.items() if n not in values]
+    named, asked = inspect.signature(function).parameters, fields_of(function, *values)
     typed = {**visit.query, **visit.form, **visit.path}
     given = check_values(asked, {f.name: typed[f.name] for f in asked if f.name in typed}, text=True)
     values = {n: v for n, v in values.items() if n in named} | given
@@ -157,7 +121,7 @@ class Crud:
 
     # -- the table ---------------------------------------------------------------------------
 
-    def define(self, house: Any) -> None:
+    def define(self, house) -> None:
         """Make the table, or add columns for fields it lacks."""
         columns = dict(COLUMNS)
         for name, field in self.fields.items():
@@ -166,7 +130,7 @@ class Crud:
         house.db.define(self.table_name, columns)
         self.house = house
 
-    def rows(self, caller: Caller) -> Any:
+    def rows(self, caller: Caller):
         """The scoped table; its rows are instances of the class."""
         profile_id = 0 if self.model.shared else caller.profile.id
         scoped = self.house.db.table(self.table_name, scoped=True).xtra(profile_id=profile_id)
@@ -193,48 +157,34 @@ class Crud:
 
     # -- tools -------------------------------------------------------------------------------
 
-    def tools(self, house: Any) -> list[Tool]:
+    def tools(self, house) -> list[Tool]:
         """book_list book_get book_add book_update book_delete book_move and those marked @tool."""
         n, some = self.name, self.name.replace("_", " ")
-        paging = (make_field("q", str, ""), make_field("page", int, 1))
-        every = tuple(self.fields.values())
-        after = make_field("after", int | None, None)  # type: ignore[arg-type]
-        about = self.description.split("\n")[0]
+        every, about = tuple(self.fields.values()), self.description.split("\n")[0]
+        version = make_field("version", int, None)
         made = [
-            Tool(f"{n}_list", f"List or search rows of {self.title}. {about}", "read", paging, self._list),
-            Tool(f"{n}_get", f"One {some} by id.", "read", (ID,), self._get),
+            tool_of(self._list, f"{n}_list", f"List or search {self.title}. {about}", "read"),
+            tool_of(self._get, f"{n}_get", f"One {some} by id.", "read"),
             Tool(f"{n}_add", f"Add a {some}. {about}", "write", every, self._add),
-            Tool(
-                f"{n}_update",
-                f"Change the given fields of a {some}.",
-                "write",
-                (ID, make_field("version", int, None), *every),
-                self._update,
-                partial=True,
-            ),
-            Tool(f"{n}_delete", f"Delete a {some}; can be undone.", "write", (ID,), self._delete),
-            Tool(f"{n}_move", f"Put a {some} behind another, or first.", "write", (ID, after), self._move),
+            tool_of(self._delete, f"{n}_delete", f"Delete a {some}; can be undone."),
+            tool_of(self._move, f"{n}_move", f"Put a {some} behind another, or first."),
         ]
-        for name, method in inspect.getmembers(self.model, lambda m: hasattr(m, "tool_kind")):
-            made.append(self._method_tool(name, method))
-        return made
+        about, fields = f"Change the given fields of a {some}.", (ID, version, *every)
+        made.append(Tool(f"{n}_update", about, "write", fields, self._update, partial=True))
+        return made + [self._method_tool(*marked) for marked in tools_in(self.model)]
 
-    def _method_tool(self, name: str, method: Any) -> Tool:
-        hints = typing.get_type_hints(method, include_extras=True)
-        asked = list(inspect.signature(method).parameters.values())[1:]
-        fields = [make_field(p.name, hints.get(p.name, str), p.default) for p in asked]
-        said = (inspect.getdoc(method) or name).split("\n")[0]
-
-        def run(caller: Caller, id: int, **values: Any) -> Any:
+    def _method_tool(self, name: str, method) -> Tool:
+        def run(caller: Caller, id: int, **values):
             return method(self.rows(caller)[id], **values)
 
-        return Tool(f"{self.name}_{name}", said, method.tool_kind, (ID, *fields), run)
+        said, fields = (inspect.getdoc(method) or name).split("\n")[0], (ID, *fields_of(method))
+        return Tool(f"{self.name}_{name}", said, method.tool_kind, fields, run)
 
     def as_json(self, row: CrudApp) -> dict[str, Any]:
         values = {n: to_json(getattr(row, n)) for n in self.fields}
         return {"id": row.id, **values, "version": row.version}
 
-    def _list(self, caller: Caller, q: str, page: int) -> dict[str, Any]:
+    def _list(self, caller: Caller, q: str = "", page: int = 1) -> dict[str, Any]:
         rows, count = self.find(caller, q, max(1, page))
         return {"rows": [self.as_json(r) for r in rows], "count": count, "page": page}
 
@@ -245,7 +195,7 @@ class Crud:
         if change := self.house.db.current:
             change.summary = f"{verb} {self.name.replace('_', ' ')} “{str(row)[:80]}”"
 
-    def _add(self, caller: Caller, **values: Any) -> dict[str, Any]:
+    def _add(self, caller: Caller, **values) -> dict[str, Any]:
         self._checked(values, caller)
         table = self.rows(caller)
         first = table(order_by="position", limit=1)
@@ -254,7 +204,7 @@ class Crud:
         self._said("Added", row)
         return self.as_json(row)
 
-    def _update(self, caller: Caller, id: int, **values: Any) -> dict[str, Any]:
+    def _update(self, caller: Caller, id: int, **values) -> dict[str, Any]:
         if values.get("version", 0) is None:
             del values["version"]
         table = self.rows(caller)
@@ -269,7 +219,7 @@ class Crud:
         self._said("Deleted", row)
         return {"deleted": self.as_json(row), "undo": "undo takes it back"}
 
-    def _move(self, caller: Caller, id: int, after: int | None) -> dict[str, Any]:
+    def _move(self, caller: Caller, id: int, after: int | None = None) -> dict[str, Any]:
         table = self.rows(caller)
         where, args = "id != ?", [id]
         start = float("-inf")
@@ -287,7 +237,7 @@ class Crud:
 
     # -- the page ----------------------------------------------------------------------------
 
-    async def page(self, visit: Visit) -> Any:
+    async def page(self, visit: Visit):
         """The list with its add form; ?q= searches, ?page= pages."""
         q, shown = visit.query.get("q", ""), visit.query.get("page", "1")
         page = max(1, int(shown) if shown.isdecimal() and len(shown) < 9 else 1)
@@ -309,7 +259,7 @@ class Crud:
         head = Header(Div(H1(self.title), P(self.description.split("\n")[0])), search, cls="head")
         return Section(head, self.add_form(visit), listed, cls="crud")
 
-    def add_form(self, visit: Visit, typed: Mapping[str, str] | None = None, bad: Any = None) -> Any:
+    def add_form(self, visit: Visit, typed: Mapping[str, str] | None = None, bad=None):
         """The form for a new row, with what was typed and the messages when it was refused."""
         bad, typed = bad or {}, typed or {}
         boxes = [
@@ -322,7 +272,7 @@ class Crud:
         attrs = {"hx_post": visit.base, "hx_swap": "none", "id": "add", "cls": "add"}
         return Form(*boxes, send, note, **attrs, novalidate=True)
 
-    def _listing(self, visit: Visit, rows: list[Any], count: int, q: str, page: int) -> Any:
+    def _listing(self, visit: Visit, rows: list[Any], count: int, q: str, page: int):
         heads = [Th(f.label, scope="col") for f in self.fields.values()]
         if self.model.__ft__ is not CrudApp.__ft__:
             heads = [Th(self.title, scope="col")]
@@ -338,17 +288,21 @@ class Crud:
         empty = f"Nothing matches “{q}”." if q else f"No {self.title.lower()} yet. Add the first above."
         return Div(table, P(empty, cls="empty"), self._pager(visit, count, q, page), id="listing")
 
-    def _pager(self, visit: Visit, count: int, q: str, page: int) -> Any:
+    def _pager(self, visit: Visit, count: int, q: str, page: int):
         last = max(1, -(-count // PAGE))
 
-        def to(number: int, text: str) -> Any:
+        def to(number: int, text: str):
             address = f"{visit.base}?page={number}" + (f"&q={escape(q)}" if q else "")
             return A(text, href=address, hx_get=address, hx_target="#listing", hx_push_url="true")
 
         back = to(page - 1, "← Newer") if page > 1 else ""
         more = to(page + 1, "More →") if page < last else ""
-        said = f"{count:,} in all" if last == 1 else f"Page {page:,} of {last:,} · {count:,} in all"
-        return Nav(back, Span(said), more, cls="pager") if count else ""
+        where = f"Page {page:,} of {last:,} · " if last > 1 else ""
+        return Nav(back, Span(where, Span(f"{count:,} in all", id="count")), more, cls="pager")
+
+    def _count(self, caller: Caller):
+        """The number of rows, out of band, after one came or went."""
+        return Span(f"{self.rows(caller).count():,} in all", id="count", hx_swap_oob="true")
 
     def row_html(self, row: CrudApp, base: str, edit: str = "", typed: str = "", why: str = "") -> str:
         """One row as HTML; `edit` names the field shown as an input. Filled from a row built once as
@@ -402,7 +356,7 @@ class Crud:
 
     # -- routes ------------------------------------------------------------------------------
 
-    async def add(self, visit: Visit) -> Any:
+    async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
         known = {n: t for n, t in visit.form.items() if n in self.fields}
         try:
@@ -414,15 +368,15 @@ class Crud:
             return Go(visit.base)
         row = self.row_html(self.rows(visit.caller)[made["id"]], visit.base)
         new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-        return new
+        return new, self._count(visit.caller)
 
-    async def show(self, visit: Visit) -> Any:
+    async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""
         row = self.rows(visit.caller)[_id(visit)]
         name = visit.path.get("field", "")
         return NotStr(self.row_html(row, visit.base, name if name in self.fields else ""))
 
-    async def edit(self, visit: Visit) -> Any:
+    async def edit(self, visit: Visit):
         """Save the fields sent; refused input stays in its cell with the reason."""
         key = _id(visit)
         typed = {n: t for n, t in visit.form.items() if n in self.fields or n == "version"}
@@ -439,20 +393,21 @@ class Crud:
             return Refusal(NotStr(cell), problem.status)
         return NotStr(self.row_html(self.rows(visit.caller)[key], visit.base))
 
-    async def delete(self, visit: Visit) -> Any:
+    async def delete(self, visit: Visit):
         """Remove a row; the notice offers Undo."""
         gone = await visit.call(f"{self.name}_delete", id=_id(visit))
         event = self.house.events.recent(visit.caller.profile.id, 1)[0]["id"]
         first = str(gone["deleted"][next(iter(self.fields))])[:60]
-        return notice(f"Deleted “{first}”.", f"/{visit.caller.profile.slug}/undo/{event}")
+        undo = f"/{visit.caller.profile.slug}/undo/{event}"
+        return notice(f"Deleted “{first}”.", undo), self._count(visit.caller)
 
-    async def move(self, visit: Visit) -> Any:
+    async def move(self, visit: Visit):
         """Put a row behind the one named in `after` (empty: first)."""
         after = visit.form.get("after", "")
         await visit.call(f"{self.name}_move", text={"after": after}, id=_id(visit))
         return ""
 
-    def live(self, house: Any, profile: Any, event: dict[str, Any]) -> str:
+    def live(self, house, profile, event: dict[str, Any]) -> str:
         """The rows an event changed, as out-of-band fragments for tabs that show this app."""
         base, parts = f"/{profile.slug}/{self.slug}", []
         for image in event["images"][:20]:
@@ -466,7 +421,8 @@ class Crud:
                 parts.append(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
             else:
                 parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
-        return "".join(parts)
+        count = self._count(Caller("system", profile))
+        return "".join(parts) + html(count) if parts else ""
 
 
 def _id(visit: Visit) -> int:
@@ -474,7 +430,7 @@ def _id(visit: Visit) -> int:
     return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
 
-def _literal(value: Any) -> str:
+def _literal(value) -> str:
     plain = to_json(value)
     if isinstance(plain, str):
         plain = "'" + plain.replace("'", "''") + "'"

@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 from pipulate.core.fields import File
 from pipulate.core.problems import Missing, Problem, Refused
@@ -21,12 +20,12 @@ class Files:
     def __init__(self, db: Database, folder: Path):
         self.db, self.folder = db, folder
 
-    def table(self, profile: Profile) -> Any:
+    def table(self, profile: Profile):
         return self.db.table("files", scoped=True, logged=False).xtra(profile_id=profile.id)
 
     async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
         """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
-        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-100:] or "file"
+        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-100:].strip(".") or "file"
         folder = self.folder / "uploads" / secrets.token_hex(6)
         folder.mkdir(parents=True)
         part, final = folder / ".part", folder / safe
@@ -66,7 +65,7 @@ class Files:
 
         def address(path: Path) -> str:
             inside = path.is_relative_to(self.folder) and path.exists()
-            return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else "#"
+            return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else ""
 
         return address
 

@@ -9,35 +9,9 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from fasthtml.components import (
-    A,
-    Article,
-    Button,
-    Code,
-    Details,
-    Div,
-    Figcaption,
-    Figure,
-    Input,
-    Label,
-    NotStr,
-    Option,
-    P,
-    Pre,
-    Select,
-    Small,
-    Span,
-    Strong,
-    Summary,
-    Table,
-    Tbody,
-    Td,
-    Textarea,
-    Th,
-    Thead,
-    Tr,
-    to_xml,
-)
+from fasthtml.components import A, Article, Button, Code, Details, Div, Figcaption, Figure, Input
+from fasthtml.components import Label, NotStr, Option, P, Pre, Select, Small, Span, Strong, Summary
+from fasthtml.components import Table, Tbody, Td, Textarea, Th, Thead, Tr, to_xml
 
 from pipulate.core.fields import Field, File
 from pipulate.core.problems import Problem
@@ -45,13 +19,13 @@ from pipulate.core.problems import Problem
 SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
 
 
-def html(*elements: Any) -> str:
+def html(*elements) -> str:
     """Elements as HTML text without added white space."""
     plain = (str, NotStr)
     return "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
 
 
-def field_input(field: Field, shown: str = "", error: str = "", **attrs: Any) -> Any:
+def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     """The bare input of a field, filled with text, marked when `error` says what is wrong."""
     attrs |= {"name": field.name, "aria_label": field.label}
     if error:
@@ -76,13 +50,13 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs: Any) ->
     return Input(type=field.kind.input, value=shown, required=field.required, **attrs)
 
 
-def labelled(field: Field, shown: str = "", error: str = "", **attrs: Any) -> Any:
+def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
     note = Small(error, cls="error", role="alert") if error else Small(field.help)
     return Label(field.label, field_input(field, shown, error, **attrs), note if str(note) else "")
 
 
-def notice(text: str, undo: str = "", kind: str = "") -> Any:
+def notice(text: str, undo: str = "", kind: str = ""):
     """A short message in the corner, out of band; `undo` is the address that takes it back."""
     button = Button("Undo", hx_post=undo, cls="link") if undo else ""
     close = Button("×", cls="link", data_close=True, aria_label="Close")
@@ -90,7 +64,7 @@ def notice(text: str, undo: str = "", kind: str = "") -> Any:
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 
-def problem_card(problem: Problem, reference: str = "") -> Any:
+def problem_card(problem: Problem, reference: str = ""):
     """The one face of every error: what happened, what to do next."""
     reference = reference and f" Reference {reference} in the log."
     body = P(Strong(problem.what), " ", problem.next_step, Small(reference))
@@ -98,13 +72,13 @@ def problem_card(problem: Problem, reference: str = "") -> Any:
 
 
 @functools.cache
-def _markdown() -> Any:
+def _markdown():
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
 
 
-def markdown(text: str) -> Any:
+def markdown(text: str):
     """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
     import nh3
 
@@ -120,7 +94,7 @@ def markdown(text: str) -> Any:
     return NotStr(clean)
 
 
-def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> Any:
+def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
     """Rows as a table that sorts by a click on a heading; numbers to the right, links live."""
     if not rows:
         return P("No rows.", cls="empty")
@@ -133,7 +107,7 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> A
     return Div(table, note, cls="scroll", tabindex="0")
 
 
-def _cell(value: Any) -> Any:
+def _cell(value):
     if isinstance(value, bool) or value is None:
         return Td("" if value is None else "yes" if value else "no")
     if isinstance(value, int | float):
@@ -145,7 +119,7 @@ def _cell(value: Any) -> Any:
     return Td(text[:300])
 
 
-def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "") -> Any:
+def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)]."""
     top = max((float(value) for _, value in pairs), default=0) or 1
     bars = []
@@ -162,13 +136,14 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "") -> Any:
     return Figure(NotStr(svg), Figcaption(title), cls="chart")
 
 
-def file_link(file: File, address: str) -> Any:
+def file_link(file: File, address: str):
     """A download; the address names the file by id, never by path."""
     size = file.path.stat().st_size if file.path.exists() else 0
-    return A(f"{file.name} ({size:,} bytes)", href=address, download=file.name, cls="file")
+    said = f"{file.name} ({size:,} bytes)"
+    return A(said, href=address, download=file.name) if address else Span(said)
 
 
-def draw(value: Any, file_address: Any) -> Any:
+def draw(value, file_address):
     """Any output, by its type. `file_address(path)` gives a File's download address."""
     if value is None:
         return P("Done, without output.", cls="empty")
@@ -183,11 +158,13 @@ def draw(value: Any, file_address: Any) -> Any:
     if isinstance(value, dict) and any(isinstance(v, File) for v in value.values()):
         rest = {k: v for k, v in value.items() if not isinstance(v, File)}
         return Div(files_of(value, file_address), draw(rest, file_address))
+    if isinstance(value, dict) and not any(isinstance(v, dict | list) for v in value.values()):
+        return data_table([value])
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
     return Details(Summary("Output"), Pre(Code(text[:20_000])), open=len(text) < 600)
 
 
-def files_of(value: Any, file_address: Any) -> Any:
+def files_of(value, file_address):
     """The download links of the Files in an output."""
     values = value.values() if isinstance(value, dict) else [value]
     found = [v for v in values if isinstance(v, File)]

@@ -48,12 +48,12 @@ class Guided:
             Route("POST", "{run}/{step}/cancel", self.cancel),
         ]
 
-    def define(self, house: Any) -> None:
+    def define(self, house) -> None:
         self.house = house
 
     # -- the engine's side -------------------------------------------------------------------
 
-    def tools(self, house: Any) -> list[Tool]:
+    def tools(self, house) -> list[Tool]:
         """hello_run: a new run (or `run`), on until it is done or an input is missing."""
         asked = [_optional(f) for f in self.pipeline.fields.values()]
         run = make_field("run", int | None, None)  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ class Guided:
         text = f"Run the pipeline {self.title}: {self.description} Steps: {steps}."
         return [Tool(f"{self.slug}_run", text, "write", (run, *asked), self.run_on)]
 
-    async def run_on(self, caller: Caller, run: int | None = None, **given: Any) -> dict[str, Any]:
+    async def run_on(self, caller: Caller, run: int | None = None, **given) -> dict[str, Any]:
         """Run step after step. Returns {run, state, output, waiting_for, address}."""
         house, known = self.house, {k: v for k, v in given.items() if v is not None}
         profile_id = caller.profile.id
@@ -80,7 +80,12 @@ class Guided:
                 return result | {"state": "waiting", "step": name, "waiting_for": missing}
             own = {f.name: values[f.name] for f in fields if f.name in values}
             checked = self._resolve(check_values(fields, own), caller)
-            await house.jobs.wait(await house.jobs.start(caller, self.pipeline, run, name, checked))
+            job = await house.jobs.start(caller, self.pipeline, run, name, checked)
+            try:
+                await house.jobs.wait(job)
+            except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
+                house.jobs.cancel(run, name)
+                raise
             state = house.runs.states(house.runs.get(profile_id, run), self.pipeline)[name]
             if state.state != "done":
                 error = state.error
@@ -93,6 +98,7 @@ class Guided:
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
             row = self.house.runs.create(caller.profile.id, self.slug)
             change.summary = f"Started run {row['id']} of {self.title}"
+            change.images.clear()  # to take a run back is to delete it, outputs and all
             return row
 
     async def fields(self, states: Mapping[str, StepState], name: str) -> tuple[Field, ...]:
@@ -112,7 +118,7 @@ class Guided:
 
     # -- the pages ---------------------------------------------------------------------------
 
-    async def page(self, visit: Visit) -> Any:
+    async def page(self, visit: Visit):
         """The runs of this pipeline, newest first."""
         runs = self.house.runs.listing(visit.caller.profile.id, self.slug)
         items = [self._run_item(visit, run) for run in runs]
@@ -122,11 +128,11 @@ class Guided:
         listed = Ul(*items, cls="runs") if runs else P(empty, cls="hint")
         return Section(head, self._outline(), listed)
 
-    def _outline(self) -> Any:
+    def _outline(self):
         steps = [f"{s.name.replace('_', ' ')}" for s in self.pipeline.steps.values()]
         return P(Small(" → ".join(steps)), cls="outline")
 
-    def _run_item(self, visit: Visit, run: dict[str, Any]) -> Any:
+    def _run_item(self, visit: Visit, run: dict[str, Any]):
         base = f"{visit.base}/{run['id']}"
         done = f"{run['done']} of {len(self.pipeline.steps)} steps"
         erase = {"hx_delete": base, "hx_target": "closest li", "hx_swap": "outerHTML"}
@@ -138,16 +144,16 @@ class Guided:
             Button("✕", cls="link", aria_label=f"Delete run {run['id']}", **erase),
         )
 
-    async def create(self, visit: Visit) -> Any:
+    async def create(self, visit: Visit):
         """A new run; its page opens."""
         row = await asyncio.to_thread(self._new, visit.caller)
         return Go(f"{visit.base}/{row['id']}")
 
-    async def show(self, visit: Visit) -> Any:
+    async def show(self, visit: Visit):
         """One run: its steps as cards."""
         return await self.draw_run(visit.caller.profile, _number(visit.path["run"]))
 
-    async def draw_run(self, profile: Any, run_id: int, bad: Any = None, typed: Any = None) -> Any:
+    async def draw_run(self, profile, run_id: int, bad=None, typed=None):
         """The whole run; `bad` is (step, Invalid) whose form comes back with `typed`."""
         run = self.house.runs.get(profile.id, run_id)
         states = self.house.runs.states(run, self.pipeline)
@@ -159,12 +165,12 @@ class Guided:
         lock = Button(word, hx_post=f"{base}/{verb}", cls="secondary", disabled=left and not note)
         head = Header(Div(H1(A(self.title, href=f"/{profile.slug}/{self.slug}"), f" · run {run_id}")), cls="head")
         foot = Nav(lock, Small(note), cls="pager")
-        attrs = {"id": f"run-{run_id}", "hx_target": f"#run-{run_id}", "hx_swap": "morph:outerHTML"}
-        return Section(head, *cards, foot, cls="run", **attrs)
+        attrs = {"hx_ext": "morph", "hx_target": f"#run-{run_id}", "hx_swap": "morph:outerHTML"}
+        return Section(head, *cards, foot, cls="run", id=f"run-{run_id}", **attrs)
 
     async def card(
-        self, profile: Any, run: Any, states: Any, name: str, bad: Any = None, typed: Any = None
-    ) -> Any:
+        self, profile, run, states, name: str, bad=None, typed=None
+    ):
         """One step: what it is, its state, its form, its output."""
         state, step = states[name], self.pipeline.steps[name]
         number = list(states).index(name) + 1
@@ -184,7 +190,7 @@ class Guided:
             parts.append(await self._output(profile, state))
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
-    async def _form(self, profile: Any, run: Any, states: Any, name: str, bad: Any, typed: Any) -> Any:
+    async def _form(self, profile, run, states, name: str, bad, typed):
         state = states[name]
         if any(states[up].state not in ("done", "stale") for up in state.step.uses):
             return ""
@@ -207,7 +213,7 @@ class Guided:
         address = f"/{profile.slug}/{self.slug}/{run['id']}/{name}"
         return Form(*boxes, send, hx_post=address, novalidate=True)
 
-    def _progress(self, profile: Any, run: Any, name: str, job: Any) -> Any:
+    def _progress(self, profile, run, name: str, job):
         base = f"/{profile.slug}/{self.slug}/{run['id']}/{name}"
         stop = Button("Cancel", hx_post=f"{base}/cancel", cls="secondary")
         if job is None:
@@ -215,18 +221,18 @@ class Guided:
         bar = Progress(value=job.share, max=1) if job.share is not None else Progress()
         left = job.seconds_left
         time = f" · about {left:.0f} s left" if left is not None and left > 1 else ""
-        count = f"{job.done:,g} of {job.total:,g} " if job.total else ""
+        count = f"{job.done:,g} of {job.total:,g} · " if job.total else ""
         log = Details(Summary("Log"), Pre("\n".join(job.log))) if job.log else ""
         said = P(f"{count}{job.message}{time}", aria_live="polite")
         return Div(bar, said, log, stop, cls="progress", id=f"progress-{run['id']}-{name}")
 
-    def live_progress(self, profile: Any, job: Any) -> str:
+    def live_progress(self, profile, job) -> str:
         """The progress of a job, out of band."""
         part = self._progress(profile, job.run, job.attempt["step"], job)
         return html(part(hx_swap_oob="morph"))
 
     @staticmethod
-    def _trouble(state: StepState) -> Any:
+    def _trouble(state: StepState):
         error = state.error
         if not error.get("problem"):
             said = "The program ended while this step ran." if state.state == "interrupted" else ""
@@ -235,7 +241,7 @@ class Guided:
         log = Details(Summary("Log"), Pre("\n".join(error["log"]))) if error.get("log") else ""
         return Div(problem_card(problem), log)
 
-    async def _output(self, profile: Any, state: StepState) -> Any:
+    async def _output(self, profile, state: StepState):
         address = self.house.files.address_maker(profile)
         output = state.output
         if state.step.draw is None:
@@ -249,7 +255,7 @@ class Guided:
 
     # -- what a click does -------------------------------------------------------------------
 
-    async def start(self, visit: Visit) -> Any:
+    async def start(self, visit: Visit):
         """Check the form and begin the step; the answer shows it running."""
         run_id, name = _number(visit.path["run"]), visit.path["step"]
         caller = visit.caller
@@ -269,7 +275,7 @@ class Guided:
         await self.house.jobs.start(caller, self.pipeline, run_id, name, values)
         return await self.draw_run(caller.profile, run_id)
 
-    async def cancel(self, visit: Visit) -> Any:
+    async def cancel(self, visit: Visit):
         """Stop a step's process; the card changes when it is gone."""
         run_id, name = _number(visit.path["run"]), visit.path["step"]
         job = self.house.jobs.at_work(run_id, name)
@@ -278,29 +284,29 @@ class Guided:
             await self.house.jobs.wait(job)
         return await self.draw_run(visit.caller.profile, run_id)
 
-    async def _locked(self, visit: Visit, locked: bool) -> Any:
+    async def _locked(self, visit: Visit, locked: bool):
         run_id, word = _number(visit.path["run"]), "finish" if locked else "reopen"
         await visit.call(f"run_{word}", run=run_id)
         return await self.draw_run(visit.caller.profile, run_id)
 
-    async def finish(self, visit: Visit) -> Any:
+    async def finish(self, visit: Visit):
         return await self._locked(visit, True)
 
-    async def reopen(self, visit: Visit) -> Any:
+    async def reopen(self, visit: Visit):
         return await self._locked(visit, False)
 
-    async def delete(self, visit: Visit) -> Any:
+    async def delete(self, visit: Visit):
         await visit.call("run_delete", run=_number(visit.path["run"]))
         event = self.house.events.recent(visit.caller.profile.id, 1)[0]["id"]
         undo = f"/{visit.caller.profile.slug}/undo/{event}"
         return notice(f"Deleted run {visit.path['run']}.", undo)
 
-    def live(self, house: Any, profile: Any, event: dict[str, Any]) -> str:
+    def live(self, house, profile, event: dict[str, Any]) -> str:
         """Runs are refreshed by their jobs; a list of runs needs nothing from the log."""
         return ""
 
 
-def state_output(guided: Guided, caller: Caller, run: int) -> Any:
+def state_output(guided: Guided, caller: Caller, run: int):
     """The last step's output."""
     runs = guided.house.runs
     states = runs.states(runs.get(caller.profile.id, run), guided.pipeline)
@@ -317,11 +323,11 @@ def _number(shown: str) -> int:
     return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
 
-def _shown(value: Any) -> Any:
+def _shown(value):
     return value["$file"] if isinstance(value, dict) and "$file" in value else value
 
 
-def _checked(field: Field, value: Any) -> Any:
+def _checked(field: Field, value):
     try:
         return field.kind.check(value) if value is not None else None
     except (ValueError, TypeError):

@@ -28,7 +28,7 @@ PAGE_WORDS = ("history", "search", "approvals", "undo", "chat", "profile", "plug
 class Shelf:
     """Apps by slug, plugins by path. `version` grows with every change, for caches of the menu."""
 
-    def __init__(self, house: Any):
+    def __init__(self, house):
         self.house = house
         self.plugins: dict[Path, Plugin] = {}
         self.apps: dict[str, AppKind] = {}
@@ -132,12 +132,12 @@ class Shelf:
         return rows
 
 
-def _is_app(value: Any, plugin: Plugin) -> bool:
+def _is_app(value, plugin: Plugin) -> bool:
     if isinstance(value, Pipeline):
         return True
     own = isinstance(value, type) and issubclass(value, CrudApp) and value is not CrudApp
     return own and value.__module__ == plugin.module.__name__  # type: ignore[union-attr]
 
 
-def _kind(value: Any) -> Any:
+def _kind(value):
     return Guided(value) if isinstance(value, Pipeline) else Crud(value)

@@ -34,7 +34,7 @@ class Step:
         self.wants_job = False
         self._bind()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args, **kwargs):
         return self.function(*args, **kwargs)
 
     def view(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -63,7 +63,7 @@ class Step:
                 self.refuse(f"{name!r} is no earlier step and has no type.", hint)
         self.fields = tuple(fields)
 
-    def _field(self, name: str, hint: Any, default: Any) -> Field:
+    def _field(self, name: str, hint, default) -> Field:
         field = make_field(name, hint, default, f"{self.name}.")
         if callable(field.choices):
             for used in inspect.signature(field.choices).parameters:
@@ -102,7 +102,7 @@ class Pipeline:
         self.steps: dict[str, Step] = {}
         self.file, self.hash = Path(), ""  # set by the shelf
 
-    def step(self, function: Any = None, *, auto: bool = False) -> Any:
+    def step(self, function=None, *, auto: bool = False):
         """Decorator: add a function as the next step. `auto` steps run without being asked."""
 
         def add(made: Callable[..., Any]) -> Step:

@@ -31,7 +31,7 @@ EVERY = 0.05  # seconds between two progress messages; the last one always goes 
 class Now:
     """The result of a job call: done already, and may be awaited all the same."""
 
-    def __await__(self) -> Any:
+    def __await__(self):
         return asyncio.sleep(0).__await__()
 
 
@@ -56,12 +56,12 @@ class JobHandle:
             self._wire.send({"progress": [done, total, str(message)[:500]]})
         return Now()
 
-    def checkpoint(self, data: Any) -> Now:
+    def checkpoint(self, data) -> Now:
         """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
         self._wire.ask({"checkpoint": data})
         return Now()
 
-    def tool(self, name: str, **values: Any) -> Any:
+    def tool(self, name: str, **values):
         """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
         reply = self._wire.ask({"call": [name, values]})
         if "problem" in reply:
@@ -82,7 +82,7 @@ class Wire:
         self._out.write(dumps(message).encode() + b"\n")
         self._out.flush()
 
-    def ask(self, message: dict[str, Any]) -> Any:
+    def ask(self, message: dict[str, Any]):
         self.send(message)
         return self._replies.get()
 
@@ -96,7 +96,7 @@ class Wire:
         os._exit(0)
 
 
-def run_step(pipeline: Pipeline, name: str, arguments: dict[str, Any], job: Any) -> Any:
+def run_step(pipeline: Pipeline, name: str, arguments: dict[str, Any], job):
     """Call one step with the outputs and inputs it takes (Python values), async or not."""
     step = pipeline.steps[name]
     values = {n: arguments[n] for n in step.uses if n in _parameters(step)}
@@ -107,11 +107,11 @@ def run_step(pipeline: Pipeline, name: str, arguments: dict[str, Any], job: Any)
     return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
 
 
-async def _awaited(result: Any) -> Any:
+async def _awaited(result):
     return await result
 
 
-def _parameters(step: Any) -> Any:
+def _parameters(step):
     return inspect.signature(step.function).parameters
 
 

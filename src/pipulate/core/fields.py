@@ -315,6 +315,14 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
     return made
 
 
+def fields_of(function: Callable[..., Any], *skip: str) -> tuple[Field, ...]:
+    """The parameters of a function as fields; one without annotation is text."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    asked = (p for p in parameters if p.name not in ("self", "caller", *skip))
+    return tuple(make_field(p.name, hints.get(p.name, str), p.default) for p in asked)
+
+
 def check_values(
     fields: Iterable[Field], values: Mapping[str, Any], text: bool = False, partial: bool = False
 ) -> dict[str, Any]:

@@ -30,8 +30,7 @@ class Profiles:
         self.db = db
         self.table = db.table("profiles")
         if not self.all():
-            with db.change(verb="profile_add", summary="Made the first profile"):
-                self.table.insert(slug="default", name="Default", position=1.0)
+            self.db.execute("INSERT INTO profiles (slug, name, position) VALUES ('default', 'Default', 1)")
 
     def all(self) -> list[Profile]:
         rows = self.table("deleted_utc IS NULL", order_by="position, id")

@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from pipulate.core.fields import Field, check_values, dumps, schema_of, to_json
+from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
 from pipulate.core.problems import Confirm, Invalid, Missing, NeedsApproval, Problem, Unknown, nearest
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, now
@@ -67,6 +67,28 @@ class Tool:
             "class": self.kind,
             "schema": schema,
         }
+
+
+def tool(function: Any = None, kind: str = "write") -> Any:
+    """Mark a method as a tool; its annotated parameters are the fields, its docstring the help."""
+
+    def mark(method: Any) -> Any:
+        method.tool_kind = kind
+        return method
+
+    return mark(function) if function else mark
+
+
+def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
+    """The Tool of a function run(caller, …)."""
+    said = about or inspect.getdoc(run) or ""
+    kind = kind or getattr(run, "tool_kind", "write")
+    return Tool(name or run.__name__, said, kind, fields_of(run), run)
+
+
+def tools_in(owner: Any) -> list[tuple[str, Any]]:
+    """(name, method) of the methods marked @tool, in a class or an object."""
+    return inspect.getmembers(owner, lambda m: hasattr(m, "tool_kind"))
 
 
 class TimeLimit(Exception):

@@ -26,7 +26,7 @@ WORDS = click.argument("words", nargs=-1)
 class Commands(click.Group):
     """`pipulate` alone serves; an unknown command exits with 2 and the nearest name."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(self, ctx, args: list[str]):
         if args and args[0] not in self.commands:
             raise Unknown(f"There is no command {args[0]!r}.", nearest(args[0], self.commands))
         return super().resolve_command(ctx, args)
@@ -43,7 +43,7 @@ class Door:
         self.server = server_info(settings)
         self.house: Any = None
 
-    async def call(self, tool: str, text: dict[str, str], values: dict[str, Any]) -> Any:
+    async def call(self, tool: str, text: dict[str, str], values: dict[str, Any]):
         """The tool's result. Raises its Problem."""
         if self.server:
             return await self._through_server(tool, text, values)
@@ -56,7 +56,7 @@ class Door:
         caller = self.house.caller("shell", self.profile, confirmed=self.yes, cwd=Path.cwd())
         return await self.house.tools.call(tool, values, caller, text)
 
-    async def _through_server(self, tool: str, text: dict[str, str], values: dict[str, Any]) -> Any:
+    async def _through_server(self, tool: str, text: dict[str, str], values: dict[str, Any]):
         import httpx2
 
         said = {"tool": tool, "text": text, "values": values, "profile": self.profile}
@@ -86,10 +86,10 @@ class Door:
             await self.house.close()
 
 
-def through(door: Door, work: Callable[[Door], Awaitable[Any]]) -> Any:
+def through(door: Door, work: Callable[[Door], Awaitable[Any]]):
     """Run work(door) and close what it opened, also on Ctrl-C."""
 
-    async def run() -> Any:
+    async def run():
         try:
             return await work(door)
         finally:
@@ -98,7 +98,7 @@ def through(door: Door, work: Callable[[Door], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def show(value: Any, as_json: bool) -> None:
+def show(value, as_json: bool) -> None:
     """Print a result: JSON, or text as plain as it is."""
     if as_json or not isinstance(value, str | int | float):
         value = json.dumps(value, ensure_ascii=False, indent=None if as_json else 1)
@@ -113,7 +113,7 @@ def show(value: Any, as_json: bool) -> None:
 @click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
 @click.pass_context
-def cli(ctx: Any, **options: Any) -> None:
+def cli(ctx, **options) -> None:
     """A local workspace of apps and pipelines. Without a command it serves and opens the browser."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(serve, **options)
@@ -236,7 +236,7 @@ def call(tool: str, words: tuple[str, ...], home: str | None, profile: str | Non
     show(_call(tool, words, read_settings(home), profile, yes), as_json)
 
 
-def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | None, yes: bool) -> Any:
+def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | None, yes: bool):
     from pipulate.ai.slash import read_words
 
     text, values = read_words(list(words), files=True)
@@ -318,7 +318,7 @@ def mcp(home: str | None, profile: str | None) -> None:
 
     settings = read_settings(home)
 
-    async def once(tool: str, values: dict[str, Any]) -> Any:
+    async def once(tool: str, values: dict[str, Any]):
         door = Door(settings, profile, False)
         try:
             return await door.call(tool, {}, values)

@@ -7,7 +7,6 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from pipulate.apps.plugin import Plugin, file_hash, load_file
 from pipulate.apps.shelf import BUNDLED
@@ -27,21 +26,21 @@ class Aside:
     def files(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="pipulate-"))
 
-    def progress(self, done: float, total: float = 0, message: str = "") -> Any:
+    def progress(self, done: float, total: float = 0, message: str = ""):
         if sys.stderr.isatty():
             print(f"\r{done:,g}/{total:,g} {message[:60]}\033[K", end="", file=sys.stderr)
         return _Now()
 
-    def checkpoint(self, data: Any) -> Any:
+    def checkpoint(self, data):
         return _Now()
 
 
 class _Now:
-    def __await__(self) -> Any:
+    def __await__(self):
         return iter(())
 
 
-def filter_step(settings: Settings, name: str, text: str) -> Any:
+def filter_step(settings: Settings, name: str, text: str):
     """The output (JSON) of PIPELINE.STEP for a JSON object of upstream outputs and inputs.
 
     Raises Unknown, Invalid, or Problem when the step itself fails."""

@@ -18,15 +18,15 @@ Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
 Listing = Callable[[], Awaitable[list[dict[str, Any]]]]
 
 
-def make_server(listing: Listing, call: Call) -> Any:
+def make_server(listing: Listing, call: Call):
     """A low-level MCP server over two functions: what tools there are, and how one is called."""
     from mcp import types
     from mcp.server.lowlevel import Server
 
-    async def on_list_tools(context: Any, params: Any) -> Any:
+    async def on_list_tools(context, params):
         return types.ListToolsResult(tools=[_as_tool(types, t) for t in await listing()])
 
-    async def on_call_tool(context: Any, params: Any) -> Any:
+    async def on_call_tool(context, params):
         try:
             result, failed = await call(params.name, dict(params.arguments or {})), False
         except Problem as problem:
@@ -37,7 +37,7 @@ def make_server(listing: Listing, call: Call) -> Any:
     return Server("pipulate", on_list_tools=on_list_tools, on_call_tool=on_call_tool)
 
 
-def _as_tool(types: Any, tool: dict[str, Any]) -> Any:
+def _as_tool(types, tool: dict[str, Any]):
     kind = tool["class"]
     hints = types.ToolAnnotations(
         read_only_hint=kind == "read",
@@ -51,12 +51,12 @@ def _as_tool(types: Any, tool: dict[str, Any]) -> Any:
 class McpApp:
     """The ASGI app at /mcp[?profile=NAME]; without a name it is the first profile's."""
 
-    def __init__(self, house: Any):
+    def __init__(self, house):
         self.house = house
         self._apps: dict[str, Any] = {}
         self._lock = asyncio.Lock()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope, receive, send) -> None:
         name = parse_qs(scope["query_string"].decode("latin-1")).get("profile", [None])[0]
         try:
             profile = self.house.profiles.at(name)
@@ -70,13 +70,13 @@ class McpApp:
                 self._apps[profile.slug] = await self._start(profile.slug)
         await self._apps[profile.slug](scope | {"path": "/", "root_path": ""}, receive, send)
 
-    async def _start(self, slug: str) -> Any:
+    async def _start(self, slug: str):
         house = self.house
 
         async def listing() -> list[dict[str, Any]]:
             return house.tools.listing()
 
-        async def call(name: str, values: dict[str, Any]) -> Any:
+        async def call(name: str, values: dict[str, Any]):
             return await house.tools.call(name, values, house.caller("mcp", slug))
 
         server = make_server(listing, call)
@@ -93,7 +93,7 @@ class McpApp:
         return app
 
 
-def _trust_guard() -> Any:
+def _trust_guard():
     """The guard in front has checked Host and Origin against the real port already."""
     from mcp.server.transport_security import TransportSecuritySettings
 

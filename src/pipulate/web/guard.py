@@ -11,8 +11,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from itsdangerous import BadSignature, TimestampSigner
@@ -35,13 +33,15 @@ CSP = (
     "frame-ancestors 'none'"
 )
 OPENED = (
-    '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Pipulate</title>'
+    '<!doctype html><link rel="icon" href="data:,"><meta http-equiv="refresh" content="0;url=/"><title>Pipulate</title>'
     '<p>Opening your workspace… <a href="/">Go on</a>'
 )
 
 
-class Refusal(Exception):
-    """(status, what, next step) of a request that does not come in."""
+class Refusal(BaseException):
+    """(status, what, next step) of a request that does not come in. No Exception, so that nothing
+
+    behind the guard that reads a body takes it for a fault of its own."""
 
 
 class Keys:
@@ -60,7 +60,7 @@ class Keys:
         return token
 
     def use_launch_token(self, token: str) -> bool:
-        known = next((t for t in self._launch if hmac.compare_digest(t, token)), None)
+        known = next((t for t in self._launch if hmac.compare_digest(t.encode(), token.encode())), None)
         return known is not None and self._launch.pop(known) > time.monotonic()
 
     def make_cookie(self) -> str:
@@ -77,7 +77,7 @@ class Keys:
 class Guard:
     """Wraps an ASGI app. `limits(method, path)` gives a route's own body limit, or None."""
 
-    def __init__(self, app: Any, keys: Keys, port: int, limits: Callable[[str, str], int | None]):
+    def __init__(self, app, keys: Keys, port: int, limits: Callable[[str, str], int | None]):
         self.app, self.keys, self.limits = app, keys, limits
         self.cookie = f"pipulate_{port}"  # cookies are shared by all ports of a host
         self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
@@ -85,7 +85,7 @@ class Guard:
             self.hosts |= {"127.0.0.1", "localhost", "[::1]"}
         self.checks = [self.check_host, self.check_origin, self.check_credential, self.check_size]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope, receive, send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         scope["nonce"] = secrets.token_urlsafe(12)
@@ -104,10 +104,10 @@ class Guard:
             return await self._refuse(scope, receive, send, *refusal.args)
         await self._enter(scope, _counted(receive, self._limit(scope)), send)
 
-    async def _enter(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _enter(self, scope, receive, send) -> None:
         started: list[bool] = []
 
-        async def watched(message: Any) -> None:
+        async def watched(message) -> None:
             started.append(True)
             await send(message)
 
@@ -123,13 +123,13 @@ class Guard:
 
     # -- the checks, each removable by the mutation script -----------------------------------
 
-    def check_host(self, scope: Any, headers: dict[str, list[str]]) -> None:
+    def check_host(self, scope, headers: dict[str, list[str]]) -> None:
         """Only our own names: a foreign one is a page that rebinds DNS."""
         host = headers.get("host", [])
         if len(host) != 1 or host[0].lower() not in self.hosts:
             raise Refusal(421, "This name is not served here.", "Use http://127.0.0.1 and the port.")
 
-    def check_origin(self, scope: Any, headers: dict[str, list[str]]) -> None:
+    def check_origin(self, scope, headers: dict[str, list[str]]) -> None:
         """Nothing another page started: compare whole origins, sockets need one."""
         own = f"http://{headers['host'][0].lower()}" if "host" in headers else ""
         origin = headers.get("origin")
@@ -152,7 +152,7 @@ class Guard:
             if f"{parts.scheme}://{parts.netloc}".lower() != own:
                 raise foreign
 
-    def check_credential(self, scope: Any, headers: dict[str, list[str]]) -> None:
+    def check_credential(self, scope, headers: dict[str, list[str]]) -> None:
         """The launch cookie; for programs the bearer token of their door. Before any routing."""
         for prefix, token in self.keys.bearer.items():
             if scope["path"] == prefix or scope["path"].startswith(prefix + "/"):
@@ -160,39 +160,35 @@ class Guard:
                 if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                     raise Refusal(401, "This door needs its token.", "It is in server.json.")
                 return
-        try:
-            cookies = SimpleCookie("; ".join(headers.get("cookie", [])))
-        except CookieError:
-            cookies = SimpleCookie()
-        value = cookies[self.cookie].value if self.cookie in cookies else ""
-        if not self.keys.cookie_is_good(value):
+        cookies = (c.strip().partition("=") for c in ";".join(headers.get("cookie", [])).split(";"))
+        if not any(n == self.cookie and self.keys.cookie_is_good(value) for n, _, value in cookies):
             raise Refusal(403, "This browser has not been let in.", "In a terminal, run: pipulate open")
 
-    def check_size(self, scope: Any, headers: dict[str, list[str]]) -> None:
+    def check_size(self, scope, headers: dict[str, list[str]]) -> None:
         """A body that says it is too large is not read at all; see _counted for the others."""
         length = headers.get("content-length", ["0"])[0]
         if not length.isdecimal() or int(length) > self._limit(scope):
             raise Refusal(413, f"That is over {self._limit(scope):,} bytes.", "Send less at once.")
 
-    def _limit(self, scope: Any) -> int:
+    def _limit(self, scope) -> int:
         return self.limits(scope.get("method", ""), scope["path"]) or BODY
 
     # -- the launch address ------------------------------------------------------------------
 
-    def _launches(self, scope: Any) -> bool:
+    def _launches(self, scope) -> bool:
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             return False
         tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         return len(tokens) == 1 and self.keys.use_launch_token(tokens[0])
 
-    async def _open(self, send: Any) -> None:
+    async def _open(self, send) -> None:
         flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}"
         cookie = f"{self.cookie}={self.keys.make_cookie()}; {flags}"
         # A page that moves on, not a redirect: a Strict cookie does not follow a foreign redirect.
         await _answer(send, 200, OPENED, [(b"set-cookie", cookie.encode())])
 
     async def _refuse(
-        self, scope: Any, receive: Any, send: Any, status: int, what: str, then: str
+        self, scope, receive, send, status: int, what: str, then: str
     ) -> None:
         if scope["type"] == "websocket":
             await receive()
@@ -202,11 +198,11 @@ class Guard:
         await _answer(send, status, page)
 
 
-def _counted(receive: Any, limit: int) -> Any:
+def _counted(receive, limit: int):
     """Count a body as it comes: a length that was not given, or was a lie, stops at the limit."""
     seen = 0
 
-    async def counted() -> Any:
+    async def counted():
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
@@ -217,17 +213,18 @@ def _counted(receive: Any, limit: int) -> Any:
     return counted
 
 
-def _with_headers(scope: Any, send: Any) -> Any:
+def _with_headers(scope, send):
     """The headers of every response, errors and downloads included."""
     fixed = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
     static = scope["path"].startswith("/static/")
-    age = b"max-age=31536000, immutable" if static else b"no-store"
     fixed.append((b"content-security-policy", CSP.format(scope["nonce"]).encode()))
 
-    async def sending(message: Any) -> None:
+    async def sending(message) -> None:
         if message["type"] == "http.response.start":
             own = [(k, v) for k, v in message["headers"] if k.lower() not in (b"server", b"date")]
             names = {k.lower() for k, _ in own}
+            lasting = static and message["status"] < 400
+            age = b"max-age=31536000, immutable" if lasting else b"no-store"
             keep = [] if b"cache-control" in names else [(b"cache-control", age)]
             message["headers"] = [*own, *fixed, *keep]
         await send(message)
@@ -235,7 +232,7 @@ def _with_headers(scope: Any, send: Any) -> Any:
     return sending
 
 
-async def _answer(send: Any, status: int, text: str, headers: Any = ()) -> None:
+async def _answer(send, status: int, text: str, headers=()) -> None:
     kind = [(b"content-type", b"text/html; charset=utf-8"), *headers]
     await send({"type": "http.response.start", "status": status, "headers": kind})
     await send({"type": "http.response.body", "body": text.encode()})

@@ -62,7 +62,7 @@ class Layout:
             self._frames[key] = "<!doctype html>" + html(self._draw(profile, app, everyone))
         return self._frames[key]
 
-    def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]) -> Any:
+    def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         nonce = "\0nonce\0"
         head = Head(
             NotStr("\0title\0"),
@@ -83,13 +83,13 @@ class Layout:
             Div(id="notices", aria_live="polite"),
             *scripts,
             Script(NotStr(SCRIPT), nonce=nonce),
-            hx_ext="ws,morph",
+            hx_ext="ws",
             hx_headers=json.dumps({"X-Tab": "\0tab\0"}).replace("\\u0000", "\0"),
             data_profile=profile.slug,
         )
         return Html(head, body, lang="en")
 
-    def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]) -> Any:
+    def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         shelf, base = self.house.shelf, f"/{profile.slug}"
         links = [_menu_link(a.title, f"{base}/{slug}", slug == app) for slug, a in _sorted(shelf)]
         for broken in shelf.failures:
@@ -109,11 +109,11 @@ class Layout:
         )
 
 
-def _menu_link(title: str, address: str, current: bool) -> Any:
+def _menu_link(title: str, address: str, current: bool):
     return A(title, href=address, aria_current="page" if current else None)
 
 
-def _sorted(shelf: Any) -> list[tuple[str, Any]]:
+def _sorted(shelf) -> list[tuple[str, Any]]:
     order = {"app": 0, "pipeline": 1}
     kinds = {row["name"]: order.get(row["kind"], 2) for row in shelf.listing()}
     return sorted(shelf.apps.items(), key=lambda item: (kinds.get(item[0], 2), item[0]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -66,7 +65,7 @@ class Hub:
             if profile_id in (None, tab.profile.id) and here and tab.key != (skip or None):
                 tab.put(fragment)
 
-    async def serve(self, socket: WebSocket, tab: Tab, on_message: Any) -> None:
+    async def serve(self, socket: WebSocket, tab: Tab, on_message) -> None:
         """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from pipulate import __version__
 from pipulate.ai.models import NONE_FOUND, find
-from pipulate.apps.base import Visit
+from pipulate.apps.base import Visit, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, notice, problem_card
 from pipulate.core import backups
@@ -32,7 +32,7 @@ class Book(CrudApp):
 ```"""
 
 
-async def app(site: Any, visit: Visit, request: Any) -> Any:
+async def app(site, visit: Visit, request):
     """Any request below an app: its own route table decides."""
     visit.app = site.house.shelf.get(visit.path["app"])
     rest = visit.path.get("rest", "").strip("/")
@@ -44,10 +44,11 @@ async def app(site: Any, visit: Visit, request: Any) -> Any:
     raise Missing(f"{visit.app.title} has no page {rest!r} for {request.method}.", "Check the address.")
 
 
-async def overview(site: Any, visit: Visit, request: Any) -> Any:
+async def overview(site, visit: Visit, request):
     """The profile's first page: what there is, what waits, how to add an app."""
     house, profile = site.house, visit.caller.profile
-    house.settings_of()["last_profile"] = profile.slug
+    if house.settings_of().get("last_profile") != profile.slug:
+        house.settings_of()["last_profile"] = profile.slug
     cards = [
         Article(A(a.title, href=f"/{profile.slug}/{slug}"), P(a.description.split("\n")[0]))
         for slug, a in sorted(house.shelf.apps.items())
@@ -67,7 +68,7 @@ async def overview(site: Any, visit: Visit, request: Any) -> Any:
     )
 
 
-async def history(site: Any, visit: Visit, request: Any) -> Any:
+async def history(site, visit: Visit, request):
     """What was done in this profile, newest first, with undo."""
     shown = visit.query.get("before", "")
     before = int(shown) if shown.isdecimal() and len(shown) < 19 else 2**62
@@ -79,7 +80,7 @@ async def history(site: Any, visit: Visit, request: Any) -> Any:
     return Section(Header(H1("History"), cls="head"), Ul(*items, cls="events") if items else empty, older)
 
 
-def _event(event: dict[str, Any], profile: Any) -> Any:
+def _event(event: dict[str, Any], profile):
     undo = Button("Undo", cls="outline secondary", hx_post=f"/{profile.slug}/undo/{event['id']}", hx_swap="none")
     if event["undone"]:
         undo = Small(f"undone by {event['undone']}")
@@ -90,14 +91,15 @@ def _event(event: dict[str, Any], profile: Any) -> Any:
     )
 
 
-async def undo(site: Any, visit: Visit, request: Any) -> Any:
+async def undo(site, visit: Visit, request):
     """Take one event back; the notice offers to take that back in turn."""
+    origin_tab.set("")  # this tab wants to see what came back, too
     said = await visit.call("undo", event=int(visit.path["event"]))
     newest = site.house.events.recent(visit.caller.profile.id, 1)[0]["id"]
     return notice(said, f"/{visit.caller.profile.slug}/undo/{newest}")
 
 
-async def search(site: Any, visit: Visit, request: Any) -> Any:
+async def search(site, visit: Visit, request):
     """Rows of all CRUD apps that hold the words, and apps of that name."""
     q, profile = visit.query.get("q", "").strip(), visit.caller.profile
     found: list[Any] = []
@@ -111,7 +113,7 @@ async def search(site: Any, visit: Visit, request: Any) -> Any:
     return Section(Header(H1("Search"), cls="head"), *(found or [P(hint, cls="hint")]))
 
 
-async def settings(site: Any, visit: Visit, request: Any) -> Any:
+async def settings(site, visit: Visit, request):
     """Profiles, the model server, backups."""
     house, here = site.house, visit.caller.profile
     model = await find(house.settings)
@@ -132,7 +134,7 @@ async def settings(site: Any, visit: Visit, request: Any) -> Any:
     )
 
 
-def _profile(site: Any, here: Any, profile: Any, above: Any) -> Any:
+def _profile(site, here, profile, above):
     base = f"/{here.slug}/call"
     held = site.house.profiles.holdings(profile)
     told = ", ".join(f"{n} {name}" for name, n in held.items()) or "nothing in it"
@@ -153,7 +155,7 @@ def _profile(site: Any, here: Any, profile: Any, above: Any) -> Any:
     return Li(rename, Span(Small(told)), up, erase)
 
 
-async def call(site: Any, visit: Visit, request: Any) -> Any:
+async def call(site, visit: Visit, request):
     """A form posted to a tool of the house by its name; the page is drawn anew."""
     await visit.call(visit.path["tool"], text=visit.form)
     slugs = [p.slug for p in site.house.profiles.all()]
@@ -162,7 +164,7 @@ async def call(site: Any, visit: Visit, request: Any) -> Any:
     return Response(headers={"HX-Redirect": f"/{same}/settings"})
 
 
-async def plugin(site: Any, visit: Visit, request: Any) -> Any:
+async def plugin(site, visit: Visit, request):
     """The card of a plugin file that has a fault."""
     for found in site.house.shelf.failures:
         if found.name == visit.path["name"]:
@@ -171,23 +173,24 @@ async def plugin(site: Any, visit: Visit, request: Any) -> Any:
     raise Missing("This plugin works now, or is gone.", "Open it from the menu.")
 
 
-async def approval(site: Any, visit: Visit, request: Any) -> Any:
+async def approval(site, visit: Visit, request):
     """What the assistant asks to run, exactly, with the two buttons."""
     table = site.house.db.table("approvals", logged=False, scoped=True)
     record = table.xtra(profile_id=visit.caller.profile.id)[visit.path["id"]]
     return panel.approval_card(record, visit.caller.profile)
 
 
-async def decide(site: Any, visit: Visit, request: Any) -> Any:
+async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
     yes, profile = visit.form.get("yes") == "yes", visit.caller.profile
     key, digest = visit.path["id"], visit.form.get("hash", "")
     result = await site.house.tools.decide(key, digest, yes, profile)
     await site.chat.decided(profile, key, result)
-    return P("Approved and run." if yes else "Rejected.", Pre(json.dumps(result, indent=1)[:2_000]))
+    said = "Rejected; nothing was done." if not yes else "Approved. The result:"
+    return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000]))
 
 
-async def stop(site: Any, visit: Visit, request: Any) -> Any:
+async def stop(site, visit: Visit, request):
     """End the assistant's turn."""
     await site.chat.stop(visit.caller.profile.id)
     return panel.stop_button(visit.caller.profile, False)(hx_swap_oob="true")

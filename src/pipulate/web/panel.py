@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import Any
 
-from fasthtml.components import Button, Code, Details, Div, Form, NotStr, P, Pre, Section
+from fasthtml.components import Button, Code, Details, Div, Form, P, Pre, Section
 from fasthtml.components import Small, Summary, Textarea
 
 from pipulate.apps.markup import html, markdown
@@ -16,7 +16,7 @@ HINT = "Ask about this page, or type /help for commands that need no model."
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end.", "failed": ""}
 
 
-def message(row: dict[str, Any], profile: Profile) -> Any:
+def message(row: dict[str, Any], profile: Profile):
     """One message: text as it is for the user, markdown for the model, a chip for a tool call."""
     key = f"m{row['id']}"
     if row["role"] == "user":
@@ -32,11 +32,11 @@ def message(row: dict[str, Any], profile: Profile) -> Any:
     return Div(markdown(row["text"]), Small(ending) if ending else "", id=key, cls=f"msg {kind}")
 
 
-def _chip(row: dict[str, Any], profile: Profile) -> Any:
+def _chip(row: dict[str, Any], profile: Profile):
     call = json.loads(row["calls"])[0]
     shown = f"{call['arguments']}\n→ {row['text']}"
     failed = '"problem":' in row["text"][:60]
-    mark = "⏳" if call.get("approval") else "⚠" if failed else "✓"
+    mark = "…" if call.get("approval") else "⚠" if failed else "✓"
     chip = Details(Summary(f"{mark} ", Code(call["name"])), Pre(shown))
     if not call.get("approval"):
         return chip
@@ -45,7 +45,7 @@ def _chip(row: dict[str, Any], profile: Profile) -> Any:
     return Div(chip, Div(ask, id=f"a{row['id']}"))
 
 
-def column(chat: Any, profile: Profile) -> str:
+def column(chat, profile: Profile) -> str:
     """What the chat column holds, as HTML."""
     rows = chat.history(profile.id)
     talk = [message(row, profile) for row in rows] or [P(HINT, cls="empty")]
@@ -56,7 +56,7 @@ def column(chat: Any, profile: Profile) -> str:
     return html(log, stop_button(profile, profile.id in chat.turns), form)
 
 
-def stop_button(profile: Profile, busy: bool) -> Any:
+def stop_button(profile: Profile, busy: bool):
     button = Button("Stop", hx_post=f"/{profile.slug}/chat/stop", hx_swap="none", cls="secondary")
     return Div(button if busy else "", id="stop")
 
@@ -73,7 +73,7 @@ def fragment(kind: str, row: dict[str, Any], profile: Profile) -> str:
     return f'<div hx-swap-oob="beforeend:#talk">{new}</div>{stop}'
 
 
-def approval_card(record: dict[str, Any], profile: Profile) -> Any:
+def approval_card(record: dict[str, Any], profile: Profile):
     """Exactly what would run, and two buttons; they answer for this hash only."""
     address = f"/{profile.slug}/approvals/{record['id']}"
     what = Pre(f"{record['tool']} {record['arguments']}")

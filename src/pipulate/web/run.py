@@ -52,7 +52,7 @@ class Front:
         self.broken, self.site = None, Site(house, self.keys, self.mcp(house))
         self._tasks = [asyncio.create_task(house.shelf.watch()), asyncio.create_task(_daily(house))]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope, receive, send) -> None:
         if self.site:
             return await self.site.app(scope, receive, send)
         if scope["type"] == "http":
@@ -165,7 +165,7 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Callable
         lock.release()
 
 
-async def _serve_on(socket: sockets.socket, settings: Settings, mcp: Any, ready: Any) -> None:
+async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready) -> None:
     port, keys = socket.getsockname()[1], Keys(settings.secret)
     front = Front(settings, keys, mcp)
     front.open()
@@ -192,7 +192,7 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp: Any, ready:
         await front.close()
 
 
-async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready: Any) -> None:
+async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready) -> None:
     while not server.started:
         await asyncio.sleep(0.005)
     address = f"http://127.0.0.1:{port}"

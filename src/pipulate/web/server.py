@@ -44,7 +44,7 @@ def body_limit(method: str, path: str) -> int | None:
 class Site:
     """A house on the web: its routes, and what its engines tell the open tabs."""
 
-    def __init__(self, house: House, keys: Keys, mcp: Any):
+    def __init__(self, house: House, keys: Keys, mcp):
         self.house, self.keys = house, keys
         self.hub, self.layout = Hub(), Layout(house)
         self.chat = Chat(house, self._chat_event)
@@ -61,7 +61,7 @@ class Site:
                 Route("/", self.home, methods=["GET"]),
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),
                 WebSocketRoute("/ws", self.socket),
-                Mount("/mcp", mcp),
+                Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
                 Route("/shell/launch", self.shell_launch, methods=["POST"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
@@ -94,7 +94,7 @@ class Site:
                     text = app.live(self.house, profile, event)
                     self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin_tab.get())
 
-    def _job(self, job: Any) -> None:
+    def _job(self, job) -> None:
         """A step moved on: its progress, at most ten times a second; at its end the whole run."""
         run, key = job.run, job.attempt["id"]
         profile = next((p for p in self.house.profiles.all() if p.id == run["profile_id"]), None)
@@ -108,7 +108,7 @@ class Site:
             self._told[key] = time.monotonic()
             self.hub.put(profile.id, guided.live_progress(profile, job), at)
 
-    async def _redraw(self, guided: Any, profile: Profile, run_id: int, at: str) -> None:
+    async def _redraw(self, guided, profile: Profile, run_id: int, at: str) -> None:
         drawn = await guided.draw_run(profile, run_id)
         self.hub.put(profile.id, html(drawn(hx_swap_oob="morph")), at)
 
@@ -145,7 +145,7 @@ class Site:
         return endpoint
 
     def _respond(
-        self, request: Request, profile: Profile, result: Any, title: str, status: int, wanted: bool
+        self, request: Request, profile: Profile, result, title: str, status: int, wanted: bool
     ) -> Response:
         if isinstance(result, Response):
             return result
@@ -247,8 +247,12 @@ class Site:
             if said["tool"] in ("tools", "apps"):
                 source = house.tools if said["tool"] == "tools" else house.shelf
                 return JSONResponse({"result": source.listing()})
-            result = await house.tools.call(said["tool"], said.get("values") or {}, caller, said.get("text"))
-            return JSONResponse({"result": result})
+            values, text = said.get("values") or {}, said.get("text")
+            work = asyncio.create_task(house.tools.call(said["tool"], values, caller, text))
+            while not (await asyncio.wait([work], timeout=0.5))[0]:
+                if await request.is_disconnected():  # Ctrl-C in the shell
+                    work.cancel()
+            return JSONResponse({"result": await work})
         except Problem as problem:
             return JSONResponse({"problem": problem.as_dict()})
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -263,7 +267,7 @@ class Site:
         await self.house.close()
 
 
-def _shown(card: Any, wanted: bool) -> Any:
+def _shown(card, wanted: bool):
     """A problem as a page, or as a notice in the corner of the page that asked."""
     if not wanted:
         return card

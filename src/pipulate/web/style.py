@@ -6,20 +6,20 @@ THEME = """
 --edge:1px solid var(--pico-muted-border-color)}
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
 body.folded{grid-template-columns:minmax(0,1fr) 0}body.folded #chat{display:none}
-body>nav{grid-column:1/-1;padding:.3rem 1rem;border-bottom:var(--edge);position:sticky;top:0;z-index:5;
-gap:.8rem;align-items:center;background:var(--pico-background-color);flex-wrap:wrap}
-nav a,nav summary{text-decoration:none}nav .menu{display:flex;gap:.2rem;flex-wrap:wrap;flex:1;padding:0;margin:0}
+body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);position:sticky;top:0;z-index:5;
+gap:.8rem;align-items:center;background:var(--pico-background-color)}
+nav a,nav summary{text-decoration:none}nav .menu{display:flex;gap:.2rem;flex:1 1 0;min-width:0;overflow-x:auto;white-space:nowrap}
 nav .menu a{padding:.25rem .6rem;border-radius:.4rem;color:inherit}
 nav .menu a[aria-current]{background:var(--pico-primary-background);color:var(--pico-primary-inverse)}
-nav .menu a.broken{color:var(--pico-del-color)}nav form,nav details.dropdown,nav button{margin:0;width:auto}
-nav details.dropdown summary{padding:.25rem .7rem}nav input[type=search]{margin:0;width:12rem;height:2.2rem}
+nav .menu a.broken{color:var(--pico-del-color)}body>nav [role=search],nav details.dropdown,nav button{margin:0;width:auto;flex:0 0 auto}
+nav details.dropdown summary{padding:.25rem .7rem;height:2.2rem;white-space:nowrap;line-height:1.6rem}nav input[type=search]{margin:0;width:12rem;height:2.2rem}
 main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:0}
 .head{display:flex;justify-content:space-between;align-items:center;gap:1rem;flex-wrap:wrap;margin-bottom:.8rem}
 .head p{margin:0;color:var(--pico-muted-color)}.head input,.head form{width:auto;margin:0}
 .add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem;border:var(--edge);border-radius:.5rem}
 .add label{flex:1 1 9rem;margin:0}.add label:has([role=switch]){flex:0 0 auto}.add button{width:auto;margin:0}
-.error{color:var(--pico-del-color);display:block}.rows{margin:.8rem 0 0}.rows td,.rows th{padding:.15rem .4rem}
-.rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}.empty,.hint{color:var(--pico-muted-color)}
+.add label>*,.step label>*,.step label span>*{margin-bottom:0}.error{color:var(--pico-del-color);display:block}.rows{margin:.8rem 0 0}.rows td,.rows th{padding:.15rem .4rem}
+.rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}.empty{margin:.8rem 0}.empty,.hint{color:var(--pico-muted-color)}
 .grip,.actions{width:2.2rem;text-align:center}.grip button{cursor:grab;touch-action:none}
 button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;margin:0;width:auto;text-align:left;
 box-shadow:none;--pico-color:inherit}button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
@@ -27,7 +27,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}.n
 .actions button{opacity:.45}.actions button:hover,.actions button:focus{opacity:1;color:var(--pico-del-color)}
 .edit{margin:0}.edit input,.edit select,.edit textarea{margin:0;min-width:6rem}:focus-visible{outline:2px solid var(--pico-primary)}
 .pager{justify-content:space-between;gap:1rem;padding:.4rem 0;color:var(--pico-muted-color);align-items:center}
-.pager button{width:auto;margin:0}.step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
+.pager button{width:auto;margin:0}.step .hint{margin:0}.step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
 .step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;background:none;border:0;align-items:center}
 .step>p{margin:0 0 .6rem}.step form{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;margin:0 0 .6rem}
 .step label{flex:1 1 14rem;margin:0}.step button{width:auto;margin:0}.badge{font-size:.85em;color:var(--pico-muted-color)}
@@ -39,24 +39,26 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}.n
 .data td{max-width:28rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.number{text-align:right}
 .data thead{position:sticky;top:0;background:var(--pico-card-background-color)}
 .chart{max-width:40rem}.chart svg{width:100%;font:12px sans-serif;fill:currentColor}.chart rect{fill:var(--pico-primary)}
-.runs,.cards{padding:0}.runs li,.events li{list-style:none;display:flex;gap:1rem;border-bottom:var(--edge);padding:.35rem 0;
+.step .output>:last-child{margin-bottom:0}.runs,.cards{padding:0}.runs li,.events li{list-style:none;display:flex;gap:1rem;border-bottom:var(--edge);padding:.35rem 0;
 align-items:center}.runs .inputs{flex:1}.runs span{color:var(--pico-muted-color)}.events{padding:0}.events span{flex:1}
-.events form,.events button,.inline,.inline button,.inline input{margin:0;width:auto}.inline{display:flex;gap:.4rem}
+.events form,.events button,.inline,.inline button,.inline input{margin:0;width:auto}.events button{padding:.1rem .6rem}.inline{display:flex;gap:.4rem}
 .cards{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}.cards article{margin:0;padding:.9rem}
 .cards a{text-decoration:none;font-weight:600}.cards p{margin:.2rem 0 0;color:var(--pico-muted-color)}
 #notices{position:fixed;bottom:1rem;left:1rem;z-index:9;display:grid;gap:.5rem;max-width:28rem}
 .notice{display:flex;gap:.8rem;align-items:center;padding:.5rem .9rem;border-radius:.5rem;background:var(--pico-contrast-background);
 color:var(--pico-contrast-inverse)}.notice button{text-decoration:underline}.notice .problem{margin:0;color:var(--pico-color)}
-#chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3rem;height:calc(100vh - 3rem)}
+#chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem;display:flex;flex-direction:column;gap:.6rem}
 .msg{padding:.45rem .7rem;border-radius:.5rem;background:var(--pico-card-sectioning-background-color);overflow-wrap:anywhere}
 .msg>:last-child{margin-bottom:0}.msg.user{align-self:flex-end;background:var(--pico-primary-background);
 color:var(--pico-primary-inverse);white-space:pre-wrap}.msg.live{white-space:pre-wrap}.msg.tool{font-size:.88em;padding:.2rem .7rem}
-.msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}.msg details{margin:0}.msg.note{background:none;border:var(--edge)}
+.msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}.msg ul{padding-left:1rem}.msg details{margin:0}.msg.note{background:none;border:var(--edge)}
 #say{margin:0;padding:.6rem;border-top:var(--edge);display:flex;gap:.4rem;align-items:end}#say textarea{margin:0;resize:none}
 #say button{width:auto;margin:0}#stop:empty{display:none}.sr{position:absolute;left:-99rem}
-@media(max-width:800px){body{grid-template:auto 1fr auto/minmax(0,1fr)}main{padding:.8rem}
-#chat{position:static;height:70vh;border:0;border-top:var(--edge)}nav input[type=search]{width:8rem}
+.cards+h2,.runs+h2{margin-top:1.2rem}
+@media(max-width:800px){body>nav{height:auto;flex-wrap:wrap;gap:.3rem .6rem}nav .menu{order:9;flex:1 1 100%}
+body{grid-template:auto 1fr auto/minmax(0,1fr)}main{padding:.8rem}
+#chat{position:static;height:70vh;border:0;border-top:var(--edge)}nav input[type=search]{width:6.5rem}
 .rows thead{display:none}.rows tr{display:grid;grid-template-columns:2rem 1fr 2rem;border-bottom:var(--edge);padding:.3rem 0}
 .rows td{border:0;grid-column:2}.rows td.grip{grid-column:1;grid-row:1}.rows td.actions{grid-column:3;grid-row:1}
 .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;color:var(--pico-muted-color)}
@@ -111,7 +113,9 @@ const talk=document.getElementById('talk');let low=true;
 talk.addEventListener('scroll',()=>{low=talk.scrollHeight-talk.scrollTop-talk.clientHeight<60});
 new MutationObserver(()=>{if(low)talk.scrollTop=talk.scrollHeight}).observe(talk,{childList:true,subtree:true});
 talk.scrollTop=talk.scrollHeight;
-on('click','#fold',()=>{document.body.classList.toggle('folded')});
+const folded=on=>{document.body.classList.toggle('folded',on);localStorage.folded=on?1:''};
+if(localStorage.folded||innerWidth<800&&localStorage.folded==null)document.body.classList.add('folded');
+on('click','#fold',()=>folded(!document.body.classList.contains('folded')));
 // notices leave by themselves, errors by a click
 on('click','[data-close]',x=>x.closest('.notice').remove());
 new MutationObserver(found=>found.forEach(f=>f.addedNodes.forEach(n=>{if(n.classList&&!n.querySelector('.problem'))
@@ -120,6 +124,6 @@ document.addEventListener('keydown',e=>{if(e.target.matches('input,textarea,sele
  if(e.key=='/'){e.preventDefault();document.querySelector('[type=search]').focus()}
  if(e.key=='n'&&!e.ctrlKey&&!e.metaKey){const first=document.querySelector('.add input:not([type=hidden])');
  if(first){e.preventDefault();first.focus()}}
- if(e.key=='c'&&!e.ctrlKey&&!e.metaKey){e.preventDefault();document.body.classList.remove('folded');
+ if(e.key=='c'&&!e.ctrlKey&&!e.metaKey){e.preventDefault();folded(false);
  document.querySelector('#say textarea').focus()}});
 """

@@ -1,0 +1,160 @@
+"""The generated tables of docs/reference.md: names, commands, tools, fields, settings.
+
+    python scripts/reference.py             write them between their markers
+    python scripts/reference.py --check     exit 1 when the page is not what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import inspect
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pipulate
+from pipulate.apps.house import House
+from pipulate.core.fields import KINDS
+from pipulate.core.settings import Settings, read_settings
+from pipulate.core.tools import Tool
+from pipulate.doors.cli import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/reference.md"
+MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# Settings: field of the dataclass → (option, environment variable, what it says).
+SETTINGS = {
+    "home": ("--home DIR", "PIPULATE_HOME", "the folder that holds everything; `~/pipulate`"),
+    "port": ("--port N", "", "the port on 127.0.0.1; 0 picks a free one"),
+    "browser": ("--no-browser", "", "whether the browser is opened"),
+    "plugins": ("--no-plugins", "", "whether the files in `apps/` are loaded"),
+    "model_url": ("", "PIPULATE_MODEL_URL", "an OpenAI-compatible server; none means: use Ollama"),
+    "model": ("", "PIPULATE_MODEL", "the model's name; else the first one the server lists"),
+    "ollama_url": ("", "OLLAMA_HOST", "where Ollama is"),
+}
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |\n" for line in lines)
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def first_line(value: Any) -> str:
+    """The first line of a docstring, with its full stop."""
+    return (inspect.getdoc(value) or "").split("\n")[0]
+
+
+def names() -> str:
+    """Everything `from pipulate import …` offers."""
+    rows = ((code(n), first_line(getattr(pipulate, n))) for n in sorted(pipulate.__all__))
+    return table(["name", "what it is"], rows)
+
+
+def commands() -> str:
+    """Every command of the shell with its arguments and options, as click knows them."""
+    context = click.Context(cli)
+    rows = []
+    for name in sorted(cli.commands):
+        command = cli.commands[name]
+        words = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
+        options = [_option(p) for p in command.params if isinstance(p, click.Option)]
+        usage = " ".join(["pipulate", name, *words])
+        rows.append((code(usage), " ".join(map(code, options)), command.get_short_help_str(200)))
+    return table(["command", "options", "does"], rows)
+
+
+def _option(option: click.Option) -> str:
+    taken = "" if option.is_flag else f" {option.metavar or option.type.name.upper()}"
+    return option.opts[-1] + taken
+
+
+def with_house(work: Callable[[House], str]) -> str:
+    """work(house) of an empty home."""
+    mask = os.umask(0)
+    with tempfile.TemporaryDirectory() as folder:
+        house = House(read_settings(folder))
+        try:
+            return work(house)
+        finally:
+            asyncio.run(house.close())
+            os.umask(mask)
+
+
+def tools() -> str:
+    """The tools of the house itself; apps and pipelines bring their own."""
+
+    def listed(house: House) -> str:
+        core = sorted(n for n, tool in house.tools.by_name.items() if tool.owner == "core")
+        return table(["tool", "class", "fields", "does"], (_tool(house.tools.get(n)) for n in core))
+
+    return with_house(listed)
+
+
+def _tool(tool: Tool) -> tuple[str, ...]:
+    return code(tool.name), tool.kind, " ".join(code(f.name) for f in tool.fields), tool.description
+
+
+def fields() -> str:
+    """Every type an annotation may have."""
+    rows = []
+    for kind_of, kind in KINDS.items():
+        schema = kind.schema.get("type", "any")
+        if "format" in kind.schema:
+            schema += f", {kind.schema['format']}"
+        rows.append((code(getattr(kind_of, "__name__", "Any")), kind.input, schema, kind.column))
+    return table(["type", "input", "JSON", "column"], rows)
+
+
+def settings() -> str:
+    """Every setting, its option, its environment variable and its default."""
+    rows = []
+    for field in dataclasses.fields(Settings):
+        option, variable, says = SETTINGS[field.name]
+        default = "" if field.default is dataclasses.MISSING else str(field.default)
+        rows.append((field.name, code(option), code(variable), code(default), says))
+    return table(["setting", "option of `serve`", "environment", "default", "says"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "names": names,
+    "commands": commands,
+    "tools": tools,
+    "fields": fields,
+    "settings": settings,
+}
+
+
+def fill(text: str) -> str:
+    """The page with every marked part made anew. KeyError for a marker nobody makes."""
+    return MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when stale")
+    check = parser.parse_args().check
+    old = PAGE.read_text("utf-8")
+    new = fill(old)
+    if check and new != old:
+        sys.exit("docs/reference.md is stale: run python scripts/reference.py")
+    if not check:
+        PAGE.write_text(new, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
