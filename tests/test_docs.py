@@ -4,7 +4,7 @@ Each page is read from top to bottom in one fresh home. A `python` block that de
 pipeline starts with `# apps/NAME.py`, is loaded alone in a home of its own, and then put into the
 page's home for the `sh` blocks below it. Other `python` blocks are run. In `sh` blocks the lines
 that start with `pipulate` (or pipe into it, or make a file for it) run for real; `# exit 3` behind
-a line says how it ends. The name of a backup stands for the newest one.
+a line says how it ends, `# prints TEXT` what it prints. The name of a backup stands for the newest one.
 """
 
 from __future__ import annotations
@@ -160,6 +160,8 @@ def test_every_command_of_a_page_ends_as_it_says(page: Path, home: Path, tmp_pat
             done = run(home, line, folder)
             assert done.returncode == code, f"{block.label}: {line}\n{done.stdout}{done.stderr}"
             assert "Traceback" not in done.stderr, f"{block.label}: {line}\n{done.stderr}"
+            if says := re.search(r"# prints (.+)$", line):
+                assert done.stdout.strip() == says[1], f"{block.label}: {line}"
 
 
 def manual(generated: bool = True) -> str:

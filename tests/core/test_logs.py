@@ -53,5 +53,5 @@ def test_given_a_fault_then_its_id_finds_the_trace(log):
 
 
 def test_the_log_rotates_and_keeps_five(log):
-    (handler,) = logging.getLogger().handlers
+    handler = logging.getLogger().handlers[0]
     assert (handler.maxBytes, handler.backupCount) == (10_000_000, 5)

@@ -17,6 +17,7 @@ import typing
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from fasthtml.components import A, Button, Div, Form, H1, Header, Input, Nav, NotStr, P, Section
 from fasthtml.components import Span, Table, Tbody, Td, Th, Thead, Tr
@@ -292,7 +293,7 @@ class Crud:
         last = max(1, -(-count // PAGE))
 
         def to(number: int, text: str):
-            address = f"{visit.base}?page={number}" + (f"&q={escape(q)}" if q else "")
+            address = f"{visit.base}?page={number}" + (f"&q={quote(q)}" if q else "")
             return A(text, href=address, hx_get=address, hx_target="#listing", hx_push_url="true")
 
         back = to(page - 1, "← Newer") if page > 1 else ""

@@ -15,7 +15,8 @@ from typing import Any
 
 from pipulate.apps.base import line_of
 from pipulate.apps.steps import Pipeline
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.fields import KINDS
+from pipulate.core.problems import Missing, Problem, nearest
 
 
 @dataclass
@@ -81,6 +82,8 @@ def _load_problem(path: Path, error: BaseException) -> Problem:
         line = error.details.get("line") or line
         owner = what.split(".")[0].split(":")[0]
         line = line_of(path.read_text(), owner) or line if owner.isidentifier() else line
+    if isinstance(error, NameError):
+        step = nearest(error.name, [getattr(kind, "__name__", "Any") for kind in KINDS])
     if isinstance(error, ModuleNotFoundError):
         step = f"Install it into Pipulate's environment: pip install {error.name}"
     return Problem(f"{path.name}, line {line}: {what}", step, line=line)

@@ -7,6 +7,7 @@ broken save keeps the old version at work beside its error.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Shelf:
         self.plugins: dict[Path, Plugin] = {}
         self.apps: dict[str, AppKind] = {}
         self.version = 0
+        self.on_change: list[Callable[[], None]] = []
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def _files(self) -> list[Path]:
@@ -54,7 +56,10 @@ class Shelf:
             self._remove(path)
         for path in changed:
             self._load(path)
-        self.version += bool(changed or gone)
+        if changed or gone:
+            self.version += 1
+            for listener in self.on_change:
+                listener()
         return bool(changed or gone)
 
     async def watch(self, every: float = 0.4) -> None:

@@ -38,7 +38,7 @@ class Now:
 class JobHandle:
     """`job` inside a step: progress, checkpoint, files, tool. Works in sync and async steps."""
 
-    def __init__(self, wire: Wire, request: dict[str, Any]):
+    def __init__(self, wire, request: dict[str, Any]):
         self._wire, self._last = wire, 0.0
         self.checkpoint_data = request["checkpoint"]
         self._folder = Path(request["folder"])

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pipulate.core.problems import Invalid, Problem, nearest
 
 MISSING: Any = inspect.Parameter.empty
+FLOAT_MAX = 1.7976931348623157e308
 LINE, TEXT = 1_000, 1_000_000  # longest one-line and multi-line text, in characters
 
 
@@ -107,7 +108,7 @@ def _parse_int(text: str) -> int:
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FLOAT_MAX:
         raise ValueError("needs a number")
     return float(value)
 
@@ -155,9 +156,23 @@ def _datetime(value: Any) -> datetime:
         raise ValueError("needs a date and time like 2026-01-31T14:30") from None
 
 
-def _json(value: Any) -> Any:
-    json.dumps(value, allow_nan=False)
-    return value
+def _json(kind: type, word: str) -> Kind:
+    def check(value: Any) -> Any:
+        """A JSON value of this kind, or its text."""
+        try:
+            value = json.loads(value) if isinstance(value, str) else value
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"needs JSON ({str(error)[:80]})") from None
+        if not isinstance(value, kind):
+            raise ValueError(f"needs JSON, {word}")
+        return value
+
+    return Kind("TEXT", "textarea", {"type": word.split()[1]}, check, check, _show_json)
+
+
+def _show_json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
 
 
 def _file(value: Any) -> Any:
@@ -167,13 +182,13 @@ def _file(value: Any) -> Any:
 
 
 def _iso_local(moment: datetime) -> str:
-    return moment.astimezone().replace(tzinfo=None).isoformat(timespec="minutes")
+    exact = "auto" if moment.second or moment.microsecond else "minutes"
+    return moment.astimezone().replace(tzinfo=None).isoformat(timespec=exact)
 
 
 _line, _lines = _text(LINE, False), _text(TEXT, True)
 _STRING = {"type": "string"}
 _COMPACT = {"ensure_ascii": False, "separators": (",", ":")}
-_JSON_KIND = Kind("TEXT", "textarea", {}, _json, json.loads, lambda v: json.dumps(v, indent=1))
 KINDS: dict[Any, Kind] = {
     str: Kind("TEXT", "text", _STRING, _line, _line),
     Text: Kind("TEXT", "textarea", _STRING, _lines, _lines),
@@ -191,9 +206,8 @@ KINDS: dict[Any, Kind] = {
         "TEXT", "datetime-local", {**_STRING, "format": "date-time"}, _datetime, _datetime, _iso_local
     ),
     File: Kind("TEXT", "file", {**_STRING, "description": "a file id or path"}, _file, _file),
-    dict: replace(_JSON_KIND, schema={"type": "object"}),
-    list: replace(_JSON_KIND, schema={"type": "array"}),
-    Any: _JSON_KIND,
+    dict: _json(dict, "an object"),
+    list: _json(list, "an array"),
 }
 
 
@@ -238,10 +252,7 @@ class Field:
         if isinstance(self.choices, tuple):
             by_text = {str(choice): choice for choice in self.choices}
             return self._within(by_text.get(text, text))
-        try:
-            return self._within(self.kind.parse(text))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"needs JSON ({error})") from None
+        return self._within(self.kind.parse(text))
 
     def _within(self, value: Any) -> Any:
         if self.required and isinstance(value, str) and not value.strip():
@@ -258,8 +269,8 @@ class Field:
 
     def load(self, stored: Any) -> Any:
         """The Python value of a database column."""
-        if stored is None or self.kind.input in ("text", "textarea", "url"):
-            return json.loads(stored) if stored and self.type in (dict, list, Any) else stored
+        if stored is None or issubclass(self.type, str):
+            return stored
         return bool(stored) if self.type is bool else self.kind.check(stored)
 
     @property
@@ -292,7 +303,8 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
         members = [a for a in typing.get_args(annotation) if a is not type(None)]
         optional = len(members) < len(typing.get_args(annotation))
         if len(members) == 1:
-            return replace(make_field(name, members[0], default, owner), optional=optional)
+            member = typing.Annotated[(members[0], *extras)] if extras else members[0]
+            return replace(make_field(name, member, default, owner), optional=optional)
     choices: Any = next((e.source for e in extras if isinstance(e, Choices)), None)
     if typing.get_origin(annotation) is Literal:
         choices = typing.get_args(annotation)
@@ -300,7 +312,7 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
     kind = KINDS.get(typing.get_origin(annotation) or annotation)
     if kind is None:
         said = getattr(annotation, "__name__", str(annotation))
-        known = nearest(said, [getattr(k, "__name__", "Any") for k in KINDS])
+        known = nearest(said, [k.__name__ for k in KINDS])
         raise Problem(f"{owner}{name}: there is no field type {said!r}.", known)
     bounds = next((e for e in extras if isinstance(e, Between)), None)
     note = next((e for e in extras if isinstance(e, str)), "")

@@ -181,7 +181,7 @@ class Jobs:
         if "done" in result and not job.ending:
             await self._settle(job, "done", actor, output=dumps(result["done"]))
         else:
-            error = result.get("failed") or {}
+            error = {} if job.ending else result.get("failed") or {}
             if job.log and error:
                 error["log"] = list(job.log)[-30:]
             await self._settle(job, job.ending or "failed", actor, error=dumps(error))

@@ -26,8 +26,13 @@ WORDS = click.argument("words", nargs=-1)
 class Commands(click.Group):
     """`pipulate` alone serves; an unknown command exits with 2 and the nearest name."""
 
+    def parse_args(self, ctx, args: list[str]):
+        if not args or args[0].startswith("--") and args[0] not in ("--help", "--version"):
+            args.insert(0, "serve")
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx, args: list[str]):
-        if args and args[0] not in self.commands:
+        if args[0] not in self.commands:
             raise Unknown(f"There is no command {args[0]!r}.", nearest(args[0], self.commands))
         return super().resolve_command(ctx, args)
 
@@ -105,18 +110,10 @@ def show(value, as_json: bool) -> None:
     click.echo(value)
 
 
-@click.group(cls=Commands, invoke_without_command=True)
+@click.group(cls=Commands)
 @click.version_option(__version__)
-@HOME
-@click.option("--port", default=5001, show_default=True, help="0 picks a free one.")
-@click.option("--no-browser", is_flag=True)
-@click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
-@click.pass_context
-def cli(ctx, **options) -> None:
+def cli() -> None:
     """A local workspace of apps and pipelines. Without a command it serves and opens the browser."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(serve, **options)
 
 
 @cli.command()

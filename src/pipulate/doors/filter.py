@@ -7,37 +7,29 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pipulate.apps.plugin import Plugin, file_hash, load_file
 from pipulate.apps.shelf import BUNDLED
 from pipulate.apps.steps import Pipeline
-from pipulate.apps.worker import run_step
+from pipulate.apps.worker import JobHandle, run_step
 from pipulate.core.fields import File, check_values, from_json, to_json
 from pipulate.core.problems import Invalid, Problem, Unknown, nearest
 from pipulate.core.settings import Settings
 
 
-class Aside:
-    """`job` for a step outside of a run: progress goes to standard error, files to a folder."""
+class Terminal:
+    """The other end of `job` outside of a run: progress goes to standard error, the rest nowhere."""
 
-    checkpoint_data = None
+    def send(self, message: dict[str, Any]) -> None:
+        if "progress" in message and sys.stderr.isatty():
+            done, total, said = message["progress"]
+            print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
 
-    @property
-    def files(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="pipulate-"))
-
-    def progress(self, done: float, total: float = 0, message: str = ""):
-        if sys.stderr.isatty():
-            print(f"\r{done:,g}/{total:,g} {message[:60]}\033[K", end="", file=sys.stderr)
-        return _Now()
-
-    def checkpoint(self, data):
-        return _Now()
-
-
-class _Now:
-    def __await__(self):
-        return iter(())
+    def ask(self, message: dict[str, Any]):
+        """A checkpoint is not kept; a tool would change data, which a filter does not."""
+        if "call" in message:
+            raise Problem("A filter changes no data.", "Use `pipulate run` for this step.")
 
 
 def filter_step(settings: Settings, name: str, text: str):
@@ -62,8 +54,10 @@ def filter_step(settings: Settings, name: str, text: str):
     inputs = check_values(step.bound(outputs), given)
     files = {f.name for f in step.fields if f.kind.input == "file"}
     inputs = {k: File(Path(str(v))) if k in files and not isinstance(v, File) else v for k, v in inputs.items()}
+    folder = tempfile.mkdtemp(prefix="pipulate-") if step.wants_job else ""
+    job = JobHandle(Terminal(), {"checkpoint": None, "folder": folder})
     with contextlib.redirect_stdout(sys.stderr):
-        return to_json(run_step(pipeline, step_name, outputs | inputs, Aside()))
+        return to_json(run_step(pipeline, step_name, outputs | inputs, job))
 
 
 def _pipeline(settings: Settings, slug: str) -> Pipeline:

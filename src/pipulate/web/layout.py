@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from fasthtml.components import A, Aside, Body, Button, Details, Div, Form, Head, Html, Input, Li, Link
-from fasthtml.components import Main, Meta, Nav, NotStr, Script, Span, Strong, Style, Summary, Title
+from fasthtml.components import Main, Meta, Nav, NotStr, Script, Strong, Style, Summary, Title
 from fasthtml.components import Ul
 
 from pipulate import __version__
@@ -40,14 +40,14 @@ class Layout:
         self._frames: dict[tuple[Any, ...], str] = {}
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
-        """A whole document; `main` and `talk` are HTML text, `at` the address its socket names."""
+        """A whole document; `main` and `talk` are HTML text, `at` the address its socket names, percent-encoded."""
         app = at.strip("/").split("/")[1] if at.count("/") > 1 else ""
         values = {
             "title": html(Title(f"{title} · Pipulate")),
             "main": main,
             "talk": talk,
             "nonce": nonce,
-            "at": html(Span(at))[6:-7].replace('"', "%22"),
+            "at": at,
             "tab": secrets.token_hex(4),
         }
         frame = self._frame(profile, app)
@@ -89,12 +89,18 @@ class Layout:
         )
         return Html(head, body, lang="en")
 
-    def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
+    def menu(self, profile: Profile, app: str, **attrs):
+        """The links to all apps, and to the cards of plugin files that have a fault."""
         shelf, base = self.house.shelf, f"/{profile.slug}"
         links = [_menu_link(a.title, f"{base}/{slug}", slug == app) for slug, a in _sorted(shelf)]
-        for broken in shelf.failures:
-            address = f"{base}/plugin/{broken.name}"
-            links.append(A(f"⚠ {broken.name}", href=address, cls="broken", title="This file has a fault"))
+        links += [
+            A(f"⚠ {broken.name}", href=f"{base}/plugin/{broken.name}", cls="broken")
+            for broken in shelf.failures
+        ]
+        return Div(*links, cls="menu", id="menu", **attrs)
+
+    def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
+        shelf, base = self.house.shelf, f"/{profile.slug}"
         others = [Li(A(p.name, href=f"/{p.slug}/{app}" if app in shelf.apps else f"/{p.slug}")) for p in everyone]
         manage = Li(A("Manage profiles…", href=f"{base}/settings"))
         menu = Details(Summary(profile.name), Ul(*others, manage), cls="dropdown")
@@ -102,7 +108,7 @@ class Layout:
         return Nav(
             A(Strong("Pipulate"), href=base),
             menu,
-            Div(*links, cls="menu"),
+            self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("History", href=f"{base}/history"),
             Button("Chat", id="fold", cls="outline secondary", title="Fold or unfold (c)"),

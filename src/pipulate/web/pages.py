@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 from typing import Any
 
 from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
@@ -107,7 +108,7 @@ async def search(site, visit: Visit, request):
         rows = (await limited(kind.find, visit.caller, q))[0][:8] if q and isinstance(kind, Crud) else []
         if not rows and (not q or q.lower() not in kind.title.lower()):
             continue
-        link = f"/{profile.slug}/{slug}" + (f"?q={q}" if rows else "")
+        link = f"/{profile.slug}/{slug}" + (f"?q={quote(q)}" if rows else "")
         found += [H2(A(kind.title, href=link)), Ul(*(Li(str(row)) for row in rows))]
     hint = f"Nothing matches “{q}”." if q else "Type what to look for in the box above."
     return Section(Header(H1("Search"), cls="head"), *(found or [P(hint, cls="hint")]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from html import escape
 from typing import Any
 
-from fasthtml.components import Button, Code, Details, Div, Form, P, Pre, Section
+from fasthtml.components import Button, Code, Details, Div, Form, NotStr, P, Pre, Section
 from fasthtml.components import Small, Summary, Textarea
 
 from pipulate.apps.markup import html, markdown
@@ -32,6 +33,11 @@ def message(row: dict[str, Any], profile: Profile):
     return Div(markdown(row["text"]), Small(ending) if ending else "", id=key, cls=f"msg {kind}")
 
 
+@functools.lru_cache(maxsize=2_000)
+def _drawn(row: tuple, profile: Profile) -> str:
+    return html(message(dict(row), profile))
+
+
 def _chip(row: dict[str, Any], profile: Profile):
     call = json.loads(row["calls"])[0]
     shown = f"{call['arguments']}\n→ {row['text']}"
@@ -47,8 +53,8 @@ def _chip(row: dict[str, Any], profile: Profile):
 
 def column(chat, profile: Profile) -> str:
     """What the chat column holds, as HTML."""
-    rows = chat.history(profile.id)
-    talk = [message(row, profile) for row in rows] or [P(HINT, cls="empty")]
+    rows = (tuple(row.items()) for row in chat.history(profile.id))
+    talk = [NotStr(_drawn(row, profile)) for row in rows] or [P(HINT, cls="empty")]
     box = Textarea(name="msg", rows=2, placeholder="Message, or /help", aria_label="Message")
     form = Form(box, Button("Send"), ws_send=True, id="say")
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation"}

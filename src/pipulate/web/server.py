@@ -51,6 +51,7 @@ class Site:
         self._told: dict[int, float] = {}
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
+        house.shelf.on_change.append(self._menu)
         every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
         self.app = FastHTML(
             default_hdrs=False,
@@ -93,6 +94,13 @@ class Site:
                 if event["profile_id"] in (profile.id, None):
                     text = app.live(self.house, profile, event)
                     self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin_tab.get())
+
+    def _menu(self) -> None:
+        """A plugin came, went or broke: the menus of open tabs follow."""
+        for tab in list(self.hub.tabs):
+            app = tab.at.split("?")[0].strip("/").split("/")[1:2]
+            drawn = self.layout.menu(tab.profile, app[0] if app else "", hx_swap_oob="true")
+            self.hub.loop.call_soon_threadsafe(tab.put, html(drawn))
 
     def _job(self, job) -> None:
         """A step moved on: its progress, at most ten times a second; at its end the whole run."""

@@ -16,7 +16,7 @@ nav details.dropdown summary{padding:.25rem .7rem;height:2.2rem;white-space:nowr
 main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:0}
 .head{display:flex;justify-content:space-between;align-items:center;gap:1rem;flex-wrap:wrap;margin-bottom:.8rem}
 .head p{margin:0;color:var(--pico-muted-color)}.head input,.head form{width:auto;margin:0}
-.add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem;border:var(--edge);border-radius:.5rem}
+.add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem .7rem .8rem;border:var(--edge);border-radius:.5rem}
 .add label{flex:1 1 9rem;margin:0}.add label:has([role=switch]){flex:0 0 auto}.add button{width:auto;margin:0}
 .add label>*,.step label>*,.step label span>*{margin-bottom:0}.error{color:var(--pico-del-color);display:block}.rows{margin:.8rem 0 0}.rows td,.rows th{padding:.15rem .4rem}
 .rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}.empty{margin:.8rem 0}.empty,.hint{color:var(--pico-muted-color)}
@@ -55,7 +55,7 @@ color:var(--pico-primary-inverse);white-space:pre-wrap}.msg.live{white-space:pre
 .msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}.msg ul{padding-left:1rem}.msg details{margin:0}.msg.note{background:none;border:var(--edge)}
 #say{margin:0;padding:.6rem;border-top:var(--edge);display:flex;gap:.4rem;align-items:end}#say textarea{margin:0;resize:none}
 #say button{width:auto;margin:0}#stop:empty{display:none}.sr{position:absolute;left:-99rem}
-.cards+h2,.runs+h2{margin-top:1.2rem}
+*+h2{margin-top:1.2rem}.step h2{margin:0}
 @media(max-width:800px){body>nav{height:auto;flex-wrap:wrap;gap:.3rem .6rem}nav .menu{order:9;flex:1 1 100%}
 body{grid-template:auto 1fr auto/minmax(0,1fr)}main{padding:.8rem}
 #chat{position:static;height:70vh;border:0;border-top:var(--edge)}nav input[type=search]{width:6.5rem}

@@ -1,0 +1,1 @@
+"""What Pipulate costs, side by side with the same things written the usual FastHTML way."""

@@ -1,0 +1,64 @@
+"""A million links measured: the steps called plainly, and the whole of `pipulate run links`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.doc_links import made_links
+from bench.figures import Figure, interleaved
+from bench.servers import NOWHERE, ROOT
+
+LONGEST = 60  # seconds one pass may take
+
+
+def plainly(path: Path) -> dict[str, float]:
+    """CPU seconds and peak MB, as bench/doc_links.py says them of its own process."""
+    command = [sys.executable, str(ROOT / "bench" / "doc_links.py"), "measure", str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST)
+    found = dict(re.findall(r"^(cpu_seconds|peak_mb)\s+(\S+)", text.stdout, re.MULTILINE))
+    return {"cpu": float(found["cpu_seconds"]), "peak": float(found["peak_mb"])}
+
+
+def by_shell(path: Path, home: Path) -> dict[str, float]:
+    """The same through the command line: CPU of all its processes, peak MB of the largest."""
+    words = [f"csv={path}", "origin=source", "target=target", "start:=\"\""]
+    command = [sys.executable, "-m", "pipulate", "run", "links", *words, "--home", str(home)]
+    env = {**os.environ, "OLLAMA_HOST": NOWHERE}
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([*command, "--json"], env=env, stdout=said, stderr=said)
+        _, status, spent = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"pipulate run links ended with {said.read()[-500:]!r}")
+    peak = spent.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    wall = time.perf_counter() - began
+    return {"cpu": spent.ru_utime + spent.ru_stime, "peak": peak, "wall": wall}
+
+
+def run(rounds: int) -> list[Figure]:
+    """At most two rounds: each pass takes seconds."""
+    with tempfile.TemporaryDirectory() as name:
+        path, home = Path(name) / "links.csv", Path(name) / "home"
+        made_links(path)
+        measures: dict[str, Callable[[], dict[str, float]]] = {
+            "plain": lambda: plainly(path),
+            "shell": lambda: by_shell(path, home),
+        }
+        found = interleaved(min(rounds, 2), **measures)
+    plain, shell = found["plain"], found["shell"]
+    return [
+        Figure("1M links, steps alone, CPU", "s", plain["cpu"], None, 2.5, 5),
+        Figure("1M links, steps alone, peak", "MB", plain["peak"], None, 250, 600),
+        Figure("1M links, pipulate run, CPU", "s", shell["cpu"], None, 2.5, 5),
+        Figure("1M links, pipulate run, peak", "MB", shell["peak"], None, 250, 600),
+        Figure("1M links, pipulate run, wall", "s", shell["wall"]),
+    ]
