@@ -39,7 +39,7 @@ def _say(server: Server, key: str, message: dict, session: dict | None = None) -
     body, kept = json.dumps({"jsonrpc": "2.0", **message}), session or {}
     headers = {k: v for k, v in kept.items() if k == "mcp-session-id"}
     headers |= {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    text = server.ask("/mcp/", "POST", body, accept=ACCEPT, **headers)
+    text = server.ask("/mcp", "POST", body, accept=ACCEPT, **headers)
     found = server.answer.headers.get("mcp-session-id")
     return {"body": text} | ({"mcp-session-id": found} if found else {})
 

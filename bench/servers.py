@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "bench" / "results" / "pycache"  # as after an installation, wherever this runs
 NOWHERE = "127.0.0.1:9"  # no figure depends on a model server that happens to run here
 READY = 20  # seconds a server may take to answer
 
@@ -27,17 +28,22 @@ def baseline_file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """Of a measured program: no settings of this machine, and compiled modules are kept."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("PIPULATE_", "PYTHON"))}
+    kept = {"OLLAMA_HOST": NOWHERE, "PYTHONPYCACHEPREFIX": str(CACHE)}
+    return {**own, **kept, **more}
+
+
 class Server:
     """A child process that serves HTTP; `cpu`, `rss` and requests over one kept connection."""
 
     def __init__(self, command: list[str], folder: Path, env: dict[str, str], port: int = 0):
-        own = {k: v for k, v in os.environ.items() if not k.startswith("PIPULATE_")}
-        own |= {"OLLAMA_HOST": NOWHERE, **env}
+        own = environment(env)
         self.began = time.perf_counter()
-        pipe = subprocess.PIPE if not port else subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, stdout=pipe, stderr=subprocess.DEVNULL, cwd=folder, env=own, text=True
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        told = quiet if port else {"stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, cwd=folder, env=own, text=True, **told)
         self.headers: dict[str, str] = {}
         self.info = self._first_line() if not port else {"url": f"http://127.0.0.1:{port}"}
         self.port = port or int(self.info["url"].split(":")[2].split("/")[0])

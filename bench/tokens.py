@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +43,8 @@ class Relay:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, there = await asyncio.open_connection("127.0.0.1", self.model)
-        await asyncio.gather(self._pump(reader, there, False), self._pump(back, writer, True))
+        with suppress(asyncio.CancelledError):  # the last reader left before the end
+            await asyncio.gather(self._pump(reader, there, False), self._pump(back, writer, True))
 
     async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, note: bool):
         while data := await source.read(65_536):

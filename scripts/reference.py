@@ -1,7 +1,7 @@
 """The generated tables of docs/reference.md: names, commands, tools, fields, settings.
 
-    python scripts/reference.py             write them between their markers
-    python scripts/reference.py --check     exit 1 when the page is not what would be written
+python scripts/reference.py             write them between their markers
+python scripts/reference.py --check     exit 1 when the page is not what would be written
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table."""
     heads = list(heads)
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |\n" for line in lines)
+    safe = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in safe)
 
 
 def code(text: str) -> str:
@@ -116,7 +117,7 @@ def fields() -> str:
         schema = kind.schema.get("type", "any")
         if "format" in kind.schema:
             schema += f", {kind.schema['format']}"
-        rows.append((code(getattr(kind_of, "__name__", "Any")), kind.input, schema, kind.column))
+        rows.append((code(kind_of.__name__), kind.input, schema, kind.column))
     return table(["type", "input", "JSON", "column"], rows)
 
 

@@ -4,7 +4,8 @@ Each page is read from top to bottom in one fresh home. A `python` block that de
 pipeline starts with `# apps/NAME.py`, is loaded alone in a home of its own, and then put into the
 page's home for the `sh` blocks below it. Other `python` blocks are run. In `sh` blocks the lines
 that start with `pipulate` (or pipe into it, or make a file for it) run for real; `# exit 3` behind
-a line says how it ends, `# prints TEXT` what it prints. The name of a backup stands for the newest one.
+a line says how it ends, `# prints TEXT` what it prints. The name of a backup stands for the
+newest one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import pytest
 
 import pipulate
+from pipulate.apps.base import snake
 from pipulate.apps.house import House
 from pipulate.core.fields import KINDS
 from pipulate.core.settings import Settings, read_settings
@@ -33,6 +35,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MADE = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
 BACKUP = re.compile(r"pipulate-\d{8}-\d{6}\.db")
+VERBS = ("list", "get", "add", "update", "delete", "move")
 PLUGIN = re.compile(r"\(CrudApp\):|= Pipeline\(")
 BUNDLED = {p.read_text("utf-8"): p for p in (ROOT / "src/pipulate/plugins").glob("[!_]*.py")}
 
@@ -58,7 +61,8 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     text = page.read_text("utf-8")
     name = str(page.relative_to(ROOT))
-    return [Block(name, text[: m.start()].count("\n") + 1, m[1], m[2]) for m in BLOCK.finditer(text)]
+    found = ((m, text[: m.start()].count("\n") + 1) for m in BLOCK.finditer(text))
+    return [Block(name, line, m[1], m[2]) for m, line in found]
 
 
 def every(language: str) -> list[Any]:
@@ -75,7 +79,7 @@ def plugin_path(block: Block, home: Path) -> Path:
 
 def run(home: Path, command: list[str] | str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command, or a line of the shell, with this home and no model and no browser."""
-    keep = {k: v for k, v in os.environ.items() if k not in ("PIPULATE_MODEL_URL", "PIPULATE_MODEL")}
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("PIPULATE_")}
     nothing = {"OLLAMA_HOST": "127.0.0.1:1", "BROWSER": "true", "PIPULATE_HOME": str(home)}
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     return subprocess.run(
@@ -113,11 +117,11 @@ def opened(home: Path) -> tuple[list[str], list[str], set[str]]:
 
 def expected_tools(block: Block) -> set[str]:
     """The tools that the classes, pipelines and @tool methods of a block must give."""
-    names = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower() for n in re.findall(r"class (\w+)\(Crud", block.text)]
-    found = {f"{name}_{verb}" for name in names for verb in ("list", "get", "add", "update", "delete", "move")}
+    names = [snake(name) for name in re.findall(r"class (\w+)\(CrudApp", block.text)]
+    found = {f"{name}_{verb}" for name in names for verb in VERBS}
     marked = re.findall(r"@tool(?:\(.*?\))?\n\s+def (\w+)", block.text)
     found |= {f"{names[0]}_{method}" for method in marked}
-    return found | {f"{title.lower()}_run" for title in re.findall(r'Pipeline\("(\w+)"', block.text)}
+    return found | {f"{snake(t)}_run" for t in re.findall(r'Pipeline\("([\w ]+)"', block.text)}
 
 
 @pytest.mark.parametrize("block", every("python"))
@@ -180,7 +184,7 @@ def test_every_public_name_is_explained() -> None:
 
 def test_every_field_type_is_explained() -> None:
     text = (ROOT / "docs/first-app.md").read_text("utf-8")
-    names = [getattr(kind, "__name__", "Any") for kind in KINDS]
+    names = [kind.__name__ for kind in KINDS]
     assert [n for n in names if f"`{n}`" not in text] == []
 
 
@@ -209,9 +213,8 @@ def test_every_setting_and_environment_variable_is_in_the_manual() -> None:
 
 
 def test_the_generated_tables_are_fresh() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/reference.py"), "--check"], capture_output=True, text=True
-    )
+    command = [sys.executable, str(ROOT / "scripts/reference.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -14,7 +14,7 @@ _HOMES = {
     "Choices": ("core.fields", "Choices"),
     "CrudApp": ("apps.crud", "CrudApp"),
     "DataTable": ("apps.markup", "data_table"),
-    "DictLikeDB": ("core.store", "DictLikeDB"),
+    "DictLikeDB": ("core.tables", "DictLikeDB"),
     "File": ("core.fields", "File"),
     "Invalid": ("core.problems", "Invalid"),
     "Pipeline": ("apps.steps", "Pipeline"),

@@ -178,7 +178,7 @@ def test_each_type_has_a_column_an_input_and_a_schema(kind):
 
 @pytest.mark.parametrize("optional", [False, True], ids=["plain", "optional"])
 @pytest.mark.parametrize("kind", TYPES.values(), ids=TYPES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_text_is_read_and_shown_back_or_refused(kind, optional, data):
     field = make_field("x", kind | None if optional else kind)
@@ -199,7 +199,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(value=JSON)
 def test_any_json_value_is_taken_exactly_or_refused(kind, value):
     field = make_field("x", kind)

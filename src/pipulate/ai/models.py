@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -71,13 +72,16 @@ class Model:
         read = self._ollama_line if self.ollama else self._openai_line
         limits = httpx2.Timeout(FIRST, connect=5)
         try:
-            async with asyncio.timeout(TOTAL), httpx2.AsyncClient(timeout=limits) as client:
-                async with client.stream("POST", self.url + path, json=body) as response:
-                    if response.status_code != 200:
-                        raise await _wrong(response)
-                    async for line in _lines(response):
-                        if (delta := read(line)) is not None:
-                            yield delta
+            async with (
+                asyncio.timeout(TOTAL),
+                httpx2.AsyncClient(timeout=limits, verify=_tls()) as client,
+                client.stream("POST", self.url + path, json=body) as response,
+            ):
+                if response.status_code != 200:
+                    raise await _wrong(response)
+                async for line in _lines(response):
+                    if (delta := read(line)) is not None:
+                        yield delta
         except (httpx2.TimeoutException, TimeoutError):
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
         except httpx2.HTTPError as error:
@@ -152,6 +156,14 @@ async def _wrong(response) -> Problem:
     return Problem(f"The model server answered {response.status_code}: {text}", "Check its log.")
 
 
+@functools.cache
+def _tls():
+    """Loading the certificates holds the event loop for 20 ms: once, not for every request."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
 async def find(settings: Settings) -> Model | None:
     """The configured OpenAI-compatible server, else a running Ollama with a model, else None."""
     import httpx2
@@ -159,7 +171,7 @@ async def find(settings: Settings) -> Model | None:
     ollama = not settings.model_url
     url = settings.ollama_url if ollama else settings.model_url.removesuffix("/v1")
     try:
-        async with httpx2.AsyncClient(timeout=3) as client:
+        async with httpx2.AsyncClient(timeout=3, verify=_tls()) as client:
             answer = await client.get(url + ("/api/tags" if ollama else "/v1/models"))
             listed = answer.json()
     except (httpx2.HTTPError, ValueError):

@@ -15,20 +15,15 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from html import escape
+from dataclasses import replace
 from typing import Any, ClassVar
-from urllib.parse import quote
 
-from fasthtml.components import A, Button, Div, Form, H1, Header, Input, Nav, NotStr, P, Section
-from fasthtml.components import Span, Table, Tbody, Td, Th, Thead, Tr
-
-from pipulate.apps.base import Go, Refusal, Route, Visit, snake
-from pipulate.apps.markup import field_input, html, labelled, notice
+from pipulate.apps.base import Route, Visit, snake
+from pipulate.apps.listing import PAGE, Listing
 from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
-from pipulate.core.problems import Conflict, Invalid, Problem
+from pipulate.core.problems import Problem
 from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
 
-PAGE = 50  # rows of one page
 COLUMNS = {
     "id": "INTEGER PRIMARY KEY",
     "profile_id": "INTEGER NOT NULL",
@@ -97,7 +92,7 @@ async def _extra(cls: type[CrudApp], function, visit: Visit):
     return await limited(functools.partial(function, **values))
 
 
-class Crud:
+class Crud(Listing):
     """A CrudApp class at work in a house: its table, tools, page and routes."""
 
     def __init__(self, model: type[CrudApp]):
@@ -108,17 +103,9 @@ class Crud:
         self.title = self.slug.replace("_", " ").capitalize()
         self.description = inspect.getdoc(model) if model.__doc__ else ""
         self.table_name = f"app_{self.slug}"
-        self._row_parts: dict[str, tuple[str, list[str]]] = {}
-        self.routes = [
-            Route("GET", "", self.page),
-            Route("POST", "", self.add),
-            *model.extra_routes,
-            Route("POST", "{id}/move", self.move),
-            Route("GET", "{id}", self.show),
-            Route("PATCH", "{id}", self.edit),
-            Route("DELETE", "{id}", self.delete),
-            Route("GET", "{id}/{field}", self.show),
-        ]
+        self._frames: dict[str, str] = {}
+        self.drawn = model.__ft__ is not CrudApp.__ft__  # the class draws its rows itself
+        self.routes = self.page_routes()
 
     # -- the table ---------------------------------------------------------------------------
 
@@ -135,7 +122,7 @@ class Crud:
         """The scoped table; its rows are instances of the class."""
         profile_id = 0 if self.model.shared else caller.profile.id
         scoped = self.house.db.table(self.table_name, scoped=True).xtra(profile_id=profile_id)
-        return type(scoped)(**{**scoped.__dict__, "row": lambda row: self.model(row, scoped)})
+        return replace(scoped, row=lambda row: self.model(row, scoped))
 
     def _checked(self, row: dict[str, Any], caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
@@ -235,200 +222,6 @@ class Crud:
         row = table.update(id=id, position=place)
         self._said("Moved", row)
         return self.as_json(row)
-
-    # -- the page ----------------------------------------------------------------------------
-
-    async def page(self, visit: Visit):
-        """The list with its add form; ?q= searches, ?page= pages."""
-        q, shown = visit.query.get("q", ""), visit.query.get("page", "1")
-        page = max(1, int(shown) if shown.isdecimal() and len(shown) < 9 else 1)
-        rows, count = await limited(self.find, visit.caller, q, page)
-        listed = await limited(self._listing, visit, rows, count, q, page)
-        if visit.partial:
-            return listed
-        search = Input(
-            type="search",
-            name="q",
-            value=q,
-            placeholder=f"Search {self.title.lower()}",
-            aria_label=f"Search {self.title}",
-            hx_get=visit.base,
-            hx_trigger="input changed delay:250ms, search",
-            hx_target="#listing",
-            hx_push_url="true",
-        )
-        head = Header(Div(H1(self.title), P(self.description.split("\n")[0])), search, cls="head")
-        return Section(head, self.add_form(visit), listed, cls="crud")
-
-    def add_form(self, visit: Visit, typed: Mapping[str, str] | None = None, bad=None):
-        """The form for a new row, with what was typed and the messages when it was refused."""
-        bad, typed = bad or {}, typed or {}
-        boxes = [
-            labelled(f, typed.get(n, f.show(f.default)), bad.get(n, ""), autofocus=not i or None)
-            for i, (n, f) in enumerate(self.fields.items())
-        ]
-        send = Button("Add", type="submit")
-        other = "; ".join(why for name, why in bad.items() if name not in self.fields)
-        note = P(other, cls="error", role="alert") if other else ""
-        attrs = {"hx_post": visit.base, "hx_swap": "none", "id": "add", "cls": "add"}
-        return Form(*boxes, send, note, **attrs, novalidate=True)
-
-    def _listing(self, visit: Visit, rows: list[Any], count: int, q: str, page: int):
-        heads = [Th(f.label, scope="col") for f in self.fields.values()]
-        if self.model.__ft__ is not CrudApp.__ft__:
-            heads = [Th(self.title, scope="col")]
-        sortable = {"data_sortable": visit.base} if self.model.order == "position" and not q else {}
-        body = NotStr("".join(self.row_html(r, visit.base) for r in rows))
-        table = Table(
-            Thead(Tr(Th(cls="grip"), *heads, Th(cls="actions"))),
-            Tbody(body, id="rows", **sortable),
-            hx_target="closest tr",
-            hx_swap="outerHTML",
-            cls="rows",
-        )
-        empty = f"Nothing matches “{q}”." if q else f"No {self.title.lower()} yet. Add the first above."
-        return Div(table, P(empty, cls="empty"), self._pager(visit, count, q, page), id="listing")
-
-    def _pager(self, visit: Visit, count: int, q: str, page: int):
-        last = max(1, -(-count // PAGE))
-
-        def to(number: int, text: str):
-            address = f"{visit.base}?page={number}" + (f"&q={quote(q)}" if q else "")
-            return A(text, href=address, hx_get=address, hx_target="#listing", hx_push_url="true")
-
-        back = to(page - 1, "← Newer") if page > 1 else ""
-        more = to(page + 1, "More →") if page < last else ""
-        where = f"Page {page:,} of {last:,} · " if last > 1 else ""
-        return Nav(back, Span(where, Span(f"{count:,} in all", id="count")), more, cls="pager")
-
-    def _count(self, caller: Caller):
-        """The number of rows, out of band, after one came or went."""
-        return Span(f"{self.rows(caller).count():,} in all", id="count", hx_swap_oob="true")
-
-    def row_html(self, row: CrudApp, base: str, edit: str = "", typed: str = "", why: str = "") -> str:
-        """One row as HTML; `edit` names the field shown as an input. Filled from a row built once as
-
-        elements with sentinels: elements are slow (design.md §4, Rendering)."""
-        if type(row).__ft__ is not CrudApp.__ft__:
-            cells = f'<td colspan="{1}">{html(row.__ft__())}</td>' if not edit else None
-            own = cells or self._editor(row, base, edit, typed, why)
-            return self._container(base)[0].replace("\0id\0", str(row.id)).replace("\0cells\0", own)
-        shell, order = self._container(base)
-        cells = "".join(
-            self._editor(row, base, n, typed, why) if n == edit else self._cell(row, base, n)
-            for n in order
-        )
-        return shell.replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
-
-    def _container(self, base: str) -> tuple[str, list[str]]:
-        if base not in self._row_parts:
-            grip = Td(Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓"), cls="grip")
-            erase = {"hx_delete": f"{base}/\0id\0", "aria_label": "Delete", "title": "Delete"}
-            row = Tr(
-                grip,
-                NotStr("\0cells\0"),
-                Td(Button("✕", cls="link", **erase), cls="actions"),
-                id=f"{self.name}-\0id\0",
-            )
-            self._row_parts[base] = html(row), list(self.fields)
-        return self._row_parts[base]
-
-    def _cell(self, row: CrudApp, base: str, name: str) -> str:
-        field, value = self.fields[name], getattr(row, name)
-        head = f'<td data-label="{field.label}">'
-        if field.type is bool:
-            on = " checked" if value else ""
-            flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
-            return (
-                f'{head}<input type="checkbox" aria-label="{field.label}"{on} '
-                f"hx-patch=\"{base}/{row.id}\" hx-trigger=\"change\" hx-vals='{flip}'></td>"
-            )
-        shown = escape(field.show(value)) or '<span class="none">–</span>'
-        return f'{head}<button class="cell" hx-get="{base}/{row.id}/{name}">{shown}</button></td>'
-
-    def _editor(self, row: CrudApp, base: str, name: str, typed: str, why: str) -> str:
-        field = self.fields[name]
-        shown = typed if why else field.show(getattr(row, name))
-        version = Input(type="hidden", name="version", value=str(row.version))
-        box = field_input(field, shown, why, autofocus=True, data_cancel=f"{base}/{row.id}")
-        note = Span(why, cls="error", role="alert") if why else ""
-        save = {"hx_patch": f"{base}/{row.id}", "hx_trigger": "submit, change", "cls": "edit"}
-        return html(Td(Form(box, version, note, **save, novalidate=True), data_label=field.label))
-
-    # -- routes ------------------------------------------------------------------------------
-
-    async def add(self, visit: Visit):
-        """A new row: a clean form comes back, the row is put at the top of the list."""
-        known = {n: t for n, t in visit.form.items() if n in self.fields}
-        try:
-            made = await visit.call(f"{self.name}_add", text=known)
-        except Invalid as problem:
-            bad = problem.details.get("fields", {"": str(problem)})
-            return Refusal(self.add_form(visit, visit.form, bad), target="#add")
-        if not visit.partial:
-            return Go(visit.base)
-        row = self.row_html(self.rows(visit.caller)[made["id"]], visit.base)
-        new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-        return new, self._count(visit.caller)
-
-    async def show(self, visit: Visit):
-        """A row; with a field in the address that cell is an input."""
-        row = self.rows(visit.caller)[_id(visit)]
-        name = visit.path.get("field", "")
-        return NotStr(self.row_html(row, visit.base, name if name in self.fields else ""))
-
-    async def edit(self, visit: Visit):
-        """Save the fields sent; refused input stays in its cell with the reason."""
-        key = _id(visit)
-        typed = {n: t for n, t in visit.form.items() if n in self.fields or n == "version"}
-        name = next((n for n in typed if n in self.fields), "")
-        try:
-            await visit.call(f"{self.name}_update", text=typed, id=key)
-        except (Invalid, Conflict) as problem:
-            row = self.rows(visit.caller)[key]
-            why = problem.details.get("fields", {}).get(name) or problem.what
-            if isinstance(problem, Conflict):
-                theirs = self.fields[name].show(getattr(row, name))
-                why = f"Changed meanwhile to “{theirs}”. Yours is kept here: save again or Escape."
-            cell = self.row_html(row, visit.base, name, typed.get(name, ""), why)
-            return Refusal(NotStr(cell), problem.status)
-        return NotStr(self.row_html(self.rows(visit.caller)[key], visit.base))
-
-    async def delete(self, visit: Visit):
-        """Remove a row; the notice offers Undo."""
-        gone = await visit.call(f"{self.name}_delete", id=_id(visit))
-        event = self.house.events.recent(visit.caller.profile.id, 1)[0]["id"]
-        first = str(gone["deleted"][next(iter(self.fields))])[:60]
-        undo = f"/{visit.caller.profile.slug}/undo/{event}"
-        return notice(f"Deleted “{first}”.", undo), self._count(visit.caller)
-
-    async def move(self, visit: Visit):
-        """Put a row behind the one named in `after` (empty: first)."""
-        after = visit.form.get("after", "")
-        await visit.call(f"{self.name}_move", text={"after": after}, id=_id(visit))
-        return ""
-
-    def live(self, house, profile, event: dict[str, Any]) -> str:
-        """The rows an event changed, as out-of-band fragments for tabs that show this app."""
-        base, parts = f"/{profile.slug}/{self.slug}", []
-        for image in event["images"][:20]:
-            if image["table"] != self.table_name:
-                continue
-            if image["after"] is None:
-                parts.append(f'<tr id="{self.name}-{image["id"]}" hx-swap-oob="delete"></tr>')
-                continue
-            row = self.row_html(self.model(image["after"]), base)
-            if image["before"] is None:
-                parts.append(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-            else:
-                parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
-        count = self._count(Caller("system", profile))
-        return "".join(parts) + html(count) if parts else ""
-
-
-def _id(visit: Visit) -> int:
-    shown = visit.path["id"]
-    return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
 
 def _literal(value) -> str:

@@ -82,7 +82,8 @@ def markdown(text: str):
     """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
     import nh3
 
-    tags = set(["p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "hr", "a", "table", "thead", "tbody", "tr", "th", "td"])
+    tags = {*["p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "hr", "a"]}
+    tags |= {*["table", "thead", "tbody", "tr", "th", "td"]}
     rendered = _markdown().render(text)
     clean = nh3.clean(
         rendered,

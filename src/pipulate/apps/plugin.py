@@ -42,6 +42,7 @@ class Plugin:
 
 
 def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

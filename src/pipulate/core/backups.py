@@ -20,20 +20,26 @@ KEEP = 7
 def backup(db: Database, folder: Path, label: str = "") -> Path:
     """Copy the store as it is now to folder/pipulate-DATE-TIME[-label].db. Raises Problem if the
 
-    copy fails its integrity check; a half copy is never left under that name."""
+    copy fails its integrity check; a half copy is never left."""
+    return _copy(db.path, folder, label)
+
+
+def _copy(path: Path, folder: Path, label: str) -> Path:
     name = f"pipulate-{datetime.now():%Y%m%d-%H%M%S}{'-' + label if label else ''}.db"
     part, final = folder / f".{name}.part", folder / name
     part.unlink(missing_ok=True)
-    source, copy = apsw.Connection(str(db.path)), apsw.Connection(str(part))
+    source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
     try:
         with copy.backup("main", source, "main") as job:
             while not job.done:
                 job.step(500)
         if copy.pragma("integrity_check") != "ok":
-            raise Problem("The backup failed its check.", "Run `pipulate doctor`.")
+            raise Problem("The copy failed its check.", "")
         copy.pragma("journal_mode", "delete")
-    except apsw.Error as error:
-        raise Problem(f"The backup could not be written ({error}).", "Check the disk.") from error
+    except (apsw.Error, Problem) as error:
+        part.unlink(missing_ok=True)
+        what = f"The backup could not be made ({error})."
+        raise Problem(what, "Check the disk, and run `pipulate doctor`.") from error
     finally:
         copy.close()
         source.close()
@@ -73,14 +79,7 @@ def restore(settings: Settings, name: str) -> Path:
     if not source.is_file():
         known = ", ".join(b["name"] for b in listing(folder)[:5]) or "none yet"
         raise Missing(f"There is no backup {name!r}.", f"Backups: {known}.")
-    fresh = settings.home / ".restored.db"
-    fresh.unlink(missing_ok=True)
-    old = Database(source)
-    try:
-        copied = backup(old, settings.home, "restoring")
-    finally:
-        old.close()
-    copied.replace(fresh)
+    fresh = _copy(source, settings.home, "restoring")
     aside = folder / f"replaced-{datetime.now():%Y%m%d-%H%M%S}.db"
     for suffix in ("-wal", "-shm", ""):
         part = Path(f"{settings.database}{suffix}")

@@ -181,10 +181,10 @@ class Jobs:
         if "done" in result and not job.ending:
             await self._settle(job, "done", actor, output=dumps(result["done"]))
         else:
-            error = {} if job.ending else result.get("failed") or {}
-            if job.log and error:
-                error["log"] = list(job.log)[-30:]
-            await self._settle(job, job.ending or "failed", actor, error=dumps(error))
+            trouble = {} if job.ending else result.get("failed") or {}
+            if job.log and trouble:
+                trouble["log"] = list(job.log)[-30:]
+            await self._settle(job, job.ending or "failed", actor, error=dumps(trouble))
         self._changed(job)
 
     async def _settle(self, job: Job, state: str, actor: str, **result: Any) -> None:

@@ -45,6 +45,8 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
+    """Values that do not fit; details["fields"] says why, by name."""
+
     status = 422
 
 

@@ -63,6 +63,7 @@ def column(chat, profile: Profile) -> str:
 
 
 def stop_button(profile: Profile, busy: bool):
+    """The button that ends a turn; empty while the assistant is silent."""
     button = Button("Stop", hx_post=f"/{profile.slug}/chat/stop", hx_swap="none", cls="secondary")
     return Div(button if busy else "", id="stop")
 

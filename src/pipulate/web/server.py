@@ -112,7 +112,7 @@ class Site:
         if key not in self.house.jobs.live:
             self._told.pop(key, None)
             asyncio.ensure_future(self._redraw(guided, profile, run["id"], at))
-        elif time.monotonic() - self._told.get(key, 0) > PROGRESS_EVERY:
+        elif time.monotonic() - self._told.get(key, job.started) > PROGRESS_EVERY:
             self._told[key] = time.monotonic()
             self.hub.put(profile.id, guided.live_progress(profile, job), at)
 

@@ -53,6 +53,7 @@ color:var(--pico-contrast-inverse)}.notice button{text-decoration:underline}.not
 .msg>:last-child{margin-bottom:0}.msg.user{align-self:flex-end;background:var(--pico-primary-background);
 color:var(--pico-primary-inverse);white-space:pre-wrap}.msg.live{white-space:pre-wrap}.msg.tool{font-size:.88em;padding:.2rem .7rem}
 .msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}.msg ul{padding-left:1rem}.msg details{margin:0}.msg.note{background:none;border:var(--edge)}
+.approval button{animation:arm .5s}@keyframes arm{from,99%{pointer-events:none;opacity:.4}}
 #say{margin:0;padding:.6rem;border-top:var(--edge);display:flex;gap:.4rem;align-items:end}#say textarea{margin:0;resize:none}
 #say button{width:auto;margin:0}#stop:empty{display:none}.sr{position:absolute;left:-99rem}
 *+h2{margin-top:1.2rem}.step h2{margin:0}

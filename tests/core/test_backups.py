@@ -1,0 +1,175 @@
+"""Backups: whole, private, seven of them, and proven by restoring."""
+
+import os
+import stat
+from datetime import date, timedelta
+
+import pytest
+
+from pipulate.core import backups
+from pipulate.core.backups import backup, daily, listing, open_store, restore
+from pipulate.core.problems import Broken, Missing, Problem
+from pipulate.core.schema import MIGRATIONS
+from pipulate.core.store import Database
+
+
+@pytest.fixture
+def folder(settings):
+    settings.make_home()
+    return settings.folder("backups")
+
+
+@pytest.fixture
+def db(settings, folder):
+    db = open_store(settings)
+    yield db
+    db.close()
+
+
+def names(db):
+    return [r["name"] for r in db.table("profiles")(order_by="id")]
+
+
+def add(db, name):
+    db.table("profiles").insert(slug=name, name=name, position=1)
+
+
+def test_a_backup_holds_what_is_saved_and_not_what_is_in_the_making(db, folder):
+    add(db, "a")
+    with db.change():
+        add(db, "b")
+        made = backup(db, folder, "now")
+    copy = Database(made)
+    assert names(copy) == ["a"] and copy.all("PRAGMA integrity_check")[0]["integrity_check"] == "ok"
+    copy.close()
+
+
+def test_a_backup_is_one_private_file_and_leaves_nothing_beside_it(db, folder):
+    made = backup(db, folder, "now")
+    assert made.name.endswith("-now.db") and os.listdir(folder) == [made.name]
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+def test_given_a_damaged_store_then_no_backup_is_left(db, folder):
+    fill(db)
+    db.all("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(db.path)
+    with pytest.raises(Problem):
+        backup(db, folder)
+    assert os.listdir(folder) == []
+
+
+def test_one_backup_a_day_and_seven_are_kept(db, folder):
+    for age in range(1, 10):
+        day = date.today() - timedelta(days=age)
+        (folder / f"pipulate-{day:%Y%m%d}-120000-daily.db").write_bytes(b"")
+    kept = folder / "pipulate-20200101-000000-before-v2.db"
+    kept.write_bytes(b"")
+    made = daily(db, folder)
+    left = sorted(folder.glob("*-daily.db"))
+    assert left[-1] == made and len(left) == 7 and kept.exists()
+    assert daily(db, folder) is None
+
+
+def test_the_listing_is_newest_first_with_sizes(db, folder):
+    old, new = backup(db, folder, "old"), backup(db, folder, "new")
+    os.utime(old, (1_700_000_000, 1_700_000_000))
+    found = listing(folder)
+    assert [b["name"] for b in found] == [new.name, old.name]
+    assert found[1]["made"].startswith("2023-11-1") and found[0]["size"] == new.stat().st_size
+
+
+def test_given_a_backup_when_it_is_restored_then_its_rows_are_there_and_the_store_is_kept(
+    settings, folder
+):
+    db = open_store(settings)
+    add(db, "before")
+    made = backup(db, folder)
+    add(db, "after")
+    db.close()
+    content = made.read_bytes()
+    aside = restore(settings, made.name)
+    again, replaced = open_store(settings), Database(aside)
+    assert names(again) == ["before"] and names(replaced) == ["before", "after"]
+    again.close(), replaced.close()
+    assert made.read_bytes() == content, "the backup itself stays as it was"
+
+
+@pytest.mark.parametrize("name", ["nope.db", "../pipulate.db", "", ".", "/etc/passwd"])
+def test_only_a_backup_of_the_folder_is_restored(settings, db, folder, name):
+    made = backup(db, folder)
+    with pytest.raises(Missing) as caught:
+        restore(settings, name)
+    assert made.name in caught.value.next_step and settings.database.exists()
+
+
+def test_given_a_damaged_backup_then_the_store_stays_in_place(settings, folder):
+    db = open_store(settings)
+    fill(db)
+    made = backup(db, folder)
+    db.close()
+    damage(made)
+    with pytest.raises(Problem):
+        restore(settings, made.name)
+    again = open_store(settings)
+    assert len(names(again)) == 400
+    again.close()
+
+
+def fill(db):
+    with db.change():
+        for n in range(400):
+            add(db, f"{n:04} " + "x" * 50)
+
+
+def damage(path):
+    """Overwrite a page in the middle, as a failing disk would."""
+    size = path.stat().st_size // 4096
+    with open(path, "r+b") as file:
+        for page in range(2, size):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+
+
+def test_given_a_damaged_store_when_it_is_opened_then_broken_and_untouched(settings, folder):
+    db = open_store(settings)
+    fill(db)
+    db.close()
+    damage(settings.database)
+    content = settings.database.read_bytes()
+    with pytest.raises(Broken, match="damaged"):
+        open_store(settings)
+    assert settings.database.read_bytes() == content
+
+
+@pytest.fixture
+def newer(monkeypatch):
+    """newer(script): this program with one more migration."""
+    return lambda script: monkeypatch.setattr(backups, "MIGRATIONS", [*MIGRATIONS, script])
+
+
+def test_given_an_older_home_then_it_is_backed_up_and_migrated(settings, folder, newer):
+    db = open_store(settings)
+    add(db, "a")
+    db.close()
+    newer("ALTER TABLE profiles ADD COLUMN colour TEXT DEFAULT 'red'; CREATE TABLE more (x);")
+    db = open_store(settings)
+    assert db.table("profiles")()[0]["colour"] == "red" and db.columns("more") == ["x"]
+    db.close()
+    (kept,) = folder.iterdir()
+    assert kept.name.endswith(f"-before-v{len(MIGRATIONS) + 1}.db")
+    old = Database(kept)
+    assert "colour" not in old.columns("profiles") and names(old) == ["a"]
+    old.close()
+
+
+def test_given_a_migration_that_fails_half_way_then_the_store_is_as_before(settings, newer):
+    settings.make_home()
+    open_store(settings).close()
+    newer("CREATE TABLE more (x); INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(Exception, match="nowhere"):
+        open_store(settings)
+    db = Database(settings.database)
+    assert db.columns("more") == []
+    assert db.all("PRAGMA user_version")[0]["user_version"] == len(MIGRATIONS)
+    db.close()
