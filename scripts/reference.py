@@ -1,7 +1,9 @@
 """The generated tables of docs/reference.md: names, commands, tools, fields, settings.
 
-python scripts/reference.py             write them between their markers
-python scripts/reference.py --check     exit 1 when the page is not what would be written
+    python scripts/reference.py             write them between their markers
+    python scripts/reference.py --check     exit 1 when the page is not what would be written
+
+Each table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations

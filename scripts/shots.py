@@ -18,19 +18,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from model_server import ModelServer, Reply  # noqa: E402
 
-KEPT = ("tasks", "links")  # the pictures that are part of the manual
+KEPT = {"tasks", "links"}  # the pictures that are part of the manual
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-DESKTOP, PHONE = {"width": 1200, "height": 720}, {"width": 390, "height": 780}
+DESKTOP = ViewportSize(width=1200, height=720)
+PHONE = ViewportSize(width=390, height=780)
 TASKS = [
     ("Water the plants", "2026-11-21", True),
     ("Renew the library card", "2026-12-01", False),
@@ -45,6 +47,16 @@ ANSWER = (
     "You have **four** open tasks. The next one is *Buy milk*, due on 20 November.\n\n"
     "I added “Call the plumber” to the list; Undo in History takes it back."
 )
+
+
+@dataclass(frozen=True)
+class Look:
+    """Light or dark, desktop or phone; `suffix` ends the names of its pictures."""
+
+    folder: Path
+    suffix: str
+    scheme: Literal["light", "dark"]
+    size: ViewportSize
 
 
 def find_browser() -> str:
@@ -129,6 +141,12 @@ def views(page: Page, base: str, home: Path) -> dict[str, Callable[[], None]]:
     def go(path: str) -> Callable[[], None]:
         return lambda: open_page(page, base + path)
 
+    def links() -> None:
+        open_page(page, f"{base}/links/1")
+        page.locator("#step-1-measure").evaluate("card => card.scrollIntoView()")
+        page.mouse.wheel(0, -60)  # from under the menu
+        page.wait_for_timeout(200)
+
     def broken() -> None:
         (home / "apps/recipes.py").write_text(BROKEN)
         page.wait_for_timeout(2_500)
@@ -140,7 +158,7 @@ def views(page: Page, base: str, home: Path) -> dict[str, Callable[[], None]]:
         "empty": go("/books"),
         "hello": go("/hello/2"),
         "runs": go("/hello"),
-        "links": go("/links/1"),
+        "links": links,
         "chat": lambda: chat(page, base + "/tasks"),
         "history": go("/history"),
         "settings": go("/settings"),
@@ -148,25 +166,30 @@ def views(page: Page, base: str, home: Path) -> dict[str, Callable[[], None]]:
     }
 
 
-def take(browser: Browser, info: dict[str, Any], home: Path, folder: Path, kept_only: bool) -> None:
-    """Take every picture in light, dark and on a phone; or only the two of the manual, in light."""
+def take(browser: Browser, info: dict[str, Any], home: Path, look: Look, names: set[str]) -> None:
+    """Take the named pictures of this home in one look; no names: all of them."""
     base = info["url"].split("/?")[0] + "/default"
-    looks = [("", "light", DESKTOP), ("-dark", "dark", DESKTOP), ("-phone", "light", PHONE)]
-    state: Any = None
-    for suffix, scheme, size in looks[:1] if kept_only else looks:
-        context = browser.new_context(color_scheme=scheme, viewport=size, storage_state=state)
-        page = context.new_page()
-        if state is None:
-            page.goto(info["url"])
-            page.wait_for_url(base)
-        for name, arrive in views(page, base, home).items():
-            if kept_only and name not in KEPT:
-                continue
+    page = browser.new_page(color_scheme=look.scheme, viewport=look.size)
+    page.goto(info["url"])
+    page.wait_for_url(base)
+    for name, arrive in views(page, base, home).items():
+        if not names or name in names:
             arrive()
-            page.screenshot(path=folder / f"{name}{suffix}.png")
-            print(folder / f"{name}{suffix}.png")
-        state = context.storage_state()
-        context.close()
+            path = look.folder / f"{name}{look.suffix}.png"
+            page.screenshot(path=path)
+            print(path)
+    page.close()
+
+
+def take_all(browser: Browser, look: Look, names: set[str]) -> None:
+    """The pictures of one look, from a server and a home of their own."""
+    with tempfile.TemporaryDirectory() as place, ModelServer(answer, repeat=True) as model:
+        home = Path(place) / "pipulate"
+        (home / "apps").mkdir(parents=True)
+        (home / "apps/reading.py").write_text(EMPTY)
+        with serving(home, model.url) as info:
+            fill(home)
+            take(browser, info, home, look, names)
 
 
 def main() -> None:
@@ -175,17 +198,16 @@ def main() -> None:
     to = parser.parse_args().to
     folder = to or ROOT / "docs/images"
     folder.mkdir(parents=True, exist_ok=True)
-    path, root = find_browser(), hasattr(os, "geteuid") and os.geteuid() == 0
-    with tempfile.TemporaryDirectory() as place, ModelServer(answer, repeat=True) as model:
-        home = Path(place) / "pipulate"
-        (home / "apps").mkdir(parents=True)
-        (home / "apps/reading.py").write_text(EMPTY)
-        with serving(home, model.url) as info, sync_playwright() as play:
-            fill(home)
-            options = ["--no-sandbox"] if root else []
-            browser = play.chromium.launch(executable_path=path, args=options)
-            take(browser, info, home, folder, kept_only=to is None)
-            browser.close()
+    looks = [Look(folder, "", "light", DESKTOP)]
+    if to:
+        looks += [Look(folder, "-dark", "dark", DESKTOP), Look(folder, "-phone", "light", PHONE)]
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    options = ["--no-sandbox"] if root else []  # Chromium refuses its sandbox to root
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=find_browser(), args=options)
+        for look in looks:
+            take_all(browser, look, set() if to else KEPT)
+        browser.close()
 
 
 if __name__ == "__main__":

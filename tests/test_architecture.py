@@ -70,7 +70,7 @@ REMOTE_ALLOWED: dict[str, set[str]] = {}
 
 def git_files() -> list[str]:
     """Paths of the files that git tracks or would track, if they exist."""
-    listing = "git ls-files -z --cached --others --exclude-standard".split()
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(f"The list of files comes from git: {done.stderr}")

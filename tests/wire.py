@@ -35,7 +35,7 @@ def send(
     given: dict[str, str | None] = {"Host": f"127.0.0.1:{port}", **(headers or {})}
     if isinstance(body, bytes) and body:
         given = {"Content-Length": str(len(body)), **given}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in given.items():

@@ -43,11 +43,12 @@ def milk(db, tasks):
 def test_history_is_newest_first_with_who_what_and_no_images(db, tasks, milk, house):
     with change(db, actor="model", verb="task_update", turn="t1"):
         tasks.update(id=milk["id"], title="oat milk")
+        first = tasks.insert(title="bread")
     newest, older = house.events.recent(1, 2)
     told = (newest["actor"], newest["verb"], newest["target"], newest["turn"])
-    assert told == ("model", "task_update", "app_tasks/1", "t1")
-    assert older["summary"] == "Added milk" and older["undoable"] and "images" not in newest
-    assert house.events.recent(1, 9, before=older["id"])[0]["id"] < older["id"]
+    assert told == ("model", "task_update", "app_tasks/1 +1", "t1")
+    assert first["id"] == 2 and older["summary"] == "Added milk" and older["undoable"] and "images" not in newest
+    assert house.events.recent(1, 9, before=newest["id"])[0] == older
 
 
 def test_history_shows_no_event_of_another_profile(db, tasks, house):

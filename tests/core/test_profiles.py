@@ -138,5 +138,5 @@ def test_each_change_of_profiles_is_in_the_history_and_undone(house, call, profi
     assert slugs(profiles) != before
     event = house.events.recent(1, 1)[0]
     assert event["verb"] == tool and event["actor"] == "user"
-    call("undo", event=event["id"])
+    call("undo", profile="default", event=event["id"])
     assert slugs(profiles) == before

@@ -99,8 +99,12 @@ class Chat:
                 del self.turns[profile_id]
 
     async def _command(self, profile: Profile, text: str) -> None:
-        caller = Caller("user", profile)
-        await self._add(profile.id, "note", await slash(text, self.house.tools, caller))
+        try:
+            said, calls = await slash(text, self.house.tools, Caller("user", profile)), None
+        except NeedsApproval as needed:
+            about = {"name": text, "arguments": "", "approval": needed.details["approval"]}
+            said, calls = "This cannot simply be undone.", dumps([about])
+        await self._add(profile.id, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str) -> None:
         model = await find(self.house.settings)

@@ -56,11 +56,12 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     return Label(field.label, field_input(field, shown, error, **attrs), note if str(note) else "")
 
 
-def notice(text: str, undo: str = "", kind: str = ""):
+def notice(text: str, undo: str = "", link: str = ""):
     """A short message in the corner, out of band; `undo` is the address that takes it back."""
     button = Button("Undo", hx_post=undo, cls="link") if undo else ""
+    button = A("Look and decide", href=link) if link else button
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    card = Div(Span(text), button, close, cls=f"notice {kind}", role="status")
+    card = Div(Span(text), button, close, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 

@@ -14,7 +14,7 @@ from fasthtml.components import Pre, Progress, Section, Small, Span, Ul, Details
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import draw, files_of, html, labelled, notice, problem_card
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import Field, check_values, make_field, to_json
+from pipulate.core.fields import Field, check_values, from_json, make_field, to_json
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import StepState
 from pipulate.core.tools import Caller, Tool, limited
@@ -63,35 +63,44 @@ class Guided:
 
     async def run_on(self, caller: Caller, run: int | None = None, **given) -> dict[str, Any]:
         """Run step after step. Returns {run, state, output, waiting_for, address}."""
-        house, known = self.house, {k: v for k, v in given.items() if v is not None}
-        profile_id = caller.profile.id
+        known = {k: to_json(v) for k, v in given.items() if v is not None}
         if run is None:
             run = (await asyncio.to_thread(self._new, caller))["id"]
         result = {"run": run, "address": f"/{caller.profile.slug}/{self.slug}/{run}"}
         for name in self.pipeline.steps:
-            row = house.runs.get(profile_id, run)
-            states = house.runs.states(row, self.pipeline)
-            if states[name].state == "done" and not known.keys() & {f.name for f in states[name].step.fields}:
-                continue
-            fields = await self.fields(states, name)
-            values = {**json.loads(row["inputs"]), **{k: to_json(v) for k, v in known.items()}}
-            missing = [f.name for f in fields if f.required and values.get(f.name) is None]
+            missing = await self._advance(caller, run, name, known)
             if missing:
                 return result | {"state": "waiting", "step": name, "waiting_for": missing}
-            own = {f.name: values[f.name] for f in fields if f.name in values}
-            checked = self._resolve(check_values(fields, own), caller)
-            job = await house.jobs.start(caller, self.pipeline, run, name, checked)
-            try:
-                await house.jobs.wait(job)
-            except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
-                house.jobs.cancel(run, name)
-                raise
-            state = house.runs.states(house.runs.get(profile_id, run), self.pipeline)[name]
+            state = self._states(caller, run)[name]
             if state.state != "done":
-                error = state.error
-                what = error.get("problem") or f"{name} was {state.state}."
-                raise Problem(f"{name}: {what}", error.get("next_step", ""), **result)
-        return result | {"state": "done", "output": to_json(state_output(self, caller, run))}
+                what = state.error.get("problem") or f"{name} was {state.state}."
+                raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
+        return result | {"state": "done", "output": to_json(state.output)}
+
+    async def _advance(self, caller: Caller, run: int, name: str, known: dict) -> list[str]:
+        """Run one step unless it is done with these values; returns what it still needs."""
+        states, house = self._states(caller, run), self.house
+        step = states[name].step
+        if states[name].state == "done" and not known.keys() & {f.name for f in step.fields}:
+            return []
+        fields = await self.fields(states, name)
+        stored = json.loads(house.runs.get(caller.profile.id, run)["inputs"])
+        values = from_json({**stored, **known})
+        missing = [f.name for f in fields if f.required and values.get(f.name) is None]
+        if missing:
+            return missing
+        own = {f.name: values[f.name] for f in fields if f.name in values}
+        checked = self._resolve(check_values(fields, own), caller)
+        job = await house.jobs.start(caller, self.pipeline, run, name, checked)
+        try:
+            await house.jobs.wait(job)
+        except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
+            house.jobs.cancel(run, name)
+            raise
+        return []
+
+    def _states(self, caller: Caller, run: int) -> dict[str, StepState]:
+        return self.house.runs.states(self.house.runs.get(caller.profile.id, run), self.pipeline)
 
     def _new(self, caller: Caller) -> dict[str, Any]:
         about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
@@ -304,13 +313,6 @@ class Guided:
     def live(self, house, profile, event: dict[str, Any]) -> str:
         """Runs are refreshed by their jobs; a list of runs needs nothing from the log."""
         return ""
-
-
-def state_output(guided: Guided, caller: Caller, run: int):
-    """The last step's output."""
-    runs = guided.house.runs
-    states = runs.states(runs.get(caller.profile.id, run), guided.pipeline)
-    return list(states.values())[-1].output
 
 
 def _optional(field: Field) -> Field:

@@ -37,6 +37,7 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
             raise Problem("The copy failed its check.", "")
         copy.pragma("journal_mode", "delete")
     except (apsw.Error, Problem) as error:
+        copy.close()
         part.unlink(missing_ok=True)
         what = f"The backup could not be made ({error})."
         raise Problem(what, "Check the disk, and run `pipulate doctor`.") from error

@@ -75,7 +75,9 @@ class Events:
                 wanted["version"] = current["version"] + 1
             marks = ", ".join("?" * len(wanted))
             names = ", ".join(map(quote, wanted))
-            sql = f"INSERT OR REPLACE INTO {quote(name)} ({names}) VALUES ({marks}) RETURNING *"
+            sets = ", ".join(f"{quote(n)} = excluded.{quote(n)}" for n in wanted)
+            sql = f"INSERT INTO {quote(name)} ({names}) VALUES ({marks})"
+            sql += f" ON CONFLICT ({key}) DO UPDATE SET {sets} RETURNING *"
             result = self.db.execute(sql, [*wanted.values()])[0]
         image = {"table": name, "id": image["id"], "before": current, "after": result}
         change.images.append(image)

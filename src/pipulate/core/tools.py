@@ -180,14 +180,13 @@ class Tools:
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
-        if caller.actor in ("model", "mcp"):
-            record = self.request(tool, given, caller)
-            raise NeedsApproval(
-                f"{tool.name} waits for the user's approval ({record['id']}).",
-                f"Ask the user to open {record['address']}; then call approval_result.",
-                approval=record["id"],
-                address=record["address"],
-            )
+        record = self.request(tool, given, caller)
+        raise NeedsApproval(
+            f"{tool.name} waits for the user's approval ({record['id']}).",
+            f"Ask the user to open {record['address']}; then call approval_result.",
+            approval=record["id"],
+            address=record["address"],
+        )
 
     def request(self, tool: Tool, given: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Store the exact call; only a click on its address runs it, once, within ten minutes."""

@@ -185,8 +185,10 @@ async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
     yes, profile = visit.form.get("yes") == "yes", visit.caller.profile
     key, digest = visit.path["id"], visit.form.get("hash", "")
+    asked = site.house.db.one("SELECT actor FROM approvals WHERE id = ?", (key,)) or {}
     result = await site.house.tools.decide(key, digest, yes, profile)
-    await site.chat.decided(profile, key, result)
+    if asked.get("actor") == "model":
+        await site.chat.decided(profile, key, result)
     said = "Rejected; nothing was done." if not yes else "Approved. The result:"
     return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000]))
 

@@ -22,7 +22,7 @@ def message(row: dict[str, Any], profile: Profile):
     key = f"m{row['id']}"
     if row["role"] == "user":
         return Div(row["text"], id=key, cls="msg user")
-    if row["role"] == "tool":
+    if row["role"] == "tool" or (row["role"] == "note" and row["calls"]):
         return Div(_chip(row, profile), id=key, cls="msg tool")
     if row["state"] == "streaming":
         return Div(row["text"], id=key, cls="msg live")

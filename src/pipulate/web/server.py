@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 from pipulate.ai.chat import Chat
 from pipulate.apps.base import Go, Refusal, Visit, origin_tab
 from pipulate.apps.house import House
-from pipulate.apps.markup import html, problem_card
+from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
@@ -52,6 +52,7 @@ class Site:
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
         house.shelf.on_change.append(self._menu)
+        house.tools.on_approval.append(self._approval)
         every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
         self.app = FastHTML(
             default_hdrs=False,
@@ -94,6 +95,12 @@ class Site:
                 if event["profile_id"] in (profile.id, None):
                     text = app.live(self.house, profile, event)
                     self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin_tab.get())
+
+    def _approval(self, record: dict[str, Any]) -> None:
+        """A program asks for approval while no conversation shows it: say so in open tabs."""
+        if record["actor"] == "mcp":
+            said = notice(f"A program asks to run {record['tool']}.", link=record["address"])
+            self.hub.put(record["profile_id"], html(said))
 
     def _menu(self) -> None:
         """A plugin came, went or broke: the menus of open tabs follow."""

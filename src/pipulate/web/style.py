@@ -25,7 +25,7 @@ button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;ma
 box-shadow:none;--pico-color:inherit}button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}.none{opacity:.35}
 .actions button{opacity:.45}.actions button:hover,.actions button:focus{opacity:1;color:var(--pico-del-color)}
-.edit{margin:0}.edit input,.edit select,.edit textarea{margin:0;min-width:6rem}:focus-visible{outline:2px solid var(--pico-primary)}
+.edit{margin:0}.edit [role=switch]{min-width:0}.edit input,.edit select,.edit textarea{margin:0;min-width:6rem}:focus-visible{outline:2px solid var(--pico-primary)}
 .pager{justify-content:space-between;gap:1rem;padding:.4rem 0;color:var(--pico-muted-color);align-items:center}
 .pager button{width:auto;margin:0}.step .hint{margin:0}.step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
 .step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;background:none;border:0;align-items:center}

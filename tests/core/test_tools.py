@@ -1,0 +1,329 @@
+"""Tools: the same check, class and approval for every door."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import jsonschema
+import pytest
+
+from pipulate.core import tools as tools_module
+from pipulate.core.fields import Between, make_field
+from pipulate.core.problems import (
+    Confirm,
+    Invalid,
+    Missing,
+    NeedsApproval,
+    Problem,
+    Unknown,
+)
+from pipulate.core.tools import Tool, limited
+
+STARS = make_field("stars", Annotated[int, Between(0, 5)], 0)
+
+
+@pytest.fixture
+def ask(house, run, call):
+    """ask(actor): that actor wants profile "shop" deleted; returns the approval's record."""
+    call("profile_add", name="Shop")
+
+    def asking(actor="model", **values):
+        with pytest.raises(NeedsApproval) as caught:
+            call("profile_delete", actor=actor, **(values or {"profile": "shop"}))
+        key = caught.value.details["approval"]
+        return house.db.table("approvals", logged=False)[key]
+
+    return asking
+
+
+@pytest.fixture
+def decide(house, run):
+    """decide(record): the user's click on Approve, with the hash that the page showed."""
+
+    def deciding(record, yes=True, digest=None, profile=None):
+        who = house.profiles.at(profile)
+        return run(house.tools.decide(record["id"], digest or record["hash"], yes, who))
+
+    return deciding
+
+
+def slugs(house):
+    return [p.slug for p in house.profiles.all()]
+
+
+# -- the registry ----------------------------------------------------------------------------
+
+
+def test_every_tool_is_listed_with_name_description_class_and_schema(house):
+    listed = house.tools.listing()
+    assert [t["name"] for t in listed] == sorted(house.tools.by_name)
+    for tool in listed:
+        assert tool["description"] and set(tool) == {"name", "description", "class", "schema"}
+        assert tool["class"] in ("read", "write", *tools_module.CAREFUL)
+        jsonschema.Draft202012Validator.check_schema(tool["schema"])
+        assert tool["schema"]["additionalProperties"] is False
+
+
+def test_given_a_tool_nobody_has_then_the_nearest_is_named(call):
+    with pytest.raises(Unknown) as caught:
+        call("tsak_add", title="x")
+    assert caught.value.next_step == "Did you mean 'task_add'?" and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "said"),
+    [
+        ({"title": "x", "titel": "y"}, "titel", "Did you mean 'title'?"),
+        ({"title": 5}, "title", "needs text"),
+        ({"title": "x", "done": "true"}, "done", "true or false"),
+        ({"title": "x", "due": "soon"}, "due", "2026-01-31"),
+        ({}, "title", "is needed"),
+        ({"title": " "}, "title", "blank"),
+        ({"title": None}, "title", "empty"),
+    ],
+    ids=["unknown", "type", "no text for a bool", "date", "absent", "blank", "null"],
+)
+def test_given_wrong_arguments_then_each_is_told_and_nothing_is_saved(call, values, field, said):
+    with pytest.raises(Invalid) as caught:
+        call("task_add", **values)
+    assert said in caught.value.details["fields"][field]
+    assert call("task_list")["count"] == 0
+
+
+def test_the_same_words_as_typed_text_are_read_as_a_form_reads_them(call):
+    text = {"title": "x", "done": "yes", "due": "2026-01-31"}
+    row = call("task_add", text=text)
+    assert (row["title"], row["done"], row["due"]) == ("x", True, "2026-01-31")
+    with pytest.raises(Invalid, match="nonsense"):
+        call("task_add", text={"nonsense": "1"})
+
+
+def test_given_a_name_that_another_owner_has_then_nothing_is_registered(house):
+    before = dict(house.tools.by_name)
+    fresh = [Tool(n, "x", "read", (), lambda caller: 1) for n in ("brand_new", "task_add")]
+    with pytest.raises(Problem, match="task_add exists already"):
+        house.tools.replace("mine.py", fresh)
+    assert house.tools.by_name == before
+
+
+def test_replacing_the_tools_of_an_owner_drops_those_it_has_no_longer(house):
+    one, two = (Tool(n, "x", "read", (), lambda caller: 1) for n in ("one", "two"))
+    house.tools.replace("mine.py", [one, two])
+    house.tools.replace("mine.py", [two])
+    assert "two" in house.tools.by_name and "one" not in house.tools.by_name
+
+
+def test_a_call_is_one_event_by_its_caller_even_when_it_writes_much(house, call):
+    def plant(caller, stars):
+        for n in range(30):
+            house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title=str(n))
+        return {"stars": stars}
+
+    house.tools.replace("mine.py", [Tool("plant", "x", "write", (STARS,), plant)])
+    before = house.events.recent(1, 1)[0]["id"]
+    assert call("plant", actor="mcp", stars=3) == {"stars": 3}
+    events = [e for e in house.events.recent(1) if e["id"] > before]
+    assert [(e["actor"], e["verb"], e["target"]) for e in events] == [
+        ("mcp", "plant", "app_tasks/1 +29")
+    ]
+
+
+def test_given_a_tool_that_fails_half_way_then_nothing_of_it_is_saved(house, call):
+    def half(caller):
+        house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title="half")
+        raise ValueError("oh")
+
+    house.tools.replace("mine.py", [Tool("half", "x", "write", (), half)])
+    with pytest.raises(ValueError):
+        call("half")
+    assert call("task_list")["count"] == 0
+
+
+# -- who has to ask --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actor", ["model", "mcp"])
+def test_given_a_destructive_call_by_a_program_then_it_is_stored_and_not_run(house, ask, actor):
+    record = ask(actor)
+    assert "shop" in slugs(house)
+    assert (record["tool"], record["actor"], record["state"]) == (
+        "profile_delete",
+        actor,
+        "waiting",
+    )
+    assert json.loads(record["arguments"]) == {"profile": "shop"}
+
+
+def test_the_caller_is_told_at_once_where_the_user_can_decide(house, ask, call):
+    heard = []
+    house.tools.on_approval.append(heard.append)
+    with pytest.raises(NeedsApproval) as caught:
+        call("profile_delete", actor="mcp", profile="default")
+    told = caught.value.details
+    assert told["address"] == f"/default/approvals/{told['approval']}" == heard[0]["address"]
+    assert told["address"] in caught.value.next_step
+
+
+@pytest.mark.parametrize("actor", ["user", "shell", "model", "mcp"])
+def test_undoable_calls_need_no_question(call, actor):
+    assert call("task_add", actor=actor, title="x")["id"] == 1
+
+
+def test_a_person_in_the_shell_says_yes_first(house, ask, call):
+    with pytest.raises(Confirm) as caught:
+        call("profile_delete", actor="shell", profile="shop")
+    assert caught.value.exit_code == 3 and "shop" in slugs(house)
+    call("profile_delete", actor="shell", profile="shop", confirmed=True)
+    assert "shop" not in slugs(house)
+
+
+@pytest.mark.parametrize("count", [20, 21])
+def test_more_than_twenty_rows_at_once_need_approval_whatever_the_class(house, call, count):
+    rows = make_field("rows", list)
+    house.tools.replace("x", [Tool("bulk", "x", "write", (rows,), lambda caller, rows: len(rows))])
+    if count > 20:
+        with pytest.raises(NeedsApproval):
+            call("bulk", actor="model", rows=[1] * count)
+    else:
+        assert call("bulk", actor="model", rows=[1] * count) == count
+
+
+def test_wrong_arguments_are_refused_before_anybody_is_asked(house, call):
+    with pytest.raises(Invalid):
+        call("profile_delete", actor="model", profil="shop")
+    assert house.db.all("SELECT * FROM approvals") == []
+
+
+# -- deciding --------------------------------------------------------------------------------
+
+
+def test_given_a_click_then_the_stored_call_runs_once_as_its_caller(house, ask, decide):
+    record = ask()
+    assert decide(record) == {"deleted": "shop", "hidden": {}}
+    assert "shop" not in slugs(house)
+    assert house.events.recent(1, 1)[0]["actor"] == "model"
+    with pytest.raises(Problem, match="used or replaced"):
+        decide(record)
+
+
+def test_the_result_can_be_fetched_later_by_the_one_who_asked(ask, decide, call):
+    record = ask()
+    assert call("approval_result", actor="model", approval=record["id"])["state"] == "waiting"
+    decide(record)
+    told = call("approval_result", actor="model", approval=record["id"])
+    assert told == {"state": "done", "result": {"deleted": "shop", "hidden": {}}}
+
+
+def test_given_no_then_nothing_runs_and_a_later_yes_comes_too_late(house, ask, decide):
+    record = ask()
+    assert decide(record, yes=False) == {"rejected": record["id"]}
+    with pytest.raises(Problem, match="used or replaced"):
+        decide(record)
+    assert "shop" in slugs(house)
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "x"])
+def test_given_another_hash_than_the_stored_one_then_nothing_runs(house, ask, decide, digest):
+    record = ask()
+    with pytest.raises(Problem, match="used or replaced"):
+        decide(record, digest=digest)
+    assert "shop" in slugs(house)
+
+
+@pytest.mark.parametrize(("minutes", "runs"), [(9, True), (11, False)])
+def test_an_approval_lasts_ten_minutes(house, ask, decide, minutes, runs):
+    record = ask()
+    lasting = datetime.fromisoformat(record["expires_utc"]) - datetime.now(UTC)
+    assert timedelta(minutes=9, seconds=50) < lasting <= timedelta(minutes=10)
+    at = (datetime.now(UTC) + timedelta(minutes=10 - minutes)).isoformat()
+    house.db.execute("UPDATE approvals SET expires_utc = ?", (at,))
+    if runs:
+        assert decide(record)["deleted"] == "shop"
+    else:
+        with pytest.raises(Problem, match="over ten minutes"):
+            decide(record)
+    assert ("shop" in slugs(house)) is not runs
+
+
+def test_an_approval_is_of_one_profile(ask, decide, call):
+    record = ask()
+    with pytest.raises(Missing):
+        decide(record, profile="shop")
+    with pytest.raises(Missing, match="no approval"):
+        call("approval_result", profile="shop", approval=record["id"])
+
+
+def test_given_two_clicks_at_once_then_it_runs_once(house, ask, run):
+    ran = []
+    house.tools.replace("x", [Tool("boom", "x", "outside", (), lambda caller: ran.append(1))])
+    caller = house.caller("model")
+    record = house.tools.request(house.tools.get("boom"), {}, caller)
+
+    async def both():
+        click = (record["id"], record["hash"], True, caller.profile)
+        clicks = [house.tools.decide(*click) for _ in "ab"]
+        return await asyncio.gather(*clicks, return_exceptions=True)
+
+    results = run(both())
+    assert ran == [1] and sum(isinstance(r, Problem) for r in results) == 1
+
+
+def test_given_a_call_that_fails_when_approved_then_its_problem_is_the_result(ask, decide, call):
+    record = ask(profile="nobody")
+    assert decide(record)["kind"] == "missing"
+    told = call("approval_result", approval=record["id"])
+    assert told["state"] == "done" and told["result"]["problem"] == "There is no profile 'nobody'."
+
+
+# -- code that does not end ------------------------------------------------------------------
+
+
+def loop():
+    while True:
+        time.sleep(0)
+
+
+def stubborn():
+    while True:
+        try:
+            time.sleep(0)
+        except Exception:
+            continue
+
+
+@pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
+def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goes_on(run, endless):
+    import threading
+
+    before, began = threading.active_count(), time.monotonic()
+
+    async def main():
+        with pytest.raises(Problem, match="took over 0.2 s") as caught:
+            await limited(endless, seconds=0.2)
+        assert "step" in caught.value.next_step
+        while threading.active_count() > before and time.monotonic() - began < 3:
+            await asyncio.sleep(0.01)
+        return threading.active_count()
+
+    assert run(main()) <= before + 1, "the thread ends, or waits idle for other work"
+    assert time.monotonic() - began < 3.5
+
+
+@pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
+def test_given_a_tool_that_loops_inside_its_change_then_the_write_lock_is_free_afterwards(
+    house, call, monkeypatch, until, endless
+):
+    def stuck(caller):
+        house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title="half")
+        endless()
+
+    monkeypatch.setattr(tools_module.limited, "__kwdefaults__", {"seconds": 0.2})
+    house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck)])
+    with pytest.raises(Problem, match="was stopped"):
+        call("stuck")
+    monkeypatch.undo()
+    began = time.monotonic()
+    assert call("task_add", title="whole")["id"] == 1, "and what it wrote is gone"
+    assert time.monotonic() - began < 2
