@@ -29,11 +29,13 @@ def plainly(path: Path) -> dict[str, float]:
 
 def by_shell(path: Path, home: Path) -> dict[str, float]:
     """The same through the command line: CPU of all its processes, peak MB of the largest."""
-    words = [f"csv={path}", "origin=source", "target=target", "start:=\"\""]
+    words = [f"csv={path}", "origin=source", "target=target", 'start:=""']
     command = [sys.executable, "-m", "pipulate", "run", "links", *words, "--home", str(home)]
     began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([*command, "--json"], env=environment({}), stdout=said, stderr=said)
+        process = subprocess.Popen(
+            [*command, "--json"], env=environment({}), stdout=said, stderr=said
+        )
         _, status, spent = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)

@@ -121,7 +121,9 @@ async def measure(rounds: int, folder: Path, model: str) -> dict[str, dict[str, 
                 theirs = stack.enter_context(baseline("fasthtml_chat.py", folder, url))
                 works["baseline"] = partial(answer, relay, theirs, False)
             works["raw"] = partial(delays, relay, partial(raw, relay.port, TOKENS))
-            found = [{name: await work() for name, work in works.items()} for _ in range(rounds + 1)]
+            found = [
+                {name: await work() for name, work in works.items()} for _ in range(rounds + 1)
+            ]
     return {name: medians([each[name] for each in found[1:]]) for name in works}
 
 
@@ -131,7 +133,9 @@ def run(rounds: int) -> list[Figure]:
     mine, base, bare = found["ours"], found.get("baseline", {}), found["raw"]
     bounds = {"p95": (2.0, 5.0)}
     figures = [
-        Figure(f"token delay over raw, {p}", "ms", mine[p], bare[p], *bounds.get(p, ()), judge="over")
+        Figure(
+            f"token delay over raw, {p}", "ms", mine[p], bare[p], *bounds.get(p, ()), judge="over"
+        )
         for p in bare
     ]
     figures += [

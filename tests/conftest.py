@@ -74,10 +74,10 @@ def house(open_house):
 
 @pytest.fixture
 def call(house, run):
-    """call(tool, **values): a tool's result, asked by the user unless `actor` says otherwise."""
+    """call(tool, **values): a tool's result; by the user in the first profile unless told `at`."""
 
-    def calling(tool, actor="user", profile=None, text=None, confirmed=False, **values):
-        caller = house.caller(actor, profile, confirmed=confirmed)
+    def calling(tool, actor="user", at=None, text=None, confirmed=False, **values):
+        caller = house.caller(actor, at, confirmed=confirmed)
         return run(house.tools.call(tool, values, caller, text))
 
     return calling

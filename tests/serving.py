@@ -102,16 +102,15 @@ def serving(home: Path, *arguments: str, env: dict[str, str] | None = None) -> I
         env={**own, "OLLAMA_HOST": NOWHERE, **(env or {})},
     )
     assert process.stdout
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(end, process)
         ready = select.select([process.stdout], [], [], 20)[0]
         line = process.stdout.readline() if ready else ""
         assert line, f"the server ended with {process.poll()} before it was ready"
         server = Server(process, json.loads(line), home)
         server.log_in()
+        stack.callback(server.client.close)
         yield server
-        server.client.close()
-    finally:
-        end(process)
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -103,17 +103,17 @@ def test_the_last_profile_stays(profiles):
 def test_a_deletion_counts_what_it_hides_and_undo_brings_all_of_it_back(house, call, profiles):
     call("profile_add", name="Shop")
     for title in "ab":
-        call("task_add", profile="shop", title=title)
+        call("task_add", at="shop", title=title)
     call("task_add", title="in the other profile")
     house.runs.create(profiles.at("shop").id, "hello")
-    told = call("profile_delete", profile=None, confirmed=True, text={"profile": "shop"})
+    told = call("profile_delete", confirmed=True, profile="shop")
     assert told == {"deleted": "shop", "hidden": {"tasks": 2, "runs": 1}}
     assert slugs(profiles) == ["default"]
     event = house.events.recent(1, 1)[0]
     assert event["summary"] == "Deleted profile “Shop” with 3 rows"
     call("undo", event=event["id"])
     assert slugs(profiles) == ["default", "shop"]
-    assert call("task_list", profile="shop")["count"] == 2
+    assert call("task_list", at="shop")["count"] == 2
 
 
 def test_the_slug_of_a_deleted_profile_stays_free_for_its_return(house, profiles):
@@ -138,5 +138,5 @@ def test_each_change_of_profiles_is_in_the_history_and_undone(house, call, profi
     assert slugs(profiles) != before
     event = house.events.recent(1, 1)[0]
     assert event["verb"] == tool and event["actor"] == "user"
-    call("undo", profile="default", event=event["id"])
+    call("undo", at="default", event=event["id"])
     assert slugs(profiles) == before

@@ -122,10 +122,8 @@ def test_a_call_is_one_event_by_its_caller_even_when_it_writes_much(house, call)
         return {"stars": stars}
 
     house.tools.replace("mine.py", [Tool("plant", "x", "write", (STARS,), plant)])
-    before = house.events.recent(1, 1)[0]["id"]
     assert call("plant", actor="mcp", stars=3) == {"stars": 3}
-    events = [e for e in house.events.recent(1) if e["id"] > before]
-    assert [(e["actor"], e["verb"], e["target"]) for e in events] == [
+    assert [(e["actor"], e["verb"], e["target"]) for e in house.events.recent(1)] == [
         ("mcp", "plant", "app_tasks/1 +29")
     ]
 
@@ -252,7 +250,7 @@ def test_an_approval_is_of_one_profile(ask, decide, call):
     with pytest.raises(Missing):
         decide(record, profile="shop")
     with pytest.raises(Missing, match="no approval"):
-        call("approval_result", profile="shop", approval=record["id"])
+        call("approval_result", at="shop", approval=record["id"])
 
 
 def test_given_two_clicks_at_once_then_it_runs_once(house, ask, run):
@@ -280,44 +278,45 @@ def test_given_a_call_that_fails_when_approved_then_its_problem_is_the_result(as
 # -- code that does not end ------------------------------------------------------------------
 
 
-def loop():
-    while True:
-        time.sleep(0)
-
-
-def stubborn():
-    while True:
-        try:
+def loop(ended):
+    try:
+        while True:
             time.sleep(0)
-        except Exception:
-            continue
+    finally:
+        ended.append("loop")
+
+
+def stubborn(ended):
+    try:
+        while True:
+            try:
+                time.sleep(0)
+            except Exception:
+                continue
+    finally:
+        ended.append("stubborn")
 
 
 @pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
-def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goes_on(run, endless):
-    import threading
-
-    before, began = threading.active_count(), time.monotonic()
+def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goes_on(run, endless, until):
+    ended = []
 
     async def main():
         with pytest.raises(Problem, match="took over 0.2 s") as caught:
-            await limited(endless, seconds=0.2)
+            await limited(endless, ended, seconds=0.2)
         assert "step" in caught.value.next_step
-        while threading.active_count() > before and time.monotonic() - began < 3:
-            await asyncio.sleep(0.01)
-        return threading.active_count()
 
-    assert run(main()) <= before + 1, "the thread ends, or waits idle for other work"
-    assert time.monotonic() - began < 3.5
+    run(main())
+    until(lambda: ended)
 
 
 @pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
 def test_given_a_tool_that_loops_inside_its_change_then_the_write_lock_is_free_afterwards(
-    house, call, monkeypatch, until, endless
+    house, call, monkeypatch, endless
 ):
     def stuck(caller):
         house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title="half")
-        endless()
+        endless([])
 
     monkeypatch.setattr(tools_module.limited, "__kwdefaults__", {"seconds": 0.2})
     house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck)])

@@ -404,11 +404,11 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 @pytest.mark.parametrize("path", ["/shell/call", "/mcp", "/default/tasks"])
 def test_a_body_nested_without_end_is_refused_and_not_a_fault(server, path):
-    faults = server.log.count("fault")
+    faults = server.log.count("ERROR")
     kinds = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     answer = send(server.port, "POST", path, {**kinds, **let_in(server, path)}, DEEP.encode())
     assert 400 <= answer.status < 500, answer
-    assert server.log.count("fault") == faults
+    assert server.log.count("ERROR") == faults
 
 
 def test_the_server_still_answers_after_all_that(server):

@@ -192,7 +192,7 @@ def test_profiles_are_added_renamed_with_a_redirect_deleted_and_brought_back(ser
 
 def test_the_query_of_an_old_profile_address_survives_its_redirect(server):
     server.call("profile_add", name="Before")
-    server.call("profile_rename", profile="before", new_name="After")
+    server.act("POST", "/default/call/profile_rename", {"profile": "before", "new_name": "After"})
     answer = server.client.get("/before/tasks?q=x&page=2")
     assert answer.headers["location"] == "/after/tasks?q=x&page=2"
 

@@ -37,7 +37,7 @@ class Call:
         """The arguments. Raises Problem when they are no JSON object."""
         try:
             values = json.loads(self.arguments or "{}")
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise Problem(f"The arguments are not JSON ({error}).", "Call it again.") from None
         if not isinstance(values, dict):
             raise Problem("The arguments must be a JSON object.", "Call it again.")
@@ -94,9 +94,10 @@ class Model:
 
     @staticmethod
     def _openai_line(line: str) -> Delta | None:
-        if not line.startswith("data:") or line == "data: [DONE]":
+        kind, _, text = line.partition(":")
+        if kind in ("", "event", "id", "retry") or text.strip() == "[DONE]":
             return None
-        choices = _parsed(line[5:]).get("choices") or [{}]
+        choices = _parsed(text if kind == "data" else line).get("choices") or [{}]
         said = choices[0].get("delta") or {}
         delta = Delta(said.get("content") or "")
         for n, piece in enumerate(said.get("tool_calls") or []):
@@ -132,7 +133,7 @@ def _parsed(text: str) -> dict[str, Any]:
         data = json.loads(text)
         if isinstance(data, dict):
             return data
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         pass
     raise Problem(f"The model server answered wrongly: {text[:200]}", "Check its address and log.")
 
@@ -141,7 +142,8 @@ async def _lines(response) -> AsyncIterator[str]:
     lines, wait, size = response.aiter_lines(), FIRST, 0
     while True:
         try:
-            line = await asyncio.wait_for(anext(lines), wait)
+            async with asyncio.timeout(wait):  # wait_for would start a task per line
+                line = await anext(lines)
         except StopAsyncIteration:
             return
         wait, size = BETWEEN, size + len(line)

@@ -24,10 +24,13 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
         if name.endswith(":"):
             try:
                 values[name[:-1]] = json.loads(text)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise Problem(f"{name[:-1]}: that is not JSON ({error}).", "Or use =.") from None
         elif files and text.startswith("@"):
-            typed[name] = Path(text[1:]).expanduser().read_text()
+            try:
+                typed[name] = Path(text[1:]).expanduser().read_text()
+            except (OSError, ValueError) as error:
+                raise Problem(f"{name}: {text[1:]} cannot be read ({error}).", "Name a text file.") from None
         else:
             typed[name] = text
     return typed, values

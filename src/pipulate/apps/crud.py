@@ -16,11 +16,12 @@ import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from html import escape
 from typing import Any, ClassVar
 
 from pipulate.apps.base import Route, Visit, snake
 from pipulate.apps.listing import PAGE, Listing
-from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
+from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_column, to_json
 from pipulate.core.problems import Problem
 from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
 
@@ -89,7 +90,8 @@ async def _extra(cls: type[CrudApp], function, visit: Visit):
     typed = {**visit.query, **visit.form, **visit.path}
     given = check_values(asked, {f.name: typed[f.name] for f in asked if f.name in typed}, text=True)
     values = {n: v for n, v in values.items() if n in named} | given
-    return await limited(functools.partial(function, **values))
+    result = await limited(functools.partial(function, **values))
+    return escape(result) if isinstance(result, str) else result
 
 
 class Crud(Listing):
@@ -116,6 +118,7 @@ class Crud(Listing):
             default = "" if field.default in (MISSING, None) else _literal(field.default)
             columns[name] = field.kind.column + default
         house.db.define(self.table_name, columns)
+        house.db.all(f'SELECT 1 FROM "{self.table_name}" ORDER BY {self.model.order} LIMIT 1')
         self.house = house
 
     def rows(self, caller: Caller):
@@ -225,7 +228,7 @@ class Crud(Listing):
 
 
 def _literal(value) -> str:
-    plain = to_json(value)
+    plain = to_column(value)
     if isinstance(plain, str):
         plain = "'" + plain.replace("'", "''") + "'"
-    return f" DEFAULT {int(plain) if isinstance(plain, bool) else plain}"
+    return f" DEFAULT {plain}"

@@ -38,10 +38,16 @@ class Listing:
         """The list with its add form; ?q= searches, ?page= pages."""
         q, shown = visit.query.get("q", ""), visit.query.get("page", "1")
         page = max(1, int(shown) if shown.isdecimal() and len(shown) < 9 else 1)
-        rows, count = await limited(self.find, visit.caller, q, page)
-        listed = await limited(self._listing, visit, rows, count, q, page)
+        listed = await limited(self._listing, visit, q, page)
         if visit.partial:
             return listed
+        return Section(NotStr(self._top(visit, q)), listed, cls="crud")
+
+    def _top(self, visit: Visit, q: str) -> str:
+        """Heading, search box and add form as text; drawn once unless there is a search."""
+        key = f"{visit.base}?q={q}"
+        if key in self._frames:
+            return self._frames[key]
         search = Input(
             type="search",
             name="q",
@@ -54,7 +60,8 @@ class Listing:
             hx_push_url="true",
         )
         head = Header(Div(H1(self.title), P(self.description.split("\n")[0])), search, cls="head")
-        return Section(head, self.add_form(visit), listed, cls="crud")
+        drawn = html(head, self.add_form(visit))
+        return drawn if q else self._frames.setdefault(key, drawn)
 
     def add_form(self, visit: Visit, typed: Mapping[str, str] | None = None, bad=None):
         """The form for a new row, with what was typed and the messages when it was refused."""
@@ -69,7 +76,8 @@ class Listing:
         attrs = {"hx_post": visit.base, "hx_swap": "none", "id": "add", "cls": "add"}
         return Form(*boxes, send, note, **attrs, novalidate=True)
 
-    def _listing(self, visit: Visit, rows: list[Any], count: int, q: str, page: int):
+    def _listing(self, visit: Visit, q: str, page: int):
+        rows, count = self.find(visit.caller, q, page)
         heads = [Th(f.label, scope="col") for f in self.fields.values()]
         if self.drawn:
             heads = [Th(self.title, scope="col")]

@@ -84,7 +84,7 @@ class Guided:
         if states[name].state == "done" and not known.keys() & {f.name for f in step.fields}:
             return []
         fields = await self.fields(states, name)
-        stored = json.loads(house.runs.get(caller.profile.id, run)["inputs"])
+        stored = json.loads(self._run(caller.profile, run)["inputs"])
         values = from_json({**stored, **known})
         missing = [f.name for f in fields if f.required and values.get(f.name) is None]
         if missing:
@@ -100,7 +100,10 @@ class Guided:
         return []
 
     def _states(self, caller: Caller, run: int) -> dict[str, StepState]:
-        return self.house.runs.states(self.house.runs.get(caller.profile.id, run), self.pipeline)
+        return self.house.runs.states(self._run(caller.profile, run), self.pipeline)
+
+    def _run(self, profile, run_id: int) -> dict[str, Any]:
+        return self.house.runs.get(profile.id, run_id, self.slug)
 
     def _new(self, caller: Caller) -> dict[str, Any]:
         about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
@@ -164,7 +167,7 @@ class Guided:
 
     async def draw_run(self, profile, run_id: int, bad=None, typed=None):
         """The whole run; `bad` is (step, Invalid) whose form comes back with `typed`."""
-        run = self.house.runs.get(profile.id, run_id)
+        run = self._run(profile, run_id)
         states = self.house.runs.states(run, self.pipeline)
         cards = [await self.card(profile, run, states, n, bad=bad, typed=typed) for n in states]
         base = f"/{profile.slug}/{self.slug}/{run_id}"
@@ -268,7 +271,7 @@ class Guided:
         """Check the form and begin the step; the answer shows it running."""
         run_id, name = _number(visit.path["run"]), visit.path["step"]
         caller = visit.caller
-        run = self.house.runs.get(caller.profile.id, run_id)
+        run = self._run(caller.profile, run_id)
         self.house.runs.refuse_locked(run)
         if name not in self.pipeline.steps:
             raise Problem(f"There is no step {name!r} any more.", "Reload the page.")

@@ -78,7 +78,9 @@ class Shelf:
             plugin = load_file(path, digest)
             plugin.bundled = path.parent == BUNDLED
             self._commit(plugin, old)
-        except Problem as problem:
+        except Exception as error:
+            what = f"{path.name}: {type(error).__name__}: {error}"
+            problem = error if isinstance(error, Problem) else Problem(what, "Mend the file.")
             kept = old or Plugin(path, digest)
             kept.problem = problem
             self.plugins[path] = kept

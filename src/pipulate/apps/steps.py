@@ -22,8 +22,8 @@ from pipulate.core.problems import Problem, nearest
 class Step:
     """One step: call it plainly, or let a run do it. `uses`: earlier steps; `fields`: asked values."""
 
-    def __init__(self, pipeline: Pipeline, function: Callable[..., Any], auto: bool):
-        self.function, self.pipeline, self.auto = function, pipeline, auto
+    def __init__(self, pipeline: Pipeline, function: Callable[..., Any]):
+        self.function, self.pipeline = function, pipeline
         self.name = function.__name__
         self.line = function.__code__.co_firstlineno
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
@@ -102,20 +102,16 @@ class Pipeline:
         self.steps: dict[str, Step] = {}
         self.file, self.hash = Path(), ""  # set by the shelf
 
-    def step(self, function=None, *, auto: bool = False):
-        """Decorator: add a function as the next step. `auto` steps run without being asked."""
-
-        def add(made: Callable[..., Any]) -> Step:
-            step = Step(self, made, auto)
-            if step.name in self.steps:
-                step.refuse("there is a step of that name already.", "Rename one.")
-            if any(f.name == step.name for s in [*self.steps.values(), step] for f in s.fields):
-                step.refuse("a step asks for a value of that name.", "Rename one.")
-            refuse_builtin(step.name, "The step name")
-            self.steps[step.name] = step
-            return step
-
-        return add(function) if function else add
+    def step(self, function: Callable[..., Any]) -> Step:
+        """Decorator: add a function as the next step. Raises Problem with the line of a mistake."""
+        step = Step(self, function)
+        if step.name in self.steps:
+            step.refuse("there is a step of that name already.", "Rename one.")
+        if any(f.name == step.name for s in [*self.steps.values(), step] for f in s.fields):
+            step.refuse("a step asks for a value of that name.", "Rename one.")
+        refuse_builtin(step.name, "The step name")
+        self.steps[step.name] = step
+        return step
 
     @property
     def fields(self) -> dict[str, Field]:

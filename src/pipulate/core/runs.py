@@ -69,12 +69,13 @@ class Runs:
     def create(self, profile_id: int, pipeline: str, name: str = "") -> dict[str, Any]:
         return self.table(profile_id).insert(pipeline=pipeline, name=name, created_utc=now())
 
-    def get(self, profile_id: int, run_id: int) -> dict[str, Any]:
-        """A run that is not deleted. Raises Missing."""
+    def get(self, profile_id: int, run_id: int, pipeline: str = "") -> dict[str, Any]:
+        """A run that is not deleted (of this pipeline, when named). Raises Missing."""
         table = self.table(profile_id)
-        if run_id not in table or table[run_id]["deleted_utc"]:
+        run = table[run_id] if run_id in table else {"deleted_utc": "never made"}
+        if run["deleted_utc"] or pipeline not in ("", run["pipeline"]):
             raise Missing(f"There is no run {run_id} here.", "Open the pipeline to see its runs.")
-        return table[run_id]
+        return run
 
     def listing(self, profile_id: int, pipeline: str = "", limit: int = 100) -> list[dict[str, Any]]:
         """Runs, newest first, each with `done` steps and a `state`: running, finished or open."""
@@ -128,7 +129,7 @@ class Runs:
         An attempt that stopped with the same key passes its checkpoint on. Raises Locked, Waiting."""
         with self.db.change():
             self.db._begin()
-            run = self.get(profile_id, run_id)
+            run = self.get(profile_id, run_id, pipeline.slug)
             self.refuse_locked(run)
             merged = {**json.loads(run["inputs"]), **inputs}
             self.table(profile_id).update(id=run_id, inputs=dumps(merged))

@@ -91,7 +91,7 @@ def tools_in(owner: Any) -> list[tuple[str, Any]]:
     return inspect.getmembers(owner, lambda m: hasattr(m, "tool_kind"))
 
 
-class TimeLimit(Exception):
+class TimeLimit(BaseException):
     """Raised inside plugin code that outlived its limit."""
 
 

@@ -40,10 +40,10 @@ class Commands(click.Group):
 class Door:
     """Calls tools of a home, through its server when one is alive, else in this process."""
 
-    def __init__(self, settings: Settings, profile: str | None, yes: bool):
+    def __init__(self, settings: Settings, profile: str | None, yes: bool, actor: str = "shell"):
         from pipulate.web.run import server_info
 
-        self.settings, self.profile, self.yes = settings, profile, yes
+        self.settings, self.profile, self.yes, self.actor = settings, profile, yes, actor
         settings.make_home()
         self.server = server_info(settings)
         self.house: Any = None
@@ -58,14 +58,14 @@ class Door:
             self.house = House(self.settings)
         if tool in ("tools", "apps"):
             return self.house.tools.listing() if tool == "tools" else self.house.shelf.listing()
-        caller = self.house.caller("shell", self.profile, confirmed=self.yes, cwd=Path.cwd())
+        caller = self.house.caller(self.actor, self.profile, confirmed=self.yes, cwd=Path.cwd())
         return await self.house.tools.call(tool, values, caller, text)
 
     async def _through_server(self, tool: str, text: dict[str, str], values: dict[str, Any]):
         import httpx2
 
         said = {"tool": tool, "text": text, "values": values, "profile": self.profile}
-        said |= {"yes": self.yes, "cwd": os.getcwd()}
+        said |= {"yes": self.yes, "cwd": os.getcwd(), "actor": self.actor}
         found = self.server or {}
         key = {"Authorization": f"Bearer {found.get('shell')}"}
         try:
@@ -260,7 +260,8 @@ def run(pipeline: str, words: tuple[str, ...], home: str | None, profile: str | 
     if result["state"] == "waiting":
         needs = ", ".join(result["waiting_for"])
         hint = " ".join(f"{name}=…" for name in result["waiting_for"])
-        raise Waiting(f"Run {result['run']} waits for {needs}.", f"Add: run={result['run']} {hint}")
+        again = f"Go on with: pipulate run {pipeline} run={result['run']} {hint}"
+        raise Waiting(f"Run {result['run']} waits for {needs}.", again)
     show(result["output"], as_json)
 
 
@@ -271,7 +272,7 @@ def step(name: str, home: str | None) -> None:
     """A filter: JSON object of outputs and inputs on stdin, the step's output on stdout."""
     from pipulate.doors.filter import filter_step
 
-    text = click.get_text_stream("stdin").read()
+    text = sys.stdin.read()
     click.echo(json.dumps(filter_step(read_settings(home), name, text), ensure_ascii=False))
 
 
@@ -289,16 +290,18 @@ def backup(home: str | None) -> None:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @HOME
 @YES
-def restore(name: str, home: str | None, yes: bool) -> None:
-    """Put a copy of a backup in the store's place; the present store is kept beside the backups."""
+def restore(name: str | None, home: str | None, yes: bool) -> None:
+    """Put a copy of a backup in the store's place (kept beside the backups); no name: list them."""
     from pipulate.core import backups
     from pipulate.web.run import server_info
 
     settings = read_settings(home)
     settings.make_home()
+    if not name:
+        return show(backups.listing(settings.folder("backups")), False)
     if server_info(settings):
         raise Problem("A server is running on this home.", "Stop it first.")
     if not yes and not (sys.stdin.isatty() and click.confirm(f"Restore {name}?", err=True)):
@@ -316,7 +319,7 @@ def mcp(home: str | None, profile: str | None) -> None:
     settings = read_settings(home)
 
     async def once(tool: str, values: dict[str, Any]):
-        door = Door(settings, profile, False)
+        door = Door(settings, profile, False, "mcp")
         try:
             return await door.call(tool, {}, values)
         finally:
@@ -337,3 +340,6 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
+    except Exception as error:
+        click.echo(f"Something went wrong here: {type(error).__name__}: {error}", err=True)
+        sys.exit(1)

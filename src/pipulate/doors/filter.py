@@ -42,7 +42,7 @@ def filter_step(settings: Settings, name: str, text: str):
         raise Unknown(f"{slug} has no step {step_name!r}.", nearest(step_name, pipeline.steps))
     try:
         given = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"Standard input is no JSON ({error}).", 'Write {"name": value}.') from None
     if not isinstance(given, dict):
         raise Invalid("Standard input must be a JSON object.", 'Write {"name": value}.')

@@ -59,7 +59,7 @@ class Layout:
         if key not in self._frames:
             if len(self._frames) > 200:
                 self._frames.clear()
-            self._frames[key] = "<!doctype html>" + html(self._draw(profile, app, everyone))
+            self._frames[key] = html(self._draw(profile, app, everyone))
         return self._frames[key]
 
     def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -50,12 +51,14 @@ class Hub:
 
     def __init__(self) -> None:
         self.tabs: set[Tab] = set()
-        self.loop = asyncio.get_running_loop()
+        self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = "") -> None:
         """Send a fragment to the tabs of a profile (None: all), only those at `at` when given.
 
         `skip` is the key of a tab that has its answer already."""
+        if threading.get_ident() == self._thread:  # a token needs no wake-up of the loop
+            return self._put(profile_id, fragment, at, skip)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
             self.loop.call_soon_threadsafe(self._put, profile_id, fragment, at, skip)
 

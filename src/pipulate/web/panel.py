@@ -17,6 +17,10 @@ HINT = "Ask about this page, or type /help for commands that need no model."
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end.", "failed": ""}
 
 
+BOX = Textarea(name="msg", rows=2, placeholder="Message, or /help", aria_label="Message")
+SAY = html(Form(BOX, Button("Send"), ws_send=True, id="say"))  # the same on every page
+
+
 def message(row: dict[str, Any], profile: Profile):
     """One message: text as it is for the user, markdown for the model, a chip for a tool call."""
     key = f"m{row['id']}"
@@ -55,11 +59,9 @@ def column(chat, profile: Profile) -> str:
     """What the chat column holds, as HTML."""
     rows = (tuple(row.items()) for row in chat.history(profile.id))
     talk = [NotStr(_drawn(row, profile)) for row in rows] or [P(HINT, cls="empty")]
-    box = Textarea(name="msg", rows=2, placeholder="Message, or /help", aria_label="Message")
-    form = Form(box, Button("Send"), ws_send=True, id="say")
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation"}
     log = Section(*talk, id="talk", tabindex="0", **live)
-    return html(log, stop_button(profile, profile.id in chat.turns), form)
+    return html(log, stop_button(profile, profile.id in chat.turns), SAY)
 
 
 def stop_button(profile: Profile, busy: bool):

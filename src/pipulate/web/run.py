@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import socket as sockets
 import time
 import webbrowser
@@ -89,7 +90,7 @@ class Front:
         css = Link(rel="stylesheet", href="/static/pico.min.css")
         listed = Ul(*items) if items else P("There are no backups in this home.")
         main = Main(H1("Recovery"), problem_card(problem), P(safe), listed, cls="container")
-        return "<!doctype html>" + html(Html(Head(Title("Recovery · Pipulate"), css), Body(main), lang="en"))
+        return html(Html(Head(Title("Recovery · Pipulate"), css), Body(main), lang="en"))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -185,12 +186,19 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready) -> N
     server = uvicorn.Server(config)
     dog = asyncio.create_task(_watchdog())
     told = asyncio.create_task(_tell(server, settings, keys, port, ready))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
     try:
         await server.serve(sockets=[socket])
     finally:
         for task in (dog, told):
             task.cancel()
         await front.close()
+
+
+def _leave(number: int, frame) -> None:
+    """uvicorn raises the signal that ended it once more: no crash. Another one ends at once."""
+    signal.signal(number, signal.SIG_DFL)
 
 
 async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready) -> None:

@@ -178,8 +178,7 @@ class Site:
         if wanted:
             drawn = html(*parts)
             return HTMLResponse(drawn, status, headers)
-        at = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return self.framed(profile, at, title, html(*parts), request.scope["nonce"], status)
+        return self.framed(profile, _address(request), title, html(*parts), request.scope["nonce"], status)
 
     def framed(
         self, profile: Profile, at: str, title: str, main: str, nonce: str, status: int = 200
@@ -191,7 +190,7 @@ class Site:
     def _elsewhere(self, request: Request, missing: Missing) -> Response:
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
         if moved and request.method == "GET":
-            return RedirectResponse(request.url.path.replace(f"/{slug}", f"/{moved}", 1), 308)
+            return RedirectResponse(_address(request).replace(f"/{slug}", f"/{moved}", 1), 308)
         first = self.house.profiles.at()
         main = html(problem_card(missing))
         return self.framed(first, f"/{first.slug}", "Not found", main, request.scope["nonce"], 404)
@@ -255,10 +254,9 @@ class Site:
         """{tool, values, text, profile, yes, cwd} → {result} or {problem: …}: the shell's door."""
         try:
             said = json.loads(await request.body())
-            house, caller = self.house, None
-            caller = house.caller(
-                "shell", said.get("profile"), confirmed=bool(said.get("yes")), cwd=Path(said.get("cwd") or "/")
-            )
+            house, actor = self.house, "mcp" if said.get("actor") == "mcp" else "shell"
+            where = {"confirmed": bool(said.get("yes")), "cwd": Path(said.get("cwd") or "/")}
+            caller = house.caller(actor, said.get("profile"), **where)
             if said["tool"] in ("tools", "apps"):
                 source = house.tools if said["tool"] == "tools" else house.shelf
                 return JSONResponse({"result": source.listing()})
@@ -288,6 +286,10 @@ def _shown(card, wanted: bool):
         return card
     close = Button("×", cls="link", data_close=True, aria_label="Close")
     return Refusal(Div(card, close, cls="notice"), 0, "#notices")
+
+
+def _address(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _partial(request: Request) -> bool:

@@ -1,0 +1,135 @@
+"""The frame around everything: profiles, plugins, search, a phone, the dark, the keyboard."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+PLACES = ["/default", "/default/tasks", "/default/hello", "/default/links", "/default/history",
+          "/default/settings", "/default/search?q=x"]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def some_rows(server):
+    for n in range(5):
+        server.call("task_add", title=f"A task with a rather long title that has to wrap somewhere {n}")
+    server.call("hello_run", name="Ada")
+
+
+def test_the_launch_address_lets_a_browser_in(browser, server):
+    answer = server.client.get("/default")  # the shared client holds the first cookie
+    assert answer.status_code == 200
+    context = browser.new_context(base_url=server.url)
+    page = context.new_page()
+    assert page.goto("/default").status == 403
+    expect(page.get_by_text("pipulate open")).to_be_visible()
+    import httpx2
+
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    token = httpx2.post(f"{server.url}/shell/launch", headers=key).json()["token"]
+    page.goto(f"/?token={token}")
+    page.wait_for_url(re.compile("/default$"))
+    expect(page.get_by_role("link", name="Tasks").first).to_be_visible()
+    context.close()
+
+
+def test_the_profile_menu_leads_to_the_same_app_of_another_profile(page, server):
+    if "work" not in [p["slug"] for p in server.call("profile_list")]:
+        server.call("profile_add", name="Work")
+    server.call("task_add", profile="work", title="only at work")
+    page.goto("/default/tasks")
+    expect(page.get_by_text("only at work")).to_have_count(0)
+    page.locator("nav summary").filter(has_text="Default").click()
+    page.get_by_role("link", name="Work", exact=True).click()
+    page.wait_for_url(re.compile("/work/tasks"))
+    expect(page.get_by_text("only at work")).to_be_visible()
+
+
+def test_profiles_are_managed_on_the_settings_page(page, server):
+    page.goto("/default/settings")
+    page.get_by_placeholder("Name of a new profile").fill("Made here")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name of Made here")).to_be_visible()
+    page.get_by_label("Name of Made here").fill("Renamed here")
+    page.get_by_label("Name of Made here").press("Enter")
+    expect(page.get_by_label("Name of Renamed here")).to_be_visible()
+    assert "renamed-here" in [p["slug"] for p in server.call("profile_list")]
+
+
+def test_a_plugin_saved_while_the_page_is_open_is_a_click_away(page, server):
+    page.goto("/default")
+    (server.home / "apps" / "wines.py").write_text(
+        "from pipulate import CrudApp\n\nclass Wine(CrudApp):\n    name: str\n    stars: int = 0\n"
+    )
+    for _ in range(30):
+        if server.client.get("/default/wines").status_code == 200:
+            break
+        page.wait_for_timeout(100)
+    page.reload()
+    page.get_by_role("link", name="Wines").first.click()
+    page.locator("#add").get_by_label("Name").fill("Riesling")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows").get_by_text("Riesling")).to_be_visible()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_page_scrolls_sideways_on_a_phone(window, place):
+    page = window(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page.goto(place)
+    page.wait_for_timeout(50)
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{place} is {wide} px too wide"
+
+
+def brightness(colour):
+    values = [float(n) for n in re.findall(r"[\d.]+", colour)[:3]]
+    return sum(values) / 3
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_page_follows_the_colour_scheme_of_the_machine(window, scheme):
+    page = window(color_scheme=scheme)
+    page.goto("/default/tasks")
+    back, text = page.evaluate(
+        "(()=>{const s=getComputedStyle(document.documentElement),b=getComputedStyle(document.body);"
+        "return [s.backgroundColor,b.color]})()"
+    )
+    dark = brightness(back) < brightness(text)
+    assert dark == (scheme == "dark"), (back, text)
+
+
+def test_every_page_opens_without_an_error_or_a_foreign_request(page):
+    for place in PLACES:
+        assert page.goto(place).status == 200
+        page.wait_for_load_state("networkidle")
+
+
+def test_keys_lead_to_search_new_row_and_chat(page):
+    page.goto("/default/tasks")
+    page.locator("h1").first.click()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    expect(page.locator("nav [type=search]").first).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("n")
+    expect(page.locator("#add").get_by_label("Title")).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("c")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+
+def test_the_search_of_the_house_finds_a_row(page):
+    page.goto("/default")
+    page.locator("nav [type=search]").fill("wrap somewhere")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/default/search"))
+    expect(page.get_by_text("wrap somewhere 3")).to_be_visible()
+
+
+def test_history_takes_a_change_back(page, server):
+    server.call("task_add", title="oops")
+    page.goto("/default/history")
+    page.get_by_role("listitem").filter(has_text="oops").get_by_role("button", name="Undo").first.click()
+    expect(page.locator("#notices")).to_contain_text("Undid")
+    assert "oops" not in [r["title"] for r in server.call("task_list")["rows"]]

@@ -1,0 +1,264 @@
+"""The command line: the same answers with and without a server, exit codes, one line on stderr."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipulate.doors import cli
+from serving import NOWHERE, serving
+
+
+@pytest.fixture(scope="module")
+def bare_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("bare") / "home"
+
+
+@pytest.fixture(params=["no server", "server"])
+def home(request, bare_home):
+    """A home that nobody serves, and one that a server does."""
+    return bare_home if request.param == "no server" else request.getfixturevalue("server").home
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, home):
+    """shell(*words, stdin, at): (exit code, stdout, stderr) of `pipulate …` on the home."""
+
+    def typing(*words, stdin="", at=None):
+        monkeypatch.setattr(sys, "argv", ["pipulate", *words, "--home", str(at or home)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return typing
+
+
+def one_line(err):
+    return len(err.strip().splitlines()) == 1 and "Traceback" not in err
+
+
+def test_call_prints_the_result_of_a_tool(shell):
+    code, out, err = shell("call", "task_add", "title=Buy milk", "due=2026-05-01", "--json")
+    assert (code, err) == (0, "") and len(out.splitlines()) == 1
+    made = json.loads(out)
+    assert made["title"] == "Buy milk" and made["due"] == "2026-05-01" and made["done"] is False
+    code, out, _ = shell("call", "task_get", f"id={made['id']}")
+    assert code == 0 and json.loads(out) == made and len(out.splitlines()) > 1
+
+
+def test_values_are_typed_text_json_or_the_text_of_a_file(shell, tmp_path, home):
+    (tmp_path / "title.txt").write_text("from a file")
+    words = [f"title=@{tmp_path / 'title.txt'}", "done:=true"]
+    code, out, _ = shell("call", "task_add", *words, "--json")
+    assert code == 0
+    assert json.loads(out)["title"] == "from a file" and json.loads(out)["done"] is True
+    code, out, _ = shell("call", "task_add", "title==a=b", "--json")
+    assert json.loads(out)["title"] == "=a=b"
+
+
+WRONG = {
+    "no such command": (["tassk_list"], 2, "There is no command"),
+    "no such tool": (["call", "task_lst"], 2, "task_list"),
+    "no such option": (["tools", "--jsn"], 2, "--json"),
+    "no tool named": (["call"], 2, "TOOL"),
+    "no such pipeline": (["run", "helo"], 2, "hello"),
+    "no such step": (["step", "hello.nobody"], 2, "no step"),
+    "no pipeline of a step": (["step", "nothing.at_all"], 2, "no pipeline"),
+    "not a value": (["call", "task_add", "milk"], 1, "key=text"),
+    "no JSON": (["call", "task_add", "title:={"], 1, "not JSON"),
+    "deep JSON": (["call", "task_add", "title:=" + "[" * 9000], 1, "not JSON"),
+    "no such file": (["call", "task_add", "title=@/nowhere/at/all"], 1, "cannot be read"),
+    "a binary file": (["call", "task_add", f"title=@{sys.executable}"], 1, "cannot be read"),
+    "missing value": (["call", "task_add"], 1, "Title"),
+    "unknown value": (["call", "task_add", "title=x", "tittle=y"], 1, "tittle"),
+    "does not fit": (["call", "task_add", "title=x", "due=soon"], 1, "Due"),
+    "no such row": (["call", "task_get", "id=999999"], 1, "999999"),
+    "no such profile": (["call", "task_list", "--profile", "nobody"], 1, "no profile"),
+    "run of another pipeline": (["run", "hello", "run=99999"], 1, "no run"),
+    "no such backup": (["restore", "none.db", "--yes"], 1, ""),
+}
+
+
+@pytest.mark.parametrize("words, code, hint", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line_with_the_next_action(shell, words, code, hint):
+    found, out, err = shell(*words)
+    assert found == code, (out, err)
+    assert one_line(err) and out == "", err
+    assert hint in err
+
+
+def test_what_cannot_be_undone_waits_for_a_yes(shell):
+    shell("call", "profile_add", "name=Old client")
+    code, out, err = shell("call", "profile_delete", "profile=old-client")
+    assert code == 3 and one_line(err) and "--yes" in err
+    assert "old-client" in shell("call", "profile_list", "--json")[1]
+    code, out, err = shell("call", "profile_delete", "profile=old-client", "--yes", "--json")
+    assert code == 0 and json.loads(out)["deleted"] == "old-client"
+
+
+def test_a_profile_is_chosen_by_name_and_is_the_first_one_else(shell):
+    shell("call", "profile_add", "name=Second")
+    shell("call", "task_add", "title=of the second", "--profile", "second")
+    assert "of the second" not in shell("call", "task_list")[1]
+    assert "of the second" in shell("call", "task_list", "--profile", "second")[1]
+
+
+def test_a_run_goes_on_until_an_input_is_missing_and_is_taken_up_again(shell):
+    code, out, err = shell("run", "hello")
+    assert code == 3 and one_line(err) and "name" in err and out == ""
+    number = err.split("run=")[1].split()[0]
+    code, out, err = shell("run", "hello", f"run={number}", "name=Ada", "--json")
+    assert (code, out.strip()) == (0, "11"), err
+    assert shell("run", "hello", "name=Grace", "mark=.")[1].strip() == "13"
+    listed = json.loads(shell("runs", "--json")[1])
+    assert {r["pipeline"] for r in listed} == {"hello"} and len(listed) >= 2
+    assert "hello" in shell("runs")[1]
+
+
+def test_listings_are_json_or_a_table(shell):
+    for name in ("tools", "apps"):
+        rows = json.loads(shell(name, "--json")[1])
+        text = shell(name)[1]
+        assert len(text.splitlines()) == len(rows) and rows[0]["name"] in text
+    tools = json.loads(shell("tools", "--json")[1])
+    assert all(set(row) == {"name", "description", "class", "schema"} for row in tools)
+    assert {"task_add", "hello_run", "undo"} <= {row["name"] for row in tools}
+
+
+def test_the_doctor_finds_everything_in_order(shell, home):
+    code, out, _ = shell("doctor", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["store"] == "ok" and report["assets"] is True
+    assert report["home"] == str(home) and report["model"] is None
+    assert "store" in shell("doctor")[1]
+
+
+def test_a_damaged_store_makes_the_doctor_and_every_command_fail_with_a_sentence(shell, tmp_path):
+    home = tmp_path / "broken"
+    home.mkdir()
+    (home / "pipulate.db").write_bytes(b"this is no database" * 100)
+    code, out, _ = shell("doctor", "--json", at=home)
+    assert code == 1 and "not a Pipulate store" in json.loads(out)["store"]
+    code, out, err = shell("call", "task_list", at=home)
+    assert code == 1 and one_line(err)
+    assert (home / "pipulate.db").read_bytes() == b"this is no database" * 100
+
+
+def test_a_home_that_cannot_be_made_is_a_sentence(shell, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = shell("call", "task_list", at=tmp_path / "file" / "home")
+    assert code == 1 and one_line(err) and "--home" in err
+
+
+def test_a_backup_is_made_and_restored(shell, tmp_path):
+    home = tmp_path / "kept"
+    shell("call", "task_add", "title=before", at=home)
+    code, out, _ = shell("backup", at=home)
+    assert code == 0
+    shell("call", "task_add", "title=after", at=home)
+    name = os.path.basename(out.strip())
+    assert shell("restore", name, at=home)[0] == 3, "not without a yes"
+    assert shell("restore", name, "--yes", at=home)[0] == 0
+    listed = shell("call", "task_list", at=home)[1]
+    assert "before" in listed and "after" not in listed
+
+
+def test_a_running_server_refuses_a_restore(shell, server):
+    code, _, err = shell("restore", "any.db", "--yes", at=server.home)
+    assert code == 1 and "Stop it first" in err
+
+
+def test_open_gives_a_fresh_address_that_works_once(shell, server, bare_home):
+    code, out, _ = shell("open", "--no-browser", at=server.home)
+    assert code == 0 and out.startswith(f"{server.url}/?token=")
+    import httpx2
+
+    assert httpx2.get(out.strip()).status_code == 200
+    assert httpx2.get(out.strip()).status_code == 403
+    code, _, err = shell("open", "--no-browser", at=bare_home)
+    assert code == 1 and one_line(err) and "pipulate" in err
+
+
+def test_a_command_goes_through_the_running_server_and_its_tabs_see_it(shell, server):
+    with server.socket("/default/tasks") as tab:
+        shell("call", "task_add", "title=live from the shell", at=server.home)
+        assert "live from the shell" in tab.recv(timeout=2)
+
+
+def test_a_file_named_in_the_shell_is_found_from_where_it_stands(shell, tmp_path, monkeypatch):
+    (tmp_path / "edges.csv").write_text("source,target\n/,/a\n/a,/\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = shell("run", "links", "csv=edges.csv", "origin=source", "target=target", "--json")
+    assert code == 0, err
+    assert json.loads(out)["pages"] == 2
+
+
+def test_help_and_version_say_what_there_is(shell, monkeypatch, capsys):
+    for words in (["--help"], ["--version"], ["call", "--help"]):
+        monkeypatch.setattr(sys, "argv", ["pipulate", *words])
+        cli.main()
+        assert len(capsys.readouterr().out) > 10
+
+
+# -- as a program of its own -----------------------------------------------------------------
+
+
+def start(*words, **options):
+    env = {**os.environ, "OLLAMA_HOST": NOWHERE}
+    command = [sys.executable, "-m", "pipulate", *words]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=env, **{**pipes, **options})
+
+
+def test_ctrl_c_cancels_a_run_and_leaves_no_worker(tmp_path):
+    home = tmp_path / "home"
+    (home / "apps").mkdir(parents=True)
+    (home / "apps" / "slow.py").write_text(
+        "import os, time\nfrom pathlib import Path\nfrom pipulate import Pipeline\n"
+        "slow = Pipeline('Slow', 'Waits.')\n\n@slow.step\ndef wait(job):\n    'Waits.'\n"
+        f"    Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
+    )
+    process = start("run", "slow", "--home", str(home))
+    end = time.monotonic() + 10
+    while not (tmp_path / "pid").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text()],
+                            capture_output=True, text=True)
+    assert listed.stdout.strip()[:1] in ("", "Z")
+
+
+def test_step_is_a_filter_of_the_shell(tmp_path):
+    process = start("step", "hello.greeting", "--home", str(tmp_path / "home"))
+    out, err = process.communicate('{"person": "Ada", "mark": "."}', timeout=10)
+    assert (process.returncode, json.loads(out), err) == (0, "Hello, Ada.", "")
+
+
+def test_a_closed_pipe_is_no_trace(tmp_path):
+    home = str(tmp_path / "home")
+    command = f"{sys.executable} -m pipulate tools --home {home} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=20)
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_prints_exactly_one_line_of_json_once_it_answers(tmp_path):
+    with serving(tmp_path / "home") as server:
+        assert set(server.info) == {"url", "port", "pid", "home"}
+        assert server.info["pid"] == server.process.pid
+        assert server.info["home"] == str(tmp_path / "home")
+        server.process.terminate()
+        assert server.process.stdout.read() == ""
+        assert server.process.wait(5) == 0
