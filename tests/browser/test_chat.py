@@ -25,14 +25,14 @@ def test_tokens_appear_in_both_tabs_while_the_model_still_writes(page, window, m
     other = window()
     page.goto("/default")
     other.goto("/default/tasks")
-    model.script(Reply(token_list=[f"tok{n} " for n in range(40)], delay=0.05))
+    model.script(Reply(token_list=[f"tok{n} " for n in range(25)], delay=0.04))
     say(page, "Tell me")
     for tab in (page, other):
         expect(talk(tab)).to_contain_text("tok3", timeout=1_500)
-        assert "tok39" not in talk(tab).inner_text()
+        assert "tok24" not in talk(tab).inner_text()
     expect(page.get_by_label("Message", exact=True)).to_have_value("")
     for tab in (page, other):
-        expect(talk(tab)).to_contain_text("tok39")
+        expect(talk(tab)).to_contain_text("tok24")
         assert talk(tab).inner_text().count("tok7 ") == 1
 
 

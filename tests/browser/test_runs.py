@@ -71,6 +71,7 @@ def test_a_finished_run_is_locked_until_it_is_reopened(hello):
 
 
 def test_an_empty_answer_is_refused_beside_its_box(hello):
+    expect(hello.get_by_label("Name")).to_be_focused()
     hello.keyboard.press("Enter")
     expect(card(hello, "1. Person").get_by_role("alert")).to_be_visible()
     expect(card(hello, "2. Greeting").get_by_role("button", name="Run")).to_have_count(0)

@@ -2,129 +2,267 @@
 
 THEME = """
 :root{--pico-font-size:15px;--pico-spacing:.75rem;--pico-form-element-spacing-vertical:.35rem;
---pico-form-element-spacing-horizontal:.6rem;--pico-line-height:1.45;--pico-border-radius:.4rem;
---edge:1px solid var(--pico-muted-border-color)}
+  --pico-form-element-spacing-horizontal:.6rem;--pico-line-height:1.45;
+  --pico-border-radius:.4rem;--edge:1px solid var(--pico-muted-border-color)}
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
-body.folded{grid-template-columns:minmax(0,1fr) 0}body.folded #chat{display:none}
-body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);position:sticky;top:0;z-index:5;
-gap:.8rem;align-items:center;background:var(--pico-background-color)}
-nav a,nav summary{text-decoration:none}nav .menu{display:flex;gap:.2rem;flex:1 1 0;min-width:0;overflow-x:auto;white-space:nowrap}
+body.folded{grid-template-columns:minmax(0,1fr) 0}
+body.folded #chat{display:none}
+body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
+  position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
+  background:var(--pico-background-color)}
+nav a,nav summary{text-decoration:none}
+nav .menu{display:flex;gap:.2rem;flex:1 1 0;min-width:0;overflow-x:auto;white-space:nowrap}
 nav .menu a{padding:.25rem .6rem;border-radius:.4rem;color:inherit}
-nav .menu a[aria-current]{background:var(--pico-primary-background);color:var(--pico-primary-inverse)}
-nav .menu a.broken{color:var(--pico-del-color)}body>nav [role=search],nav details.dropdown,nav button{margin:0;width:auto;flex:0 0 auto}
-nav details.dropdown summary{padding:.25rem .7rem;height:2.2rem;white-space:nowrap;line-height:1.6rem}nav input[type=search]{margin:0;width:12rem;height:2.2rem}
-main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:0}
-.head{display:flex;justify-content:space-between;align-items:center;gap:1rem;flex-wrap:wrap;margin-bottom:.8rem}
-.head p{margin:0;color:var(--pico-muted-color)}.head input,.head form{width:auto;margin:0}
-.add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem .7rem .8rem;border:var(--edge);border-radius:.5rem}
-.add label{flex:1 1 9rem;margin:0}.add label:has([role=switch]){flex:0 0 auto}.add button{width:auto;margin:0}
-.add label>*,.step label>*,.step label span>*{margin-bottom:0}.error{color:var(--pico-del-color);display:block}.rows{margin:.8rem 0 0}.rows td,.rows th{padding:.15rem .4rem}
-.rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}.empty{margin:.8rem 0}.empty,.hint{color:var(--pico-muted-color)}
-.grip,.actions{width:2.2rem;text-align:center}.grip button{cursor:grab;touch-action:none}
-button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;margin:0;width:auto;text-align:left;
-box-shadow:none;--pico-color:inherit}button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
-button.cell:hover{background:var(--pico-form-element-active-background-color)}.none{opacity:.35}
-.actions button{opacity:.45}.actions button:hover,.actions button:focus{opacity:1;color:var(--pico-del-color)}
-.edit{margin:0}.edit [role=switch]{min-width:0}.edit input,.edit select,.edit textarea{margin:0;min-width:6rem}:focus-visible{outline:2px solid var(--pico-primary)}
-.pager{justify-content:space-between;gap:1rem;padding:.4rem 0;color:var(--pico-muted-color);align-items:center}
-.pager button{width:auto;margin:0}.step .hint{margin:0}.step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
-.step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;background:none;border:0;align-items:center}
-.step>p{margin:0 0 .6rem}.step form{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;margin:0 0 .6rem}
-.step label{flex:1 1 14rem;margin:0}.step button{width:auto;margin:0}.badge{font-size:.85em;color:var(--pico-muted-color)}
-.step.ready,.step.running{border-color:var(--pico-primary)}.step.done{border-color:#2f9e62}.step.stale{border-color:#d08a00}
-.step.failed,.step.interrupted,.step.cancelled{border-color:var(--pico-del-color)}.step.blocked{opacity:.6}
-.step.stale .output{opacity:.6}.problem{border-left:4px solid var(--pico-del-color);padding:.6rem .9rem;margin:.4rem 0}
-.problem p{margin:0}pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
-.scroll{overflow:auto;max-height:30rem;margin:.5rem 0}.data{margin:0;font-size:.92em}.data td,.data th{padding:.2rem .5rem}
-.data td{max-width:28rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.number{text-align:right}
+nav .menu a[aria-current]{background:var(--pico-primary-background);
+  color:var(--pico-primary-inverse)}
+nav .menu a.broken{color:var(--pico-del-color)}
+body>nav [role=search],nav details.dropdown,nav button{margin:0;width:auto;flex:0 0 auto}
+nav details.dropdown summary{padding:.25rem .7rem;height:2.2rem;white-space:nowrap;
+  line-height:1.6rem}
+nav input[type=search]{margin:0;width:12rem;height:2.2rem}
+main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
+h1{font-size:1.5rem;margin:0}
+h2{font-size:1.05rem;margin:0}
+.head{display:flex;justify-content:space-between;align-items:center;gap:1rem;flex-wrap:wrap;
+  margin-bottom:.8rem}
+.head p{margin:0;color:var(--pico-muted-color)}
+.head input,.head form{width:auto;margin:0}
+.add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem .7rem .8rem;
+  border:var(--edge);border-radius:.5rem}
+.add label{flex:1 1 9rem;margin:0}
+.add label:has([role=switch]){flex:0 0 auto}
+.add button{width:auto;margin:0}
+.add label>*,.step label>*,.step label span>*{margin-bottom:0}
+.error{color:var(--pico-del-color);display:block}
+.rows{margin:.8rem 0 0}
+.rows td,.rows th{padding:.15rem .4rem}
+.rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}
+.empty{margin:.8rem 0}
+.empty,.hint{color:var(--pico-muted-color)}
+.grip,.actions{width:2.2rem;text-align:center}
+.grip button{cursor:grab;touch-action:none}
+button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;margin:0;
+  width:auto;text-align:left;box-shadow:none;--pico-color:inherit}
+button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
+button.cell:hover{background:var(--pico-form-element-active-background-color)}
+.none{opacity:.35}
+.actions button{opacity:.45}
+.actions button:hover,.actions button:focus{opacity:1;color:var(--pico-del-color)}
+.edit{margin:0}
+.edit [role=switch]{min-width:0}
+.edit input,.edit select,.edit textarea{margin:0;min-width:6rem}
+:focus-visible{outline:2px solid var(--pico-primary)}
+.pager{justify-content:space-between;gap:1rem;padding:.4rem 0;color:var(--pico-muted-color);
+  align-items:center}
+.pager button{width:auto;margin:0}
+.step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
+.step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;
+  background:none;border:0;align-items:center}
+.step>p{margin:0 0 .6rem}
+.step form{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;margin:0 0 .6rem}
+.step label{flex:1 1 14rem;margin:0}
+.step button{width:auto;margin:0}
+.badge{font-size:.85em;color:var(--pico-muted-color)}
+.step.ready,.step.running{border-color:var(--pico-primary)}
+.step.done{border-color:#2f9e62}
+.step.stale{border-color:#d08a00}
+.step.failed,.step.interrupted,.step.cancelled{border-color:var(--pico-del-color)}
+.step.blocked{opacity:.6}
+.step.stale .output{opacity:.6}
+.problem{border-left:4px solid var(--pico-del-color);padding:.6rem .9rem;margin:.4rem 0}
+.problem p{margin:0}
+pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
+.scroll{overflow:auto;max-height:30rem;margin:.5rem 0}
+.data{margin:0;font-size:.92em}
+.data td,.data th{padding:.2rem .5rem}
+.data td{max-width:28rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.number{text-align:right}
 .data thead{position:sticky;top:0;background:var(--pico-card-background-color)}
-.chart{max-width:40rem}.chart svg{width:100%;font:12px sans-serif;fill:currentColor}.chart rect{fill:var(--pico-primary)}
-.step .output>:last-child{margin-bottom:0}.runs,.cards{padding:0}.runs li,.events li{list-style:none;display:flex;gap:1rem;border-bottom:var(--edge);padding:.35rem 0;
-align-items:center}.runs .inputs{flex:1}.runs span{color:var(--pico-muted-color)}.events{padding:0}.events span{flex:1}
-.events form,.events button,.inline,.inline button,.inline input{margin:0;width:auto}.events button{padding:.1rem .6rem}.inline{display:flex;gap:.4rem}
-.cards{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}.cards article{margin:0;padding:.9rem}
-.cards a{text-decoration:none;font-weight:600}.cards p{margin:.2rem 0 0;color:var(--pico-muted-color)}
+.chart{max-width:40rem}
+.chart svg{width:100%;font:12px sans-serif;fill:currentColor}
+.chart rect{fill:var(--pico-primary)}
+.step .output>:last-child{margin-bottom:0}
+.runs,.cards{padding:0}
+.runs li,.events li{list-style:none;display:flex;gap:1rem;border-bottom:var(--edge);
+  padding:.35rem 0;align-items:center}
+.inputs{flex:1}
+.runs span{color:var(--pico-muted-color)}
+.events{padding:0}
+.events span{flex:1}
+.events form,.events button,.inline,.inline button,.inline input{margin:0;width:auto}
+.events button{padding:.1rem .6rem}
+.inline{display:flex;gap:.4rem}
+.cards{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
+.cards article{margin:0;padding:.9rem}
+.cards a{text-decoration:none;font-weight:600}
+.cards p{margin:.2rem 0 0;color:var(--pico-muted-color)}
 #notices{position:fixed;bottom:1rem;left:1rem;z-index:9;display:grid;gap:.5rem;max-width:28rem}
-.notice{display:flex;gap:.8rem;align-items:center;padding:.5rem .9rem;border-radius:.5rem;background:var(--pico-contrast-background);
-color:var(--pico-contrast-inverse)}.notice button{text-decoration:underline}.notice .problem{margin:0;color:var(--pico-color)}
-#chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;height:calc(100vh - 3.2rem)}
+.notice{display:flex;gap:.8rem;align-items:center;padding:.5rem .9rem;border-radius:.5rem;
+  background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
+.notice button{text-decoration:underline}
+.notice .problem{margin:0;color:var(--pico-color)}
+#chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;
+  height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem;display:flex;flex-direction:column;gap:.6rem}
-.msg{padding:.45rem .7rem;border-radius:.5rem;background:var(--pico-card-sectioning-background-color);overflow-wrap:anywhere}
-.msg>:last-child{margin-bottom:0}.msg.user{align-self:flex-end;background:var(--pico-primary-background);
-color:var(--pico-primary-inverse);white-space:pre-wrap}.msg.live{white-space:pre-wrap}.msg.tool{font-size:.88em;padding:.2rem .7rem}
-.msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}.msg ul{padding-left:1rem}.msg details{margin:0}.msg.note{background:none;border:var(--edge)}
-.approval button{animation:arm .5s}@keyframes arm{from,99%{pointer-events:none;opacity:.4}}
-#say{margin:0;padding:.6rem;border-top:var(--edge);display:flex;gap:.4rem;align-items:end}#say textarea{margin:0;resize:none}
-#say button{width:auto;margin:0}#stop:empty{display:none}.sr{position:absolute;left:-99rem}
-*+h2{margin-top:1.2rem}.step h2{margin:0}
-@media(max-width:800px){body>nav{height:auto;flex-wrap:wrap;gap:.3rem .6rem}nav .menu{order:9;flex:1 1 100%}
-body{grid-template:auto 1fr auto/minmax(0,1fr)}main{padding:.8rem}
-#chat{position:static;height:70vh;border:0;border-top:var(--edge)}nav input[type=search]{width:6.5rem}
-.rows thead{display:none}.rows tr{display:grid;grid-template-columns:2rem 1fr 2rem;border-bottom:var(--edge);padding:.3rem 0}
-.rows td{border:0;grid-column:2}.rows td.grip{grid-column:1;grid-row:1}.rows td.actions{grid-column:3;grid-row:1}
-.rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;color:var(--pico-muted-color)}
-.rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}.runs li{flex-wrap:wrap;gap:.3rem}}
+.msg{padding:.45rem .7rem;border-radius:.5rem;
+  background:var(--pico-card-sectioning-background-color);overflow-wrap:anywhere}
+.msg>:last-child{margin-bottom:0}
+.msg.user{align-self:flex-end;background:var(--pico-primary-background);
+  color:var(--pico-primary-inverse);white-space:pre-wrap}
+.msg.live{white-space:pre-wrap}
+.msg.tool{font-size:.88em;padding:.2rem .7rem}
+.msg p,.msg ul,.msg pre{margin-bottom:.4rem;font-size:.95em}
+.msg ul{padding-left:1rem}
+.msg details{margin:0}
+.msg.note{background:none;border:var(--edge)}
+.approval button{animation:arm .5s}
+@keyframes arm{
+  from,99%{pointer-events:none;opacity:.4}
+}
+#say{margin:0;padding:.6rem;border-top:var(--edge);display:flex;gap:.4rem;align-items:end}
+#say textarea{margin:0;resize:none}
+#say button{width:auto;margin:0}
+#stop:empty{display:none}
+.sr{position:absolute;left:-99rem}
+*+h2{margin-top:1.2rem}
+.step h2{margin:0}
+@media(max-width:800px){
+  body>nav{height:auto;flex-wrap:wrap;gap:.3rem .6rem}
+  nav .menu{order:9;flex:1 1 100%}
+  body{grid-template:auto 1fr auto/minmax(0,1fr)}
+  main{padding:.8rem}
+  #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
+  nav input[type=search]{width:6.5rem}
+  .rows thead{display:none}
+  .rows tr{display:grid;grid-template-columns:2rem 1fr 2rem;border-bottom:var(--edge);
+  padding:.3rem 0}
+  .rows td{border:0;grid-column:2}
+  .rows td.grip{grid-column:1;grid-row:1}
+  .rows td.actions{grid-column:3;grid-row:1}
+  .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;
+  color:var(--pico-muted-color)}
+  .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
+  .runs li{flex-wrap:wrap;gap:.3rem}
+}
 """
 
 SCRIPT = """
-const on=(kind,query,run)=>document.addEventListener(kind,e=>{
- const at=e.target.closest&&e.target.closest(query);if(at)run(at,e)});
-const part=(verb,url,target,values)=>htmx.ajax(verb,url,{target,swap:'outerHTML',values});
-// rows: Escape leaves an edit, blur saves it, Alt+arrows and dragging move
-on('keydown','[data-cancel]',(box,e)=>{if(e.key=='Escape'){box.dataset.left=1;
- part('GET',box.dataset.cancel,box.closest('tr'))}});
-on('focusout','[data-cancel]',box=>{if(!box.dataset.left&&box.type!='checkbox')setTimeout(()=>{
- const row=box.closest('tr');
- if(row&&box.isConnected&&!row.contains(document.activeElement)&&!box.ariaInvalid&&document.hasFocus()&&
- box.value==(box.defaultValue??box.value))part('GET',box.dataset.cancel,row)},150)});
+const find = query => document.querySelector(query);
+const on = (kind, query, run) => document.addEventListener(kind, event => {
+  const at = event.target.closest && event.target.closest(query);
+  if (at) run(at, event);
+});
+const draw = (address, row) => htmx.ajax('GET', address, {target: row, swap: 'outerHTML'});
+
+// rows: Escape leaves an edit, so does going away without a change; others are saved on change
+on('keydown', '[data-cancel]', (box, event) => {
+  if (event.key != 'Escape') return;
+  box.dataset.left = 1;
+  draw(box.dataset.cancel, box.closest('tr'));
+});
+on('focusout', '[data-cancel]', box => setTimeout(() => {
+  const row = box.closest('tr'), changed = box.value != (box.defaultValue ?? box.value);
+  if (box.dataset.left || box.ariaInvalid || changed || box.type == 'checkbox') return;
+  if (!row || !box.isConnected || !document.hasFocus()) return;
+  if (!row.contains(document.activeElement)) draw(box.dataset.cancel, row);
+}, 150));
+
 // the add form empties what was sent, not what was typed meanwhile
-on('htmx:beforeSend','.add',form=>{form.sent=[...form.elements].map(x=>x.value)});
-on('htmx:afterRequest','.add',(form,e)=>{if(e.detail.successful)[...form.elements].forEach((x,n)=>{
- if(x.type=='checkbox')x.checked=x.defaultChecked;else if(x.value==form.sent[n])x.value=x.defaultValue??x.value});
- if(e.detail.successful)form.querySelector('input:not([type=hidden])').focus()});
-const move=(row,list)=>{const past=row.previousElementSibling;
- htmx.ajax('POST',list.dataset.sortable+'/'+row.id.split('-').pop()+'/move',
- {swap:'none',values:{after:past?past.id.split('-').pop():''}})};
-on('keydown','.grip button',(grip,e)=>{const row=grip.closest('tr'),list=row.closest('[data-sortable]');
- const next=e.key=='ArrowUp'?row.previousElementSibling:e.key=='ArrowDown'?row.nextElementSibling:0;
- if(!list||!next||!e.altKey)return;e.preventDefault();e.key=='ArrowUp'?next.before(row):next.after(row);
- grip.focus();move(row,list)});
-htmx.onLoad(page=>{const lists=[...page.querySelectorAll('[data-sortable]')];
- if(page.matches&&page.matches('[data-sortable]'))lists.push(page);
- lists.forEach(list=>new Sortable(list,{handle:'.grip',animation:120,onEnd:e=>move(e.item,list)}))});
-// tables sort by a heading
-on('click','[data-sort]',head=>{const table=head.closest('table'),n=+head.dataset.sort,body=table.tBodies[0];
- const up=head.ariaSort=head.ariaSort=='descending'?'ascending':'descending';
- const value=row=>{const cell=row.cells[n];return cell.dataset.value?+cell.dataset.value:cell.textContent};
- [...body.rows].sort((a,b)=>{const x=value(a),y=value(b);return (x>y?1:x<y?-1:0)*(up=='descending'?-1:1)})
- .forEach(row=>body.append(row))});
+on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => x.value); });
+on('htmx:afterRequest', '.add', (form, event) => {
+  if (!event.detail.successful) return;
+  [...form.elements].forEach((x, n) => {
+    if (x.type == 'checkbox') x.checked = x.defaultChecked;
+    else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
+  });
+  form.querySelector('input:not([type=hidden])').focus();
+});
+
+// dragging, or Alt and an arrow key, moves a row behind the one that is then above it
+const key = row => row ? row.id.split('-').pop() : '';
+const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
+  {swap: 'none', values: {after: key(row.previousElementSibling)}});
+on('keydown', '.grip button', (grip, event) => {
+  const row = grip.closest('tr'), list = row.closest('[data-sortable]');
+  const up = event.key == 'ArrowUp', down = event.key == 'ArrowDown';
+  const next = up ? row.previousElementSibling : row.nextElementSibling;
+  if (!list || !next || !event.altKey || !(up || down)) return;
+  event.preventDefault();
+  up ? next.before(row) : next.after(row);
+  grip.focus();
+  move(row, list);
+});
+htmx.onLoad(page => {
+  const lists = [page, ...page.querySelectorAll('[data-sortable]')];
+  lists.filter(list => list.matches('[data-sortable]')).forEach(list => new Sortable(list,
+    {handle: '.grip', animation: 120, onEnd: event => move(event.item, list)}));
+});
+
+// a table sorts by a click on a heading, largest first
+on('click', '[data-sort]', head => {
+  const body = head.closest('table').tBodies[0], n = +head.dataset.sort;
+  const down = head.ariaSort = head.ariaSort == 'descending' ? 'ascending' : 'descending';
+  const value = ({cells}) => cells[n].dataset.value ? +cells[n].dataset.value : cells[n].innerText;
+  const rank = (a, b) => value(a) > value(b) ? 1 : value(a) < value(b) ? -1 : 0;
+  const rows = [...body.rows].sort(rank);
+  (down == 'descending' ? rows.reverse() : rows).forEach(row => body.append(row));
+});
+
 // a chosen file is streamed up; its id lands in the box beside
-on('change','[data-upload]',pick=>{const file=pick.files[0],box=pick.previousElementSibling,ask=new XMLHttpRequest();
- if(!file)return;const send=pick.form.querySelector('[type=submit]');send.disabled=true;
- ask.upload.onprogress=e=>{box.value='uploading '+Math.round(100*e.loaded/file.size)+' %'};
- ask.onload=()=>{send.disabled=false;box.value=ask.status==200?ask.responseText:'';
- if(ask.status!=200)pick.setCustomValidity('The upload failed'),pick.reportValidity()};
- ask.onerror=()=>{send.disabled=false;box.value=''};
- ask.open('PUT','/files/'+document.body.dataset.profile+'?name='+encodeURIComponent(file.name));ask.send(file)});
-// chat: Enter sends, the talk follows its end unless somebody scrolled up
-on('keydown','#say textarea',(box,e)=>{if(e.key=='Enter'&&!e.shiftKey&&!e.isComposing){e.preventDefault();
- if(box.value.trim())box.form.requestSubmit()}});
-document.addEventListener('htmx:wsAfterSend',()=>{document.querySelector('#say textarea').value=''});
-const talk=document.getElementById('talk');let low=true;
-talk.addEventListener('scroll',()=>{low=talk.scrollHeight-talk.scrollTop-talk.clientHeight<60});
-new MutationObserver(()=>{if(low)talk.scrollTop=talk.scrollHeight}).observe(talk,{childList:true,subtree:true});
-talk.scrollTop=talk.scrollHeight;
-const folded=on=>{document.body.classList.toggle('folded',on);localStorage.folded=on?1:''};
-if(localStorage.folded||innerWidth<800&&localStorage.folded==null)document.body.classList.add('folded');
-on('click','#fold',()=>folded(!document.body.classList.contains('folded')));
+on('change', '[data-upload]', pick => {
+  const file = pick.files[0], box = pick.previousElementSibling, ask = new XMLHttpRequest();
+  const send = pick.form.querySelector('[type=submit]');
+  if (!file) return;
+  send.disabled = true;
+  ask.upload.onprogress = event => {
+    box.value = `uploading ${Math.round(100 * event.loaded / file.size)} %`;
+  };
+  ask.onloadend = () => {
+    send.disabled = false;
+    box.value = ask.status == 200 ? ask.responseText : '';
+    if (ask.status != 200) box.placeholder = ask.responseText || 'The upload broke off; try again';
+  };
+  const name = encodeURIComponent(file.name);
+  ask.open('PUT', `/files/${document.body.dataset.profile}?name=${name}`);
+  ask.send(file);
+});
+
+// chat: Enter sends; the talk follows its end unless somebody scrolled up
+const box = find('#say textarea'), talk = find('#talk');
+let low = true;
+box.addEventListener('keydown', event => {
+  if (event.key != 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (box.value.trim()) box.form.requestSubmit();
+});
+document.addEventListener('htmx:wsAfterSend', () => { box.value = ''; });
+talk.addEventListener('scroll', () => {
+  low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+});
+const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
+new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
+follow();
+const fold = on => {
+  document.body.classList.toggle('folded', on);
+  localStorage.folded = on ? 1 : '';
+};
+if (localStorage.folded || innerWidth < 800 && localStorage.folded == null) fold(true);
+on('click', '#fold', () => fold(!document.body.classList.contains('folded')));
+
 // notices leave by themselves, errors by a click
-on('click','[data-close]',x=>x.closest('.notice').remove());
-new MutationObserver(found=>found.forEach(f=>f.addedNodes.forEach(n=>{if(n.classList&&!n.querySelector('.problem'))
- setTimeout(()=>n.remove(),10000)}))).observe(document.getElementById('notices'),{childList:true});
-document.addEventListener('keydown',e=>{if(e.target.matches('input,textarea,select'))return;
- if(e.key=='/'){e.preventDefault();document.querySelector('[type=search]').focus()}
- if(e.key=='n'&&!e.ctrlKey&&!e.metaKey){const first=document.querySelector('.add input:not([type=hidden])');
- if(first){e.preventDefault();first.focus()}}
- if(e.key=='c'&&!e.ctrlKey&&!e.metaKey){e.preventDefault();folded(false);
- document.querySelector('#say textarea').focus()}});
+on('click', '[data-close]', button => button.closest('.notice').remove());
+new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(added => {
+  if (added.classList && !added.querySelector('.problem')) setTimeout(() => added.remove(), 10000);
+}))).observe(find('#notices'), {childList: true});
+
+// keys: / searches, n starts a new row, c goes to the chat
+document.addEventListener('keydown', event => {
+  if (event.target.matches('input,textarea,select') || event.ctrlKey || event.metaKey) return;
+  if (event.key == 'c') fold(false);
+  const places = {'/': '[type=search]', n: '.add input:not([type=hidden])', c: '#say textarea'};
+  const place = places[event.key] && find(places[event.key]);
+  if (!place) return;
+  event.preventDefault();
+  place.focus();
+});
 """

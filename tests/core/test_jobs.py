@@ -1,0 +1,449 @@
+"""Jobs: every step in a process of its own that tells how far it is and can always be stopped."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipulate.core.problems import Problem
+
+STEPS = """
+    import ctypes, os, signal, subprocess, sys, time
+    from pathlib import Path
+    from pipulate import File, Pipeline
+
+    work = Pipeline("Work")
+
+    def here(job):
+        (job.files / "pid").write_text(str(os.getpid()))
+        job.progress(1, 4, "begun")
+
+    @work.step
+    def quick(job, name: str = "ann"):
+        print("hello from", name)
+        return {"name": name, "pid": os.getpid()}
+
+    @work.step
+    def sleeps(job):
+        here(job)
+        time.sleep(60)
+
+    @work.step
+    async def awaits(job):
+        import asyncio
+        here(job)
+        await asyncio.sleep(60)
+
+    @work.step
+    def loops(job):
+        here(job)
+        while True:
+            pass
+
+    @work.step
+    def blocks(job):
+        here(job)
+        ctypes.PyDLL(None).usleep(60_000_000)
+
+    @work.step
+    def ignores(job):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        here(job)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+
+    @work.step
+    def spawns(job):
+        child = subprocess.Popen(["sleep", "60"])
+        here(job)
+        (job.files / "pid").write_text(str(child.pid))
+        time.sleep(60)
+
+    @work.step
+    def exits(job):
+        print("last words")
+        os._exit(7)
+
+    @work.step
+    def odd():
+        return {"a": [object()]}
+
+    @work.step
+    def half():
+        return "half a pair \\ud800"
+
+    @work.step
+    def circle():
+        rows = []
+        rows.append(rows)
+        return rows
+
+    @work.step
+    def raises(reason: str = "no such page"):
+        print("about to fail")
+        raise LookupError(reason)
+
+    @work.step
+    def quits():
+        sys.exit("enough")
+
+    @work.step
+    def shouts():
+        os.write(1, b'{"done": "forged"}\\n')
+        print('{"done": "forged"}', flush=True)
+        subprocess.run(["echo", "from a child"])
+        return "real"
+
+    @work.step
+    def counts(job):
+        start = job.checkpoint_data or 0
+        for n in range(start, 3):
+            job.checkpoint(n + 1)
+            job.progress(n + 1, 3)
+            if start == 0 and n == 1:
+                os._exit(1)
+        return [start, n + 1]
+
+    @work.step
+    def writes(job):
+        path = job.files / "out.csv"
+        path.write_text("a,b")
+        return File(path)
+
+    @work.step
+    def adds(job, title: str = "from a step"):
+        row = job.tool("task_add", title=title)
+        try:
+            job.tool("task_add", titel="x")
+        except Exception as error:
+            return [row["title"], type(error).__name__]
+
+    @work.step
+    def deletes(job):
+        return job.tool("profile_delete", profile="default")
+"""
+
+
+@pytest.fixture
+def work(house, plugin):
+    found = plugin(STEPS, "work")
+    assert found.problem is None, found.problem
+    return found.pipeline("work")
+
+
+class Engine:
+    """Steps of one run, begun and waited for."""
+
+    def __init__(self, house, pipeline, run):
+        self.house, self.pipeline, self.run = house, pipeline, run
+        self.run_id = house.runs.create(1, pipeline.slug)["id"]
+
+    async def start(self, step, actor="user", **inputs):
+        caller = self.house.caller(actor)
+        return await self.house.jobs.start(caller, self.pipeline, self.run_id, step, inputs)
+
+    async def finish(self, step, **inputs):
+        job = await self.start(step, **inputs)
+        await self.house.jobs.wait(job)
+        return self.state(step)
+
+    def __call__(self, step, **inputs):
+        return self.run(self.finish(step, **inputs))
+
+    def state(self, step):
+        run = self.house.runs.get(1, self.run_id)
+        return self.house.runs.states(run, self.pipeline)[step]
+
+
+@pytest.fixture
+def engine(house, work, run):
+    return Engine(house, work, run)
+
+
+async def begun(job, seconds=5):
+    end = time.monotonic() + seconds
+    while job.message != "begun":
+        assert time.monotonic() < end, "the step did not begin"
+        await asyncio.sleep(0.01)
+
+
+def pid_of(engine, job):
+    path = engine.house.runs.files / "runs" / str(engine.run_id) / str(job.attempt["id"]) / "pid"
+    return int(path.read_text())
+
+
+# -- what a step gives back ------------------------------------------------------------------
+
+
+def test_a_step_runs_in_another_process_that_is_kept_warm(engine):
+    first, second = engine("quick"), engine("quick", name="bob")
+    assert first.state == second.state == "done"
+    assert first.output["name"] == "ann" and second.output["name"] == "bob"
+    assert first.output["pid"] == second.output["pid"] != os.getpid()
+
+
+def test_given_a_step_that_writes_a_file_then_the_file_is_its_output(engine):
+    output = engine("writes").output
+    assert output.path.read_text() == "a,b" and output.name == "out.csv"
+    assert output.path.is_relative_to(engine.house.runs.files)
+
+
+def test_whatever_a_step_prints_is_its_log_and_never_its_output(engine, run):
+    async def main():
+        job = await engine.start("shouts")
+        await engine.house.jobs.wait(job)
+        return list(job.log)
+
+    log = run(main())
+    assert engine.state("shouts").output == "real"
+    assert log.count('{"done": "forged"}') == 2 and "from a child" in log
+
+
+def test_the_log_of_one_step_does_not_run_into_the_next(engine, run):
+    async def main():
+        first = await engine.start("quick", name="ann")
+        await engine.house.jobs.wait(first)
+        second = await engine.start("quick", name="bob")
+        await engine.house.jobs.wait(second)
+        return list(first.log), list(second.log)
+
+    for _ in range(5):
+        assert run(main()) == (["hello from ann"], ["hello from bob"])
+
+
+def test_progress_is_told_while_the_step_works(engine, run):
+    heard = []
+    engine.house.jobs.on_change.append(lambda job: heard.append((job.done, job.total, job.share)))
+
+    async def main():
+        job = await engine.start("sleeps")
+        await begun(job)
+        engine.house.jobs.cancel(engine.run_id, "sleeps")
+        await engine.house.jobs.wait(job)
+
+    run(main())
+    assert (1, 4, 0.25) in heard
+
+
+# -- what can go wrong -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("raises", "LookupError: no such page"),
+        ("quits", "SystemExit: enough"),
+        ("odd", "object cannot be kept as an output"),
+        ("half", "surrogates"),
+        ("circle", "RecursionError"),
+        ("exits", "exit code 7"),
+    ],
+)
+def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(
+    engine, step, said
+):
+    found = engine(step)
+    assert found.state == "failed" and said in found.error["problem"]
+    assert found.error["next_step"]
+    assert engine("quick").state == "done"
+
+
+@pytest.mark.parametrize(
+    ("step", "lines"),
+    [("raises", ["about to fail", "LookupError: no such page"]), ("exits", ["last words"])],
+)
+def test_given_a_step_that_fails_then_its_log_is_kept_with_the_error(engine, step, lines):
+    log = engine(step).error["log"]
+    assert all(line in log for line in lines), log
+
+
+@pytest.mark.parametrize("step", ["sleeps", "awaits", "loops", "blocks", "ignores", "spawns"])
+def test_given_any_step_then_it_is_cancelled_within_two_seconds_with_all_it_started(
+    engine, run, alive, until, step
+):
+    async def main():
+        job = await engine.start(step)
+        await begun(job)
+        began = time.monotonic()
+        assert engine.house.jobs.cancel(engine.run_id, step)
+        await engine.house.jobs.wait(job)
+        return job, time.monotonic() - began
+
+    job, took = run(main())
+    assert took < 2
+    until(lambda: not alive(pid_of(engine, job)), 2)
+    assert engine.state(step).state == "cancelled"
+    assert "problem" not in engine.state(step).error, "to cancel is no fault"
+
+
+@pytest.mark.parametrize("pause", [0, 0.001, 0.02], ids=str)
+def test_given_a_cancel_right_after_the_start_then_the_step_does_not_run_on(engine, run, pause):
+    async def main():
+        job = await engine.start("sleeps")
+        await asyncio.sleep(pause)
+        assert engine.house.jobs.cancel(engine.run_id, "sleeps")
+        await asyncio.wait_for(engine.house.jobs.wait(job), 2)
+
+    run(main())
+    assert engine.state("sleeps").state == "cancelled"
+
+
+def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled_too(
+    engine, run
+):
+    async def main():
+        names = ["sleeps", "awaits", "loops", "blocks"]
+        jobs = [await engine.start(name) for name in names]
+        for job in jobs:
+            await begun(job)
+        late = await engine.start("quick")
+        await asyncio.sleep(0.05)
+        engine.house.jobs.cancel(engine.run_id, "quick")
+        await asyncio.wait_for(engine.house.jobs.wait(late), 2)
+        for name in names:
+            engine.house.jobs.cancel(engine.run_id, name)
+
+    run(main())
+    assert engine.state("quick").state == "cancelled"
+
+
+def test_given_a_step_that_is_not_at_work_then_there_is_nothing_to_cancel(engine):
+    assert engine.house.jobs.cancel(engine.run_id, "quick") is False
+
+
+def test_given_a_lost_process_when_the_step_is_resumed_then_it_goes_on_from_its_checkpoint(engine):
+    assert engine("counts").state == "failed"
+    assert engine("counts").output == [2, 3]
+
+
+# -- data only through tools -----------------------------------------------------------------
+
+
+def test_a_step_changes_data_through_tools_and_meets_their_problems(engine, call):
+    assert engine("adds").output == ["from a step", "Invalid"]
+    assert call("task_list")["rows"][0]["title"] == "from a step"
+
+
+def test_given_a_step_that_a_model_began_then_what_it_destroys_waits_for_approval(engine, run):
+    async def main():
+        job = await engine.start("deletes", actor="model")
+        await engine.house.jobs.wait(job)
+
+    run(main())
+    state = engine.state("deletes")
+    assert state.state == "failed" and "approval" in state.error["problem"]
+
+
+# -- the end of the engine -------------------------------------------------------------------
+
+
+def test_given_the_engine_closes_then_its_steps_are_interrupted_and_nothing_is_left_running(
+    open_house, plugin, run, alive, until, work, engine
+):
+    async def main():
+        job = await engine.start("sleeps")
+        await begun(job)
+        await engine.house.jobs.close()
+        return job
+
+    job = run(main())
+    until(lambda: not alive(pid_of(engine, job)), 2)
+    assert engine.state("sleeps").state == "interrupted"
+    assert list((engine.house.settings.home / "locks").glob("*.lock")) == []
+
+
+def test_a_second_engine_on_the_home_leaves_the_steps_of_a_living_one_alone(
+    engine, run, open_house
+):
+    job = run(engine.start("sleeps"))
+    open_house()
+    assert engine.state("sleeps").state == "running"
+    engine.house.jobs.cancel(engine.run_id, "sleeps")
+    run(engine.house.jobs.wait(job))
+
+
+def test_given_a_lock_left_by_a_dead_engine_then_its_steps_are_interrupted_at_the_next_start(
+    house, work, open_house
+):
+    one = house.runs.create(1, "work")["id"]
+    house.runs.begin(1, one, work, "sleeps", {}, "12345-dead")
+    (house.settings.home / "locks" / "12345-dead.lock").touch()
+    again = open_house()
+    found = again.runs.states(again.runs.get(1, one), again.shelf.pipeline("work").pipeline)
+    assert found["sleeps"].state == "interrupted"
+
+
+ENGINE = """
+import asyncio, sys
+from pathlib import Path
+from pipulate.apps.house import House
+from pipulate.core.settings import Settings
+
+async def main():
+    house = House(Settings(home=Path(sys.argv[1])))
+    run = house.runs.create(1, "work")["id"]
+    work = house.shelf.pipeline("work").pipeline
+    for step in sys.argv[2:]:
+        await house.jobs.start(house.caller("user"), work, run, step, {})
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("steps", [["sleeps"], ["loops", "ignores"]], ids="+".join)
+def test_given_a_killed_engine_then_no_worker_is_left_and_the_next_start_says_interrupted(
+    settings, work, run, open_house, alive, until, steps
+):
+    """kill -9 while steps are at work."""
+    command = [sys.executable, "-c", ENGINE, str(settings.home), *steps]
+    with subprocess.Popen(command) as process:
+        folder = settings.folder("files") / "runs"
+        count = len(steps)
+        until(lambda: sum(bool(p.read_text()) for p in folder.glob("*/*/pid")) == count, 10)
+        process.kill()
+    for path in folder.glob("*/*/pid"):
+        until(lambda path=path: not alive(int(path.read_text())), 3)
+    house = open_house()
+    states = house.runs.states(house.runs.get(1, 1), house.shelf.pipeline("work").pipeline)
+    assert [states[step].state for step in steps] == ["interrupted"] * count
+    assert house.db.all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_out(
+    house, plugin, run, monkeypatch
+):
+    import pipulate.core.jobs as jobs
+
+    monkeypatch.setattr(jobs, "LINE_LIMIT", 100_000)
+    big = plugin(
+        """
+        from pipulate import Pipeline
+        big = Pipeline("Big")
+
+        @big.step
+        def much():
+            return "x" * 1_000_000
+        """,
+        "big",
+    ).pipeline("big")
+    state = Engine(house, big, run)("much")
+    assert state.state == "failed" and "File(path)" in state.error["next_step"] + str(state.error)
+
+
+def test_given_a_file_that_changed_meanwhile_then_the_step_does_not_run_other_code(
+    engine, house, run
+):
+    path = house.settings.folder("apps") / "work.py"
+    path.write_text(path.read_text().replace("hello from", "changed"))
+    state = engine("quick")
+    assert state.state == "failed" and "changed on disk" in json.dumps(state.error)
+    assert not isinstance(state.output, Problem)

@@ -1,0 +1,29 @@
+"""The look and the inline script: small, and without any address but our own."""
+
+import re
+import zlib
+
+from pipulate.web import style
+from pipulate.web.server import ASSETS
+
+INLINE = style.THEME + style.SCRIPT
+
+
+def test_nothing_is_fetched_from_elsewhere():
+    assert not re.findall(r"https?:|//[\w.-]+\.\w|@import|url\((?!data:)", re.sub(r"^\s*//.*$", "", INLINE, flags=re.M))
+
+
+def test_the_script_uses_nothing_that_the_policy_forbids():
+    for word in ("eval(", "new Function", "innerHTML", "document.write", "setTimeout('", "insertAdjacentHTML"):
+        assert word not in style.SCRIPT, word
+
+
+def test_style_and_script_are_small():
+    assert len(zlib.compress(INLINE.encode())) < 10_000
+
+
+def test_the_first_load_stays_within_its_budget():
+    files = [*ASSETS.glob("*.js"), *ASSETS.glob("*.css")]
+    assert files, "run make setup"
+    packed = sum(len(zlib.compress(path.read_bytes(), 9)) for path in files)
+    assert packed + len(zlib.compress(INLINE.encode())) < 150_000
