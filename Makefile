@@ -17,12 +17,13 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev browser test test-long check bench shots bundle lock clean
+.PHONY: help run setup setup-dev browser test test-long mutate check bench shots bundle lock clean
 
 help:
 	@echo "make run        set up and start Pipulate            (ARGS= for options)"
 	@echo "make test       set up and run every test            (ARGS= for pytest)"
 	@echo "make test-long  the same with the crash and load tests"
+	@echo "make mutate     take each check out of the guard and see a test fail"
 	@echo "make check      lint, format, types, sizes"
 	@echo "make bench      measure        make shots   take the pictures of the docs"
 	@echo "make bundle     the whole source as one document in dist/"
@@ -37,6 +38,9 @@ test: setup-dev browser
 
 test-long: setup-dev browser
 	@$(WITH_BROWSER) $(BIN)/python -m pytest -m "long or not long" $(ARGS)
+
+mutate: setup-dev
+	@$(BIN)/python scripts/mutate_guard.py
 
 check: setup-dev
 	@$(BIN)/ruff check .

@@ -36,6 +36,7 @@ def environment(monkeypatch):
     for name in [n for n in os.environ if n.startswith("PIPULATE_") and n != "PIPULATE_BROWSER"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OLLAMA_HOST", NOWHERE)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     old = os.umask(0o022)
     yield
     os.umask(old)

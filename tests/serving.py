@@ -60,7 +60,9 @@ class Server:
         assert answer.status_code == 200, (answer.status_code, answer.text[:500])
         return answer.text
 
-    def act(self, method: str, path: str, data: dict[str, Any] | None = None, **headers: str) -> Any:
+    def act(
+        self, method: str, path: str, data: dict[str, Any] | None = None, **headers: str
+    ) -> Any:
         """A request as htmx sends it from a page."""
         given = {**HTMX, **{k.replace("_", "-"): v for k, v in headers.items()}}
         return self.client.request(method, path, data=data, headers=given)
@@ -69,7 +71,7 @@ class Server:
         """A tool by the door of the shell: how a test prepares rows."""
         said = {"tool": tool, "values": values, "profile": profile, "yes": True}
         key = {"Authorization": f"Bearer {self.keys['shell']}"}
-        answer = httpx2.post(f"{self.url}/shell/call", json=said, headers=key).json()
+        answer = self.client.post("/shell/call", json=said, headers=key).json()
         assert "result" in answer, answer
         return answer["result"]
 

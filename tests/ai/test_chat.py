@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from model_server import ModelServer, Reply
 from pipulate.ai import models
@@ -19,7 +20,10 @@ def say(tab, text):
 
 def finals(text):
     """The texts of the messages that were drawn whole."""
-    return [re.sub(r"<[^>]+>", "", m) for m in re.findall(r'class="msg assistant"[^>]*>(.*?)</div>', text)]
+    return [
+        re.sub(r"<[^>]+>", "", m)
+        for m in re.findall(r'class="msg assistant"[^>]*>(.*?)</div>', text)
+    ]
 
 
 # -- over a real server ----------------------------------------------------------------------
@@ -266,19 +270,23 @@ def test_the_conversation_is_there_after_a_restart(tmp_path, model):
 def test_a_kill_while_it_streams_keeps_the_text_and_says_it_was_cut_off(tmp_path, model):
     env = {"PIPULATE_MODEL_URL": model.url}
     model.script(Reply(token_list=[f"kept{n} " for n in range(400)], delay=0.02))
-    with serving(tmp_path / "home", env=env) as first, contextlib.suppress(Exception):
-        with first.socket("/default") as tab:
-            say(tab, "Long one")
-            hear(tab, "kept80", 5)
-            first.process.kill()
-            first.process.wait(5)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(serving(tmp_path / "home", env=env))
+        stack.enter_context(contextlib.suppress(ConnectionClosed))
+        tab = stack.enter_context(first.socket("/default"))
+        say(tab, "Long one")
+        hear(tab, "kept80", 5)
+        first.process.kill()
+        first.process.wait(5)
     with serving(tmp_path / "home", env=env) as second:
         page = second.page("/default")
         assert "Long one" in page and "kept0" in page and "Cut off" in page
 
 
 def test_ollama_is_spoken_to_in_its_own_protocol(tmp_path, model):
-    with serving(tmp_path / "home", env={"OLLAMA_HOST": model.url.removeprefix("http://")}) as server:
+    with serving(
+        tmp_path / "home", env={"OLLAMA_HOST": model.url.removeprefix("http://")}
+    ) as server:
         model.script(Reply(tools=[("task_add", {"title": "by llama"})]), "Done by llama.")
         with server.socket("/default") as tab:
             say(tab, "Add")
@@ -334,3 +342,13 @@ def test_what_was_said_is_sent_along_and_no_call_stands_without_its_answer(house
     messages = chat.prompt(house.profiles.at(), "/default/tasks")
     calls = [c["id"] for m in messages for c in m.get("calls", [])]
     assert calls == [m["tool_call_id"] for m in messages if m["role"] == "tool"]
+
+
+def test_a_model_that_deletes_everything_in_one_answer_is_stopped_before_it_begins(server, model):
+    ids = [server.call("task_add", title=f"Keep {n}")["id"] for n in range(25)]
+    before = server.call("task_list")["count"]
+    model.script(Reply(tools=[("task_delete", {"id": key}) for key in ids]))
+    with server.socket("/default") as tab:
+        say(tab, "Tidy up")
+        hear(tab, "over 20 calls")
+    assert server.call("task_list")["count"] == before

@@ -15,6 +15,8 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def pytest_collection_modifyitems(items):
+    """The browser comes last: once it is open, its event loop runs in this thread to the end."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
@@ -43,31 +45,32 @@ def server(tmp_path_factory, model):
         yield started
 
 
-@pytest.fixture
-def window(browser, server):
-    """window(**options): a new page, logged in, that watches itself."""
-    contexts, wrong = [], []
+class Window:
+    """Opens pages that are logged in and watch themselves."""
 
-    def opening(**options):
-        context = browser.new_context(base_url=server.url, **options)
-        contexts.append(context)
+    def __init__(self, browser, server):
+        self.browser, self.server, self.contexts, self.wrong = browser, server, [], []
+
+    def open(self, **options):
+        context = self.browser.new_context(base_url=self.server.url, **options)
+        self.contexts.append(context)
         context.set_default_timeout(4_000)
-        name, value = next(iter(server.client.cookies.items()))
-        context.add_cookies([{"name": name, "value": value, "url": server.url}])
+        name, value = next(iter(self.server.client.cookies.items()))
+        context.add_cookies([{"name": name, "value": value, "url": self.server.url}])
         page = context.new_page()
-        page.on("request", lambda r: wrong.append(r.url) if not ours(r.url) else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if is_error(said) else None)
+        page.on("request", lambda r: None if self.ours(r.url) else self.wrong.append(r.url))
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda said: self.wrong.append(said.text) if is_error(said) else None)
         page.on("dialog", lambda dialog: dialog.accept())
         return page
 
-    def ours(address):
-        return address.startswith((server.url, server.url.replace("http", "ws"), "data:", "blob:"))
+    def ours(self, address):
+        own = (self.server.url, self.server.url.replace("http", "ws"), "data:", "blob:")
+        return address.startswith(own) or address == "about:blank"
 
-    yield opening
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    def close(self):
+        for context in self.contexts:
+            context.close()
 
 
 def is_error(said):
@@ -77,5 +80,26 @@ def is_error(said):
 
 
 @pytest.fixture
-def page(window):
-    return window()
+def window(browser, server):
+    """window(**options): a new window beside `page`, gone after the test."""
+    opened = Window(browser, server)
+    yield opened.open
+    opened.close()
+    assert opened.wrong == []
+
+
+@pytest.fixture(scope="module")
+def first_window(browser, server):
+    opened = Window(browser, server)
+    yield opened, opened.open()
+    opened.close()
+
+
+@pytest.fixture
+def page(first_window):
+    """The window of the module, at an empty page."""
+    opened, page = first_window
+    yield page
+    page.goto("about:blank")
+    wrong, opened.wrong[:] = list(opened.wrong), []
+    assert wrong == []

@@ -47,7 +47,12 @@ def test_history_is_newest_first_with_who_what_and_no_images(db, tasks, milk, ho
     newest, older = house.events.recent(1, 2)
     told = (newest["actor"], newest["verb"], newest["target"], newest["turn"])
     assert told == ("model", "task_update", "app_tasks/1 +1", "t1")
-    assert first["id"] == 2 and older["summary"] == "Added milk" and older["undoable"] and "images" not in newest
+    assert (
+        first["id"] == 2
+        and older["summary"] == "Added milk"
+        and older["undoable"]
+        and "images" not in newest
+    )
     assert house.events.recent(1, 9, before=newest["id"])[0] == older
 
 
@@ -119,9 +124,7 @@ def test_given_the_same_field_changed_later_then_undo_refuses_and_shows_theirs(
     assert tasks[milk["id"]]["title"] == "soy milk"
 
 
-def test_given_another_field_changed_later_then_undo_leaves_that_alone(
-    db, tasks, milk, undo, last
-):
+def test_given_another_field_changed_later_then_undo_leaves_that_alone(db, tasks, milk, undo, last):
     with change(db):
         tasks.update(id=milk["id"], title="oat milk")
     event = last()["id"]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipulate.core.problems import Problem
+from pipulate.core import jobs
 
 STEPS = """
     import ctypes, os, signal, subprocess, sys, time
@@ -30,6 +30,7 @@ STEPS = """
     @work.step
     def sleeps(job):
         here(job)
+        print("at work")
         time.sleep(60)
 
     @work.step
@@ -65,6 +66,16 @@ STEPS = """
         child = subprocess.Popen(["sleep", "60"])
         here(job)
         (job.files / "pid").write_text(str(child.pid))
+        time.sleep(60)
+
+    @work.step
+    def leaves(job):
+        subprocess.Popen(["sleep", "8"], start_new_session=True)
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(8)
+            os._exit(0)
+        here(job)
         time.sleep(60)
 
     @work.step
@@ -219,6 +230,20 @@ def test_the_log_of_one_step_does_not_run_into_the_next(engine, run):
         assert run(main()) == (["hello from ann"], ["hello from bob"])
 
 
+def test_what_a_step_prints_is_seen_while_it_works(engine, run):
+    async def main():
+        job = await engine.start("sleeps")
+        await begun(job)
+        end = time.monotonic() + 2
+        while "at work" not in job.log and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        engine.house.jobs.cancel(engine.run_id, "sleeps")
+        await engine.house.jobs.wait(job)
+        return list(job.log)
+
+    assert run(main()) == ["at work"]
+
+
 def test_progress_is_told_while_the_step_works(engine, run):
     heard = []
     engine.house.jobs.on_change.append(lambda job: heard.append((job.done, job.total, job.share)))
@@ -247,9 +272,7 @@ def test_progress_is_told_while_the_step_works(engine, run):
         ("exits", "exit code 7"),
     ],
 )
-def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(
-    engine, step, said
-):
+def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(engine, step, said):
     found = engine(step)
     assert found.state == "failed" and said in found.error["problem"]
     assert found.error["next_step"]
@@ -265,7 +288,9 @@ def test_given_a_step_that_fails_then_its_log_is_kept_with_the_error(engine, ste
     assert all(line in log for line in lines), log
 
 
-@pytest.mark.parametrize("step", ["sleeps", "awaits", "loops", "blocks", "ignores", "spawns"])
+@pytest.mark.parametrize(
+    "step", ["sleeps", "awaits", "loops", "blocks", "ignores", "spawns", "leaves"]
+)
 def test_given_any_step_then_it_is_cancelled_within_two_seconds_with_all_it_started(
     engine, run, alive, until, step
 ):
@@ -296,9 +321,7 @@ def test_given_a_cancel_right_after_the_start_then_the_step_does_not_run_on(engi
     assert engine.state("sleeps").state == "cancelled"
 
 
-def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled_too(
-    engine, run
-):
+def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled_too(engine, run):
     async def main():
         names = ["sleeps", "awaits", "loops", "blocks"]
         jobs = [await engine.start(name) for name in names]
@@ -421,8 +444,6 @@ def test_given_a_killed_engine_then_no_worker_is_left_and_the_next_start_says_in
 def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_out(
     house, plugin, run, monkeypatch
 ):
-    import pipulate.core.jobs as jobs
-
     monkeypatch.setattr(jobs, "LINE_LIMIT", 100_000)
     big = plugin(
         """
@@ -436,7 +457,7 @@ def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_ou
         "big",
     ).pipeline("big")
     state = Engine(house, big, run)("much")
-    assert state.state == "failed" and "File(path)" in state.error["next_step"] + str(state.error)
+    assert state.state == "failed" and "File(path)" in state.error["next_step"]
 
 
 def test_given_a_file_that_changed_meanwhile_then_the_step_does_not_run_other_code(
@@ -446,4 +467,3 @@ def test_given_a_file_that_changed_meanwhile_then_the_step_does_not_run_other_co
     path.write_text(path.read_text().replace("hello from", "changed"))
     state = engine("quick")
     assert state.state == "failed" and "changed on disk" in json.dumps(state.error)
-    assert not isinstance(state.output, Problem)

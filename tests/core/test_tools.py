@@ -298,7 +298,9 @@ def stubborn(ended):
 
 
 @pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
-def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goes_on(run, endless, until):
+def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goes_on(
+    run, endless, until
+):
     ended = []
 
     async def main():

@@ -71,7 +71,7 @@ WRONG = {
     "no such tool": (["call", "task_lst"], 2, "task_list"),
     "no such option": (["tools", "--jsn"], 2, "--json"),
     "no tool named": (["call"], 2, "TOOL"),
-    "no such pipeline": (["run", "helo"], 2, "hello"),
+    "no such pipeline": (["run", "helo"], 2, "no pipeline"),
     "no such step": (["step", "hello.nobody"], 2, "no step"),
     "no pipeline of a step": (["step", "nothing.at_all"], 2, "no pipeline"),
     "not a value": (["call", "task_add", "milk"], 1, "key=text"),
@@ -198,7 +198,9 @@ def test_a_command_goes_through_the_running_server_and_its_tabs_see_it(shell, se
 def test_a_file_named_in_the_shell_is_found_from_where_it_stands(shell, tmp_path, monkeypatch):
     (tmp_path / "edges.csv").write_text("source,target\n/,/a\n/a,/\n")
     monkeypatch.chdir(tmp_path)
-    code, out, err = shell("run", "links", "csv=edges.csv", "origin=source", "target=target", "--json")
+    code, out, err = shell(
+        "run", "links", "csv=edges.csv", "origin=source", "target=target", "--json"
+    )
     assert code == 0, err
     assert json.loads(out)["pages"] == 2
 
@@ -236,8 +238,9 @@ def test_ctrl_c_cancels_a_run_and_leaves_no_worker(tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130 and "Traceback" not in err, err
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text()],
-                            capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text()], capture_output=True, text=True
+    )
     assert listed.stdout.strip()[:1] in ("", "Z")
 
 

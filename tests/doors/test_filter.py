@@ -14,7 +14,9 @@ from pipulate.doors.filter import filter_step
 
 def test_a_step_reads_outputs_and_inputs_and_prints_its_output(settings):
     assert filter_step(settings, "hello.person", '{"name": "  Ada "}') == "Ada"
-    assert filter_step(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
+    assert (
+        filter_step(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
+    )
     assert filter_step(settings, "hello.letters", '{"greeting": "Hi!"}') == 3
 
 
@@ -85,7 +87,9 @@ def test_what_a_step_prints_does_not_mix_with_its_output(shouting, capsys):
 
 
 def test_a_step_that_fails_is_one_line_and_exit_1(shouting, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["pipulate", "step", "shout.fails", "--home", str(shouting.home)])
+    monkeypatch.setattr(
+        sys, "argv", ["pipulate", "step", "shout.fails", "--home", str(shouting.home)]
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"loud": 1}'))
     with pytest.raises(SystemExit) as ended:
         cli.main()

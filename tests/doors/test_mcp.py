@@ -1,4 +1,4 @@
-"""Any MCP client over HTTP and over stdio: the same tools, the same problems, the same approvals."""
+"""MCP clients over HTTP and over stdio: the same tools, the same problems, the same approvals."""
 
 import contextlib
 import json
@@ -21,10 +21,10 @@ async def over_http(server, profile=""):
     key = {"Authorization": f"Bearer {server.keys['token']}"}
     address = f"{server.url}/mcp" + (f"?profile={profile}" if profile else "")
     async with httpx2.AsyncClient(headers=key, timeout=10) as client:
-        async with streamable_http_client(address, http_client=client) as streams:
-            async with ClientSession(streams[0], streams[1]) as session:
-                await session.initialize()
-                yield session
+        wire = streamable_http_client(address, http_client=client)
+        async with wire as streams, ClientSession(streams[0], streams[1]) as session:
+            await session.initialize()
+            yield session
 
 
 @contextlib.asynccontextmanager
@@ -33,10 +33,9 @@ async def over_stdio(server, profile=""):
     words += ["--profile", profile] if profile else []
     env = {**os.environ, "OLLAMA_HOST": NOWHERE}
     parameters = StdioServerParameters(command=sys.executable, args=words, env=env)
-    async with stdio_client(parameters) as (reading, writing):
-        async with ClientSession(reading, writing) as session:
-            await session.initialize()
-            yield session
+    async with stdio_client(parameters) as streams, ClientSession(*streams) as session:
+        await session.initialize()
+        yield session
 
 
 WAYS = {"http": over_http, "stdio": over_stdio}
@@ -68,7 +67,9 @@ def test_the_tools_are_those_of_the_shell_by_name_text_and_schema(server, ask):
     command = [sys.executable, "-m", "pipulate", "tools", "--json", "--home", str(server.home)]
     shell = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     tools = ask(lambda session: session.list_tools()).tools
-    found = [{"name": t.name, "description": t.description, "schema": t.input_schema} for t in tools]
+    found = [
+        {"name": t.name, "description": t.description, "schema": t.input_schema} for t in tools
+    ]
     assert found == [{k: t[k] for k in ("name", "description", "schema")} for t in shell]
     hints = {t.name: t.annotations for t in tools}
     assert hints["task_list"].read_only_hint and hints["profile_delete"].destructive_hint
@@ -82,27 +83,31 @@ def test_a_tool_is_called_and_the_change_is_logged_as_from_mcp(server, ask):
 
 
 def test_a_pipeline_runs_and_waits_for_what_it_lacks(ask):
-    failed, result = ask(call("hello_run", name="Ada"))
+    async def both(session):
+        return await call("hello_run", name="Ada")(session), await call("hello_run")(session)
+
+    (failed, result), (also, waits) = ask(both)
     assert not failed and result["output"] == 11
-    failed, result = ask(call("hello_run"))
-    assert not failed and result["state"] == "waiting" and result["waiting_for"] == ["name"]
+    assert not also and waits["state"] == "waiting" and waits["waiting_for"] == ["name"]
 
 
-@pytest.mark.parametrize(
-    "name, values, kind",
-    [
-        ("task_add", {}, "invalid"),
-        ("task_add", {"title": 5}, "invalid"),
-        ("task_add", {"title": "x", "evil": 1}, "invalid"),
-        ("task_get", {"id": 999999}, "missing"),
-        ("task_explode", {}, "unknown"),
-        ("links_run", {"csv": "/etc/passwd", "origin": "a", "target": "b"}, None),
-    ],
-)
-def test_what_does_not_fit_is_an_error_result_that_says_how_to_go_on(ask, name, values, kind):
-    failed, result = ask(call(name, **values))
-    assert failed and result["problem"] and result["next_step"]
-    assert kind in (None, result["kind"])
+WRONG = [
+    ("task_add", {}, "invalid"),
+    ("task_add", {"title": 5}, "invalid"),
+    ("task_add", {"title": "x", "evil": 1}, "invalid"),
+    ("task_get", {"id": 999999}, "missing"),
+    ("task_explode", {}, "unknown"),
+    ("links_run", {"csv": "/etc/passwd", "origin": "a", "target": "b"}, "refused"),
+]
+
+
+def test_what_does_not_fit_is_an_error_result_that_says_how_to_go_on(ask):
+    async def all_of_them(session):
+        return [await call(name, **values)(session) for name, values, _ in WRONG]
+
+    for (name, values, kind), (failed, result) in zip(WRONG, ask(all_of_them), strict=True):
+        assert failed and result["problem"] and result["next_step"], (name, values, result)
+        assert result["kind"] == kind, (name, values, result)
 
 
 def test_a_destructive_call_answers_at_once_and_its_result_is_fetched_later(server, ask):
@@ -151,5 +156,9 @@ def test_a_profile_that_is_not_there_is_a_404_with_the_names_there_are(server):
 def test_a_body_that_is_no_json_is_refused_and_not_a_fault(server):
     errors = server.log.count("ERROR")
     key = {"Authorization": f"Bearer {server.keys['token']}", "Content-Type": "text/plain"}
-    assert httpx2.post(f"{server.url}/mcp", content=b"{}", headers=key).status_code in (400, 406, 415)
+    assert httpx2.post(f"{server.url}/mcp", content=b"{}", headers=key).status_code in (
+        400,
+        406,
+        415,
+    )
     assert server.log.count("ERROR") == errors

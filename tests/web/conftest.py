@@ -1,4 +1,4 @@
-"""One server for all tests of a module that only ask; tests that change how it runs start another."""
+"""One server for the tests of a module; those that change how it runs start another."""
 
 import pytest
 

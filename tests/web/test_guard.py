@@ -1,4 +1,4 @@
-"""Nobody but the person who started it comes in: pages, sockets, doors and sizes (T1–T6, T15, T16)."""
+"""Nobody but the person who started it comes in: pages, sockets, doors, sizes (T1–6, T15, T16)."""
 
 import json
 import stat
@@ -109,7 +109,8 @@ FOREIGN_STARTS = {
     "cross-site form": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
     "foreign origin": {"Origin": "http://evil.example"},
     "foreign origin that says same-origin": {
-        "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin",
+        "Origin": "http://evil.example",
+        "Sec-Fetch-Site": "same-origin",
     },
     "null origin": {"Origin": "null"},
     "other port": {"Origin": "http://127.0.0.1:{other}"},
@@ -258,7 +259,9 @@ def test_a_bearer_token_does_not_open_the_pages(server):
 
 
 def fresh_token(server):
-    return json.loads(send(server.port, "POST", "/shell/launch", let_in(server, "/shell")).text)["token"]
+    return json.loads(send(server.port, "POST", "/shell/launch", let_in(server, "/shell")).text)[
+        "token"
+    ]
 
 
 def test_the_launch_address_works_once_and_sets_a_strict_cookie(server):
@@ -368,7 +371,9 @@ def test_a_body_without_a_length_is_counted_and_cut(server, path, kind):
     count = server.call("task_list")["count"]
     headers = {"Transfer-Encoding": "chunked", "Content-Type": kind, **let_in(server, path)}
     headers |= {"Accept": "application/json, text/event-stream"}
-    start = b'--x\r\ncontent-disposition: form-data; name="title"\r\n\r\n' if "multi" in kind else b""
+    start = (
+        b'--x\r\ncontent-disposition: form-data; name="title"\r\n\r\n' if "multi" in kind else b""
+    )
     pieces = [start, *(BIG[at : at + 65_536] for at in range(0, len(BIG), 65_536))]
     answer = send(server.port, "POST", path, headers, chunked(filter(None, pieces)))
     unread = kind == "application/json" and path.startswith("/default")  # nobody asks for it
@@ -444,7 +449,9 @@ def test_every_answer_carries_the_whole_list_of_headers(server, method, path, in
     assert [rule for rule in POLICY if rule not in policy] == []
     assert "unsafe-eval" not in policy and "script-src 'self' 'nonce-" in policy
     lasting = path.startswith("/static/") and answer.status == 200
-    assert answer.headers["cache-control"] == ("max-age=31536000, immutable" if lasting else "no-store")
+    assert answer.headers["cache-control"] == (
+        "max-age=31536000, immutable" if lasting else "no-store"
+    )
     assert not [name for name in answer.headers if name.startswith("access-control")]
     assert "server" not in answer.headers
 
@@ -459,7 +466,9 @@ def test_a_download_carries_the_headers_too(server):
 
 def test_the_nonce_is_another_one_every_time_and_the_page_uses_it(server):
     answers = [send(server.port, "GET", "/default", let_in(server)) for _ in range(2)]
-    nonces = [a.headers["content-security-policy"].split("nonce-")[1].split("'")[0] for a in answers]
+    nonces = [
+        a.headers["content-security-policy"].split("nonce-")[1].split("'")[0] for a in answers
+    ]
     assert nonces[0] != nonces[1]
     for answer, nonce in zip(answers, nonces, strict=True):
         assert answer.text.count(f'nonce="{nonce}"') == answer.text.count("nonce=") > 0
@@ -470,7 +479,10 @@ def test_a_fault_behind_the_guard_shows_a_reference_and_never_its_text(run, capl
         raise RuntimeError("the secret is 4711")
 
     keys = Keys(lambda name: name)
-    own = [(b"host", b"127.0.0.1:5001"), (b"cookie", f"pipulate_5001={keys.make_cookie()}".encode())]
+    own = [
+        (b"host", b"127.0.0.1:5001"),
+        (b"cookie", f"pipulate_5001={keys.make_cookie()}".encode()),
+    ]
     scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": own}
     sent = []
 
@@ -521,3 +533,11 @@ def test_an_upload_never_leaves_its_folder(server, name):
     answer = server.client.put("/files/default", params={"name": name}, content=b"1")
     assert answer.status_code < 500
     assert not [p for p in server.home.rglob("x*") if "uploads" not in p.parts]
+
+
+@pytest.mark.parametrize(
+    "referer", ["http://[", "http://127.0.0.1:{port}.evil/", "http://127.0.0.1:{port}@evil/"]
+)
+def test_a_malformed_or_lookalike_referer_is_refused_and_no_fault(server, referer):
+    headers = {"Referer": said(server, referer), **let_in(server)}
+    assert send(server.port, "POST", "/default/tasks", headers, b"title=x").status == 403

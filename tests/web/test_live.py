@@ -57,8 +57,13 @@ def test_a_tab_that_searches_or_pages_is_still_on_its_app(server):
 
 
 def test_the_tab_that_asked_is_not_told_again(server):
-    with server.socket("/default/tasks", "tab1") as asker, server.socket("/default/tasks", "t2") as other:
-        server.act("POST", "/default/tasks", {"title": "mine already", "done": "false"}, X_Tab="tab1")
+    with (
+        server.socket("/default/tasks", "tab1") as asker,
+        server.socket("/default/tasks", "t2") as other,
+    ):
+        server.act(
+            "POST", "/default/tasks", {"title": "mine already", "done": "false"}, X_Tab="tab1"
+        )
         hear(other, "mine already", 1.0)
         silent(asker, "mine already")
 
@@ -78,9 +83,22 @@ def test_a_socket_for_no_profile_is_closed(server):
 
 @pytest.mark.parametrize(
     "message",
-    ["", "no json", "[]", "5", "null", "{}", '{"msg": 5}', '{"msg": null}', '{"msg": "   "}',
-     "[" * 50_000, '{"msg": "\\ud800"}', '{"msg": "\\u0000"}', '{"msg": {"$": 1}}'],
-)  # fmt: skip
+    [
+        "",
+        "no json",
+        "[]",
+        "5",
+        "null",
+        "{}",
+        '{"msg": 5}',
+        '{"msg": null}',
+        '{"msg": "   "}',
+        "[" * 50_000,
+        '{"msg": "\\ud800"}',
+        '{"msg": "\\u0000"}',
+        '{"msg": {"$": 1}}',
+    ],
+)
 def test_an_odd_message_neither_closes_the_socket_nor_is_a_fault(server, message):
     faults = server.log.count("ERROR")
     with server.socket() as tab:

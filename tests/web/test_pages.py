@@ -63,7 +63,9 @@ def test_a_stale_edit_is_refused_and_shows_both_versions(server):
     assert late.status_code == 409
     assert "theirs" in late.text and 'value="mine"' in late.text
     assert row(server, key)["title"] == "theirs"
-    version = re.search(r'name="version"[^>]*value="(\d+)"|value="(\d+)"[^>]*name="version"', late.text)
+    version = re.search(
+        r'name="version"[^>]*value="(\d+)"|value="(\d+)"[^>]*name="version"', late.text
+    )
     again = {"title": "mine", "version": version[1] or version[2]}
     assert server.act("PATCH", f"/default/tasks/{key}", again).status_code == 200
     assert row(server, key)["title"] == "mine"
@@ -114,7 +116,9 @@ def test_rows_move_behind_one_another_and_to_the_top(server):
     assert order() == [a, b, c]
 
 
-@pytest.mark.parametrize("q, hits", [("needle", 1), ("50%", 1), ("_under", 1), ("'; DROP", 1), ("zz", 0)])
+@pytest.mark.parametrize(
+    "q, hits", [("needle", 1), ("50%", 1), ("_under", 1), ("'; DROP", 1), ("zz", 0)]
+)
 def test_search_finds_text_as_it_was_typed(server, q, hits):
     if server.call("task_list", q="haystack")["count"] == 0:
         for title in ("haystack needle", "50% off", "an _under", "x'; DROP TABLE app_tasks; --"):
@@ -252,7 +256,9 @@ def test_the_settings_page_tells_home_profiles_backups_and_model(server):
 def test_a_page_asks_for_no_address_but_our_own(server):
     for path in ("/default", "/default/tasks", "/default/hello", "/default/settings"):
         page = server.page(path)
-        asked = re.findall(r'(?:src|href|action|hx-\w+|ws-connect)="((?:https?:|wss?:)?//[^"]+)"', page)
+        asked = re.findall(
+            r'(?:src|href|action|hx-\w+|ws-connect)="((?:https?:|wss?:)?//[^"]+)"', page
+        )
         assert not asked
 
 
@@ -351,6 +357,7 @@ def test_an_error_id_on_the_page_is_found_in_the_log(server):
         assert "ZeroDivisionError" not in answer.text and "Traceback" not in answer.text
 
 
+@pytest.mark.long
 def test_a_looping_hook_is_stopped_and_the_page_answers_meanwhile(server):
     text = FIVE_LINES.replace("Book", "Loop") + "    def check(self):\n        while True: pass\n"
     (server.home / "apps" / "loops.py").write_text(text)
@@ -365,9 +372,9 @@ def test_a_looping_hook_is_stopped_and_the_page_answers_meanwhile(server):
 
 
 def wait_done(server, path, step, state="done"):
-    assert within(8, lambda: re.search(rf'id="step-\d+-{step}" class="step {state}"', server.page(path))), (
-        server.page(path)[-3000:]
-    )
+    assert within(
+        8, lambda: re.search(rf'id="step-\d+-{step}" class="step {state}"', server.page(path))
+    ), server.page(path)[-3000:]
 
 
 def start(server, pipeline="hello"):
@@ -437,6 +444,18 @@ def test_a_file_of_another_profile_is_not_given_out(server):
     key = server.client.put("/files/default?name=mine.csv", content=b"1").text[5:]
     server.call("profile_add", name="Neighbour")
     assert server.client.get(f"/files/neighbour/{key}").status_code == 404
+
+
+def test_an_address_that_is_markup_stays_an_address(server):
+    for hostile in ('"><script>hit</script>', "'><script>hit</script>", "%22%3E%3Cscript%3Ehit"):
+        for path in ("/default/tasks", "/default/search", "/default/hello"):
+            page = server.page(f"{path}?q={hostile}")
+            assert "<script>hit" not in page
+            assert page.count("<aside") == 1 and 'ws-connect="/ws?at=' in page
+
+
+def test_an_upload_for_nobody_is_a_404(server):
+    assert server.client.put("/files/nobody?name=x.csv", content=b"1").status_code == 404
 
 
 def test_an_upload_of_nothing_is_refused(server):

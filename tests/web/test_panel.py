@@ -3,6 +3,7 @@
 import html
 import json
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,40 +12,118 @@ from pipulate.core.profiles import Profile
 from pipulate.web import panel
 
 WHO = Profile(1, "default", "Default")
-HARMLESS = {"p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3",
-            "h4", "hr", "a", "table", "thead", "tbody", "tr", "th", "td"}  # fmt: skip
+HARMLESS = {
+    "p",
+    "br",
+    "strong",
+    "em",
+    "code",
+    "pre",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "hr",
+    "a",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+}
 OURS = {"div", "span", "small", "details", "summary", "button"}
 PAYLOADS = [
-    "<script>alert(1)</script>", "<SCRIPT SRC=//evil.example/x.js></SCRIPT>", "<scr<script>ipt>alert(1)</script>",
-    "<img src=x onerror=alert(1)>", "<img src='http://evil.example/p.png'>", "![x](http://evil.example/p.png)",
-    "![x](javascript:alert(1))", "![x](data:image/svg+xml,<svg onload=alert(1)>)", "[a](javascript:alert(1))",
-    "[a](JaVaScRiPt:alert(1))", "[a](java\tscript:alert(1))", "[a](java&#10;script:alert(1))",
-    "[a](&#106;avascript:alert(1))", "[a](data:text/html;base64,PHNjcmlwdD4=)", "[a](vbscript:msgbox(1))",
-    "[a](file:///etc/passwd)", "[a](//evil.example)", "[a](\\\\evil.example)", "[a]( javascript:alert(1))",
-    "[a][r]\n\n[r]: javascript:alert(1)", "<javascript:alert(1)>", "[a](<javascript:alert(1)>)",
-    "<a href=javascript:alert(1)>x</a>", "<a href='x' onclick=alert(1)>x</a>", "<svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>", "<math><mi xlink:href=javascript:alert(1)>", "<iframe src=/default>",
-    "<iframe srcdoc='<script>alert(1)</script>'>", "<object data=/x>", "<embed src=/x>", "<base href=//evil.example>",
-    "<meta http-equiv=refresh content='0;url=//evil.example'>", "<link rel=stylesheet href=//evil.example/x.css>",
-    "<style>*{background:url(//evil.example)}</style>", "<p style='background:url(//evil.example)'>x</p>",
-    "<form action=/default/call/profile_delete method=post><button>x</button></form>", "<form ws-send><input name=msg>",
-    "<input autofocus onfocus=alert(1)>", "<button hx-post=/default/undo/1>x</button>", "<div hx-get=/ hx-trigger=load>",
-    "<div data-hx-get=/ data-hx-trigger=load>", "<div hx-on:click=alert(1)>", "<div hx-on::load=alert(1)>",
-    "<div hx-swap-oob=true id=main>x</div>", "<p id=main>x</p>", "<div ws-connect=//evil.example>",
-    "<div hx-ext=ws hx-vals='js:{a:alert(1)}'>", "<body onload=alert(1)>", "<video src=x onerror=alert(1)>",
-    "<audio src=x onerror=alert(1)>", "<details open ontoggle=alert(1)>", "<marquee onstart=alert(1)>",
-    "<template><script>alert(1)</script></template>", "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
-    "<!--><script>alert(1)</script>-->", "<![CDATA[<script>alert(1)</script>]]>", "<?xml version=1?><script>1</script>",
-    "</div></section><script>alert(1)</script>", "\"><script>alert(1)</script>", "'><img src=x onerror=alert(1)>",
-    "`<script>alert(1)</script>`", "```html\n<script>alert(1)</script>\n```", "    <script>alert(1)</script>",
-    "> <img src=x onerror=alert(1)>", "| a |\n|---|\n| <img src=x onerror=alert(1)> |", "# <script>alert(1)</script>",
-    "- <script>alert(1)</script>", "**<img src=x onerror=alert(1)>**", "[<img src=x onerror=alert(1)>](http://a)",
-    "[a](http://a \"onmouseover=alert(1)\")", "[a](http://a\"onmouseover=alert(1))", "http://a\"onmouseover=alert(1)",
-    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;script&#62;alert(1)", "\u202e<script>alert(1)</script>",
-    "<scr\0ipt>alert(1)</scr\0ipt>", "<img\nsrc=x\nonerror=alert(1)>", "<img/src=x/onerror=alert(1)>", "<x onclick=alert(1)>x",
-    "<a href='http://a' target=_self rel=opener>x</a>", "<textarea></textarea><script>alert(1)</script>",
-    "{{constructor.constructor('alert(1)')()}}", "${alert(1)}", "<span onmouseover=alert(1)>x</span>", "\ud800<b>",
-]  # fmt: skip
+    "<script>alert(1)</script>",
+    "<SCRIPT SRC=//evil.example/x.js></SCRIPT>",
+    "<scr<script>ipt>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<img src='http://evil.example/p.png'>",
+    "![x](http://evil.example/p.png)",
+    "![x](javascript:alert(1))",
+    "![x](data:image/svg+xml,<svg onload=alert(1)>)",
+    "[a](javascript:alert(1))",
+    "[a](JaVaScRiPt:alert(1))",
+    "[a](java\tscript:alert(1))",
+    "[a](java&#10;script:alert(1))",
+    "[a](&#106;avascript:alert(1))",
+    "[a](data:text/html;base64,PHNjcmlwdD4=)",
+    "[a](vbscript:msgbox(1))",
+    "[a](file:///etc/passwd)",
+    "[a](//evil.example)",
+    "[a](\\\\evil.example)",
+    "[a]( javascript:alert(1))",
+    "[a][r]\n\n[r]: javascript:alert(1)",
+    "<javascript:alert(1)>",
+    "[a](<javascript:alert(1)>)",
+    "<a href=javascript:alert(1)>x</a>",
+    "<a href='x' onclick=alert(1)>x</a>",
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<math><mi xlink:href=javascript:alert(1)>",
+    "<iframe src=/default>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<object data=/x>",
+    "<embed src=/x>",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<style>*{background:url(//evil.example)}</style>",
+    "<p style='background:url(//evil.example)'>x</p>",
+    "<form action=/default/call/profile_delete method=post><button>x</button></form>",
+    "<form ws-send><input name=msg>",
+    "<input autofocus onfocus=alert(1)>",
+    "<button hx-post=/default/undo/1>x</button>",
+    "<div hx-get=/ hx-trigger=load>",
+    "<div data-hx-get=/ data-hx-trigger=load>",
+    "<div hx-on:click=alert(1)>",
+    "<div hx-on::load=alert(1)>",
+    "<div hx-swap-oob=true id=main>x</div>",
+    "<p id=main>x</p>",
+    "<div ws-connect=//evil.example>",
+    "<div hx-ext=ws hx-vals='js:{a:alert(1)}'>",
+    "<body onload=alert(1)>",
+    "<video src=x onerror=alert(1)>",
+    "<audio src=x onerror=alert(1)>",
+    "<details open ontoggle=alert(1)>",
+    "<marquee onstart=alert(1)>",
+    "<template><script>alert(1)</script></template>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<!--><script>alert(1)</script>-->",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "<?xml version=1?><script>1</script>",
+    "</div></section><script>alert(1)</script>",
+    '"><script>alert(1)</script>',
+    "'><img src=x onerror=alert(1)>",
+    "`<script>alert(1)</script>`",
+    "```html\n<script>alert(1)</script>\n```",
+    "    <script>alert(1)</script>",
+    "> <img src=x onerror=alert(1)>",
+    "| a |\n|---|\n| <img src=x onerror=alert(1)> |",
+    "# <script>alert(1)</script>",
+    "- <script>alert(1)</script>",
+    "**<img src=x onerror=alert(1)>**",
+    "[<img src=x onerror=alert(1)>](http://a)",
+    '[a](http://a "onmouseover=alert(1)")',
+    '[a](http://a"onmouseover=alert(1))',
+    'http://a"onmouseover=alert(1)',
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;alert(1)",
+    "\u202e<script>alert(1)</script>",
+    "<scr\0ipt>alert(1)</scr\0ipt>",
+    "<img\nsrc=x\nonerror=alert(1)>",
+    "<img/src=x/onerror=alert(1)>",
+    "<x onclick=alert(1)>x",
+    "<a href='http://a' target=_self rel=opener>x</a>",
+    "<textarea></textarea><script>alert(1)</script>",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)}",
+    "<span onmouseover=alert(1)>x</span>",
+]
 
 
 class Found(HTMLParser):
@@ -64,8 +143,9 @@ def assert_harmless(text, tags=HARMLESS):
         assert tag in tags, text
         for name, value in attributes.items():
             if tag == "a":
-                assert name in ("href", "rel"), text
-                assert name != "href" or value.startswith(("http:", "https:", "mailto:")), text
+                assert name in ("href", "rel", "title"), text
+                scheme = urlsplit(value).scheme if name == "href" else ""
+                assert scheme in ("", "http", "https", "mailto"), text
 
 
 def test_the_corpus_is_large_and_without_repetition():
@@ -88,7 +168,7 @@ def test_a_message_of_any_role_is_as_harmless(payload, role):
     drawn = panel.html(panel.message(row, WHO))
     for tag, attributes in Found(drawn).tags:
         assert tag in HARMLESS | OURS, drawn
-        own = {"id", "class", "href", "rel", "open", "hidden"}
+        own = {"id", "class", "href", "rel", "title", "open", "hidden"}
         assert set(attributes) <= own and attributes.get("id") in (None, "m7"), drawn
 
 
@@ -116,8 +196,19 @@ def test_an_answer_that_did_not_end_says_so(state, said):
 
 
 def test_an_approval_shows_exactly_what_would_run_and_answers_for_its_hash_only():
-    record = {"id": "k", "tool": "profile_delete", "arguments": '{"profile":"<b>"}', "hash": "f" * 64}
+    record = {
+        "id": "k",
+        "tool": "profile_delete",
+        "arguments": '{"profile":"<b>"}',
+        "hash": "f" * 64,
+    }
     waiting = panel.html(panel.approval_card({**record, "state": "waiting"}, WHO))
     assert "profile_delete" in waiting and "&lt;b&gt;" in waiting and waiting.count("f" * 64) == 2
     over = panel.html(panel.approval_card({**record, "state": "done"}, WHO))
     assert "Approve" not in over and "done" in over
+
+
+def test_a_huge_call_is_cut_in_its_chip():
+    row = {"id": 1, "role": "tool", "state": "done", "text": "{}"}
+    row["calls"] = json.dumps([{"name": "task_add", "arguments": "x" * 2_000_000}])
+    assert len(panel.fragment("message", row, WHO)) < 20_000

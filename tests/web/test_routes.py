@@ -1,4 +1,4 @@
-"""Every route there is stands behind the guard: the assembled table is walked, none is named here."""
+"""Every route stands behind the guard: the assembled table is walked, none is named here."""
 
 import asyncio
 import re
@@ -168,7 +168,9 @@ def test_every_changing_route_and_every_socket_refuses_a_foreign_origin(table, k
 def test_every_route_refuses_a_request_that_another_site_started(table, knocking):
     for kind, method, path in table[1]:
         for site in ("cross-site", "same-site") if kind == "http" else ():
-            said = knocking(kind, method, path, own(table[0], kind, path) | {"sec-fetch-site": site})
+            said = knocking(
+                kind, method, path, own(table[0], kind, path) | {"sec-fetch-site": site}
+            )
             assert said == (403, 0), (kind, method, path, site, said)
 
 

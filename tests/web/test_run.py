@@ -35,7 +35,16 @@ def wait(job):
 
 
 def start(home, *more):
-    command = [sys.executable, "-m", "pipulate", "serve", "--home", str(home), "--no-browser", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipulate",
+        "serve",
+        "--home",
+        str(home),
+        "--no-browser",
+        "--json",
+    ]
     env = {**os.environ, "OLLAMA_HOST": NOWHERE}
     return subprocess.run([*command, *more], capture_output=True, text=True, env=env, timeout=15)
 
@@ -102,7 +111,9 @@ def test_a_signal_ends_it_within_five_seconds_with_a_step_at_work_and_tabs_open(
         assert "interrupted" in page and "Resume" in page
 
 
-def test_a_kill_during_a_step_leaves_it_interrupted_and_resume_goes_on_from_its_checkpoint(tmp_path):
+def test_a_kill_during_a_step_leaves_it_interrupted_and_resume_goes_on_from_its_checkpoint(
+    tmp_path,
+):
     with serving(tmp_path / "home") as first:
         run = at_work(first)
         first.process.kill()
@@ -134,7 +145,9 @@ def test_after_a_kill_the_old_server_json_is_not_believed(tmp_path):
         first.process.kill()
         first.process.wait(5)
     words = ["call", "task_list", "--home", str(tmp_path / "home"), "--json"]
-    done = subprocess.run([sys.executable, "-m", "pipulate", *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipulate", *words], capture_output=True, text=True
+    )
     assert done.returncode == 0 and json.loads(done.stdout)["count"] == 0
 
 
@@ -161,7 +174,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
-def test_a_store_that_cannot_be_used_opens_the_recovery_page_and_a_backup_restores(tmp_path, damage):
+def test_a_store_that_cannot_be_used_opens_the_recovery_page_and_a_backup_restores(
+    tmp_path, damage
+):
     home = tmp_path / "home"
     made_home(home)
     for suffix in ("-wal", "-shm"):
@@ -194,7 +209,9 @@ def test_no_plugins_leaves_the_users_files_alone(tmp_path):
         assert server.client.get("/default/tasks").status_code == 200
 
 
-@pytest.mark.parametrize("text", ["raise SystemExit(3)", "import os; os.abort", "1/0", "\0", "(" * 500])
+@pytest.mark.parametrize(
+    "text", ["raise SystemExit(3)", "import os; os.abort", "1/0", "\0", "(" * 500]
+)
 def test_a_plugin_file_that_fails_in_any_way_does_not_stop_the_start(tmp_path, text):
     from pipulate.apps.house import House
     from pipulate.core.settings import Settings
@@ -238,3 +255,44 @@ def test_an_event_loop_that_is_held_up_is_logged(run, caplog, monkeypatch):
 
     run(blocked())
     assert "late" in caplog.text
+
+
+def test_connections_that_ask_nothing_are_closed_and_others_stay(run, monkeypatch):
+    import asyncio
+    from types import SimpleNamespace as Thing
+
+    from pipulate.web import run as running
+
+    monkeypatch.setattr(running, "IDLE", 0.01)
+    closed = []
+    made = [
+        Thing(name=n, transport=Thing(close=lambda n=n: closed.append(n)), **more)
+        for n, more in (("idle", {"cycle": None}), ("busy", {"cycle": 1}), ("socket", {}))
+    ]
+    connections = {Hashed(thing) for thing in made}
+    server = Thing(server_state=Thing(connections=connections))
+
+    async def main():
+        task = asyncio.create_task(running._evict(server))
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+    run(main())
+    assert set(closed) == {"idle"}
+
+
+class Hashed:
+    """A namespace that may stand in a set."""
+
+    def __init__(self, thing):
+        self.__dict__.update(vars(thing))
+
+
+def test_a_thread_that_a_plugin_keeps_does_not_keep_the_program_from_ending(tmp_path):
+    home = tmp_path / "home"
+    (home / "apps").mkdir(parents=True)
+    source = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
+    (home / "apps" / "keeps.py").write_text(source)
+    with serving(home) as server:
+        server.process.terminate()
+        assert server.process.wait(5) == 0

@@ -10,11 +10,21 @@ INLINE = style.THEME + style.SCRIPT
 
 
 def test_nothing_is_fetched_from_elsewhere():
-    assert not re.findall(r"https?:|//[\w.-]+\.\w|@import|url\((?!data:)", re.sub(r"^\s*//.*$", "", INLINE, flags=re.M))
+    assert not re.findall(
+        r"https?:|//[\w.-]+\.\w|@import|url\((?!data:)",
+        re.sub(r"^\s*//.*$", "", INLINE, flags=re.M),
+    )
 
 
 def test_the_script_uses_nothing_that_the_policy_forbids():
-    for word in ("eval(", "new Function", "innerHTML", "document.write", "setTimeout('", "insertAdjacentHTML"):
+    for word in (
+        "eval(",
+        "new Function",
+        "innerHTML",
+        "document.write",
+        "setTimeout('",
+        "insertAdjacentHTML",
+    ):
         assert word not in style.SCRIPT, word
 
 

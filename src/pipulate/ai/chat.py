@@ -20,9 +20,10 @@ from pipulate.core.fields import dumps
 from pipulate.core.problems import NeedsApproval, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import now
-from pipulate.core.tools import Caller
+from pipulate.core.tools import BULK, Caller
 
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
+CALLS = BULK  # tool calls a turn: as many rows as one call may change without an approval
 HISTORY = 30  # messages of the conversation sent along
 SYSTEM = (
     "You are the assistant inside Pipulate, a local workspace of CRUD apps and step-by-step "
@@ -119,6 +120,9 @@ class Chat:
             if not calls:
                 return
             made += [f"{call.name} {call.arguments}" for call in calls]
+            if len(made) > CALLS:
+                what = f"The model wants over {CALLS} calls at once; the last were not made."
+                raise Problem(what, "Say “go on” to continue.")
             if any(made.count(call) >= SAME for call in made):
                 raise Problem("The model repeats the same call; it was stopped.", "Ask another way.")
             for call in calls:
@@ -133,9 +137,9 @@ class Chat:
         state, saved = "cut off", time.monotonic()
         try:
             async for delta in model.stream(messages, self.house.tools.listing()):
-                if delta.text:
-                    row["text"] += delta.text
-                    self.publish(profile.id, "token", {"id": row["id"], "text": delta.text})
+                if text := delta.text.encode(errors="replace").decode():  # no lone surrogates
+                    row["text"] += text
+                    self.publish(profile.id, "token", {"id": row["id"], "text": text})
                 for index, piece in delta.calls:
                     call = calls.setdefault(index, Call())
                     call.name, call.id = call.name + piece.name, call.id or piece.id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -114,7 +115,10 @@ class Model:
         message = said.get("message") or {}
         calls = [c.get("function", {}) for c in message.get("tool_calls") or []]
         made = [Call(c.get("name", ""), json.dumps(c.get("arguments") or {})) for c in calls]
-        return Delta(message.get("content") or "", [(100 + n, c) for n, c in enumerate(made)])
+        return Delta(message.get("content") or "", [(next(_NUMBERS), c) for c in made])
+
+
+_NUMBERS = itertools.count(1_000)  # Ollama numbers no calls: each is a whole one, never a piece
 
 
 def _offer(tool: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +185,6 @@ async def find(settings: Settings) -> Model | None:
             return None
         listed = {}
     models = listed.get("models" if ollama else "data") or [] if isinstance(listed, dict) else []
-    names = [m.get("name") or m.get("id", "") for m in models]
+    names = [m.get("name") or m.get("id", "") for m in models if isinstance(m, dict)]
     name = settings.model or (names[0] if names else "")
     return Model(url, name, ollama) if name else None

@@ -43,7 +43,7 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
     except ValueError as error:
         raise Problem(f"That cannot be read ({error}).", "Close the quotation mark.") from None
     if not words or words[0] == "help":
-        return _help(tools, words[1] if len(words) > 1 else "")
+        return _help(tools, "_".join(words[1:]))
     if words[0] == "run" and len(words) > 1:
         words[:2] = [f"{words[1]}_run"]
     name, used = words[0], 1
@@ -51,7 +51,8 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         name, used = f"{words[0]}_{words[1]}", 2
     if name not in tools.by_name:
         known = [n.replace("_", " ") for n in tools.by_name]
-        raise Unknown(f"There is no command /{name}.", f"{nearest(name, known)} Try /help.")
+        said = " ".join(word for word in words[:2] if "=" not in word)
+        raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
     typed, values = read_words(words[used:])
     result = await tools.call(name, values, caller, typed)
     return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"

@@ -19,10 +19,14 @@ from dataclasses import replace
 from html import escape
 from typing import Any, ClassVar
 
+from fasthtml.components import FT
+
 from pipulate.apps.base import Route, Visit, snake
 from pipulate.apps.listing import PAGE, Listing
+from pipulate.apps.markup import owned
 from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_column, to_json
 from pipulate.core.problems import Problem
+from pipulate.core.tables import quote
 from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
 
 COLUMNS = {
@@ -91,7 +95,10 @@ async def _extra(cls: type[CrudApp], function, visit: Visit):
     given = check_values(asked, {f.name: typed[f.name] for f in asked if f.name in typed}, text=True)
     values = {n: v for n, v in values.items() if n in named} | given
     result = await limited(functools.partial(function, **values))
-    return escape(result) if isinstance(result, str) else result
+    parts = result if isinstance(result, tuple) else (result,)
+    parts = tuple(escape(p) if isinstance(p, str) else p for p in parts)
+    parts = tuple(owned(p) if isinstance(p, FT) else p for p in parts)
+    return parts[0] if len(parts) == 1 else parts
 
 
 class Crud(Listing):
@@ -129,7 +136,7 @@ class Crud(Listing):
 
     def _checked(self, row: dict[str, Any], caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
-        stored = {**dict.fromkeys(self.fields), **row}
+        stored = {"id": None, "version": 1, **dict.fromkeys(self.fields), **row}
         made = self.model.__new__(self.model)
         for name, value in stored.items():
             setattr(made, name, value)
@@ -141,7 +148,7 @@ class Crud(Listing):
         where, args = "", []
         if q:
             like = "%" + re.sub(r"([\\%_])", r"\\\1", q) + "%"
-            where = " OR ".join(f"CAST({n} AS TEXT) LIKE ? ESCAPE '\\'" for n in self.fields)
+            where = " OR ".join(f"CAST({quote(n)} AS TEXT) LIKE ? ESCAPE '\\'" for n in self.fields)
             args = [like] * len(self.fields)
         table, order = self.rows(caller), f"{self.model.order}, id"
         return table(where, args, order, PAGE, (page - 1) * PAGE), table.count(where, args)
@@ -176,7 +183,8 @@ class Crud(Listing):
         return {"id": row.id, **values, "version": row.version}
 
     def _list(self, caller: Caller, q: str = "", page: int = 1) -> dict[str, Any]:
-        rows, count = self.find(caller, q, max(1, page))
+        page = min(max(1, page), 10**9)
+        rows, count = self.find(caller, q, page)
         return {"rows": [self.as_json(r) for r in rows], "count": count, "page": page}
 
     def _get(self, caller: Caller, id: int) -> dict[str, Any]:
@@ -200,7 +208,7 @@ class Crud(Listing):
             del values["version"]
         table = self.rows(caller)
         old = table[id]
-        self._checked({n: getattr(old, n) for n in self.fields} | values, caller)
+        self._checked({**vars(old), **values}, caller)
         row = table.update(id=id, **values)
         self._said("Changed", row)
         return self.as_json(row)
@@ -222,6 +230,10 @@ class Crud(Listing):
             place = (nxt or 0.0) - 1
         else:
             place = start + 1 if nxt is None else (start + nxt) / 2
+        if place in (start, nxt):  # no number is left between the two
+            for n, row in enumerate(table(order_by="position, id")):
+                table.update(id=row.id, position=n)
+            return self._move(caller, id, after)
         row = table.update(id=id, position=place)
         self._said("Moved", row)
         return self.as_json(row)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from pipulate.core.fields import File
-from pipulate.core.problems import Missing, Problem, Refused
+from pipulate.core.problems import Conflict, Missing, Problem, Refused
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, now
 from pipulate.core.tools import Caller
@@ -25,7 +27,7 @@ class Files:
 
     async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
         """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
-        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-100:].strip(".") or "file"
+        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-60:].strip(".") or "file"
         folder = self.folder / "uploads" / secrets.token_hex(6)
         folder.mkdir(parents=True)
         part, final = folder / ".part", folder / safe
@@ -33,14 +35,14 @@ class Files:
             with open(part, "wb") as file:
                 async for chunk in chunks:
                     file.write(chunk)
-        except OSError as error:
+            if not part.stat().st_size:
+                raise Problem("That file is empty.", "Choose another one.")
+            part.replace(final)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
             raise Problem(f"The upload could not be kept ({error.strerror}).", "Free space.") from error
-        finally:
-            if part.exists() and part.stat().st_size == 0:
-                part.unlink()
-        if not part.exists():
-            raise Problem("That file is empty.", "Choose another one.")
-        part.replace(final)
         return self.record(profile, final)
 
     def record(self, profile: Profile, path: Path) -> int:
@@ -65,7 +67,9 @@ class Files:
 
         def address(path: Path) -> str:
             inside = path.is_relative_to(self.folder) and path.exists()
-            return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else ""
+            with contextlib.suppress(Conflict):  # another profile's file
+                return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else ""
+            return ""
 
         return address
 
@@ -77,11 +81,15 @@ class Files:
             said = str(said.path)
         if found := re.fullmatch(r"file:(\d{1,15})", said.strip()):
             return self.get(caller.profile, int(found[1]))
-        path = Path(said.strip()).expanduser()
-        path = path if path.is_absolute() else (caller.cwd or Path.home()) / path
-        inside = path.resolve().is_relative_to(self.folder.resolve())
-        if caller.actor in ("model", "mcp") and not inside:
-            raise Refused("That path is outside of Pipulate's files.", "Ask the user to upload it.")
-        if not path.is_file():
-            raise Problem(f"There is no file {path}.", "Check the path, or upload the file.")
+        none = Problem(f"There is no file {said[:300]!r}.", "Check the path, or upload the file.")
+        try:
+            path = (caller.cwd or Path.home()) / Path(said.strip()).expanduser()
+            inside = path.resolve().is_relative_to(self.folder.resolve())
+            if caller.actor in ("model", "mcp") and not inside:
+                what = "That path is outside of Pipulate's files."
+                raise Refused(what, "Ask the user to upload it.")
+            if not path.is_file():
+                raise none
+        except (OSError, ValueError, RuntimeError):  # too long, NUL, forbidden, ~nobody
+            raise none from None
         return File(path)

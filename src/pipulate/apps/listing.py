@@ -11,7 +11,7 @@ from fasthtml.components import A, Button, Div, Form, H1, Header, Input, Nav, No
 from fasthtml.components import Span, Table, Tbody, Td, Th, Thead, Tr
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import field_input, html, labelled, notice
+from pipulate.apps.markup import field_input, html, labelled, notice, owned
 from pipulate.core.problems import Conflict, Invalid
 from pipulate.core.tools import Caller, limited
 
@@ -57,6 +57,7 @@ class Listing:
             hx_get=visit.base,
             hx_trigger="input changed delay:250ms, search",
             hx_target="#listing",
+            hx_swap="outerHTML",
             hx_push_url="true",
         )
         head = Header(Div(H1(self.title), P(self.description.split("\n")[0])), search, cls="head")
@@ -98,12 +99,13 @@ class Listing:
 
         def to(number: int, text: str):
             address = f"{visit.base}?page={number}" + (f"&q={quote(q)}" if q else "")
-            return A(text, href=address, hx_get=address, hx_target="#listing", hx_push_url="true")
+            swap = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
+            return A(text, href=address, hx_get=address, **swap)
 
         back = to(page - 1, "← Newer") if page > 1 else ""
         more = to(page + 1, "More →") if page < last else ""
         where = f"Page {page:,} of {last:,} · " if last > 1 else ""
-        return Nav(back, Span(where, Span(f"{count:,} in all", id="count")), more, cls="pager")
+        return Nav(back, Span(where, Span(f"{count:,} {'found' if q else 'in all'}", id="count")), more, cls="pager")
 
     def _count(self, caller: Caller):
         """The number of rows, out of band, after one came or went."""
@@ -118,7 +120,7 @@ class Listing:
         if edit == "*":
             cells = self._editor(row, base, list(self.fields), typed, bad)
         elif self.drawn:
-            cells = f"<td>{html(row.__ft__())}</td>"
+            cells = html(owned(Td(row.__ft__())))
         else:
             cells = "".join(
                 self._editor(row, base, [n], typed, bad) if n == edit else self._cell(row, base, n)
@@ -237,11 +239,20 @@ class Listing:
                 continue
             row = self.row_html(self.model(image["after"]), base)
             if image["before"] is None:
-                parts.append(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
+                place = self._place(profile, image["after"]["position"])
+                parts.append(f'<tbody hx-swap-oob="{place}">{row}</tbody>')
             else:
                 parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
         count = self._count(Caller("system", profile))
         return "".join(parts) + html(count) if parts else ""
+
+    def _place(self, profile, position: float) -> str:
+        """Where a row that appears goes: behind the one before it, else on top."""
+        table, where = self.rows(Caller("system", profile)), "position < ?"
+        before = table(where, [position], "position DESC", 1)
+        if not before or self.model.order != "position":
+            return "afterbegin:#rows"
+        return f"afterend:#{self.name}-{before[0].id}"
 
 
 def _id(visit: Visit) -> int:

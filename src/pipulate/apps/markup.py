@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from fasthtml.components import A, Article, Button, Code, Details, Div, Figcaption, Figure, Input
+from fasthtml.components import FT, A, Article, Button, Code, Details, Div, Figcaption, Figure, Input
 from fasthtml.components import Label, NotStr, Option, P, Pre, Select, Small, Span, Strong, Summary
 from fasthtml.components import Table, Tbody, Td, Textarea, Th, Thead, Tr, to_xml
 
@@ -22,7 +22,20 @@ SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the downlo
 def html(*elements) -> str:
     """Elements as HTML text without added white space."""
     plain = (str, NotStr)
-    return "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
+    text = "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def owned(drawn):
+    """What a plugin drew, with all that is no element turned to text: FastHTML escapes str only."""
+    if hasattr(drawn, "__ft__"):
+        drawn = drawn.__ft__()
+    if isinstance(drawn, FT):
+        drawn.children = tuple(map(owned, drawn.children))
+        return drawn
+    if isinstance(drawn, tuple):
+        return tuple(map(owned, drawn))
+    return drawn if drawn is None or hasattr(drawn, "__html__") else str(drawn)
 
 
 def field_input(field: Field, shown: str = "", error: str = "", **attrs):
@@ -152,7 +165,7 @@ def draw(value, file_address):
     if isinstance(value, File):
         return P(file_link(value, file_address(value.path)))
     if isinstance(value, str):
-        return Pre(value[:20_000]) if "\n" in value else P(value)
+        return (Pre if "\n" in value else P)(value[:20_000])
     if isinstance(value, bool | int | float):
         return P(Strong(f"{value:,}" if not isinstance(value, bool) else str(value).lower()))
     if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):

@@ -12,7 +12,7 @@ from fasthtml.components import A, Article, Button, Div, Form, H1, H2, Header, L
 from fasthtml.components import Pre, Progress, Section, Small, Span, Ul, Details, Summary
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import draw, files_of, html, labelled, notice, problem_card
+from pipulate.apps.markup import draw, files_of, html, labelled, notice, owned, problem_card
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import Field, check_values, from_json, make_field, to_json
 from pipulate.core.problems import Invalid, Problem
@@ -87,10 +87,11 @@ class Guided:
         stored = json.loads(self._run(caller.profile, run)["inputs"])
         values = from_json({**stored, **known})
         missing = [f.name for f in fields if f.required and values.get(f.name) is None]
-        if missing:
+        own = {f.name: values[f.name] for f in fields if values.get(f.name) is not None}
+        checked = self._resolve(check_values(fields, own, partial=bool(missing)), caller)
+        if missing:  # keep what was given, so that only the rest has to be said again
+            await asyncio.to_thread(house.runs.keep, caller.profile.id, run, checked)
             return missing
-        own = {f.name: values[f.name] for f in fields if f.name in values}
-        checked = self._resolve(check_values(fields, own), caller)
         job = await house.jobs.start(caller, self.pipeline, run, name, checked)
         try:
             await house.jobs.wait(job)
@@ -147,14 +148,19 @@ class Guided:
     def _run_item(self, visit: Visit, run: dict[str, Any]):
         base = f"{visit.base}/{run['id']}"
         done = f"{run['done']} of {len(self.pipeline.steps)} steps"
+        state = "done" if self.complete(run) and run["state"] == "open" else run["state"]
         erase = {"hx_delete": base, "hx_target": "closest li", "hx_swap": "outerHTML"}
         inputs = ", ".join(str(_shown(v))[:40] for v in json.loads(run["inputs"]).values())
         return Li(
             A(f"Run {run['id']}", href=base),
             Span(inputs, cls="inputs"),
-            Span(f"{run['state']} · {done} · {run['created_utc'][:16].replace('T', ' ')} UTC"),
+            Span(f"{state} · {done} · {run['created_utc'][:16].replace('T', ' ')} UTC"),
             Button("✕", cls="link", aria_label=f"Delete run {run['id']}", **erase),
         )
+
+    def complete(self, run: dict[str, Any]) -> bool:
+        """Whether every step of a listed run has been done at least once."""
+        return run["done"] >= len(self.pipeline.steps)
 
     async def create(self, visit: Visit):
         """A new run; its page opens."""
@@ -259,7 +265,7 @@ class Guided:
         if state.step.draw is None:
             return Div(draw(output, address), cls="output")
         try:
-            drawn = await limited(lambda: NotStr(html(state.step.draw(output))))
+            drawn = await limited(lambda: NotStr(html(owned((state.step.draw(output),)))))
         except Exception as error:
             what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
             drawn = Div(problem_card(Problem(what, "Mend it; the output is safe.")), draw(output, address))
@@ -284,12 +290,17 @@ class Guided:
         except Invalid as problem:
             drawn = await self.draw_run(caller.profile, run_id, (name, problem), visit.form)
             return Refusal(drawn)
-        await self.house.jobs.start(caller, self.pipeline, run_id, name, values)
-        return await self.draw_run(caller.profile, run_id)
+        job = await self.house.jobs.start(caller, self.pipeline, run_id, name, values)
+        drawn = await self.draw_run(caller.profile, run_id)
+        if self.house.jobs.at_work(run_id, name) is not job:
+            # It ended while this was drawn: its tabs may hear of that before they get this answer.
+            drawn = await self.draw_run(caller.profile, run_id)
+        return drawn
 
     async def cancel(self, visit: Visit):
         """Stop a step's process; the card changes when it is gone."""
         run_id, name = _number(visit.path["run"]), visit.path["step"]
+        self._run(visit.caller.profile, run_id)  # raises Missing for a run of another profile
         job = self.house.jobs.at_work(run_id, name)
         self.house.jobs.cancel(run_id, name)
         if job:

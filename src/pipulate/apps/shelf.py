@@ -6,7 +6,9 @@ broken save keeps the old version at work beside its error.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,11 @@ from pipulate.apps.pipeline import Guided
 from pipulate.apps.plugin import Plugin, file_hash, load_file
 from pipulate.apps.steps import Pipeline
 from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.tools import interrupt
 
 BUNDLED = Path(__file__).parents[1] / "plugins"
 IMPORT_SECONDS = 10
-PAGE_WORDS = ("history", "search", "approvals", "undo", "chat", "profile", "plugin")
+PAGE_WORDS = "history search approvals undo chat profile plugin settings call".split()
 
 
 class Shelf:
@@ -41,7 +44,7 @@ class Shelf:
         own = self.house.settings.folder("apps") if self.house.settings.plugins else None
         folders = [BUNDLED, own] if own else [BUNDLED]
         found = [p for f in folders for p in sorted(f.glob("*.py")) if p.name[0] not in "_."]
-        return found
+        return [p for p in found if p.is_file()]
 
     def scan(self) -> bool:
         """Load new and changed files, drop removed ones; True when something changed."""
@@ -66,21 +69,22 @@ class Shelf:
         """Rescan while the program runs; a file saved is live within a second."""
         while True:
             await anyio.sleep(every)
-            with anyio.move_on_after(IMPORT_SECONDS):
+            with contextlib.suppress(OSError):
                 await anyio.to_thread.run_sync(self.scan, abandon_on_cancel=True)
 
     def _load(self, path: Path) -> None:
-        old = self.plugins.get(path)
-        digest = file_hash(path)
-        if old and old.hash == digest and not old.problem:
-            return
+        old, digest = self.plugins.get(path), ""
         try:
-            plugin = load_file(path, digest)
+            digest = file_hash(path)
+            if old and old.hash == digest and not old.problem:
+                return
+            plugin = _in_time(path, digest)
             plugin.bundled = path.parent == BUNDLED
             self._commit(plugin, old)
         except Exception as error:
-            what = f"{path.name}: {type(error).__name__}: {error}"
-            problem = error if isinstance(error, Problem) else Problem(what, "Mend the file.")
+            problem = error if isinstance(error, Problem) else Problem(repr(error), "Mend the file.")
+            if path.name not in problem.what:
+                problem.what = f"{path.name}: {problem.what}"
             kept = old or Plugin(path, digest)
             kept.problem = problem
             self.plugins[path] = kept
@@ -92,9 +96,10 @@ class Shelf:
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
-        for app in apps:
-            if app.slug in others or app.slug in PAGE_WORDS:
-                what = f"{plugin.path.name}: the name {app.slug!r} is already taken."
+        slugs = [app.slug for app in apps]
+        for slug in slugs:
+            if slug in others or slug in PAGE_WORDS or slugs.count(slug) > 1:
+                what = f"The name {slug!r} is already taken."
                 raise Problem(what, "Rename the class or pipeline, or set plural = …")
         for app in apps:
             app.define(self.house)
@@ -137,6 +142,28 @@ class Shelf:
                 named = {"name": getattr(app, "slug", plugin.name), "kind": kinds.get(type(app), "failed")}
                 rows.append(named | {"title": getattr(app, "title", plugin.name)} | about)
         return rows
+
+
+def _in_time(path: Path, digest: str) -> Plugin:
+    """load_file, but a file that does not come to its end keeps nobody waiting for ever."""
+    loaded: list[Any] = []
+
+    def work() -> None:
+        try:
+            loaded.append(load_file(path, digest))
+        except Exception as error:
+            loaded.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(IMPORT_SECONDS)
+    if not loaded:
+        interrupt(thread.ident)
+        what = f"{path.name} took over {IMPORT_SECONDS} s to load."
+        raise Problem(what, "Put long work in a step, then save the file.")
+    if isinstance(loaded[0], Exception):
+        raise loaded[0]
+    return loaded[0]
 
 
 def _is_app(value, plugin: Plugin) -> bool:

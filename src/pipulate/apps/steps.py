@@ -99,6 +99,8 @@ class Pipeline:
     def __init__(self, title: str, description: str = ""):
         self.title, self.description = title, description
         self.slug = snake(title)
+        if not self.slug:
+            raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}
         self.file, self.hash = Path(), ""  # set by the shelf
 

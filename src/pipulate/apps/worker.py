@@ -8,7 +8,6 @@ engine dies the input ends and so does this process.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import json
 import os
@@ -115,7 +114,7 @@ def _parameters(step):
     return inspect.signature(step.function).parameters
 
 
-def _answer(wire: Wire, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(wire: Wire, request: dict[str, Any]) -> None:
     try:
         loaded = load_file(Path(request["file"]), request["hash"])
         pipeline = loaded.pipeline(request["pipeline"])
@@ -124,14 +123,14 @@ def _answer(wire: Wire, request: dict[str, Any]) -> dict[str, Any]:
         for name, field in fields.items():
             if isinstance(given.get(name), str | list | dict):
                 given[name] = field.kind.check(given[name])
-        return {"done": run_step(pipeline, request["step"], given, JobHandle(wire, request))}
+        wire.send({"done": run_step(pipeline, request["step"], given, JobHandle(wire, request))})
     except Problem as problem:
-        return {"failed": problem.as_dict()}
+        wire.send({"failed": problem.as_dict()})
     except BaseException as error:
         traceback.print_exc()
-        what = f"{type(error).__name__}: {error}"[:1_000]
-        step = "Mend the step and press Run; earlier steps are kept. The log has the trace."
-        return {"failed": Problem(what, step).as_dict()}
+        what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
+        step = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
+        wire.send({"failed": Problem(what, step).as_dict()})
 
 
 def main() -> None:
@@ -140,13 +139,7 @@ def main() -> None:
     os.dup2(2, 1)
     wire = Wire(out, sys.stdin.buffer)
     while True:
-        answer = _answer(wire, wire.requests.get())
-        sys.stdout.flush()
-        try:
-            wire.send(answer)
-        except Problem as problem:
-            with contextlib.suppress(OSError):
-                wire.send({"failed": problem.as_dict()})
+        _answer(wire, wire.requests.get())
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Data and engines: fields, store, events, tools, runs, jobs. Knows no HTTP, no markup, no model."""
+"""Data and engines: fields, store, events, tools, runs, jobs. No HTTP, no markup, no model."""

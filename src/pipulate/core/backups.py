@@ -1,8 +1,7 @@
 """Backups: made by the online backup API, checked, renamed into place; seven days are kept."""
 
-from __future__ import annotations
-
 import os
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,21 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
     name = f"pipulate-{datetime.now():%Y%m%d-%H%M%S}{'-' + label if label else ''}.db"
     part, final = folder / f".{name}.part", folder / name
     part.unlink(missing_ok=True)
-    source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
     try:
-        with copy.backup("main", source, "main") as job:
-            while not job.done:
-                job.step(500)
-        if copy.pragma("integrity_check") != "ok":
-            raise Problem("The copy failed its check.", "")
-        copy.pragma("journal_mode", "delete")
-    except (apsw.Error, Problem) as error:
-        copy.close()
+        source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
+        with closing(source), closing(copy):
+            with copy.backup("main", source, "main") as job:
+                while not job.done:
+                    job.step(500)
+            if copy.pragma("integrity_check") != "ok":
+                raise apsw.CorruptError("The copy failed its check.")
+            copy.pragma("journal_mode", "delete")
+    except apsw.Error as error:
         part.unlink(missing_ok=True)
         what = f"The backup could not be made ({error})."
         raise Problem(what, "Check the disk, and run `pipulate doctor`.") from error
-    finally:
-        copy.close()
-        source.close()
-    os.chmod(part, 0o600)
-    with open(part, "rb") as file:
+    part.chmod(0o600)
+    with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(final)
     return final
@@ -64,10 +60,9 @@ def daily(db: Database, folder: Path) -> Path | None:
 def listing(folder: Path) -> list[dict[str, Any]]:
     """[{name, size, made}] newest first; size in bytes, made in local time."""
     found = sorted(folder.glob("*.db"), key=lambda p: p.stat().st_mtime, reverse=True)
-    made = [(p, p.stat()) for p in found]
     return [
         {"name": p.name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
-        for p, s in made
+        for p, s in ((p, p.stat()) for p in found)
     ]
 
 
@@ -77,7 +72,7 @@ def restore(settings: Settings, name: str) -> Path:
     name with "replaced"; returns that path. Only while no server holds the home."""
     folder = settings.folder("backups")
     source = folder / Path(name).name
-    if not source.is_file():
+    if source.name not in {b["name"] for b in listing(folder)}:
         known = ", ".join(b["name"] for b in listing(folder)[:5]) or "none yet"
         raise Missing(f"There is no backup {name!r}.", f"Backups: {known}.")
     fresh = _copy(source, settings.home, "restoring")

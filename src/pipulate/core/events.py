@@ -1,14 +1,11 @@
 """The event log read back: history, and undo as the inverse of what an event changed."""
 
-from __future__ import annotations
-
 import json
 import zlib
 from datetime import datetime, timedelta, UTC
-from typing import Any
 
 from pipulate.core.problems import Conflict, Missing, Problem
-from pipulate.core.store import Change, Database, quote
+from pipulate.core.store import Database, Row
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
 
@@ -19,7 +16,7 @@ class Events:
     def __init__(self, db: Database):
         self.db = db
 
-    def recent(self, profile_id: int, limit: int = 50, before: int = 2**62) -> list[dict[str, Any]]:
+    def recent(self, profile_id: int, limit: int = 50, before: int = 2**62) -> list[Row]:
         """Events of a profile with an `undone` id (or None) and `undoable`, without images."""
         return self.db.all(
             "SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.undo_of,"
@@ -30,7 +27,7 @@ class Events:
             (profile_id, before, limit),
         )
 
-    def images(self, event_id: int) -> list[dict[str, Any]]:
+    def images(self, event_id: int) -> list[Row]:
         """[{table, id, before, after}] of an event; [] when it changed nothing or was pruned."""
         found = self.db.one("SELECT images FROM events WHERE id = ?", (event_id,))
         if found is None:
@@ -52,51 +49,40 @@ class Events:
             raise Problem("That event changed no rows, or is older than 30 days.", "See History.")
         with self.db.change(actor=actor, profile_id=event["profile_id"], verb="undo") as change:
             change.undo_of, change.summary = event_id, f"Undid: {event['summary']}"
+            self.db.begin()
             for image in reversed(images):
-                self._reverse(image, change)
-        return f"Undid: {event['summary']}"
+                self._reverse(image)
+        return change.summary
 
-    def _reverse(self, image: dict[str, Any], change: Change) -> None:
-        name, before, after = image["table"], image["before"], image["after"]
-        columns = self.db.columns(name)
-        key = "key" if "key" in columns else "id"
-        now_there = self.db.execute(f"SELECT * FROM {quote(name)} WHERE {key} = ?", (image["id"],))
-        current = now_there[0] if now_there else None
+    def _reverse(self, image: Row) -> None:
+        columns = self.db.columns(image["table"])
+        table = self.db.table(image["table"], pk="key" if "key" in columns else "id")
+        key, before, after = image["id"], image["before"] or {}, image["after"] or {}
+        current = table.raw(key) if key in table else {}
         self._refuse_later_change(image, current)
-        if before is None:
-            self.db.execute(f"DELETE FROM {quote(name)} WHERE {key} = ?", (image["id"],))
-            result = None
+        wanted = {k: v for k, v in before.items() if k in columns}
+        if not before:
+            table.delete(key)
+        elif not current:
+            table.insert(wanted)
         else:
-            wanted = {k: v for k, v in before.items() if k in columns}
-            if current:
-                changed = {k: v for k, v in wanted.items() if v != (after or {}).get(k)}
-                wanted = current | changed
-            if "version" in wanted and current:
-                wanted["version"] = current["version"] + 1
-            marks = ", ".join("?" * len(wanted))
-            names = ", ".join(map(quote, wanted))
-            sets = ", ".join(f"{quote(n)} = excluded.{quote(n)}" for n in wanted)
-            sql = f"INSERT INTO {quote(name)} ({names}) VALUES ({marks})"
-            sql += f" ON CONFLICT ({key}) DO UPDATE SET {sets} RETURNING *"
-            result = self.db.execute(sql, [*wanted.values()])[0]
-        image = {"table": name, "id": image["id"], "before": current, "after": result}
-        change.images.append(image)
+            changed = {k: v for k, v in wanted.items() if v != after.get(k) and k != "version"}
+            table.update(changed | {table.pk: key})
 
     @staticmethod
-    def _refuse_later_change(image: dict[str, Any], current: dict[str, Any] | None) -> None:
-        before, after = image["before"] or {}, image["after"]
-        if (current is None) != (after is None):
-            state = "deleted" if current is None else "put back"
-            raise Conflict(
-                f"{image['table']}/{image['id']} was {state} since.", "Undo that later change first."
-            )
-        moved = [k for k in after or {} if k != "version" and (after or {})[k] != before.get(k)]
-        clash = [k for k in moved if current and k in current and current[k] != (after or {})[k]]
+    def _refuse_later_change(image: Row, current: Row) -> None:
+        before, after = image["before"] or {}, image["after"] or {}
+        row = f"{image['table']}/{image['id']}"
+        if bool(current) != bool(after):
+            state = "put back" if current else "deleted"
+            raise Conflict(f"{row} was {state} since.", "Undo that later change first.")
+        moved = (k for k in after if k != "version" and after[k] != before.get(k))
+        clash = {k: current[k] for k in moved if k in current and current[k] != after[k]}
         if clash:
             raise Conflict(
-                f"{', '.join(clash)} of {image['table']}/{image['id']} was changed again since.",
+                f"{', '.join(clash)} of {row} was changed again since.",
                 "Undo that later change first (see History).",
-                theirs={k: (current or {})[k] for k in clash},
+                theirs=clash,
             )
 
     def prune(self) -> None:

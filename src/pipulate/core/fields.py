@@ -5,25 +5,21 @@ forms, tools, MCP, shell and tables all work from those. Parsing is strict: a va
 out exactly as meant or is refused with a sentence that says what would do.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pipulate.core.kinds import KINDS, MISSING, Between, Choices, File, Kind, Text, Url
+from pipulate.core.kinds import KINDS, MISSING, Between, Choices, File, Kind
+from pipulate.core.kinds import Text as Text, Url as Url
 from pipulate.core.problems import Invalid, Problem, nearest
-
-__all__ = ["KINDS", "MISSING", "Between", "Choices", "Field", "File", "Kind", "Text", "Url"]
-
-_COMPACT = {"ensure_ascii": False, "separators": (",", ":")}
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,9 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
-        if value is None:
-            if self.optional:
-                return None
+        if value is None and not self.optional:
             raise ValueError("may not be empty")
-        return self._within(self.kind.check(value))
+        return None if value is None else self._within(self.kind.check(value))
 
     def parse(self, text: str) -> Any:
         """The Python value of text as typed in a form, shell or CSV cell. Raises ValueError."""
@@ -65,9 +59,8 @@ class Field:
         if blank and self.kind.input not in ("text", "textarea", "url"):
             raise ValueError("may not be empty")
         if isinstance(self.choices, tuple):
-            by_text = {str(choice): choice for choice in self.choices}
-            return self._within(by_text.get(text, text))
-        return self._within(self.kind.parse(text))
+            return self._within({str(c): c for c in self.choices}.get(text, text))
+        return self._within(self.kind.check(self.kind.parse(text)))
 
     def _within(self, value: Any) -> Any:
         if self.required and isinstance(value, str) and not value.strip():
@@ -109,36 +102,36 @@ class Field:
 
 def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = "") -> Field:
     """Read one annotation. Raises Problem naming the nearest type we know."""
-    extras: tuple[Any, ...] = ()
-    optional = False
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *rest = typing.get_args(annotation)
-        extras = tuple(rest)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [a for a in typing.get_args(annotation) if a is not type(None)]
-        optional = len(members) < len(typing.get_args(annotation))
-        if len(members) == 1:
-            member = typing.Annotated[(members[0], *extras)] if extras else members[0]
-            return replace(make_field(name, member, default, owner), optional=optional)
-    choices: Any = next((e.source for e in extras if isinstance(e, Choices)), None)
-    if typing.get_origin(annotation) is Literal:
+    extras: list[Any] = []
+    optional = default is None
+    while origin := typing.get_origin(annotation):
+        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+        if origin is typing.Annotated:
+            extras[:0] = inner[1:]
+        elif origin in (typing.Union, types.UnionType) and len(inner) == 1:
+            optional = True
+        else:
+            break
+        annotation = inner[0]
+    first = {type(extra): extra for extra in reversed(extras)}
+    choices = first[Choices].source if Choices in first else None
+    if origin is Literal:
         choices = typing.get_args(annotation)
-        annotation = type(choices[0])
-    kind = KINDS.get(typing.get_origin(annotation) or annotation)
-    if kind is None:
+        origin = type(choices[0])
+    base = origin or annotation
+    if base not in KINDS:
         said = getattr(annotation, "__name__", str(annotation))
         known = nearest(said, [k.__name__ for k in KINDS])
         raise Problem(f"{owner}{name}: there is no field type {said!r}.", known)
-    bounds = next((e for e in extras if isinstance(e, Between)), None)
-    note = next((e for e in extras if isinstance(e, str)), "")
     choices = tuple(choices) if isinstance(choices, list) else choices
-    base = typing.get_origin(annotation) or annotation
-    made = Field(name, base, kind, default, optional or default is None, choices, bounds, note)
-    if default is not MISSING and default is not None and not callable(choices):
+    bounds, note = first.get(Between), first.get(str, "")
+    made = Field(name, base, KINDS[base], default, optional, choices, bounds, note)
+    if default not in (MISSING, None) and not callable(choices):
         try:
             made.check(default)
         except ValueError as error:
-            raise Problem(f"{owner}{name}: the default {default!r} {error}.", "Change one.") from None
+            what = f"{owner}{name}: the default {default!r} {error}."
+            raise Problem(what, "Change one.") from None
     return made
 
 
@@ -159,35 +152,31 @@ def check_values(
     known = {f.name: f for f in fields}
     good: dict[str, Any] = {}
     bad: dict[str, str] = {}
-    for name, value in values.items():
-        if name not in known:
-            bad[name] = f"is not known here. {nearest(name, known)}"
-            continue
+    for name in dict.fromkeys([*values, *([] if partial else known)]):
         try:
-            good[name] = known[name].parse(value) if text else known[name].check(value)
+            if name not in known:
+                raise ValueError(f"is not known here. {nearest(name, known)}")
+            f = known[name]
+            if name in values:
+                good[name] = f.parse(values[name]) if text else f.check(values[name])
+            elif f.required:
+                raise ValueError("is needed")
+            else:
+                good[name] = None if f.default is MISSING else f.default
         except (ValueError, TypeError) as error:
             bad[name] = str(error)
-    for name, f in known.items():
-        if name in good or name in bad or partial:
-            continue
-        if f.required:
-            bad[name] = "is needed"
-        else:
-            good[name] = None if f.default is MISSING else f.default
     if bad:
         said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
-        raise Invalid(f"{said}.", "Change that and try again; nothing was saved.", fields=bad)
+        what = f"{said.rstrip('.')}."
+        raise Invalid(what, "Change that and try again; nothing was saved.", fields=bad)
     return good
 
 
 def schema_of(fields: Iterable[Field]) -> dict[str, Any]:
     """The JSON schema of an object with these fields and no others."""
     fields = list(fields)
-    schema: dict[str, Any] = {
-        "type": "object",
-        "properties": {f.name: f.schema for f in fields},
-        "additionalProperties": False,
-    }
+    properties = {f.name: f.schema for f in fields}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
     required = [f.name for f in fields if f.required]
     return schema | ({"required": required} if required else {})
 
@@ -196,11 +185,9 @@ def to_json(value: Any) -> Any:
     """JSON-ready form of a field value or step output; File, dates and decimals included.
 
     Raises Problem for what JSON cannot hold."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        if value - value != 0:
-            raise Problem("A step returned a number that is not finite.", "Return None instead.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem("A step returned a number that is not finite.", "Return None instead.")
+    if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
@@ -208,7 +195,7 @@ def to_json(value: Any) -> Any:
         return [to_json(v) for v in value]
     if isinstance(value, File):
         return {"$file": str(value.path), "name": value.name}
-    if isinstance(value, date | datetime):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal | Path):
         return str(value)
@@ -232,10 +219,12 @@ def from_json(value: Any) -> Any:
 def to_column(value: Any) -> Any:
     """What SQLite stores for a Python value."""
     if isinstance(value, dict | list):
-        return json.dumps(to_json(value), **_COMPACT)  # type: ignore[arg-type]
+        return dumps(value)
+    if isinstance(value, bytes):
+        return value
     return int(value) if isinstance(value, bool) else to_json(value)
 
 
 def dumps(value: Any) -> str:
     """Compact JSON text of anything `to_json` takes."""
-    return json.dumps(to_json(value), **_COMPACT)  # type: ignore[arg-type]
+    return json.dumps(to_json(value), ensure_ascii=False, separators=(",", ":"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import secrets
@@ -26,6 +25,7 @@ from filelock import FileLock, Timeout
 from pipulate.core.fields import dumps, to_json
 from pipulate.core.problems import Problem
 from pipulate.core.runs import Runs
+from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
 LINE_LIMIT = 64 * 2**20  # bytes of one answer; a larger output belongs in a File
@@ -36,8 +36,8 @@ AT_ONCE = 4  # steps at work at the same time; the rest wait
 class Job:
     """A step at work, as the page shows it; `share` is 0..1 or None when unknown."""
 
-    run: dict[str, Any]
-    attempt: dict[str, Any]
+    run: Row
+    attempt: Row
     message: str = ""
     done: float = 0
     total: float = 0
@@ -45,6 +45,7 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     worker: Worker | None = None
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
+    task: asyncio.Task[None] = field(init=False)
 
     @property
     def share(self) -> float | None:
@@ -58,17 +59,17 @@ class Job:
         return (time.monotonic() - self.started) * (1 - self.share) / self.share
 
 
+@dataclass
 class Worker:
     """A child process that runs one step at a time; kept warm between steps."""
 
-    def __init__(self, process: asyncio.subprocess.Process):
-        self.process = process
+    process: asyncio.subprocess.Process
 
     @classmethod
     async def spawn(cls, module: str) -> Worker:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module),
+            *(sys.executable, "-u", "-m", module),  # -u: what a step prints is shown at once
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
@@ -81,7 +82,7 @@ class Worker:
     def alive(self) -> bool:
         return self.process.returncode is None
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: Row) -> None:
         assert self.process.stdin
         self.process.stdin.write(dumps(message).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
@@ -94,6 +95,8 @@ class Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
                 self.process.kill()
+        # What left its group (a browser, a daemon) may hold the pipes open: wait for none of them.
+        self.process._transport.close()  # type: ignore[attr-defined]
 
 
 class Jobs:
@@ -111,17 +114,19 @@ class Jobs:
 
     def sweep(self) -> int:
         """Interrupt what dead processes left running; owners that hold their lock are alive."""
-        dead = set()
+        dead = {}
         running = self.runs.attempts("state = 'running'")
         for owner in {a["owner"] for a in running} - {self.owner}:
             path = self.home / "locks" / f"{owner}.lock"
             with contextlib.suppress(Timeout), FileLock(path, timeout=0):
-                dead.add(owner)
-        for owner in dead:
-            (self.home / "locks" / f"{owner}.lock").unlink(missing_ok=True)
-        return self.runs.interrupt(dead)
+                dead[owner] = path
+        for path in dead.values():
+            path.unlink(missing_ok=True)
+        return self.runs.interrupt({*dead})
 
-    async def start(self, caller: Caller, pipeline: Any, run_id: int, name: str, inputs: dict) -> Job:
+    async def start(
+        self, caller: Caller, pipeline: Any, run_id: int, name: str, inputs: Row
+    ) -> Job:
         """Begin a step (inputs as JSON, checked) and return while it works."""
         self._lock.acquire(timeout=0)
         profile_id = caller.profile.id
@@ -129,15 +134,14 @@ class Jobs:
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
         job = Job(self.runs.get(profile_id, run_id), attempt)
         self.live[attempt["id"]] = job
-        task = asyncio.create_task(self._work(job, caller, pipeline, used))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        job.task = task  # type: ignore[attr-defined]
+        job.task = asyncio.create_task(self._work(job, caller, pipeline, used))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
         return job
 
     async def wait(self, job: Job) -> None:
         """Until the step has settled."""
-        await asyncio.shield(job.task)  # type: ignore[attr-defined]
+        await asyncio.shield(job.task)
 
     def at_work(self, run_id: int, step: str) -> Job | None:
         found = (j for j in self.live.values() if j.run["id"] == run_id)
@@ -146,15 +150,16 @@ class Jobs:
     def cancel(self, run_id: int, step: str) -> bool:
         """Stop a step at once, whatever it does; its checkpoint stays. False if none is at work."""
         job = self.at_work(run_id, step)
-        if job is None:
-            return False
-        self._stop(job, "cancelled")
-        return True
+        if job:
+            self._stop(job, "cancelled")
+        return job is not None
 
     def _stop(self, job: Job, ending: str) -> None:
         job.ending = ending
         if job.worker:
             job.worker.kill()
+        else:  # it still waits for its turn or its process; soon, so that its task has begun
+            job.task.get_loop().call_soon(job.task.cancel)
 
     async def close(self) -> None:
         """Interrupt what is at work, kill the workers, give the lock back."""
@@ -168,28 +173,27 @@ class Jobs:
         self._lock.release(force=True)
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
-    async def _work(self, job: Job, caller: Caller, pipeline: Any, used: dict) -> None:
-        result: dict[str, Any]
+    async def _work(self, job: Job, caller: Caller, pipeline: Any, used: Row) -> None:
+        result: Row
         try:
             async with self._slots:
                 result = await self._in_worker(job, caller, pipeline, used)
+        except asyncio.CancelledError:
+            result = {}
         except Exception as error:
             problem = error if isinstance(error, Problem) else _lost(repr(error))
             result = {"failed": problem.as_dict()}
-        actor, attempt = caller.actor, job.attempt
-        self.live.pop(attempt["id"], None)
+        self.live.pop(job.attempt["id"], None)
         if "done" in result and not job.ending:
-            await self._settle(job, "done", actor, output=dumps(result["done"]))
+            state, kept = "done", {"output": dumps(result["done"])}
         else:
             trouble = {} if job.ending else result.get("failed") or {}
             if job.log and trouble:
                 trouble["log"] = list(job.log)[-30:]
-            await self._settle(job, job.ending or "failed", actor, error=dumps(trouble))
+            state, kept = job.ending or "failed", {"error": dumps(trouble)}
+        settle = self.runs.settle
+        await asyncio.to_thread(settle, job.attempt, job.run, state, caller.actor, **kept)
         self._changed(job)
-
-    async def _settle(self, job: Job, state: str, actor: str, **result: Any) -> None:
-        settle = functools.partial(self.runs.settle, job.attempt, job.run, state, actor, **result)
-        await asyncio.to_thread(settle)
 
     def _changed(self, job: Job) -> None:
         for listener in self.on_change:
@@ -202,19 +206,20 @@ class Jobs:
                 return worker
         return await Worker.spawn(self.module)
 
-    async def _in_worker(self, job: Job, caller: Caller, pipeline: Any, used: dict) -> dict:
+    async def _in_worker(self, job: Job, caller: Caller, pipeline: Any, used: Row) -> Row:
         if job.ending:
             return {}
         worker = job.worker = await self._worker()
-        folder = self.runs.files / "runs" / str(job.run["id"]) / str(job.attempt["id"])
+        attempt = job.attempt
+        folder = self.runs.files / "runs" / str(job.run["id"]) / str(attempt["id"])
         await worker.send(
             {
                 "file": str(pipeline.file),
                 "hash": pipeline.hash,
                 "pipeline": pipeline.slug,
-                "step": job.attempt["step"],
-                "arguments": used | json.loads(job.attempt["inputs"]),
-                "checkpoint": json.loads(job.attempt["checkpoint"] or "null"),
+                "step": attempt["step"],
+                "arguments": used | json.loads(attempt["inputs"]),
+                "checkpoint": json.loads(attempt["checkpoint"] or "null"),
                 "folder": str(folder),
             }
         )
@@ -235,14 +240,15 @@ class Jobs:
             job.log.append(line.decode(errors="replace").rstrip()[:2_000])
             self._changed(job)
 
-    async def _answers(self, job: Job, caller: Caller, worker: Worker) -> dict[str, Any]:
+    async def _answers(self, job: Job, caller: Caller, worker: Worker) -> Row:
         assert worker.process.stdout
         while True:
             try:
                 line = await worker.process.stdout.readline()
             except ValueError:
                 worker.kill()
-                raise Problem("The output is over 64 MB.", "Write it to a file: File(path).") from None
+                what = "The output is over 64 MB."
+                raise Problem(what, "Write it to a file: File(path).") from None
             if not line:
                 await worker.process.wait()
                 raise _lost(f"exit code {worker.process.returncode}")
@@ -251,18 +257,18 @@ class Jobs:
                 return answer
             await self._aside(job, caller, worker, answer)
 
-    async def _aside(self, job: Job, caller: Caller, worker: Worker, answer: dict) -> None:
+    async def _aside(self, job: Job, caller: Caller, worker: Worker, answer: Row) -> None:
         if "progress" in answer:
             job.done, job.total, job.message = answer["progress"]
             self._changed(job)
         if "checkpoint" in answer:
-            save, data = self.runs.checkpoint, answer["checkpoint"]
-            await asyncio.to_thread(save, job.attempt["id"], data)
+            save = self.runs.checkpoint
+            await asyncio.to_thread(save, job.attempt["id"], answer["checkpoint"])
             await worker.send({"reply": None})
         if "call" in answer:
             await worker.send({"reply": await self._call(caller, *answer["call"])})
 
-    async def _call(self, caller: Caller, name: str, values: dict[str, Any]) -> Any:
+    async def _call(self, caller: Caller, name: str, values: Row) -> Any:
         try:
             return {"result": to_json(await self.tools.call(name, values, caller))}
         except Problem as problem:

@@ -1,7 +1,6 @@
-"""The types a field may have, and all that follows from each: column, input, schema, check, parse."""
+"""The types a field may have, and all that follows from each: column, input, schema, check."""
 
-from __future__ import annotations
-
+import functools
 import inspect
 import json
 import re
@@ -47,24 +46,26 @@ class Between:
 
 @dataclass(frozen=True)
 class Choices:
-    """Allowed values: a list, or a function bound like a step that returns one (first = default)."""
+    """Allowed values: a list, or a function bound like a step that returns one; first = default."""
 
     source: Callable[..., Iterable[Any]] | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """All that follows from a type. `parse` reads text, `check` a JSON value, `show` undoes parse."""
+    """All that follows from a type. `check` reads a JSON value, `parse` makes one of text, `show`
 
-    column: str
+    makes text of a Python value."""
+
     input: str
-    schema: dict[str, Any]
     check: Callable[[Any], Any]
-    parse: Callable[[str], Any]
+    schema: dict[str, Any]
+    column: str = "TEXT"
+    parse: Callable[[str], Any] = str
     show: Callable[[Any], str] = str
 
 
-def _text(limit: int, lines: bool) -> Callable[[Any], str]:
+def _text(limit: int, lines: bool = False) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str):
             raise ValueError("needs text")
@@ -72,18 +73,26 @@ def _text(limit: int, lines: bool) -> Callable[[Any], str]:
             raise ValueError(f"is {len(value):,} characters long; {limit:,} is the most")
         if not lines and ("\n" in value or "\r" in value):
             raise ValueError("must be one line")
-        if "\0" in value or re.search("[\ud800-\udfff]", value):
+        if re.search("[\0\ud800-\udfff]", value):
             raise ValueError("holds a character that cannot be stored (NUL or half a pair)")
         return value
 
     return check
 
 
-def _url(value: Any) -> str:
-    value = _text(4_000, False)(value).strip()
-    if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s]*", value):
-        raise ValueError("needs an address that starts with http:// or https://")
-    return value
+def _like(pattern: str, needs: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value.strip()):
+            raise ValueError(f"needs {needs}")
+        return value.strip()
+
+    return check
+
+
+_address = _like(r"(https?://[^\s/?#]+\S*)?", "an address that starts with http:// or https://")
+_digits = _like(r"[+-]?[0-9]{1,19}", "a whole number")
+_number = _like(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", "a number")
+_day = _like(r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
 
 
 def _int(value: Any) -> int:
@@ -92,28 +101,16 @@ def _int(value: Any) -> int:
     return value
 
 
-def _parse_int(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text.strip()):
-        raise ValueError("needs a whole number")
-    return _int(int(text))
-
-
 def _float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= FLOAT_MAX:
         raise ValueError("needs a number")
     return float(value)
 
 
-def _parse_number(text: str) -> str:
-    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", text.strip()):
-        raise ValueError("needs a number")
-    return text.strip()
-
-
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("needs a decimal number, as text to stay exact")
-    return value if isinstance(value, Decimal) else Decimal(_parse_number(str(value)))
+    return value if isinstance(value, Decimal) else Decimal(_number(str(value)))
 
 
 def _bool(value: Any) -> bool:
@@ -123,19 +120,16 @@ def _bool(value: Any) -> bool:
 
 
 def _parse_bool(text: str) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True}
-    words |= {"false": False, "no": False, "off": False, "0": False}
-    if text.strip().lower() not in words:
+    word = text.strip().lower()
+    if word not in ("true", "yes", "on", "1", "false", "no", "off", "0"):
         raise ValueError("needs yes or no")
-    return words[text.strip().lower()]
+    return word in ("true", "yes", "on", "1")
 
 
 def _date(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value.strip()):
-        raise ValueError("needs a date like 2026-01-31")
-    return date.fromisoformat(value.strip())
+    return date.fromisoformat(_day(value))
 
 
 def _datetime(value: Any) -> datetime:
@@ -147,6 +141,17 @@ def _datetime(value: Any) -> datetime:
         raise ValueError("needs a date and time like 2026-01-31T14:30") from None
 
 
+def _local(moment: datetime) -> str:
+    exact = "auto" if moment.second or moment.microsecond else "minutes"
+    return moment.astimezone().replace(tzinfo=None).isoformat(timespec=exact)
+
+
+def _file(value: Any) -> Any:
+    if not isinstance(value, File | str) or not str(value).strip():
+        raise ValueError("needs a file: upload one or give its path")
+    return value
+
+
 def _json(kind: type, word: str) -> Kind:
     def check(value: Any) -> Any:
         """A JSON value of this kind, or its text."""
@@ -156,46 +161,31 @@ def _json(kind: type, word: str) -> Kind:
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"needs JSON ({str(error)[:80]})") from None
         if not isinstance(value, kind):
-            raise ValueError(f"needs JSON, {word}")
+            raise ValueError(f"needs JSON, an {word}")
         return value
 
-    return Kind("TEXT", "textarea", {"type": word.split()[1]}, check, check, _show_json)
+    show = functools.partial(json.dumps, indent=1, ensure_ascii=False)
+    return Kind("textarea", check, {"type": word}, show=show)
 
 
-def _show_json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False)
+def _string(form: str) -> dict[str, Any]:
+    return {"type": "string", "format": form}
 
 
-def _file(value: Any) -> Any:
-    if not isinstance(value, File | str) or not str(value).strip():
-        raise ValueError("needs a file: upload one or give its path")
-    return value
-
-
-def _iso_local(moment: datetime) -> str:
-    exact = "auto" if moment.second or moment.microsecond else "minutes"
-    return moment.astimezone().replace(tzinfo=None).isoformat(timespec=exact)
-
-
-_line, _lines = _text(LINE, False), _text(TEXT, True)
 _STRING = {"type": "string"}
 KINDS: dict[Any, Kind] = {
-    str: Kind("TEXT", "text", _STRING, _line, _line),
-    Text: Kind("TEXT", "textarea", _STRING, _lines, _lines),
-    Url: Kind("TEXT", "url", {**_STRING, "format": "uri"}, _url, _url),
-    int: Kind("INTEGER", "number", {"type": "integer"}, _int, _parse_int),
-    float: Kind(
-        "REAL", "number", {"type": "number"}, _float, lambda t: _float(float(_parse_number(t))), repr
-    ),
-    Decimal: Kind("TEXT", "number", {**_STRING, "format": "decimal"}, _decimal, _decimal),
+    str: Kind("text", _text(LINE), _STRING),
+    Text: Kind("textarea", _text(TEXT, lines=True), _STRING),
+    Url: Kind("url", lambda v: _address(_text(4_000)(v)), _string("uri")),
+    int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
+    float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
+    Decimal: Kind("number", _decimal, _string("decimal")),
     bool: Kind(
-        "INTEGER", "checkbox", {"type": "boolean"}, _bool, _parse_bool, lambda v: str(v).lower()
+        "checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, lambda v: str(v).lower()
     ),
-    date: Kind("TEXT", "date", {**_STRING, "format": "date"}, _date, _date),
-    datetime: Kind(
-        "TEXT", "datetime-local", {**_STRING, "format": "date-time"}, _datetime, _datetime, _iso_local
-    ),
-    File: Kind("TEXT", "file", {**_STRING, "description": "a file id or path"}, _file, _file),
-    dict: _json(dict, "an object"),
-    list: _json(list, "an array"),
+    date: Kind("date", _date, _string("date")),
+    datetime: Kind("datetime-local", _datetime, _string("date-time"), show=_local),
+    File: Kind("file", _file, _STRING | {"description": "a file id or path"}),
+    dict: _json(dict, "object"),
+    list: _json(list, "array"),
 }

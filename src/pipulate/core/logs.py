@@ -1,14 +1,13 @@
 """The log file: rotated in the home, secrets redacted, one short id for every fault of ours."""
 
-from __future__ import annotations
-
 import logging
 import re
 import secrets
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-HIDDEN = re.compile(r"(?i)((?:token|authorization|cookie|api[_-]?key|secret)\W{1,4}(?:\w+ )?)[^\s&\"',;]+")
+NAMES = r"token|authorization|cookie|api[_-]?key|secret"
+HIDDEN = re.compile(rf"(?i)((?:{NAMES})\W{{1,4}}(?:\w+ )?)[^\s&\"',;]+")
 
 
 class Redacted(logging.Formatter):

@@ -16,8 +16,6 @@ Problem             400  exit 1  what happened, what to do next
 Anything that is not a Problem is a fault of the program: it is logged under a short id.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from typing import Any
@@ -26,20 +24,18 @@ from typing import Any
 class Problem(Exception):
     """Something the user can act on. `status` is the HTTP code, `exit_code` the shell's."""
 
-    status = 400
-    exit_code = 1
+    status, exit_code = 400, 1
 
     def __init__(self, what: str, next_step: str = "", **details: Any):
         super().__init__(what)
-        self.what = what
-        self.next_step = next_step
-        self.details = details
+        self.what = what if what[-1:] in ".!?…:)" else f"{what}."
+        self.next_step, self.details = next_step, details
 
     def __str__(self) -> str:
         return f"{self.what} {self.next_step}".strip()
 
     def as_dict(self) -> dict[str, Any]:
-        """The same object for a tool result: {"problem", "next_step", "kind", **details}."""
+        """For a tool's result: {"problem", "next_step", "kind", **details}."""
         kind = type(self).__name__.lower()
         return {"problem": self.what, "next_step": self.next_step, "kind": kind, **self.details}
 
@@ -93,15 +89,14 @@ class Waiting(Problem):
 def from_dict(data: dict[str, Any]) -> Problem:
     """The Problem that `as_dict` described, for doors that speak to a server."""
     kinds = {kind.__name__.lower(): kind for kind in Problem.__subclasses__()}
-    details = {k: v for k, v in data.items() if k not in ("problem", "next_step", "kind")}
-    kind = kinds.get(data.get("kind", ""), Problem)
-    return kind(data["problem"], data.get("next_step", ""), **details)
+    details = {**data}
+    kind = kinds.get(details.pop("kind", ""), Problem)
+    return kind(details.pop("problem"), details.pop("next_step", ""), **details)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """A sentence that names the most similar known name, or lists a few."""
     names = list(names)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
+    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(names[:12])}." if names else ""

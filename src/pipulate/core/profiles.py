@@ -1,17 +1,16 @@
 """Profiles: whose rows. The scope of everything is the profile named in the address."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
 from pipulate.core.problems import Missing, Problem
-from pipulate.core.store import Database, now, quote
+from pipulate.core.store import Database, now
 
 # Words that routes use; a profile may not be called so.
-ROUTE_WORDS = frozenset(["mcp", "ws", "static", "events", "files", "share", "settings", "shell", "undo", "approvals"])
+ROUTE_WORDS = frozenset(
+    "mcp ws static events files share settings shell undo approvals".split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class Profiles:
 
     def __init__(self, db: Database):
         self.db = db
-        self.table = db.table("profiles")
+        self.table = db.table("profiles", row=lambda r: Profile(r["id"], r["slug"], r["name"]))
         if not self.all():
-            self.db.execute("INSERT INTO profiles (slug, name, position) VALUES ('default', 'Default', 1)")
+            sql = "INSERT INTO profiles (slug, name, position) VALUES ('default', 'Default', 1)"
+            self.db.execute(sql)
 
     def all(self) -> list[Profile]:
-        rows = self.table("deleted_utc IS NULL", order_by="position, id")
-        return [Profile(r["id"], r["slug"], r["name"]) for r in rows]
+        return self.table("deleted_utc IS NULL", order_by="position, id")
 
     def at(self, slug: str | None = None) -> Profile:
         """The profile of an address; without one the first. Raises Missing, with the new slug of a
@@ -51,9 +50,8 @@ class Profiles:
 
     def add(self, name: str) -> Profile:
         name = self._name(name)
-        last = max((r["position"] for r in self.table()), default=0.0)
-        row = self.table.insert(slug=self._slug(name), name=name, position=last + 1)
-        return Profile(row["id"], row["slug"], row["name"])
+        last = self.db.all("SELECT max(position) AS place FROM profiles")[0]["place"]
+        return self.table.insert(slug=self._slug(name), name=name, position=last + 1)
 
     def rename(self, profile: Profile, name: str) -> Profile:
         """Give a new name and slug; the old address redirects."""
@@ -63,14 +61,13 @@ class Profiles:
             sql = "INSERT OR REPLACE INTO old_slugs (slug, profile_id) VALUES (?, ?)"
             self.db.execute(sql, (profile.slug, profile.id))
             self.db.execute("DELETE FROM old_slugs WHERE slug = ?", (slug,))
-        self.table.update(id=profile.id, name=name, slug=slug)
-        return Profile(profile.id, slug, name)
+        return self.table.update(id=profile.id, name=name, slug=slug)
 
     def move(self, profile: Profile, after: Profile | None) -> None:
         """Put a profile behind another, or first."""
         others = [p for p in self.all() if p.id != profile.id]
-        at = others.index(after) + 1 if after in others else 0
-        for position, p in enumerate([*others[:at], profile, *others[at:]], 1):
+        others.insert(others.index(after) + 1 if after in others else 0, profile)
+        for position, p in enumerate(others, 1):
             self.table.update(id=p.id, position=float(position))
 
     def delete(self, profile: Profile) -> None:
@@ -81,15 +78,12 @@ class Profiles:
 
     def holdings(self, profile: Profile) -> dict[str, int]:
         """How many rows, runs and messages a profile has, by table; what a deletion would hide."""
-        sql = "SELECT name FROM sqlite_master WHERE type = 'table'"
-        names = [r["name"] for r in self.db.all(sql)]
-        counts = {}
-        for name in names:
-            if name in ("events", "approvals") or "profile_id" not in self.db.columns(name):
-                continue
-            sql = f"SELECT count(*) AS n FROM {quote(name)} WHERE profile_id = ?"
-            counts[name.removeprefix("app_")] = self.db.all(sql, (profile.id,))[0]["n"]
-        return {name: n for name, n in counts.items() if n and name != "old_slugs"}
+        sql = (
+            "SELECT t.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+            " AND c.name = 'profile_id' AND t.name NOT IN ('events', 'approvals', 'old_slugs')"
+        )
+        tables = (self.db.table(r["name"]).xtra(profile_id=profile.id) for r in self.db.all(sql))
+        return {t.name.removeprefix("app_"): n for t in tables if (n := t.count())}
 
     @staticmethod
     def _name(name: str) -> str:
@@ -100,6 +94,6 @@ class Profiles:
     def _slug(self, name: str, own: int | None = None) -> str:
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
         base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "profile"
-        taken: set[Any] = {r["slug"] for r in self.table() if r["id"] != own} | ROUTE_WORDS
+        taken = ROUTE_WORDS | {p.slug for p in self.table() if p.id != own}
         tries = (base if n == 1 else f"{base}-{n}" for n in range(1, 10_000))
         return next(slug for slug in tries if slug not in taken)

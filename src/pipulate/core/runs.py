@@ -1,11 +1,9 @@
-"""Runs: one pass of a pipeline, kept as attempts of its steps; what is stale is derived, not stored.
+"""Runs: one pass of a pipeline, kept as attempts of its steps. What is stale is derived.
 
 A pipeline here is anything with `slug` and `steps` (name → step with name, uses, fields, source).
 A step's key is its source, its inputs and the outputs it uses: an attempt whose key still matches
 is fresh, even an older one; the newest finished one with another key is shown as stale.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -15,7 +13,7 @@ from typing import Any
 
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
-from pipulate.core.store import Database, now
+from pipulate.core.store import Database, Row, Table, now
 
 UNDONE = ("failed", "interrupted", "cancelled")
 
@@ -27,33 +25,29 @@ class StepState:
     step: Any
     state: str
     key: str
-    inputs: dict[str, Any]
-    attempt: dict[str, Any] | None = None
+    inputs: Row
+    attempt: Row
 
     @property
     def output(self) -> Any:
         """The step's output as Python values (File included), None without one."""
-        stored = self.attempt and self.attempt["output"]
-        return from_json(json.loads(stored)) if stored else None
+        return from_json(json.loads(self.attempt.get("output") or "null"))
 
     @property
     def has_output(self) -> bool:
         return self.state in ("done", "stale")
 
     @property
-    def error(self) -> dict[str, Any]:
-        return json.loads((self.attempt or {}).get("error") or "{}")
+    def error(self) -> Row:
+        return json.loads(self.attempt.get("error") or "{}")
 
 
-def step_key(step: Any, inputs: dict[str, Any], used: list[str]) -> str:
+def step_key(step: Any, inputs: Row, used: list[str]) -> str:
     """SHA-256 over source, inputs and used outputs; a file counts with its size and time."""
-    stamps = []
-    for value in inputs.values():
-        if isinstance(value, dict) and "$file" in value and Path(value["$file"]).exists():
-            stat = Path(value["$file"]).stat()
-            stamps.append([stat.st_size, stat.st_mtime_ns])
-    parts = dumps([step.source, inputs, stamps, used])
-    return hashlib.sha256(parts.encode()).hexdigest()
+    files = (Path(v["$file"]) for v in inputs.values() if isinstance(v, dict) and "$file" in v)
+    stats = (file.stat() for file in files if file.exists())
+    stamps = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    return _hash(dumps([step.source, inputs, stamps, used]))
 
 
 class Runs:
@@ -63,21 +57,21 @@ class Runs:
         self.db, self.files = db, files
         self.attempts = db.table("attempts", logged=False)
 
-    def table(self, profile_id: int) -> Any:
-        return self.db.table("runs", scoped=True).xtra(profile_id=profile_id)
+    def table(self, profile_id: int, logged: bool = True) -> Table:
+        return self.db.table("runs", scoped=True, logged=logged).xtra(profile_id=profile_id)
 
-    def create(self, profile_id: int, pipeline: str, name: str = "") -> dict[str, Any]:
+    def create(self, profile_id: int, pipeline: str, name: str = "") -> Row:
         return self.table(profile_id).insert(pipeline=pipeline, name=name, created_utc=now())
 
-    def get(self, profile_id: int, run_id: int, pipeline: str = "") -> dict[str, Any]:
+    def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
         """A run that is not deleted (of this pipeline, when named). Raises Missing."""
-        table = self.table(profile_id)
-        run = table[run_id] if run_id in table else {"deleted_utc": "never made"}
-        if run["deleted_utc"] or pipeline not in ("", run["pipeline"]):
+        where = "id = ? AND deleted_utc IS NULL AND ? IN ('', pipeline)"
+        found = self.table(profile_id)(where, (run_id, pipeline))
+        if not found:
             raise Missing(f"There is no run {run_id} here.", "Open the pipeline to see its runs.")
-        return run
+        return found[0]
 
-    def listing(self, profile_id: int, pipeline: str = "", limit: int = 100) -> list[dict[str, Any]]:
+    def listing(self, profile_id: int, pipeline: str = "", limit: int = 100) -> list[Row]:
         """Runs, newest first, each with `done` steps and a `state`: running, finished or open."""
         return self.db.all(
             "SELECT r.*, (SELECT count(DISTINCT step) FROM attempts a WHERE a.run_id = r.id"
@@ -88,76 +82,73 @@ class Runs:
             (profile_id, pipeline, limit),
         )
 
-    def states(self, run: dict[str, Any], pipeline: Any) -> dict[str, StepState]:
+    def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         """Every step's state, in order."""
-        tries: dict[str, list[dict[str, Any]]] = {}
-        sql = "SELECT * FROM attempts WHERE run_id = ? ORDER BY id DESC"
-        for attempt in self.db.all(sql, (run["id"],)):
+        tries: dict[str, list[Row]] = {name: [] for name in pipeline.steps}
+        for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
             tries.setdefault(attempt["step"], []).append(attempt)
         given = json.loads(run["inputs"])
         found: dict[str, StepState] = {}
         for step in pipeline.steps.values():
-            found[step.name] = self._state(step, given, tries.get(step.name, []), found)
+            found[step.name] = self._state(step, given, tries[step.name], found)
         return found
 
-    def _state(self, step: Any, given: dict, tries: list[dict], before: dict) -> StepState:
+    def _state(self, step: Any, given: Row, tries: list[Row], before: dict) -> StepState:
         inputs = {f.name: given[f.name] for f in step.fields if f.name in given}
         ups = [before[name] for name in step.uses]
-        key = step_key(step, inputs, [_hash(up.attempt) for up in ups])
+        key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
         ready = all(up.state == "done" for up in ups)
-        newest = tries[0] if tries else None
-        if newest and newest["state"] == "running":
-            return StepState(step, "running", key, inputs, newest)
+        newest = tries[0] if tries else {}
+        tried = newest.get("state", "done")
         done = [t for t in tries if t["state"] == "done"]
-        same = next((t for t in done if t["key"] == key), None)
-        failed = newest if newest and newest["state"] in UNDONE else None
-        if failed and failed["key"] == key and (not same or failed["id"] > same["id"]):
-            return StepState(step, failed["state"], key, inputs, failed)
-        if same and ready:
-            return StepState(step, "done", key, inputs, same)
+        same = [t for t in done if t["key"] == key]
+        if tried == "running" or (tried != "done" and newest["key"] == key):
+            return StepState(step, tried, key, inputs, newest)
         if done:
-            return StepState(step, "stale", key, inputs, same or done[0])
-        if failed and ready:
-            return StepState(step, failed["state"], key, inputs, failed)
-        return StepState(step, "ready" if ready else "blocked", key, inputs)
+            state = "done" if same and ready else "stale"
+            return StepState(step, state, key, inputs, [*same, *done][0])
+        state = "blocked" if not ready else tried if newest else "ready"
+        return StepState(step, state, key, inputs, newest if ready else {})
+
+    def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
+        """Add inputs to a run; returns it. They are undone by revising, so no event holds them."""
+        with self.db.change():
+            self.db.begin()
+            run = self.get(profile_id, run_id, pipeline)
+            self.refuse_locked(run)
+            merged = json.loads(run["inputs"]) | inputs
+            return self.table(profile_id, logged=False).update(id=run_id, inputs=dumps(merged))
 
     def begin(
-        self, profile_id: int, run_id: int, pipeline: Any, name: str, inputs: dict, owner: str
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        self, profile_id: int, run_id: int, pipeline: Any, name: str, inputs: Row, owner: str
+    ) -> tuple[Row, Row]:
         """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
 
-        An attempt that stopped with the same key passes its checkpoint on. Raises Locked, Waiting."""
+        One that stopped with the same key passes its checkpoint on. Raises Locked, Waiting."""
         with self.db.change():
-            self.db._begin()
-            run = self.get(profile_id, run_id, pipeline.slug)
-            self.refuse_locked(run)
-            merged = {**json.loads(run["inputs"]), **inputs}
-            self.table(profile_id).update(id=run_id, inputs=dumps(merged))
-            if self.db.current:
-                self.db.current.images.clear()  # inputs are undone by revising, not by undo
-            states = self.states(self.get(profile_id, run_id), pipeline)
-            state = states[name]
+            run = self.keep(profile_id, run_id, inputs, pipeline.slug)
+            states = self.states(run, pipeline)
+            state, used = states[name], states[name].step.uses
             if state.state == "running":
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
-            late = [up for up in state.step.uses if states[up].state != "done"]
+            late = [up for up in used if states[up].state != "done"]
             if late:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
-            old = state.attempt or {}
-            keep = old.get("checkpoint") if old.get("state") in UNDONE else None
+            old = state.attempt
+            resumes = old.get("state") in UNDONE and old["key"] == state.key
             attempt = self.attempts.insert(
                 run_id=run_id,
                 step=name,
                 state="running",
                 key=state.key,
                 inputs=dumps(state.inputs),
-                checkpoint=keep if old.get("key") == state.key else None,
+                checkpoint=old["checkpoint"] if resumes else None,
                 owner=owner,
                 started_utc=now(),
             )
-            used = {up: json.loads(states[up].attempt["output"]) for up in state.step.uses}  # type: ignore[index]
-            return attempt, used
+        return attempt, {up: json.loads(states[up].attempt["output"]) for up in used}
 
-    def settle(self, attempt: dict, run: dict, state: str, actor: str, **result: Any) -> None:
+    def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
         """Close an attempt: state and output (or error) in one transaction with its event."""
         said = {"done": "is done", "failed": "failed", "cancelled": "was cancelled"}
         about = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said.get(state, state)}"
@@ -169,30 +160,29 @@ class Runs:
         self.attempts.update(id=attempt_id, checkpoint=dumps(data))
 
     @staticmethod
-    def refuse_locked(run: dict[str, Any]) -> None:
+    def refuse_locked(run: Row) -> None:
         if run["locked_utc"]:
             raise Locked(f"Run {run['id']} is finished and locked.", "Reopen it to change it.")
 
-    def set_locked(self, profile_id: int, run_id: int, locked: bool) -> dict[str, Any]:
+    def set_locked(self, profile_id: int, run_id: int, locked: bool) -> Row:
         """Finish (lock) or reopen a run."""
         self.get(profile_id, run_id)
         return self.table(profile_id).update(id=run_id, locked_utc=now() if locked else None)
 
     def delete(self, profile_id: int, run_id: int) -> None:
         """Out of sight, undoable; its outputs stay in the store."""
-        if any(a["state"] == "running" for a in self.attempts("run_id = ?", (run_id,))):
-            raise Problem("This run is at work.", "Cancel its step first.")
         self.get(profile_id, run_id)
+        if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
+            raise Problem("This run is at work.", "Cancel its step first.")
         self.table(profile_id).update(id=run_id, deleted_utc=now())
 
     def interrupt(self, owners: set[str]) -> int:
         """Mark what these dead owners left running; returns how many."""
-        running = self.attempts("state = 'running'")
-        mine = [a for a in running if a["owner"] in owners]
-        for attempt in mine:
+        left = [a for a in self.attempts("state = 'running'") if a["owner"] in owners]
+        for attempt in left:
             self.attempts.update(id=attempt["id"], state="interrupted", ended_utc=now())
-        return len(mine)
+        return len(left)
 
 
-def _hash(attempt: dict[str, Any] | None) -> str:
-    return hashlib.sha256(((attempt or {}).get("output") or "").encode()).hexdigest()
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,4 @@
-"""Where things are and how the program was started: one frozen dataclass, read once."""
-
-from __future__ import annotations
+"""Where things are and how the program was started, read once."""
 
 import os
 import secrets
@@ -34,7 +32,7 @@ class Settings:
     def make_home(self) -> None:
         """Create the home and its folders, owner-only. Raises Problem when it cannot be written."""
         try:
-            for folder in (self.home, *(self.home / name for name in FOLDERS)):
+            for folder in map(self.folder, ("", *FOLDERS)):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
@@ -52,7 +50,7 @@ class Settings:
 
 
 def read_settings(home: str | None = None, **options: object) -> Settings:
-    """Settings from options, then the environment, then defaults (design: --home wins)."""
+    """Settings from options, then the environment, then defaults."""
     os.umask(0o077)  # every file this process makes is for its owner alone
     folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
     ollama = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"

@@ -5,10 +5,9 @@ collects before and after images of logged tables, appends one event and commits
 Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-reset fault).
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, UTC
@@ -18,10 +17,9 @@ from typing import Any
 import apsw
 
 from pipulate.core.fields import dumps
-from pipulate.core.problems import Broken, Busy, Conflict, Problem
-from pipulate.core.tables import DictLikeDB, Store, Table, quote
-
-__all__ = ["Change", "Database", "DictLikeDB", "Store", "Table", "now", "quote"]
+from pipulate.core.problems import Broken, Busy, Conflict, Missing
+from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
+from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 
 WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
 MAGIC = b"SQLite format 3\0"
@@ -43,25 +41,32 @@ class Change:
     summary: str = ""
     turn: str | None = None
     undo_of: int | None = None
-    images: list[dict[str, Any]] = field(default_factory=list)
+    images: list[Row] = field(default_factory=list)
     begun: bool = False
-    event_id: int | None = None
 
 
-def _problem(error: apsw.Error) -> Problem:
-    """The user's words for what SQLite refused."""
-    said = str(error)
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return Busy("The store is busy; this was not saved.", "Try again in a moment.")
-    if isinstance(error, apsw.FullError):
-        return Busy("The disk is full; this was not saved.", "Free some space, then try again.")
-    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
-        return Broken(f"The home folder cannot be written ({said}).", "Make it writable, try again.")
-    if isinstance(error, apsw.IOError):
-        return Busy(f"The disk did not take this ({said}); it was not saved.", "Check the disk.")
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return Broken("The store is damaged.", "Restart Pipulate to restore a backup.")
-    raise error
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What SQLite refuses is raised as a Problem."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise Busy("The store is busy; this was not saved.", "Try again in a moment.") from error
+    except apsw.FullError as error:
+        what = "The disk is full; this was not saved."
+        raise Busy(what, "Free some space, then try again.") from error
+    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
+        what = f"The home folder cannot be written ({error})."
+        raise Broken(what, "Make it writable, try again.") from error
+    except apsw.IOError as error:
+        what = f"The disk did not take this ({error}); it was not saved."
+        raise Busy(what, "Check the disk.") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise Broken("The store is damaged.", "Restart Pipulate to restore a backup.") from error
+    except OverflowError as error:
+        raise Missing("No row has so large a number.", "Check the number.") from error
+    except apsw.ConstraintError as error:
+        raise Conflict(f"The store refused this ({error}).", "Reload and try again.") from error
 
 
 class Database:
@@ -72,19 +77,21 @@ class Database:
         self._local = threading.local()
         self._lock = threading.RLock()
         self._columns: dict[str, list[str]] = {}
-        self.on_event: list[Callable[[dict[str, Any]], None]] = []
+        self.on_event: list[Callable[[Row], None]] = []
         self._refuse_foreign(path)
         try:
             self._writer = self._connect()
             version = self._writer.pragma("user_version")
             if latest and version > latest:
+                what = "This home was written by a newer Pipulate"
                 raise Broken(
-                    f"This home was written by a newer Pipulate (schema {version}; this one: {latest}).",
+                    f"{what} (schema {version}; this one: {latest}).",
                     "Install that version again, or restore an older backup into a copy.",
                 )
             self._writer.pragma("journal_mode", "wal")
         except apsw.Error as error:
-            raise Broken(f"The store {path} cannot be opened ({error}).", "Restore a backup.") from None
+            what = f"The store {path} cannot be opened ({error})."
+            raise Broken(what, "Restore a backup.") from None
 
     @staticmethod
     def _refuse_foreign(path: Path) -> None:
@@ -95,7 +102,8 @@ class Database:
             with path.open("rb") as file:
                 head = file.read(16) or MAGIC
         except OSError as error:
-            raise Broken(f"{path} cannot be read ({error.strerror}).", "Check its rights.") from None
+            what = f"{path} cannot be read ({error.strerror})."
+            raise Broken(what, "Check its rights.") from None
         if head != MAGIC:
             raise Broken(f"{path} is not a Pipulate store.", "Restore a backup.")
 
@@ -108,10 +116,9 @@ class Database:
         db.row_trace = _as_dict
         return db
 
-    def reader(self) -> apsw.Connection:
+    def _reader(self) -> apsw.Connection:
         """This thread's connection; inside a begun change it is the writer, to see its own rows."""
-        change = self.current
-        if change and change.begun:
+        if self.current and self.current.begun:
             return self._writer
         if not hasattr(self._local, "db"):
             self._local.db = self._connect()
@@ -122,26 +129,18 @@ class Database:
     def current(self) -> Change | None:
         return getattr(self._local, "change", None)
 
-    def all(self, sql: str, args: Any = ()) -> list[dict[str, Any]]:
+    def all(self, sql: str, args: Any = ()) -> list[Row]:
         """Rows of a reading query; values only as parameters."""
-        try:
-            return list(self.reader().execute(sql, args))
-        except apsw.Error as error:
-            raise _problem(error) from error
+        with _in_words():
+            return list(self._reader().execute(sql, args))
 
-    def one(self, sql: str, args: Any = ()) -> dict[str, Any] | None:
-        rows = self.all(sql, args)
-        return rows[0] if rows else None
+    def one(self, sql: str, args: Any = ()) -> Row | None:
+        return next(iter(self.all(sql, args)), None)
 
-    def execute(self, sql: str, args: Any = ()) -> list[dict[str, Any]]:
+    def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
-        with self.change():
-            try:
-                return list(self._begin().execute(sql, args))
-            except apsw.ConstraintError as error:
-                raise Conflict(f"The store refused this ({error}).", "Reload and try again.") from error
-            except apsw.Error as error:
-                raise _problem(error) from error
+        with self.change(), _in_words():
+            return list(self.begin().execute(sql, args))
 
     @contextlib.contextmanager
     def change(self, **event: Any) -> Iterator[Change]:
@@ -155,72 +154,54 @@ class Database:
             yield change
             if change.images or (change.summary and change.begun):
                 record = self._append_event(change)
-            if change.begun:
-                self._finish("COMMIT")
+            self._end(change, "COMMIT")
         except BaseException:
-            if change.begun:
-                self._finish("ROLLBACK")
+            self._end(change, "ROLLBACK")
             raise
         finally:
             self._local.change = None
+            if change.begun:
+                self._lock.release()
         if record:
             for listener in self.on_event:
                 listener(record)
 
-    def _begin(self) -> apsw.Connection:
+    def begin(self) -> apsw.Connection:
+        """The writer, in the transaction of the current change: what is read now stays true."""
         change = self.current
-        if change is None or change.begun:
-            return self._writer
-        if not self._lock.acquire(timeout=WAIT):
-            raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-        except apsw.Error as error:
-            self._lock.release()
-            raise _problem(error) from error
-        change.begun = True
+        if change and not change.begun:
+            if not self._lock.acquire(timeout=WAIT):
+                raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
+            try:
+                with _in_words():
+                    self._writer.execute("BEGIN IMMEDIATE")
+            except BaseException:
+                self._lock.release()
+                raise
+            change.begun = True
         return self._writer
 
-    def _finish(self, word: str) -> None:
-        try:
-            if not self._writer.get_autocommit():
+    def _end(self, change: Change, word: str) -> None:
+        if change.begun and not self._writer.get_autocommit():
+            with _in_words():
                 self._writer.execute(word)
-        except apsw.Error as error:
-            if not self._writer.get_autocommit():
-                self._writer.execute("ROLLBACK")
-            raise _problem(error) from error
-        finally:
-            self.current.begun = False  # type: ignore[union-attr]
-            self._lock.release()
 
-    def _append_event(self, change: Change) -> dict[str, Any]:
-        import zlib
-
+    def _append_event(self, change: Change) -> Row:
         images = dumps(change.images) if change.images else None
-        packed = zlib.compress(images.encode()) if images and len(images) > 2_000 else images
-        record: dict[str, Any] = {
+        about = {
             "at_utc": now(),
-            "profile_id": change.profile_id,
-            "actor": change.actor,
-            "verb": change.verb,
             "target": change.target or _target(change.images),
             "summary": change.summary or change.verb,
-            "turn": change.turn,
-            "undo_of": change.undo_of,
+            "images": zlib.compress(images.encode()) if images and len(images) > 2_000 else images,
         }
-        names = ", ".join([*record, "images"])
-        marks = ", ".join("?" * (len(record) + 1))
-        self._begin().execute(f"INSERT INTO events ({names}) VALUES ({marks})", [*record.values(), packed])
-        change.event_id = record["id"] = self._writer.last_insert_rowid()
-        return record | {"images": change.images}
+        kept = {k: v for k, v in vars(change).items() if k != "begun"} | about
+        return self.table("events", logged=False).insert(kept) | {"images": change.images}
 
     def columns(self, name: str) -> list[str]:
         """Column names of a table, [] when there is none."""
-        if name not in self._columns:
-            found = [r["name"] for r in self.all("SELECT name FROM pragma_table_info(?)", (name,))]
-            if not found:
-                return []
-            self._columns[name] = found
+        if not self._columns.get(name):
+            found = self.all("SELECT name FROM pragma_table_info(?)", (name,))
+            self._columns[name] = [r["name"] for r in found]
         return self._columns[name]
 
     def define(self, name: str, columns: Mapping[str, str]) -> None:
@@ -243,10 +224,10 @@ class Database:
             self._local.db.close()
 
 
-def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
     return dict(zip((column[0] for column in cursor.description), row, strict=True))
 
 
-def _target(images: list[dict[str, Any]]) -> str:
+def _target(images: list[Row]) -> str:
     first = images[0] if images else {"table": "", "id": ""}
     return f"{first['table']}/{first['id']}" + (f" +{len(images) - 1}" if len(images) > 1 else "")

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipulate.core.fields import dumps, to_column
 from pipulate.core.problems import Conflict, Missing, Problem, nearest
+
+Row = dict[str, Any]
 
 
 def quote(name: str) -> str:
@@ -35,8 +37,8 @@ class Table:
     pk: str = "id"
     scoped: bool = False
     logged: bool = True
-    row: Callable[[dict[str, Any]], Any] = dict
-    scope: Mapping[str, Any] = field(default_factory=dict)
+    row: Callable[[Row], Any] = dict
+    scope: Row = field(default_factory=dict)
 
     def xtra(self, **scope: Any) -> Table:
         """A new handle that sees, makes and changes only rows with these values."""
@@ -46,33 +48,37 @@ class Table:
     def __call__(
         self, where: str = "", args: Any = (), order_by: str = "", limit: int = -1, offset: int = 0
     ) -> list[Any]:
-        """Rows that match; `where` and `order_by` are the program's own SQL, values go in `args`."""
-        scoped, values = self._where(where, args)
-        order = f" ORDER BY {order_by}" if order_by else ""
-        sql = f"SELECT * FROM {quote(self.name)}{scoped}{order} LIMIT ? OFFSET ?"
-        return [self.row(found) for found in self.db.all(sql, [*values, limit, offset])]
+        """Rows that match; `where` and `order_by` are our own SQL, values go in `args`."""
+        tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
+        return [self.row(r) for r in self._select("*", where, [*args, limit, offset], tail)]
 
     def count(self, where: str = "", args: Any = ()) -> int:
-        scoped, values = self._where(where, args)
-        found = self.db.one(f"SELECT count(*) AS n FROM {quote(self.name)}{scoped}", values)
-        return found["n"] if found else 0
+        return self._select("count(*) AS n", where, args)[0]["n"]
 
     def __getitem__(self, key: Any) -> Any:
         return self.row(self.raw(key))
 
     def __contains__(self, key: Any) -> bool:
-        return self._find(key) is not None
+        return bool(self._find(key))
 
-    def raw(self, key: Any) -> dict[str, Any]:
+    def raw(self, key: Any) -> Row:
         """The columns of one row as stored. Raises Missing."""
         found = self._find(key)
-        if found is None:
-            raise Missing(f"{self.name} has no row {key!r} here.", "It may be deleted: see History.")
-        return found
+        if not found:
+            what = f"{self.name.removeprefix('app_')} has no row {key!r} here."
+            raise Missing(what, "It may be deleted: see History.")
+        return found[0]
 
     def insert(self, record: Any = None, **values: Any) -> Any:
         """Add a row; returns it as stored."""
-        return self._write(None, dict(self.scope) | self._values(record, values))
+        new = {self.pk: None, **self.scope, **self._values(record, values)}
+        self._stay(new)
+        names, marks = ", ".join(map(quote, new)), ", ".join("?" * len(new))
+        sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks}) RETURNING *"
+        with self.db.change():
+            after = self.db.execute(sql, [*new.values()])[0]
+            self._log(None, after)
+        return self.row(after)
 
     def update(self, record: Any = None, **values: Any) -> Any:
         """Change only the given columns of the row with this key. With `version` among the values
@@ -81,90 +87,83 @@ class Table:
         new = self._values(record, values)
         key, seen = new.pop(self.pk, None), new.pop("version", None)
         with self.db.change():
-            self.db._begin()
-            before = self.raw(key)
+            self.db.begin()
+            before = after = self.raw(key)
             if seen is not None and int(seen) != before["version"]:
                 raise Conflict(
                     "Somebody changed this row meanwhile; yours was not saved.",
                     "Compare the two, then save again or keep theirs.",
-                    mine={k: to_column(v) for k, v in new.items()},
+                    mine=new,
                     theirs={k: before[k] for k in new},
                     version=before["version"],
                 )
-            changed = {k: v for k, v in new.items() if before[k] != to_column(v)}
-            return self._write(before, changed) if changed else self.row(before)
+            changed = {k: v for k, v in new.items() if before[k] != v}
+            self._stay(changed)
+            if changed:
+                sets = [f"{quote(k)} = ?" for k in changed]
+                sets += ["version = version + 1"] * ("version" in before)
+                where, args = self._at(key)
+                sql = f"UPDATE {self._table} SET {', '.join(sets)}{where} RETURNING *"
+                after = self.db.execute(sql, [*changed.values(), *args])[0]
+                self._log(before, after)
+        return self.row(after)
 
     def upsert(self, record: Any = None, **values: Any) -> Any:
         """Update the row with this key, or insert it."""
         new = self._values(record, values)
-        known = new.get(self.pk) is not None and new[self.pk] in self
-        return self.update(new) if known else self.insert(new)
+        return self.update(new) if new.get(self.pk) in self else self.insert(new)
 
     def delete(self, key: Any) -> Any:
         """Remove a row and return it. Raises Missing."""
+        where, args = self._at(key)
         with self.db.change():
-            self.db._begin()
+            self.db.begin()
             before = self.raw(key)
-            scoped, args = self._where(f"{quote(self.pk)} = ?", [key])
-            self.db.execute(f"DELETE FROM {quote(self.name)}{scoped}", args)
+            self.db.execute(f"DELETE FROM {self._table}{where}", args)
             self._log(before, None)
-            return self.row(before)
+        return self.row(before)
 
-    def _write(self, before: dict[str, Any] | None, values: dict[str, Any]) -> Any:
-        self._check_scope()
-        if any(values.get(name, value) != value for name, value in self.scope.items()):
-            raise Problem("A row cannot leave its scope.", "Change it under its own profile.")
-        columns = {k: to_column(v) for k, v in values.items()}
-        names = [quote(k) for k in columns]
-        with self.db.change():
-            if before is None:
-                marks = ", ".join("?" * len(names))
-                head = f"({', '.join(names)}) VALUES ({marks})" if names else "DEFAULT VALUES"
-                sql, args = f"INSERT INTO {quote(self.name)} {head}", [*columns.values()]
-            else:
-                sets = [f"{n} = ?" for n in names]
-                if "version" in before:
-                    sets.append("version = version + 1")
-                scoped, scope_args = self._where(f"{quote(self.pk)} = ?", [before[self.pk]])
-                sql = f"UPDATE {quote(self.name)} SET {', '.join(sets)}{scoped}"
-                args = [*columns.values(), *scope_args]
-            after = self.db.execute(f"{sql} RETURNING *", args)[0]
-            self._log(before, after)
-        return self.row(after)
-
-    def _log(self, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
-        change = self.db.current
-        if self.logged and change:
+    def _log(self, before: Row | None, after: Row | None) -> None:
+        if self.logged:
             key = (after or before or {})[self.pk]
             image = {"table": self.name, "id": key, "before": before, "after": after}
-            change.images.append(image)
+            self.db.current.images.append(image)
 
-    def _values(self, record: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(self, record: Any, values: Row) -> Row:
         given = record if isinstance(record, Mapping) else vars(record) if record else {}
-        new = {**given, **values}
+        new = {k: to_column(v) for k, v in {**given, **values}.items()}
         self._known(new)
         return new
 
-    def _known(self, names: Mapping[str, Any]) -> None:
+    def _known(self, names: Iterable[str]) -> None:
         columns = self.db.columns(self.name)
         for name in names:
             if name not in columns:
                 raise Problem(f"{self.name} has no column {name!r}.", nearest(name, columns))
 
-    def _check_scope(self) -> None:
+    def _stay(self, new: Row) -> None:
+        if any(new.get(name, value) != value for name, value in self.scope.items()):
+            raise Problem("A row cannot leave its scope.", "Change it under its own profile.")
+
+    @property
+    def _table(self) -> str:
         if self.scoped and not self.scope:
             raise Problem(f"{self.name} holds rows per profile.", "Use table.xtra(profile_id=…).")
+        return quote(self.name)
 
     def _where(self, where: str, args: Any) -> tuple[str, list[Any]]:
-        self._check_scope()
-        parts = [f"{quote(name)} = ?" for name in self.scope]
-        if where:
-            parts.append(f"({where})")
-        return (f" WHERE {' AND '.join(parts)}" if parts else ""), [*self.scope.values(), *args]
+        parts = [*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"]
+        return f" WHERE {' AND '.join(parts)}", [*self.scope.values(), *args]
 
-    def _find(self, key: Any) -> dict[str, Any] | None:
-        scoped, args = self._where(f"{quote(self.pk)} = ?", [key])
-        return self.db.one(f"SELECT * FROM {quote(self.name)}{scoped}", args)
+    def _at(self, key: Any) -> tuple[str, list[Any]]:
+        return self._where(f"{quote(self.pk)} = ?", [key])
+
+    def _select(self, what: str, where: str, args: Any, tail: str = "") -> list[Row]:
+        scoped, values = self._where(where, args)
+        return self.db.all(f"SELECT {what} FROM {self._table}{scoped}{tail}", values)
+
+    def _find(self, key: Any) -> list[Row]:
+        return self._select("*", f"{quote(self.pk)} = ?", [key])
 
 
 @dataclass
@@ -186,25 +185,26 @@ class DictLikeDB(MutableMapping[str, Any]):
         self.store, self.Store = store, Store
 
     def __getitem__(self, key: str) -> Any:
-        if key not in self.store:
-            raise KeyError(key)
-        return json.loads(self.store.raw(key)["value"])
+        return json.loads(self._raw(key)["value"])
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.set(key, value)
 
     def set(self, key: str, value: Any, secret: bool = False) -> None:
         """Keep a JSON value; a key once secret stays secret."""
-        known = self.store.raw(key)["secret"] if key in self.store else 0
-        self.store.upsert(vars(self.Store(key, dumps(value), int(secret or known))) | self.store.scope)
+        hidden = secret or (key in self.store and self.store.raw(key)["secret"])
+        self.store.upsert(vars(self.Store(key, dumps(value), int(hidden))) | self.store.scope)
 
     def __delitem__(self, key: str) -> None:
+        self.store.delete(self._raw(key)["key"])
+
+    def _raw(self, key: str) -> Row:
         if key not in self.store:
             raise KeyError(key)
-        self.store.delete(key)
+        return self.store.raw(key)
 
     def __iter__(self) -> Iterator[str]:
-        return (row["key"] for row in self.store(order_by="key"))
+        return (key for key, _ in self.items())
 
     def __len__(self) -> int:
         return self.store.count()
@@ -216,6 +216,6 @@ class DictLikeDB(MutableMapping[str, Any]):
         return [value for _, value in self.items()]
 
 
-def _shown(row: dict[str, Any]) -> Any:
+def _shown(row: Row) -> Any:
     value = json.loads(row["value"])
     return f"set, ends …{str(value)[8:][-4:]}" if row["secret"] else value

@@ -4,8 +4,6 @@ Classes: read · write (undoable) · outside, destructive, bulk. The last three 
 the model or an MCP client asks, and a yes from a person in the shell; the page asks by itself.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import hashlib
@@ -13,19 +11,19 @@ import inspect
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
-from pipulate.core.problems import Confirm, Invalid, Missing, NeedsApproval, Problem, Unknown, nearest
+from pipulate.core.problems import Confirm, Invalid, Missing, NeedsApproval, Problem, Unknown
+from pipulate.core.problems import nearest
 from pipulate.core.profiles import Profile
-from pipulate.core.store import Database, now
+from pipulate.core.store import Database, Row, now
 
 EXPIRES = timedelta(minutes=10)
 HOOK_SECONDS = 5.0  # how long a plugin's own code may take outside of a step
@@ -46,7 +44,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Tool:
-    """One callable thing. `run(caller, **values)` is sync (in a thread, inside one change) or async."""
+    """One callable thing. `run(caller, **values)` is async, or sync: in a thread, in one change."""
 
     name: str
     description: str
@@ -56,17 +54,11 @@ class Tool:
     owner: str = "core"
     partial: bool = False  # an update: what is absent stays as it is, only `id` has to be there
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Row:
         """{name, description, class, schema}: the same for shell, model and MCP."""
-        schema = schema_of(self.fields)
-        if self.partial:
-            schema["required"] = ["id"]
-        return {
-            "name": self.name,
-            "description": self.description,
-            "class": self.kind,
-            "schema": schema,
-        }
+        schema = schema_of(self.fields) | ({"required": ["id"]} if self.partial else {})
+        said = {"name": self.name, "description": self.description}
+        return {**said, "class": self.kind, "schema": schema}
 
 
 def tool(function: Any = None, kind: str = "write") -> Any:
@@ -81,8 +73,7 @@ def tool(function: Any = None, kind: str = "write") -> Any:
 
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
     """The Tool of a function run(caller, …)."""
-    said = about or inspect.getdoc(run) or ""
-    kind = kind or getattr(run, "tool_kind", "write")
+    said, kind = about or inspect.getdoc(run) or "", kind or getattr(run, "tool_kind", "write")
     return Tool(name or run.__name__, said, kind, fields_of(run), run)
 
 
@@ -93,6 +84,12 @@ def tools_in(owner: Any) -> list[tuple[str, Any]]:
 
 class TimeLimit(BaseException):
     """Raised inside plugin code that outlived its limit."""
+
+
+def interrupt(thread: int | None) -> None:
+    """Raise TimeLimit in another thread, at its next step of Python."""
+    ident, error = ctypes.c_ulong(thread or 0), ctypes.py_object(TimeLimit)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
 
 
 async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
@@ -106,22 +103,21 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     with anyio.move_on_after(seconds) as scope:
         return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
     if scope.cancelled_caught and thread:
-        ident, error = ctypes.c_ulong(thread[0]), ctypes.py_object(TimeLimit)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
+        interrupt(thread[0])
     name = getattr(function, "__name__", "this")
     raise Problem(f"{name} took over {seconds:g} s and was stopped.", "Put long work in a step.")
 
 
 class Tools:
-    """Tools by name. `owner` is the plugin file a tool came from; replacing swaps all of its tools."""
+    """Tools by name. `owner` is the plugin file a tool came from."""
 
     def __init__(self, db: Database):
-        self.db = db
+        self.db, self.approvals = db, db.table("approvals", logged=False)
         self.by_name: dict[str, Tool] = {}
-        self.on_approval: list[Callable[[dict[str, Any]], None]] = []
+        self.on_approval: list[Callable[[Row], None]] = []
 
     def replace(self, owner: str, tools: Iterable[Tool]) -> None:
-        """Register the tools of one owner in place of those it had. Raises Problem on a taken name."""
+        """Register the tools of an owner in place of all it had. Raises Problem on a taken name."""
         fresh = {tool.name: replace(tool, owner=owner) for tool in tools}
         kept = {name: t for name, t in self.by_name.items() if t.owner != owner}
         for name in fresh.keys() & kept.keys():
@@ -133,32 +129,22 @@ class Tools:
             raise Unknown(f"There is no tool {name!r}.", nearest(name, self.by_name))
         return self.by_name[name]
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[Row]:
         return [self.by_name[name].as_dict() for name in sorted(self.by_name)]
 
     async def call(
-        self,
-        name: str,
-        values: Mapping[str, Any],
-        caller: Caller,
-        text: Mapping[str, str] | None = None,
+        self, name: str, values: Row, caller: Caller, text: dict[str, str] | None = None
     ) -> Any:
         """Check and run one tool; returns JSON. `values` are JSON values, `text` values as typed.
 
-        Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell) or the tool's Problem."""
-        tool = self.get(name)
-        known = {f.name for f in tool.fields}
-        typed = check_values(
-            (f for f in tool.fields if f.name in (text or {})),
-            {k: v for k, v in (text or {}).items() if k in known},
-            text=True,
-            partial=True,
-        )
-        unknown = {k: v for k, v in (text or {}).items() if k not in known}
-        given = {k: to_json(v) for k, v in typed.items()} | dict(values) | unknown
+        Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
+        tool, text = self.get(name), text or {}
+        known = {f.name: text[f.name] for f in tool.fields if f.name in text}
+        typed = check_values(tool.fields, known, text=True, partial=True)
+        given = {**text, **{k: to_json(v) for k, v in typed.items()}, **values}
         return await self._run(tool, given, caller)
 
-    async def _run(self, tool: Tool, given: dict[str, Any], caller: Caller) -> Any:
+    async def _run(self, tool: Tool, given: Row, caller: Caller) -> Any:
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
@@ -167,28 +153,29 @@ class Tools:
             return to_json(await tool.run(caller, **checked))
         return to_json(await limited(self._in_change, tool, caller, checked))
 
-    def _in_change(self, tool: Tool, caller: Caller, values: dict[str, Any]) -> Any:
+    def _in_change(self, tool: Tool, caller: Caller, values: Row) -> Any:
         if tool.kind == "read":
             return tool.run(caller, **values)
         about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
         with self.db.change(**about, turn=caller.turn):
             return tool.run(caller, **values)
 
-    def _gate(self, tool: Tool, given: Mapping[str, Any], caller: Caller) -> None:
+    def _gate(self, tool: Tool, given: Row, caller: Caller) -> None:
         bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
         if caller.confirmed or (tool.kind not in CAREFUL and not bulk):
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
         record = self.request(tool, given, caller)
+        key, address = record["id"], record["address"]
         raise NeedsApproval(
-            f"{tool.name} waits for the user's approval ({record['id']}).",
-            f"Ask the user to open {record['address']}; then call approval_result.",
-            approval=record["id"],
-            address=record["address"],
+            f"{tool.name} waits for the user's approval ({key}).",
+            f"Ask the user to open {address}; then call approval_result.",
+            approval=key,
+            address=address,
         )
 
-    def request(self, tool: Tool, given: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+    def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
         """Store the exact call; only a click on its address runs it, once, within ten minutes."""
         arguments = dumps(given)
         record = {
@@ -201,7 +188,7 @@ class Tools:
             "turn": caller.turn,
             "expires_utc": (datetime.now(UTC) + EXPIRES).isoformat(),
         }
-        self.db.table("approvals", logged=False).insert(record)
+        self.approvals.insert(record)
         record["address"] = f"/{caller.profile.slug}/approvals/{record['id']}"
         for listener in self.on_approval:
             listener(record)
@@ -209,9 +196,9 @@ class Tools:
 
     async def decide(self, approval: str, digest: str, yes: bool, profile: Profile) -> Any:
         """The user's click: run the stored call as it was asked, or refuse it. Raises Problem."""
-        table = self.db.table("approvals", logged=False).xtra(profile_id=profile.id)
+        table = self.approvals.xtra(profile_id=profile.id)
         with self.db.change():
-            self.db._begin()
+            self.db.begin()
             record = table[approval]
             if record["state"] != "waiting" or record["hash"] != digest:
                 raise Problem("This approval was used or replaced.", "Ask the assistant again.")
@@ -228,9 +215,9 @@ class Tools:
         table.update(id=approval, state="done", result=dumps(result))
         return result
 
-    def approval_result(self, approval: str, profile: Profile) -> dict[str, Any]:
+    def approval_result(self, approval: str, profile: Profile) -> Row:
         """{state, result} of an approval of this profile."""
         with contextlib.suppress(Missing):
-            found = self.db.table("approvals").xtra(profile_id=profile.id)[approval]
+            found = self.approvals.xtra(profile_id=profile.id)[approval]
             return {"state": found["state"], "result": json.loads(found["result"] or "null")}
         raise Missing(f"There is no approval {approval!r} here.", "Call the tool again.")

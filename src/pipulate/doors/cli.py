@@ -133,11 +133,13 @@ def serve(home: str | None, port: int, no_browser: bool, no_plugins: bool, as_js
         if as_json:
             click.echo(json.dumps(info))
         else:
-            click.echo(f"Pipulate is at {info['url']}\n(this address opens once; later: pipulate open)")
+            click.echo(f"Pipulate is at {info['url']}\n(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
         if settings.browser and not as_json and not run.open_browser(settings, info["url"]):
             click.echo("No browser could be opened; copy the address.", err=True)
 
     asyncio.run(run.serve(settings, McpApp, ready))
+    sys.stdout.flush()
+    os._exit(0)  # a thread that a plugin never gives back would keep the program from ending
 
 
 @cli.command("open")
@@ -192,11 +194,17 @@ def doctor(home: str | None, as_json: bool) -> None:
 
 
 def _listing(name: str) -> None:
-    @cli.command(name, help=f"List the {name}.")
+    @cli.command(name, help=f"List the {name}; with a NAME show that one whole.")
+    @click.argument("one", metavar="[NAME]", required=False)
     @HOME
     @JSON
-    def command(home: str | None, as_json: bool) -> None:
+    def command(one: str | None, home: str | None, as_json: bool) -> None:
         rows = through(Door(read_settings(home), None, False), lambda d: d.call(name, {}, {}))
+        if one:
+            found = [row for row in rows if row["name"] == one]
+            if not found:
+                raise Unknown(f"There is no {one!r}.", nearest(one, [r["name"] for r in rows]))
+            return show(found[0], as_json)
         if as_json:
             return show(rows, True)
         for row in rows:
@@ -256,7 +264,7 @@ def run(pipeline: str, words: tuple[str, ...], home: str | None, profile: str | 
     try:
         result = _call(f"{pipeline}_run", words, read_settings(home), profile, False)
     except Unknown as unknown:
-        raise Unknown(f"There is no pipeline {pipeline!r}.", unknown.next_step) from None
+        raise Unknown(f"There is no pipeline {pipeline!r}.", "See `pipulate apps`.") from unknown
     if result["state"] == "waiting":
         needs = ", ".join(result["waiting_for"])
         hint = " ".join(f"{name}=…" for name in result["waiting_for"])

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from pipulate import __version__
 from pipulate.core.problems import Problem
 
 Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -34,7 +35,7 @@ def make_server(listing: Listing, call: Call):
         text = types.TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
         return types.CallToolResult(content=[text], is_error=failed)
 
-    return Server("pipulate", on_list_tools=on_list_tools, on_call_tool=on_call_tool)
+    return Server("pipulate", version=__version__, on_list_tools=on_list_tools, on_call_tool=on_call_tool)
 
 
 def _as_tool(types, tool: dict[str, Any]):

@@ -95,6 +95,15 @@ def source(csv: File):
     }
 
 
+@source.view
+def draw_source(output):
+    """The first rows, under the names the columns have."""
+    from pipulate import DataTable
+
+    named = (dict(zip(output["columns"], row, strict=False)) for row in output["sample"])
+    return DataTable(list(named))
+
+
 def likeliest(source, hints):
     """Columns, best first: a word among the hints, fewer other words, more cells like pages."""
 

@@ -11,7 +11,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from itsdangerous import BadSignature, TimestampSigner
 
@@ -148,8 +148,7 @@ class Guard:
             raise foreign
         referer = headers.get("referer")
         if origin is None and "sec-fetch-site" not in headers and referer:
-            parts = urlsplit(referer[0])
-            if f"{parts.scheme}://{parts.netloc}".lower() != own:
+            if not f"{referer[0]}/".lower().startswith(f"{own}/"):
                 raise foreign
 
     def check_credential(self, scope, headers: dict[str, list[str]]) -> None:

@@ -41,7 +41,7 @@ class Layout:
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML text, `at` the address its socket names, percent-encoded."""
-        app = at.strip("/").split("/")[1] if at.count("/") > 1 else ""
+        parts = at.split("?")[0].strip("/").split("/")
         values = {
             "title": html(Title(f"{title} · Pipulate")),
             "main": main,
@@ -50,7 +50,7 @@ class Layout:
             "at": at,
             "tab": secrets.token_hex(4),
         }
-        frame = self._frame(profile, app)
+        frame = self._frame(profile, parts[1] if len(parts) > 1 else "")
         return "".join(values.get(part, part) for part in frame.split("\0"))
 
     def _frame(self, profile: Profile, app: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from urllib.parse import quote
 from typing import Any
 
@@ -41,8 +42,17 @@ async def app(site, visit: Visit, request):
         values = route.match(request.method, rest)
         if values is not None:
             visit.path = values
-            return await route.run(visit)
+            return _with_faults(site, visit, await route.run(visit))
     raise Missing(f"{visit.app.title} has no page {rest!r} for {request.method}.", "Check the address.")
+
+
+def _with_faults(site, visit: Visit, drawn):
+    """The page of an app whose file has a fault says that the last good version is shown."""
+    broken = [p.problem for p in site.house.shelf.failures if visit.app in p.apps]
+    if visit.partial or not broken or not hasattr(drawn, "tag"):
+        return drawn
+    note = P("What you see is the last version that worked.", cls="hint")
+    return problem_card(broken[0]), note, drawn
 
 
 async def overview(site, visit: Visit, request):
@@ -55,7 +65,7 @@ async def overview(site, visit: Visit, request):
         for slug, a in sorted(house.shelf.apps.items())
     ]
     broken = [problem_card(p.problem) for p in house.shelf.failures]
-    runs = [r for r in house.runs.listing(profile.id, limit=20) if r["state"] != "finished"][:5]
+    runs = [r for r in house.runs.listing(profile.id, limit=20) if _unfinished(house, r)][:5]
     opened = [
         Li(A(f"{r['pipeline'].capitalize()} run {r['id']}", href=f"/{profile.slug}/{r['pipeline']}/{r['id']}"),
            Span(f"{r['state']} · {r['done']} steps done"))
@@ -67,6 +77,11 @@ async def overview(site, visit: Visit, request):
         Header(H1(profile.name), cls="head"), *broken, Div(*cards, cls="cards"), *going,
         H2("Your own app"), how,
     )
+
+
+def _unfinished(house, run: dict[str, Any]) -> bool:
+    guided = house.shelf.apps.get(run["pipeline"])
+    return run["state"] != "finished" and guided and not guided.complete(run)
 
 
 async def history(site, visit: Visit, request):
@@ -84,10 +99,10 @@ async def history(site, visit: Visit, request):
 def _event(event: dict[str, Any], profile):
     undo = Button("Undo", cls="outline secondary", hx_post=f"/{profile.slug}/undo/{event['id']}", hx_swap="none")
     if event["undone"]:
-        undo = Small(f"undone by {event['undone']}")
-    when = event["at_utc"][:19].replace("T", " ")
+        undo = Small("undone")
+    when = f"{datetime.fromisoformat(event['at_utc']).astimezone():%F %T}"
     return Li(
-        Small(f"{when} UTC"), Code(event["actor"]), Span(event["summary"]),
+        Small(when), Code(event["actor"]), Span(event["summary"]),
         undo if event["undoable"] or event["undone"] else "",
     )
 
@@ -96,6 +111,8 @@ async def undo(site, visit: Visit, request):
     """Take one event back; the notice offers to take that back in turn."""
     origin_tab.set("")  # this tab wants to see what came back, too
     said = await visit.call("undo", event=int(visit.path["event"]))
+    if "/history" in request.headers.get("hx-current-url", ""):
+        return Response(headers={"HX-Refresh": "true"})
     newest = site.house.events.recent(visit.caller.profile.id, 1)[0]["id"]
     return notice(said, f"/{visit.caller.profile.slug}/undo/{newest}")
 
@@ -111,14 +128,14 @@ async def search(site, visit: Visit, request):
         link = f"/{profile.slug}/{slug}" + (f"?q={quote(q)}" if rows else "")
         found += [H2(A(kind.title, href=link)), Ul(*(Li(str(row)) for row in rows))]
     hint = f"Nothing matches “{q}”." if q else "Type what to look for in the box above."
-    return Section(Header(H1("Search"), cls="head"), *(found or [P(hint, cls="hint")]))
+    return Section(Header(H1(f"Search: {q}" if q else "Search"), cls="head"), *(found or [P(hint, cls="hint")]))
 
 
 async def settings(site, visit: Visit, request):
     """Profiles, the model server, backups."""
     house, here = site.house, visit.caller.profile
     model = await find(house.settings)
-    said = f"{model.name} at {model.url}" if model else NONE_FOUND
+    said = P(f"{model.name} at {model.url}") if model else markdown(NONE_FOUND)
     add = Form(
         Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name"),
         Button("Add profile"), hx_post=f"/{here.slug}/call/profile_add", cls="inline",
@@ -129,7 +146,7 @@ async def settings(site, visit: Visit, request):
     listed = [Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept]
     return Section(
         Header(H1("Settings"), cls="head"), H2("Profiles"), Ul(*rows, cls="events"), add,
-        H2("Assistant"), P(said), H2("Backups"), Ul(*listed, cls="events"),
+        H2("Assistant"), said, H2("Backups"), Ul(*listed, cls="events"),
         P("Restore one with ", Code("pipulate restore NAME"), " while Pipulate is not running."),
         Small(f"Pipulate {__version__} · home {house.settings.home}"),
     )

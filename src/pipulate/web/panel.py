@@ -44,7 +44,7 @@ def _drawn(row: tuple, profile: Profile) -> str:
 
 def _chip(row: dict[str, Any], profile: Profile):
     call = json.loads(row["calls"])[0]
-    shown = f"{call['arguments']}\n→ {row['text']}"
+    shown = f"{call['arguments'][:8_000]}\n→ {row['text']}"
     failed = '"problem":' in row["text"][:60]
     mark = "…" if call.get("approval") else "⚠" if failed else "✓"
     chip = Details(Summary(f"{mark} ", Code(call["name"])), Pre(shown))

@@ -30,6 +30,7 @@ from pipulate.core.settings import Settings, write_private
 from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import Site, body_limit
 
+IDLE = 5.0  # seconds a connection may be open without a whole request
 LAG = 0.25  # seconds the event loop may be late before it is logged
 log = logging.getLogger("pipulate.server")
 
@@ -110,6 +111,17 @@ async def _daily(house: House) -> None:
         await asyncio.sleep(3600)
 
 
+async def _evict(server: uvicorn.Server) -> None:
+    """Close connections that ask for nothing: held open, they would lock the user out."""
+    seen: set[Any] = set()
+    while True:
+        idle = {c for c in server.server_state.connections if getattr(c, "cycle", c) is None}
+        for connection in seen & idle:
+            connection.transport.close()  # type: ignore[union-attr]
+        seen = idle
+        await asyncio.sleep(IDLE)
+
+
 async def _watchdog() -> None:
     """Log when the event loop was held up: something blocks that should be in a thread."""
     while True:
@@ -184,14 +196,14 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready) -> N
         limit_concurrency=300,
     )
     server = uvicorn.Server(config)
-    dog = asyncio.create_task(_watchdog())
+    dog, evict = asyncio.create_task(_watchdog()), asyncio.create_task(_evict(server))
     told = asyncio.create_task(_tell(server, settings, keys, port, ready))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
         await server.serve(sockets=[socket])
     finally:
-        for task in (dog, told):
+        for task in (dog, evict, told):
             task.cancel()
         await front.close()
 

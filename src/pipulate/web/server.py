@@ -6,12 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from fasthtml.components import Button, Div
 from fasthtml.core import FastHTML
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -152,6 +154,9 @@ class Site:
                 title = getattr(visit.app, "title", None) or handler.__name__.capitalize()
             except Problem as problem:
                 result, status = _shown(problem_card(problem), wanted), problem.status
+            except HTTPException as error:
+                unread = Problem(f"That form cannot be read ({error.detail}).", "Send less at once.")
+                result, status = _shown(problem_card(unread), wanted), error.status_code
             except Exception as error:
                 fault = Problem("Something went wrong here; nothing was saved.", "Try again.")
                 result, status = _shown(problem_card(fault, log_fault(error)), wanted), 500
@@ -219,11 +224,16 @@ class Site:
         await self.hub.serve(socket, tab, on_message)
 
     async def _catch_up(self, tab: Tab) -> None:
-        """A page drawn before its socket was there may have missed the end of a step."""
+        """A page drawn before its socket was there may have missed the end of a step.
+
+        Nothing is sent when no step ran lately: it would take back what is being typed."""
         parts = tab.at.strip("/").split("/")
-        if len(parts) == 3 and parts[2].isdecimal() and parts[1] in self.house.shelf.apps:
+        run = len(parts) == 3 and parts[2].isdecimal() and len(parts[2]) < 19
+        if run and parts[1] in self.house.shelf.apps:
             app = self.house.shelf.apps[parts[1]]
-            if hasattr(app, "draw_run"):
+            lately = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+            late = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
+            if hasattr(app, "draw_run") and self.house.runs.attempts(late, (int(parts[2]), lately)):
                 try:
                     drawn = await app.draw_run(tab.profile, int(parts[2]))
                     tab.put(html(drawn(hx_swap_oob="morph")))
@@ -232,9 +242,9 @@ class Site:
 
     async def upload(self, request: Request) -> Response:
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
-        profile = self.house.profiles.at(request.path_params["profile"])
         name = request.query_params.get("name", "file")
         try:
+            profile = self.house.profiles.at(request.path_params["profile"])
             key = await self.house.files.upload(profile, name, request.stream())
         except Problem as problem:
             return Response(str(problem), problem.status)
@@ -268,7 +278,7 @@ class Site:
             return JSONResponse({"result": await work})
         except Problem as problem:
             return JSONResponse({"problem": problem.as_dict()})
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return JSONResponse({"problem": Problem(f"Unreadable request ({error}).").as_dict()}, 400)
 
     async def shell_launch(self, request: Request) -> Response:

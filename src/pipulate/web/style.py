@@ -124,6 +124,11 @@ pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
 #say button{width:auto;margin:0}
 #stop:empty{display:none}
 .sr{position:absolute;left:-99rem}
+.gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
+  position:fixed;bottom:0;left:0;right:0;padding:.5rem;z-index:9;text-align:center;
+  background:var(--pico-del-color);color:#fff}
+.step .output{margin-top:.6rem}
+.rows:not(:has([data-sortable])) .grip button{visibility:hidden}
 *+h2{margin-top:1.2rem}
 .step h2{margin:0}
 @media(max-width:800px){
@@ -175,6 +180,8 @@ on('htmx:afterRequest', '.add', (form, event) => {
     if (x.type == 'checkbox') x.checked = x.defaultChecked;
     else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
   });
+  form.querySelectorAll('.error').forEach(note => note.remove());
+  form.querySelectorAll('[aria-invalid]').forEach(x => x.removeAttribute('aria-invalid'));
   form.querySelector('input:not([type=hidden])').focus();
 });
 
@@ -248,6 +255,12 @@ const fold = on => {
 };
 if (localStorage.folded || innerWidth < 800 && localStorage.folded == null) fold(true);
 on('click', '#fold', () => fold(!document.body.classList.contains('folded')));
+
+// without the server the page says so; what was typed stays
+const gone = on => () => document.body.classList.toggle('gone', on);
+document.addEventListener('htmx:wsClose', gone(true));
+document.addEventListener('htmx:sendError', gone(true));
+document.addEventListener('htmx:wsOpen', gone(false));
 
 // notices leave by themselves, errors by a click
 on('click', '[data-close]', button => button.closest('.notice').remove());

@@ -1,4 +1,4 @@
-"""Pipelines in a real browser: to the end by the Enter key, revised, locked, cancelled, measured."""
+"""Pipelines in a real browser: to the end by Enter, revised, locked, cancelled, measured."""
 
 import re
 
@@ -87,12 +87,18 @@ def test_a_slow_step_shows_its_progress_and_is_cancelled_within_two_seconds(page
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text(re.compile("round [3-9]"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(card(page, "1. Wait").get_by_text("cancelled", exact=False).first).to_be_visible(timeout=2_000)
+    expect(card(page, "1. Wait").get_by_text("cancelled", exact=False).first).to_be_visible(
+        timeout=2_000
+    )
     expect(card(page, "1. Wait").get_by_role("button", name="Run again")).to_be_visible()
 
 
 def test_a_csv_of_links_is_uploaded_measured_and_downloaded(page, tmp_path):
-    rows = ["source,target", *(f"/,/page{n}" for n in range(30)), *(f"/page{n},/" for n in range(30))]
+    rows = [
+        "source,target",
+        *(f"/,/page{n}" for n in range(30)),
+        *(f"/page{n},/" for n in range(30)),
+    ]
     (tmp_path / "site.csv").write_text("\n".join(rows))
     page.goto("/default/links")
     page.get_by_role("button", name="New run").click()

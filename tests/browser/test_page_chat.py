@@ -71,12 +71,15 @@ def test_a_destructive_call_runs_only_after_the_click(page, model, server):
 HOSTILE = """<img src=x onerror="window.hit=1"><script>window.hit=1</script>
 [click](javascript:window.hit=1) ![pixel](http://127.0.0.1:9/x.png?secret)
 <div hx-get="/default" hx-trigger="load" hx-swap-oob="true" id="main">x</div>
-<form ws-send><input name=msg value="/task add title=planted"></form> <a href="data:text/html,x">y</a>"""
+<form ws-send><input name=msg value="/task add title=planted"></form>
+<a href="data:text/html,x">y</a>"""
 
 
 def test_what_the_model_writes_is_never_run_nor_does_it_fetch_anything(page, model, server):
     page.goto("/default/tasks")
-    model.script(Reply(token_list=[HOSTILE[n : n + 7] for n in range(0, len(HOSTILE), 7)], delay=0.002), "ok")
+    model.script(
+        Reply(token_list=[HOSTILE[n : n + 7] for n in range(0, len(HOSTILE), 7)], delay=0.002), "ok"
+    )
     say(page, "Write markup")
     expect(talk(page).get_by_role("link")).to_have_count(0)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)

@@ -11,7 +11,10 @@ def tasks(page, server):
     """The page of an empty list."""
     for row in server.call("task_list")["rows"]:
         server.call("task_delete", id=row["id"])
-    page.goto("/default/tasks")
+    with page.expect_websocket() as socket:
+        page.goto("/default/tasks")
+    assert "/ws?at=/default/tasks" in socket.value.url
+    page.wait_for_timeout(100)  # from here on it hears of every change
     return page
 
 
@@ -169,8 +172,14 @@ def test_a_change_elsewhere_appears_without_a_reload(tasks, window, server):
     expect(row(tasks, "from the first tab")).to_have_count(1)
 
 
-PAYLOADS = ["<img src=x onerror=window.hit=1>", "<script>window.hit=1</script>", "\"><svg onload=window.hit=1>",
-            "<b hx-get=/default hx-trigger=load>x</b>", "{{7*7}}", "javascript:window.hit=1"]  # fmt: skip
+PAYLOADS = [
+    "<img src=x onerror=window.hit=1>",
+    "<script>window.hit=1</script>",
+    '"><svg onload=window.hit=1>',
+    "<b hx-get=/default hx-trigger=load>x</b>",
+    "{{7*7}}",
+    "javascript:window.hit=1",
+]
 
 
 def test_a_title_that_is_markup_is_shown_as_text_everywhere(tasks, server):

@@ -5,14 +5,23 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-PLACES = ["/default", "/default/tasks", "/default/hello", "/default/links", "/default/history",
-          "/default/settings", "/default/search?q=x"]  # fmt: skip
+PLACES = [
+    "/default",
+    "/default/tasks",
+    "/default/hello",
+    "/default/links",
+    "/default/history",
+    "/default/settings",
+    "/default/search?q=x",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def some_rows(server):
     for n in range(5):
-        server.call("task_add", title=f"A task with a rather long title that has to wrap somewhere {n}")
+        server.call(
+            "task_add", title=f"A task with a rather long title that has to wrap somewhere {n}"
+        )
     server.call("hello_run", name="Ada")
 
 
@@ -91,7 +100,8 @@ def test_the_page_follows_the_colour_scheme_of_the_machine(window, scheme):
     page = window(color_scheme=scheme)
     page.goto("/default/tasks")
     back, text = page.evaluate(
-        "(()=>{const s=getComputedStyle(document.documentElement),b=getComputedStyle(document.body);"
+        "(()=>{const s=getComputedStyle(document.documentElement),"
+        "b=getComputedStyle(document.body);"
         "return [s.backgroundColor,b.color]})()"
     )
     dark = brightness(back) < brightness(text)
@@ -130,6 +140,8 @@ def test_the_search_of_the_house_finds_a_row(page):
 def test_history_takes_a_change_back(page, server):
     server.call("task_add", title="oops")
     page.goto("/default/history")
-    page.get_by_role("listitem").filter(has_text="oops").get_by_role("button", name="Undo").first.click()
+    page.get_by_role("listitem").filter(has_text="oops").get_by_role(
+        "button", name="Undo"
+    ).first.click()
     expect(page.locator("#notices")).to_contain_text("Undid")
     assert "oops" not in [r["title"] for r in server.call("task_list")["rows"]]

@@ -1,0 +1,84 @@
+"""Commands: words to tool calls, with no model in between."""
+
+import pytest
+
+from pipulate.ai.slash import read_words, slash
+from pipulate.core.problems import Problem, Unknown
+
+
+@pytest.fixture
+def say(house, run):
+    """say(line): the markdown a command answers with."""
+    return lambda line: run(slash(line, house.tools, house.caller("user")))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '/task add title="Buy milk"',
+        "/task_add title='Buy milk'",
+        '/task add title:=\\"Buy\\ milk\\"',
+        "/task  add   title=Buy\\ milk",
+    ],
+)
+def test_a_command_is_the_tool_of_that_name(say, call, line):
+    assert "Buy milk" in say(line)
+    assert call("task_list")["rows"][0]["title"] == "Buy milk"
+
+
+def test_words_are_text_or_json(tmp_path):
+    (tmp_path / "f").write_text("inside")
+    assert read_words(["a=1", "b:=1", "c=", "d=x=y", "e:=[1, 2]"]) == (
+        {"a": "1", "c": "", "d": "x=y"},
+        {"b": 1, "e": [1, 2]},
+    )
+    assert read_words([f"a=@{tmp_path}/f"], files=True) == ({"a": "inside"}, {})
+    assert read_words([f"a=@{tmp_path}/f"]) == ({"a": f"@{tmp_path}/f"}, {}), (
+        "the chat reads no files"
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["", "milk", "=x", "a b=c", "1=2", "a:={", "a:=" + "[" * 5_000, "a-b=c"]
+)
+def test_a_word_of_no_form_is_refused(word):
+    with pytest.raises(Problem):
+        read_words([word])
+
+
+def test_help_lists_every_tool_and_explains_one(say, house):
+    everything = say("/help")
+    for name in house.tools.by_name:
+        assert name.replace("_", " ", 1) in everything
+    about = say("/help task_add")
+    assert "title" in about and "Things to do" in about
+    assert say("/") == everything
+
+
+@pytest.mark.parametrize(
+    "line, near", [("/task ad title=x", "task add"), ("/tsk_list", "task list"), ("/zzz", "/help")]
+)
+def test_an_unknown_command_names_the_nearest(say, line, near):
+    with pytest.raises(Unknown) as raised:
+        say(line)
+    assert near in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "line", ['/task add title="open', "/task add title", "/task add", "/task add x=1 title=y"]
+)
+def test_what_does_not_fit_is_said_and_nothing_is_done(say, call, line):
+    with pytest.raises(Problem):
+        say(line)
+    assert call("task_list")["count"] == 0
+
+
+def test_run_starts_a_pipeline(say):
+    assert "11" in say("/run hello name=Ada")
+    assert "waiting" in say("/hello run")
+
+
+def test_a_long_answer_is_cut(say, call):
+    for n in range(50):
+        call("task_add", title=f"row {n} " + "x" * 200)
+    assert len(say("/task list")) < 5_000

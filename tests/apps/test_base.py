@@ -1,0 +1,64 @@
+"""What every kind of app has: names, routes as data, and the visit."""
+
+import pytest
+
+from pipulate.apps.base import Route, Visit, line_of, refuse_builtin, snake
+from pipulate.core.problems import Problem
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "found"),
+    [
+        ("", "", {}),
+        ("stats", "stats", {}),
+        ("stats", "stats/", None),
+        ("{id}", "12", {"id": "12"}),
+        ("{id}", "12/x", None),
+        ("{id}", "", None),
+        ("{id}/{field}", "12/title", {"id": "12", "field": "title"}),
+        ("{run}/finish", "3/finish", {"run": "3"}),
+        ("{id}", "1\n", {"id": "1\n"}),
+    ],
+)
+def test_a_route_matches_whole_addresses_and_names_their_parts(path, asked, found):
+    route = Route("GET", path, lambda visit: None)
+    assert route.match("GET", asked) == found
+    assert route.match("POST", asked) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("WineBottle", "wine_bottle"),
+        ("Wine bottle", "wine_bottle"),
+        ("wine_bottle", "wine_bottle"),
+        ("  A--B  ", "a_b"),
+        ("H2O", "h2_o"),
+        ("../x", "x"),
+    ],
+)
+def test_names_become_addresses(name, plain):
+    assert snake(name) == plain
+
+
+@pytest.mark.parametrize("name", ["list", "print", "job", "id", "Exception", "open"])
+def test_a_word_of_pythons_own_is_refused(name):
+    with pytest.raises(Problem, match=repr(name)):
+        refuse_builtin(name, "The step name")
+
+
+def test_a_usual_word_is_not_refused():
+    refuse_builtin("letters", "The step name")
+
+
+def test_the_line_of_a_definition_is_found():
+    source = "x = 1\n\nclass A:\n    pass\n\nasync def b(): pass\n"
+    assert (line_of(source, "A"), line_of(source, "b"), line_of(source, "c")) == (3, 6, None)
+
+
+def test_a_visit_calls_tools_as_its_visitor(house, run):
+    app = house.shelf.get("tasks")
+    visit = Visit(house, house.caller("user"), app)
+    assert visit.base == "/default/tasks"
+    assert run(visit.call("task_add", text={"title": "x"}))["title"] == "x"
+    assert house.events.recent(1, 1)[0]["actor"] == "user"

@@ -1,0 +1,72 @@
+"""The house: a home opened, with its engines and its own tools; no server needed."""
+
+import pytest
+
+from pipulate.apps.house import House
+from pipulate.core.problems import Broken, Missing
+
+CORE = {
+    "profile_list": "read",
+    "profile_add": "write",
+    "profile_rename": "write",
+    "profile_move": "write",
+    "profile_delete": "destructive",
+    "history": "read",
+    "undo": "write",
+    "run_list": "read",
+    "run_finish": "write",
+    "run_reopen": "write",
+    "run_delete": "write",
+    "approval_result": "read",
+}
+
+
+def test_the_tools_of_the_house_and_their_classes(house):
+    own = {name: tool.kind for name, tool in house.tools.by_name.items() if tool.owner == "core"}
+    assert own.items() >= CORE.items()
+
+
+def test_a_new_home_has_every_folder_of_the_contract(house):
+    names = {p.name for p in house.settings.home.iterdir()}
+    assert names >= {
+        "pipulate.db", "apps", "quarantine", "files", "models", "backups", "logs"
+    }  # fmt: skip
+
+
+def test_given_a_home_opened_twice_then_both_see_what_is_saved(house, open_house, call, run):
+    other = open_house()
+    call("task_add", title="x")
+    tool = other.tools.call("task_list", {}, other.caller("shell"))
+    assert run(tool)["count"] == 1
+
+
+def test_given_a_store_that_cannot_be_used_then_nothing_is_started_and_the_file_stays(settings):
+    settings.make_home()
+    settings.database.write_bytes(b"not a store at all")
+    with pytest.raises(Broken):
+        House(settings)
+    assert settings.database.read_bytes() == b"not a store at all"
+    assert list(settings.folder("locks").iterdir()) == []
+
+
+def test_settings_are_kept_per_scope_and_not_in_the_history(house):
+    house.settings_of()["theme"] = "dark"
+    house.settings_of("1")["theme"] = "light"
+    assert (house.settings_of()["theme"], house.settings_of("1")["theme"]) == ("dark", "light")
+    assert "dark" not in str(house.db.all("SELECT * FROM events"))
+
+
+def test_a_caller_is_somebody_in_the_first_profile_unless_told_otherwise(house, call):
+    call("profile_add", name="Shop")
+    assert house.caller("mcp").profile.slug == "default"
+    assert house.caller("shell", "shop").profile.slug == "shop"
+    with pytest.raises(Missing):
+        house.caller("shell", "nope")
+
+
+def test_undo_and_history_are_tools_as_well(call):
+    call("task_add", title="x")
+    (event, *_) = call("history")
+    assert event["summary"] == "Added task “x”" and event["undoable"]
+    assert call("undo", event=event["id"]) == "Undid: Added task “x”"
+    assert call("task_list")["count"] == 0

@@ -1,0 +1,290 @@
+"""The page of a CRUD app: rows, cells edited in place, and what other tabs are sent."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pipulate.apps.base import Go, Refusal, Visit
+from pipulate.apps.markup import html
+from pipulate.core.problems import Missing
+
+BOOK = """
+    from typing import Literal
+    from pipulate import CrudApp, Invalid
+
+    class Book(CrudApp):
+        "Books to read."
+        title: str
+        shelf: Literal["home", "away"] = "home"
+        stars: int = 0
+        done: bool = False
+
+        def check(self):
+            if self.stars > 5:
+                raise Invalid("Five stars are the most.", "Give fewer.")
+"""
+OWN = """
+    from fasthtml.common import B
+    from pipulate import CrudApp
+
+    class Note(CrudApp):
+        text: str
+        done: bool = False
+
+        def __ft__(self):
+            return B(self.text)
+"""
+
+
+@pytest.fixture
+def book(plugin):
+    return plugin(BOOK, "books").apps[0]
+
+
+@pytest.fixture
+def visit(house, book, run):
+    """visit(method, path, form, query): what the page answers a browser with htmx."""
+
+    def visiting(method, path="", form=None, query=None, app=book, partial=True):
+        matched = ((r, v) for r in app.routes if (v := r.match(method, path)) is not None)
+        route, values = next(matched)
+        caller = house.caller("user", confirmed=True)
+        return run(route.run(Visit(house, caller, app, values, query or {}, form or {}, partial)))
+
+    return visiting
+
+
+@pytest.fixture
+def add(visit):
+    return lambda **form: visit("POST", form=form)
+
+
+def drawn(answer):
+    return html(*answer) if isinstance(answer, tuple) else html(answer)
+
+
+def test_an_empty_list_says_what_to_do(visit):
+    assert "No books yet" in drawn(visit("GET", partial=False))
+
+
+def test_the_page_has_a_form_with_every_field_and_its_default(visit):
+    text = drawn(visit("GET", partial=False))
+    form = re.search(r"<form.*?</form>", text, re.S)[0]
+    for name in ("title", "shelf", "stars", "done"):
+        assert f'name="{name}"' in form
+    assert 'hx-post="/default/books"' in form and 'value="0"' in form
+    assert '<input type="hidden" name="done" value="false">' in form
+
+
+def test_an_added_row_comes_back_at_the_top_with_the_new_count(add):
+    text = drawn(add(title="Emma", done="true"))
+    assert 'hx-swap-oob="afterbegin:#rows"' in text and "Emma" in text and "1 in all" in text
+
+
+def test_without_script_an_added_row_leads_back_to_the_list(visit):
+    assert visit("POST", form={"title": "Emma"}, partial=False) == Go("/default/books")
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"title": " ", "stars": "3"}, "may not be blank"),
+        ({"stars": "3"}, "is needed"),
+        ({"title": "x", "stars": "many"}, "needs a whole number"),
+        ({"title": "x", "stars": "6"}, "Five stars are the most."),
+        ({"title": "x", "shelf": "moon"}, "must be one of"),
+    ],
+    ids=str,
+)
+def test_given_a_wrong_form_then_it_comes_back_with_what_was_typed_and_why(add, call, form, said):
+    answer = add(**form)
+    assert isinstance(answer, Refusal) and (answer.status, answer.target) == (422, "#add")
+    text = html(answer.elements)
+    assert said in text
+    assert form.get("stars") is None or f'value="{form["stars"]}"' in text
+    assert call("book_list")["count"] == 0
+
+
+def test_a_cell_opens_as_an_input_with_the_version_that_was_seen(visit, add):
+    add(title="Emma")
+    text = drawn(visit("GET", "1/title"))
+    assert 'name="title"' in text and 'value="Emma"' in text
+    assert '<input type="hidden" name="version" value="1">' in text
+    assert text.count('name="stars"') == 0
+
+
+def test_a_saved_cell_comes_back_as_its_row_and_nothing_else_changed(visit, add, call):
+    add(title="Emma", stars="4", shelf="away", done="true")
+    assert "Persuasion" in drawn(visit("PATCH", "1", {"title": "Persuasion", "version": "1"}))
+    row = call("book_get", id=1)
+    assert (row["stars"], row["shelf"], row["done"]) == (4, "away", True)
+
+
+def test_a_tick_is_turned_by_one_click(visit, add, call):
+    add(title="Emma")
+    text = drawn(visit("GET", "1"))
+    sent = re.search(r"hx-vals='(.*?)'", text)[1]
+    assert sent == '{"done":"true","version":"1"}' and " checked" not in text
+    text = drawn(visit("PATCH", "1", {"done": "true", "version": "1"}))
+    assert " checked" in text and '"done":"false","version":"2"' in text
+
+
+def test_given_a_wrong_cell_then_it_stays_open_with_what_was_typed(visit, add):
+    add(title="Emma")
+    answer = visit("PATCH", "1", {"stars": "lots", "version": "1"})
+    text = html(answer.elements)
+    assert answer.status == 422 and 'value="lots"' in text and "whole number" in text
+
+
+def test_given_a_row_changed_meanwhile_then_both_are_shown_and_saving_again_works(visit, add, call):
+    add(title="Emma")
+    visit("PATCH", "1", {"title": "Theirs", "version": "1"})
+    answer = visit("PATCH", "1", {"title": "Mine", "version": "1"})
+    text = html(answer.elements)
+    assert answer.status == 409 and "Theirs" in text and 'value="Mine"' in text
+    version = re.search(r'name="version" value="(\d+)"', text)[1]
+    visit("PATCH", "1", {"title": "Mine", "version": version})
+    assert call("book_get", id=1)["title"] == "Mine"
+
+
+def test_deleting_offers_to_take_it_back_and_counts_again(visit, add, call):
+    add(title="Emma")
+    text = drawn(visit("DELETE", "1"))
+    assert "0 in all" in text and "Emma" in text
+    event = int(re.search(r'hx-post="/default/undo/(\d+)"', text)[1])
+    call("undo", event=event)
+    assert call("book_list")["count"] == 1
+
+
+def test_rows_are_moved_by_the_row_they_are_put_behind(visit, add, call):
+    for title in "cba":
+        add(title=title)
+    visit("POST", "3/move", {"after": "1"})
+    assert [r["title"] for r in call("book_list")["rows"]] == ["b", "c", "a"]
+    visit("POST", "1/move", {"after": ""})
+    assert [r["title"] for r in call("book_list")["rows"]] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "hidden"),
+    [
+        ({}, "Book 069", "Book 000"),
+        ({"page": "2"}, "Book 000", "Book 069"),
+        ({"q": "Book 00"}, "10 found", "Book 069"),
+        ({"q": "nothing"}, "Nothing matches “nothing”.", "Book 000"),
+        ({"page": "x"}, "Book 069", "Book 000"),
+        ({"page": "٢"}, "Page", "zzz"),
+        ({"page": "0"}, "Book 069", "Book 000"),
+    ],
+    ids=str,
+)
+def test_the_list_is_searched_and_paged(visit, house, book, query, shown, hidden):
+    with house.db.change():
+        for n in range(70):
+            book.rows(house.caller("user")).insert(title=f"Book {n:03}", position=-n)
+    text = drawn(visit("GET", query=query))
+    assert shown in text and hidden not in text
+
+
+def test_a_searched_page_keeps_its_search_in_the_links(visit, house, book):
+    with house.db.change():
+        for n in range(70):
+            book.rows(house.caller("user")).insert(title=f"a&b {n}", position=n)
+    assert "page=2&amp;q=a%26b" in drawn(visit("GET", query={"q": "a&b"}))
+
+
+@pytest.mark.parametrize("path", ["9", "x", "٣", "1.0", "9" * 30])
+def test_a_row_that_is_not_there_is_missing(visit, path):
+    for method in ("GET", "PATCH", "DELETE"):
+        with pytest.raises(Missing):
+            visit(method, path, {"title": "x"})
+
+
+class Tags(HTMLParser):
+    """The names of the tags and attributes of an HTML text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.attributes = set(), set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+HOSTILE = ["<script>alert(1)</script>", '"><img src=x>', "' onclick='x", "</td></tr>", "{{x}}"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_row_holds_it_is_shown_as_text(visit, add, text):
+    add(title=text)
+    for answer in (visit("GET"), visit("GET", "1"), visit("GET", "1/title"), visit("DELETE", "1")):
+        parts = Tags(drawn(answer))
+        assert not {"script", "img"} & parts.names and "onclick" not in parts.attributes
+
+
+def test_a_row_drawn_by_its_class_stands_in_a_row_with_its_actions(plugin, visit, call):
+    (note,) = plugin(OWN, "notes").apps
+    call("note_add", text={"text": "<i>hi"})
+    text = drawn(visit("GET", app=note))
+    assert "<b>&lt;i&gt;hi</b>" in text and 'id="note-1"' in text
+    assert 'hx-delete="/default/notes/1"' in text and 'hx-get="/default/notes/1/*"' in text
+    whole = drawn(visit("GET", "1/*", app=note))
+    assert 'name="text"' in whole and 'name="done"' in whole and ">Save<" in whole
+
+
+def test_given_a_row_that_loops_while_it_is_drawn_then_the_page_says_so(
+    plugin, visit, call, monkeypatch
+):
+    from pipulate.core import tools
+    from pipulate.core.problems import Problem
+
+    source = OWN.replace("return B(self.text)", "\n            while True: pass")
+    (note,) = plugin(source, "notes").apps
+    call("note_add", text={"text": "x"})
+    monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
+    with pytest.raises(Problem, match="was stopped"):
+        visit("GET", app=note)
+
+
+# -- what other tabs are sent ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "values", "sent"),
+    [
+        ("add", {"title": "New"}, ['hx-swap-oob="afterbegin:#rows"', "New", "2 in all"]),
+        ("update", {"id": 1, "title": "Other"}, ['<tr hx-swap-oob="true"', 'id="book-1"', "Other"]),
+        ("delete", {"id": 1}, ['<tr id="book-1" hx-swap-oob="delete">', "0 in all"]),
+    ],
+    ids=["add", "update", "delete"],
+)
+def test_a_change_reaches_open_tabs_as_the_row_it_changed(
+    house, book, call, add, verb, values, sent
+):
+    add(title="Emma")
+    heard = []
+    house.db.on_event.append(heard.append)
+    call(f"book_{verb}", actor="model", **values)
+    text = book.live(house, house.profiles.at(), heard[-1])
+    for part in sent:
+        assert part in text
+
+
+def test_a_change_of_another_app_sends_nothing(house, book, call):
+    heard = []
+    house.db.on_event.append(heard.append)
+    call("task_add", title="x")
+    assert book.live(house, house.profiles.at(), heard[-1]) == ""
+
+
+@pytest.mark.parametrize("own", ["self.text", "B([self.text])", "({'a': self.text}, B('x'))"])
+def test_given_a_row_that_its_class_draws_from_text_then_markup_in_it_stays_text(
+    plugin, visit, call, own
+):
+    (note,) = plugin(OWN.replace("B(self.text)", own), "notes").apps
+    call("note_add", text={"text": "<p hx-delete=/x hx-trigger=load>"})
+    text = drawn(visit("GET", app=note))
+    assert "&lt;p hx-delete" in text and "<p hx-delete" not in text

@@ -1,0 +1,223 @@
+"""Elements every app shares; whatever text they are given, it stays text."""
+
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+
+from pipulate.apps.markup import (
+    SHOWN_ROWS,
+    bar_chart,
+    data_table,
+    draw,
+    field_input,
+    file_link,
+    html,
+    labelled,
+    markdown,
+    notice,
+    problem_card,
+)
+from pipulate.core.fields import KINDS, Between, File, Text, make_field
+from pipulate.core.problems import Problem
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "<iframe src=//evil>",
+    "</td></table><form action=//evil>",
+    "' onfocus='alert(1)",
+    "<b hx-get=/undo/1>",
+    "<!--",
+    "]]>",
+]
+
+
+class Tags(HTMLParser):
+    """The (tag, attributes) of an HTML text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def tags(*elements):
+    return Tags(html(*elements)).found
+
+
+def one(tag, *elements):
+    (found,) = [attrs for name, attrs in tags(*elements) if name == tag]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "tag", "attrs"),
+    [
+        (str, "input", {"type": "text"}),
+        (Text, "textarea", {"rows": "3"}),
+        (int, "input", {"type": "number", "step": "1"}),
+        (float, "input", {"type": "number", "step": "any"}),
+        (Annotated[int, Between(0, 5)], "input", {"min": "0", "max": "5"}),
+        (date, "input", {"type": "date"}),
+        (Literal["a", "b"], "select", {}),
+        (list, "textarea", {}),
+    ],
+    ids=str,
+)
+def test_each_type_has_its_input_with_name_label_and_mark(kind, tag, attrs):
+    drawn = one(tag, field_input(make_field("due_by", kind), "", "is wrong"))
+    assert drawn.items() >= {"name": "due_by", "aria-label": "Due by", **attrs}.items()
+    assert drawn["aria-invalid"] == "true" and drawn["title"] == "is wrong"
+
+
+def test_every_type_can_be_drawn():
+    for kind in KINDS:
+        assert 'name="x"' in html(labelled(make_field("x", kind), ""))
+
+
+@pytest.mark.parametrize("ticked", [True, False])
+def test_a_checkbox_sends_false_when_it_is_not_ticked(ticked):
+    hidden, box = [a for t, a in tags(field_input(make_field("x", bool), str(ticked).lower()))][1:]
+    assert hidden == {"type": "hidden", "name": "x", "value": "false"}
+    assert box["value"] == "true" and ("checked" in box) is ticked
+
+
+def test_a_choice_shows_what_is_chosen_and_an_optional_one_may_be_empty():
+    field = make_field("x", Literal["a", "b"] | None)
+    options = [attrs for tag, attrs in tags(field_input(field, "b")) if tag == "option"]
+    assert [o["value"] for o in options] == ["", "a", "b"]
+    assert [o["value"] for o in options if "selected" in o] == ["b"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize(
+    "element",
+    [
+        lambda t: field_input(make_field("x", str), t, t),
+        lambda t: field_input(make_field("x", Text), t),
+        lambda t: labelled(make_field("x", Annotated[str, t]), t, t),
+        lambda t: notice(t, "/undo/1"),
+        lambda t: problem_card(Problem(t, t)),
+        lambda t: data_table([{t: t}]),
+        lambda t: bar_chart([(t, 1)], t),
+        lambda t: draw(t, None),
+        lambda t: draw({"a": [t]}, None),
+        lambda t: draw(t + "\n" + t, None),
+        lambda t: file_link(File(Path("/a"), t), "#"),
+        markdown,
+    ],
+    ids=[
+        "input",
+        "textarea",
+        "label",
+        "notice",
+        "problem",
+        "table",
+        "chart",
+        "text",
+        "json",
+        "lines",
+        "file",
+        "markdown",
+    ],
+)
+def test_hostile_text_makes_no_element_and_no_attribute(element, text):
+    allowed = {tag for tag, _ in tags(element("harmless"))} | {"p", "blockquote", "code"}
+    for tag, attrs in tags(element(text)):
+        assert tag in allowed
+        assert not [a for a in attrs if a.startswith(("on", "hx-get")) or a == "action"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x](javascript:alert(1))",
+        "[x](data:text/html,<script>)",
+        "![x](https://evil.example/?secret)",
+        "<https://ok.example> <script>",
+        "[x](vbscript:x)",
+        "| a |\n|---|\n| <img src=x> |",
+        "`<b>` **<b>**",
+        '[x](https://ok.example "onclick=1")',
+        "<a href=javascript:1>x</a>",
+        "[x]: javascript:1\n[x]",
+    ],
+)
+def test_markdown_leaves_no_script_no_image_and_no_odd_link(text):
+    for tag, attrs in tags(markdown(text)):
+        assert tag not in ("script", "img", "b", "iframe", "svg")
+        assert set(attrs) <= {"href", "rel", "title"}
+        assert attrs.get("href", "https://").startswith(("https://", "http://", "mailto:"))
+
+
+def test_markdown_keeps_what_a_text_needs():
+    text = "# A\n\n*b* **c** `d`\n\n- e\n\n[f](https://g.example)\n\n| h |\n|---|\n| i |"
+    found = [tag for tag, _ in tags(markdown(text))]
+    for tag in ("h1", "em", "strong", "code", "ul", "li", "a", "table", "th", "td"):
+        assert tag in found
+    assert one("a", markdown("[f](https://g.example)"))["rel"] == "noopener noreferrer"
+
+
+def test_a_table_tells_numbers_links_and_how_many_more():
+    rows = [{"page": "https://a.example", "depth": 1234, "ok": True, "none": None}]
+    text = html(data_table(rows * (SHOWN_ROWS + 5)))
+    assert text.count("<tr>") == SHOWN_ROWS + 1 and "5 more rows" in text
+    assert ">1,234<" in text and 'data-value="1234"' in text and ">yes<" in text
+    assert 'href="https://a.example"' in text and 'rel="noopener noreferrer"' in text
+    assert "No rows" in html(data_table([]))
+
+
+def test_a_table_of_uneven_rows_leaves_gaps():
+    assert html(data_table([{"a": 1, "b": 2}, {"b": 3}])).count("<td") == 4
+
+
+@pytest.mark.parametrize(
+    ("pairs", "shown"),
+    [([], "<figure"), ([("a", 0)], "a 0"), ([("a", 3), ("b", 1.5)], "a 3, b 1.5")],
+    ids=["empty", "zero", "two"],
+)
+def test_a_chart_tells_its_numbers_in_words_too(pairs, shown):
+    text = html(bar_chart(pairs, "Depth"))
+    assert shown in text and "NaN" not in text and 'aria-label="Depth' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "without output"),
+        ("a", "<p>a</p>"),
+        ("a\nb", "<pre>a\nb</pre>"),
+        (1234, "1,234"),
+        (True, "true"),
+        ([{"a": 1}], "<table"),
+        ([], "[]"),
+        ({"a": 1}, ">a<"),
+        ({"a": [1]}, '"a": ['),
+        (File(Path("/nowhere/a.csv")), "a.csv"),
+        ({"report": File(Path("/nowhere/a.csv")), "n": 3}, "a.csv"),
+    ],
+    ids=repr,
+)
+def test_any_output_is_drawn_by_its_type(value, shown):
+    text = html(draw(value, lambda path: "/files/default/7"))
+    assert shown in text
+    assert ('href="/files/default/7"' in text) is ("a.csv" in shown)
+
+
+def test_a_file_outside_of_the_home_has_no_link():
+    assert "href" not in html(file_link(File(Path("/etc/passwd")), ""))
+
+
+def test_half_a_pair_of_a_file_name_does_not_break_the_page():
+    html(problem_card(Problem("caf\udce9.py: no"))).encode()
+
+
+def test_a_long_text_is_cut_in_the_page():
+    assert len(html(draw("x" * 1_000_000, None))) < 30_000

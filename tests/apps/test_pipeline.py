@@ -1,0 +1,350 @@
+"""A pipeline at work: its tool, and the page of a run with its steps as cards."""
+
+import asyncio
+
+import pytest
+
+from pipulate.apps.base import Go, Refusal, Visit
+from pipulate.apps.markup import html
+from pipulate.core.problems import Invalid, Locked, Missing, Problem
+
+SHOP = """
+    from typing import Annotated, Literal
+    from fasthtml.common import B
+    from pipulate import Between, Choices, File, Pipeline
+
+    shop = Pipeline("Shop", "Buys something.")
+
+    @shop.step
+    def shelf(kind: Literal["fruit", "tools"], count: Annotated[int, Between(1, 9)] = 2):
+        "What are you looking for?"
+        return [f"{kind} {n}" for n in range(count)]
+
+    def offers(shelf):
+        return shelf
+
+    @shop.step
+    def basket(shelf, article: Annotated[str, Choices(offers)]):
+        return {"article": article}
+
+    @basket.view
+    def shown(output):
+        return B(output["article"])
+
+    @shop.step
+    def table(job, source: File | None = None):
+        return source.path.read_text() if source else None
+
+    @shop.step
+    def slow(job, basket):
+        import time
+        job.progress(1, 2, "<b>half</b>")
+        time.sleep(30)
+"""
+
+
+@pytest.fixture
+def shop(house, plugin):
+    found = plugin(SHOP, "shop")
+    assert found.problem is None, found.problem
+    return house.shelf.pipeline("shop")
+
+
+@pytest.fixture
+def visit(house, shop, run):
+    """visit(method, path, **form): what the page answers."""
+
+    def visiting(method, path, at=None, partial=True, **form):
+        matched = ((r, v) for r in shop.routes if (v := r.match(method, path)) is not None)
+        route, values = next(matched)
+        caller = house.caller("user", at, confirmed=True)
+        made = Visit(house, caller, shop, values, {}, form, partial)
+
+        async def answer():
+            result = await route.run(made)
+            while jobs := [j for j in house.jobs.live.values() if j.attempt["step"] != "slow"]:
+                await house.jobs.wait(jobs[0])
+            return result
+
+        return run(answer())
+
+    return visiting
+
+
+@pytest.fixture
+def page(visit):
+    """page(): the page of run 1 as HTML."""
+    return lambda: html(visit("GET", "1"))
+
+
+@pytest.fixture
+def states(house, shop):
+    def told():
+        found = house.runs.states(house.runs.get(1, 1), shop.pipeline)
+        return {name: state.state for name, state in found.items()}
+
+    return told
+
+
+# -- the tool --------------------------------------------------------------------------------
+
+
+def test_the_tool_asks_for_everything_and_needs_nothing(house, shop):
+    tool = house.tools.get("shop_run").as_dict()
+    assert list(tool["schema"]["properties"]) == ["run", "kind", "count", "article", "source"]
+    assert "required" not in tool["schema"]
+    assert tool["schema"]["properties"]["kind"]["enum"] == ["fruit", "tools", None]
+    assert tool["description"].endswith("Steps: shelf → basket → table → slow.")
+
+
+def test_it_runs_on_until_an_input_is_missing_and_says_which(shop, call):
+    told = call("shop_run", actor="mcp")
+    assert told == {
+        "run": 1,
+        "address": "/default/shop/1",
+        "state": "waiting",
+        "step": "shelf",
+        "waiting_for": ["kind"],
+    }
+
+
+def test_given_the_missing_input_later_then_it_goes_on_without_doing_it_twice(plugin, call, house):
+    plugin("""
+        from pipulate import Pipeline
+        two = Pipeline("Two")
+
+        @two.step
+        def one(a: int):
+            return a
+
+        @two.step
+        def other(one, b: int):
+            return one + b
+    """)
+    assert call("two_run", a=1)["waiting_for"] == ["b"]
+    assert call("two_run", run=1, b=2)["output"] == 3
+    assert len(house.runs.attempts("run_id = 1")) == 2
+    assert call("two_run", run=1)["output"] == 3
+    assert len(house.runs.attempts("run_id = 1")) == 2, "a finished run runs nothing"
+    assert call("two_run", run=1, a=5)["output"] == 7, "a changed input runs what depends on it"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({"kind": "meat"}, "must be one of"), ({"kind": "fruit", "count": 0}, "from 1 to 9")],
+    ids=str,
+)
+def test_wrong_values_are_refused_before_anything_is_made(shop, call, house, values, said):
+    with pytest.raises(Invalid, match=said):
+        call("shop_run", **values)
+    assert house.runs.listing(1) == []
+
+
+def test_a_choice_that_is_not_on_offer_is_refused(shop, call):
+    with pytest.raises(Invalid, match="fruit 0, fruit 1"):
+        call("shop_run", kind="fruit", article="fruit 7")
+
+
+def test_a_failing_step_is_a_problem_with_the_run_to_go_on_with(plugin, call):
+    plugin("""
+        from pipulate import Pipeline
+        bad = Pipeline("Bad")
+
+        @bad.step
+        def fails(x: int = 0):
+            return 1 / x
+    """)
+    with pytest.raises(Problem, match="fails: ZeroDivisionError") as caught:
+        call("bad_run", actor="model")
+    assert caught.value.details["run"] == 1 and caught.value.next_step
+    assert call("bad_run", run=1, x=2)["output"] == 0.5
+
+
+def test_given_a_caller_that_goes_away_then_the_step_is_stopped(house, shop, run, states):
+    async def main():
+        values = {"kind": "fruit"}
+        calling = asyncio.ensure_future(house.tools.call("shop_run", values, house.caller("shell")))
+        while not any(job.message for job in house.jobs.live.values()):
+            await asyncio.sleep(0.01)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        while states()["slow"] == "running":
+            await asyncio.sleep(0.01)
+
+    run(asyncio.wait_for(main(), 8))
+    assert states()["slow"] == "cancelled"
+
+
+def test_a_model_gives_no_path_outside_of_the_home(shop, call, tmp_path):
+    (tmp_path / "secret").write_text("x")
+    with pytest.raises(Problem, match="outside"):
+        call("shop_run", actor="model", kind="fruit", source=str(tmp_path / "secret"))
+
+
+# -- the page --------------------------------------------------------------------------------
+
+
+def test_the_page_lists_runs_and_a_click_makes_one(visit, house):
+    assert "No runs yet" in html(visit("GET", ""))
+    assert visit("POST", "") == Go("/default/shop/1")
+    listed = html(visit("GET", ""))
+    assert 'href="/default/shop/1"' in listed and "0 of 4 steps" in listed
+    assert house.events.recent(1, 1)[0]["summary"] == "Started run 1 of Shop"
+
+
+def test_a_run_shows_each_step_as_a_card_and_a_form_where_it_can_go_on(visit, page):
+    visit("POST", "")
+    text = page()
+    assert [text.count(f'id="step-1-{n}"') for n in ("shelf", "basket", "table", "slow")] == [1] * 4
+    assert "What are you looking for?" in text and 'name="kind"' in text
+    assert 'name="article"' not in text and "waits for earlier steps" in text
+
+
+def test_a_step_runs_from_its_form_and_its_output_is_drawn(visit, page, states):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit", count="3")
+    assert states()["shelf"] == "done"
+    text = page()
+    assert "fruit 2" in text and 'value="fruit 1"' in text, "the next step offers what came out"
+    visit("POST", "1/basket", article="fruit 1")
+    assert "<b>fruit 1</b>" in page(), "drawn by the step's own view"
+
+
+def test_given_wrong_input_then_the_form_comes_back_with_what_was_typed(visit, states):
+    visit("POST", "")
+    answer = visit("POST", "1/shelf", kind="fruit", count="77")
+    assert isinstance(answer, Refusal) and answer.status == 422
+    drawn = html(answer.elements)
+    assert "must be from 1 to 9" in drawn and 'value="77"' in drawn
+    assert states()["shelf"] == "ready"
+
+
+def test_given_a_revised_step_then_later_cards_are_stale_and_keep_their_output(visit, page):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit")
+    visit("POST", "1/basket", article="fruit 1")
+    visit("POST", "1/shelf", kind="tools")
+    text = page()
+    assert "stale: an earlier step changed" in text and "<b>fruit 1</b>" in text
+
+
+def test_progress_is_shown_as_text_and_cancel_stops_it(visit, page, house, run, states):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit")
+    visit("POST", "1/basket", article="fruit 1")
+    visit("POST", "1/slow")
+    (job,) = house.jobs.live.values()
+
+    async def begun():
+        while not job.message:
+            await asyncio.sleep(0.01)
+
+    run(asyncio.wait_for(begun(), 5))
+    text = page()
+    assert "&lt;b&gt;half&lt;/b&gt;" in text and "1 of 2" in text and "/cancel" in text
+    drawn = html(visit("POST", "1/slow/cancel"))
+    assert states()["slow"] == "cancelled" and "You cancelled this step." in drawn
+
+
+def test_given_another_profile_then_it_sees_and_stops_nothing_here(visit, call, house, states, run):
+    call("profile_add", name="Shop")
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit")
+    visit("POST", "1/basket", article="fruit 1")
+    visit("POST", "1/slow")
+    for method, path in [
+        ("GET", "1"), ("POST", "1/shelf"), ("POST", "1/slow/cancel"), ("POST", "1/finish"),
+        ("DELETE", "1"),
+    ]:  # fmt: skip
+        with pytest.raises(Missing):
+            visit(method, path, at="shop", kind="fruit")
+    assert states()["slow"] == "running"
+
+
+def test_a_locked_run_shows_no_form_and_refuses_on_the_server(visit, page, states, call):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit")
+    assert "Reopen" in html(visit("POST", "1/finish"))
+    assert 'name="kind"' not in page()
+    with pytest.raises(Locked):
+        visit("POST", "1/shelf", kind="tools")
+    visit("POST", "1/reopen")
+    assert 'name="kind"' in page()
+
+
+def test_deleting_a_run_offers_to_take_it_back(visit, call, house):
+    visit("POST", "")
+    assert 'hx-post="/default/undo/' in html(visit("DELETE", "1"))
+    with pytest.raises(Missing):
+        visit("GET", "1")
+    call("undo", event=house.events.recent(1, 1)[0]["id"])
+    visit("GET", "1")
+
+
+@pytest.mark.parametrize("path", ["9", "x", "-1", "1e3", "٣", "9" * 30])
+def test_a_run_that_is_not_there_is_missing(visit, path):
+    visit("POST", "")
+    with pytest.raises(Missing):
+        visit("GET", path)
+
+
+def test_given_a_view_that_fails_then_the_output_is_shown_without_it(plugin, house, run):
+    plugin("""
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one():
+            return "the output"
+
+        @one.view
+        def draw(output):
+            return output.nonsense
+    """)
+    guided, caller = house.shelf.pipeline("odd"), house.caller("user")
+    run(house.tools.call("odd_run", {}, caller))
+    text = html(run(guided.draw_run(caller.profile, 1)))
+    assert "The view of this step failed (AttributeError" in text and "the output" in text
+
+
+@pytest.mark.parametrize("drawn", ["output", "(output, output)", "[output]", "Exception(output)"])
+def test_given_a_view_that_returns_text_then_markup_in_it_stays_text(plugin, house, run, drawn):
+    plugin(f"""
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one():
+            return '<div hx-post="/default/call/profile_delete" hx-trigger="load">'
+
+        @one.view
+        def draw(output):
+            return {drawn}
+    """)
+    guided, caller = house.shelf.pipeline("odd"), house.caller("user")
+    run(house.tools.call("odd_run", {}, caller))
+    text = html(run(guided.draw_run(caller.profile, 1)))
+    assert "&lt;div hx-post" in text and '<div hx-post="/default/call' not in text
+
+
+def test_given_a_file_of_another_profile_in_an_output_then_the_run_is_shown_without_its_link(
+    plugin, house, run, call
+):
+    call("profile_add", name="Other")
+    path = house.files.folder / "runs" / "theirs.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a")
+    house.files.record(house.profiles.at("other"), path)
+    plugin(f"""
+        from pipulate import File, Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one():
+            return File({str(path)!r})
+    """)
+    guided, caller = house.shelf.pipeline("odd"), house.caller("user")
+    run(house.tools.call("odd_run", {}, caller))
+    text = html(run(guided.draw_run(caller.profile, 1)))
+    assert "theirs.csv" in text and "/files/" not in text

@@ -1,0 +1,87 @@
+"""One plugin file: loaded by its hash, or a problem with the line to mend."""
+
+import sys
+
+import pytest
+
+from pipulate.apps.plugin import file_hash, load_file
+from pipulate.core.problems import Missing, Problem
+
+GOOD = "from pipulate import CrudApp, Pipeline\np = Pipeline('P')\n@p.step\ndef a(): return 1\n"
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loading(content):
+        path = tmp_path / "mine.py"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return load_file(path, file_hash(path))
+
+    return loading
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "said", "hint"),
+    [
+        ("x = 1\ndef f(:\n", 2, "SyntaxError", "Mend"),
+        ("x = 1\nif x:\nprint(x)\n", 3, "expected an indented block", "Mend"),
+        ("\n\n1 / 0\n", 3, "ZeroDivisionError: division by zero", "Mend"),
+        ("def f():\n    raise KeyError('k')\n\nf()\n", 2, "KeyError: 'k'", "Mend"),
+        ("import nonesuch.part\n", 1, "No module named 'nonesuch'", "pip install nonesuch"),
+        ("x: int\ny = dat\n", 2, "'dat' is not defined", "date"),
+        ("import sys\nsys.exit(3)\n", 2, "SystemExit", "Mend"),
+        ("from pipulate import CrudAp\n", 1, "CrudAp", ""),
+        ("from pipulate import CrudApp\n\nclass A(CrudApp):\n    x: bytes\n", 3, "bytes", ""),
+    ],
+    ids=["syntax", "indentation", "top level", "in a function", "dependency", "name", "exit",
+         "import", "field"],
+)  # fmt: skip
+def test_a_file_that_fails_to_load_says_where_why_and_what_to_do(load, source, line, said, hint):
+    before = set(sys.modules)
+    with pytest.raises(Problem) as caught:
+        load(source)
+    assert caught.value.what.startswith(f"mine.py, line {line}: ")
+    assert said in caught.value.what and hint in caught.value.next_step
+    assert caught.value.details["line"] == line
+    left = set(sys.modules) - before
+    assert not [name for name in left if name.startswith("pipulate_plugin")]
+
+
+@pytest.mark.parametrize("content", [b"x = '\xff'", b"x = 1\0", b"\xff\xfe"], ids=repr)
+def test_a_file_that_is_no_text_is_a_problem_too(load, content):
+    with pytest.raises(Problem, match="mine.py"):
+        load(content)
+
+
+def test_a_file_is_run_once_per_content(load, capsys):
+    source = GOOD + "print('loaded')\n"
+    assert load(source) is load(source)
+    assert load(source + "\n") is not load(source)
+    assert capsys.readouterr().out == "loaded\n" * 2
+
+
+def test_given_another_hash_than_the_files_then_nothing_runs(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text("print('ran')")
+    with pytest.raises(Problem, match="changed on disk"):
+        load_file(path, "0" * 64)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_pipeline_knows_its_file_and_hash(load, tmp_path):
+    plugin = load(GOOD)
+    found = plugin.pipeline("p")
+    assert (found.file, found.hash) == (tmp_path / "mine.py", plugin.hash)
+    assert plugin.name == "mine"
+    with pytest.raises(Missing, match="no pipeline 'q'"):
+        plugin.pipeline("q")
+
+
+def test_a_plugin_may_use_dataclasses_and_late_annotations(load):
+    plugin = load(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from typing import ClassVar\nfrom pipulate import CrudApp\n"
+        "@dataclass\nclass A:\n    y: ClassVar[int] = 2\n    x: int = 1\n"
+        "class Thing(CrudApp):\n    x: str\n"
+    )
+    assert plugin.module.A().x == 1 and list(plugin.module.Thing.fields) == ["x"]

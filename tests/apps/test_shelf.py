@@ -1,0 +1,215 @@
+"""The shelf: plugins come, change and go while the program runs; one broken file stays one card."""
+
+import asyncio
+import os
+
+import pytest
+
+from pipulate.apps.house import House
+from pipulate.core.problems import Missing
+
+THING = "from pipulate import CrudApp\nclass Thing(CrudApp):\n    x: str\n"
+BROKEN = [
+    "def f(:",
+    "1 / 0",
+    "import nonesuch",
+    "import sys; sys.exit()",
+    "raise BaseException('no')",
+    "x = 1",
+    "from pipulate import CrudApp\nclass A(CrudApp):\n    ü: str\n",
+    "from pipulate import CrudApp\nclass A(CrudApp):\n    a: str\n    A: str\n",
+]
+
+
+@pytest.fixture
+def apps(house):
+    return house.settings.folder("apps")
+
+
+def test_the_bundled_apps_are_there_in_a_new_home(house):
+    named = {row["name"]: row["kind"] for row in house.shelf.listing()}
+    assert named["tasks"] == "app" and named["hello"] == "pipeline" and named["links"] == "pipeline"
+    assert all(row["bundled"] and row["problem"] is None for row in house.shelf.listing())
+
+
+@pytest.mark.parametrize("source", BROKEN, ids=lambda s: s.splitlines()[-1].strip())
+def test_given_a_broken_file_then_the_house_opens_and_says_which(settings, run, source):
+    settings.make_home()
+    (settings.folder("apps") / "bad.py").write_text(source)
+    (settings.folder("apps") / "good.py").write_text(THING)
+    house = House(settings)
+    (failure,) = house.shelf.failures
+    assert failure.name == "bad" and "bad.py" in failure.problem.what
+    assert "things" in house.shelf.apps and "tasks" in house.shelf.apps
+    (row,) = [r for r in house.shelf.listing() if r["problem"]]
+    assert (row["name"], row["kind"]) == ("bad", "failed")
+    run(house.close())
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "unreadable"])
+def test_given_a_name_that_is_no_readable_file_then_the_house_opens(settings, run, kind):
+    settings.make_home()
+    path = settings.folder("apps") / "odd.py"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("nowhere.py")
+    else:
+        path.write_text(THING)
+        path.chmod(0)
+    house = House(settings)
+    assert "tasks" in house.shelf.apps
+    run(house.close())
+
+
+@pytest.mark.parametrize("name", ["_draft.py", ".hidden.py", "notes.txt", "x.py.bak"])
+def test_drafts_and_other_files_are_left_alone(house, apps, name):
+    (apps / name).write_text(THING)
+    assert not house.shelf.scan() and "things" not in house.shelf.apps
+
+
+def test_with_plugins_off_only_the_bundled_ones_load(settings, run):
+    settings.make_home()
+    (settings.folder("apps") / "thing.py").write_text(THING)
+    house = House(type(settings)(**{**vars(settings), "plugins": False}))
+    assert "things" not in house.shelf.apps and "tasks" in house.shelf.apps
+    run(house.close())
+
+
+def test_given_a_new_file_then_it_is_there_at_once_with_its_tools(house, plugin, call):
+    before = house.shelf.version
+    plugin(THING)
+    assert house.shelf.get("things").title == "Things" and house.shelf.version == before + 1
+    assert call("thing_add", x="a")["id"] == 1
+
+
+def test_given_a_broken_save_then_the_old_version_goes_on_beside_its_error(house, plugin, call):
+    plugin(THING)
+    call("thing_add", x="a")
+    found = plugin(THING + "1 / 0")
+    assert "line 4" in found.problem.what and "things" in house.shelf.apps
+    assert call("thing_add", x="b")["id"] == 2
+    mended = plugin(THING + "    y: int = 7\n")
+    assert mended.problem is None and call("thing_get", id=1)["y"] == 7
+
+
+def test_given_a_broken_save_put_back_then_the_error_is_gone(house, plugin):
+    plugin(THING)
+    plugin("1 / 0")
+    assert plugin(THING).problem is None and house.shelf.failures == []
+
+
+def test_given_a_file_removed_then_its_app_and_tools_go_and_its_rows_stay(
+    house, plugin, call, apps
+):
+    plugin(THING)
+    call("thing_add", x="a")
+    (apps / "mine.py").unlink()
+    assert house.shelf.scan()
+    assert "things" not in house.shelf.apps and "thing_add" not in house.tools.by_name
+    plugin(THING)
+    assert call("thing_get", id=1)["x"] == "a"
+
+
+def test_given_a_broken_file_removed_then_nothing_is_left_of_it(house, plugin, apps):
+    plugin("1 / 0")
+    (apps / "mine.py").unlink()
+    house.shelf.scan()
+    assert house.shelf.failures == []
+
+
+def test_given_a_class_renamed_then_the_old_address_goes(house, plugin):
+    plugin(THING)
+    plugin(THING.replace("Thing", "Item"))
+    assert "items" in house.shelf.apps and "things" not in house.shelf.apps
+    assert "thing_add" not in house.tools.by_name
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        THING.replace("Thing", "Task"),
+        "from pipulate import Pipeline\np = Pipeline('Tasks')\n@p.step\ndef a(): pass\n",
+        THING + "    plural = 'hello'\n",
+    ],
+    ids=["class", "pipeline", "plural"],
+)
+def test_given_a_name_that_another_plugin_has_then_the_first_keeps_it(house, plugin, source):
+    kept = dict(house.shelf.apps)
+    assert "already taken" in plugin(source).problem.what
+    assert house.shelf.apps == kept
+
+
+@pytest.mark.parametrize("word", ["history", "search", "settings", "approvals", "chat", "call"])
+def test_given_a_word_that_pages_use_then_it_is_refused(house, plugin, word):
+    source = f"from pipulate import Pipeline\np = Pipeline('{word}')\n@p.step\ndef a(): pass\n"
+    assert "already taken" in plugin(source).problem.what and word not in house.shelf.apps
+
+
+def test_given_two_apps_of_one_address_in_a_file_then_it_is_refused(house, plugin):
+    source = THING + "class Other(CrudApp):\n    y: str\n    plural = 'things'\n"
+    assert "already taken" in plugin(source).problem.what and "things" not in house.shelf.apps
+
+
+def test_given_a_tool_name_that_is_taken_then_nothing_of_the_file_is_registered(house, plugin):
+    source = "from pipulate import CrudApp, tool\nclass Profile(CrudApp):\n    x: str\n"
+    problem = plugin(source + "    plural = 'people'\n").problem
+    assert "profile_list exists already" in problem.what or "profile_" in problem.what
+    assert "people" not in house.shelf.apps
+    assert house.tools.get("profile_list").owner == "core"
+
+
+def test_an_app_or_pipeline_nobody_has_names_the_nearest(house):
+    with pytest.raises(Missing) as caught:
+        house.shelf.get("taks")
+    assert caught.value.next_step == "Did you mean 'tasks'?"
+    for slug in ("helo", "tasks"):
+        with pytest.raises(Missing, match="no pipeline"):
+            house.shelf.pipeline(slug)
+
+
+def test_a_file_saved_while_the_program_runs_is_live_within_a_second(house, apps, run):
+    async def main():
+        watching = asyncio.create_task(house.shelf.watch(0.05))
+        await asyncio.sleep(0.1)
+        (apps / "odd.py").mkdir()
+        (apps / "thing.py").write_text(THING)
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if "things" in house.shelf.apps:
+                break
+        assert not watching.done(), "the watch goes on"
+        watching.cancel()
+
+    run(main())
+    assert "things" in house.shelf.apps
+
+
+def test_a_file_that_vanishes_between_two_looks_does_not_end_the_watch(house, apps, run):
+    async def main():
+        watching = asyncio.create_task(house.shelf.watch(0.001))
+        for n in range(300):
+            path = apps / f"temp{n % 3}.py"
+            path.write_text(THING.replace("Thing", f"Thing{n % 3}"))
+            await asyncio.sleep(0.001)
+            os.unlink(path)
+        assert not watching.done()
+        watching.cancel()
+
+    run(main())
+
+
+@pytest.mark.parametrize("source", ["import time; time.sleep(9)", "while True: pass"])
+def test_given_a_file_that_never_ends_loading_then_the_house_opens_and_says_which(
+    settings, run, source, monkeypatch
+):
+    from pipulate.apps import shelf
+
+    monkeypatch.setattr(shelf, "IMPORT_SECONDS", 0.3)
+    settings.make_home()
+    (settings.folder("apps") / "bad.py").write_text(source)
+    (settings.folder("apps") / "good.py").write_text(THING)
+    house = House(settings)
+    (failure,) = house.shelf.failures
+    assert "bad.py took over 0.3 s" in failure.problem.what and "things" in house.shelf.apps
+    run(house.close())

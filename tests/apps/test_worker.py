@@ -1,0 +1,159 @@
+"""The worker: one process, one step at a time, JSON lines; it dies with its engine."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipulate.apps.plugin import file_hash
+
+STEPS = """
+import os, time
+from datetime import date
+from decimal import Decimal
+from pipulate import File, Pipeline
+
+work = Pipeline("Work")
+
+@work.step
+def first(name: str, when: date | None = None, price: Decimal = Decimal("0.10")):
+    return [name, type(when).__name__, type(price).__name__]
+
+@work.step
+async def second(first, job):
+    for n in range(1000):
+        await job.progress(n + 1, 1000, f"row {n}")
+    await job.checkpoint({"row": 1000})
+    return [first, job.checkpoint_data]
+
+@work.step
+def third(table: File):
+    return [type(table).__name__, table.path.read_text()]
+
+@work.step
+def asks(job):
+    try:
+        return job.tool("task_add", title="x")
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "work.py"
+    path.write_text(STEPS)
+    return path
+
+
+@pytest.fixture
+def worker():
+    command = [sys.executable, "-m", "pipulate.apps.worker"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def ask(worker, file, tmp_path):
+    """ask(step, **arguments): every answer up to the last; `replies` answers what it asks."""
+
+    def asking(step, replies=(), checkpoint=None, digest=None, **arguments):
+        replies = list(replies)
+        request = {
+            "file": str(file),
+            "hash": digest or file_hash(file),
+            "pipeline": "work",
+            "step": step,
+            "arguments": arguments,
+            "checkpoint": checkpoint,
+            "folder": str(tmp_path / "out"),
+        }
+        say(request)
+        answers = []
+        while not answers or not answers[-1].keys() & {"done", "failed"}:
+            answers.append(json.loads(worker.stdout.readline()))
+            if answers[-1].keys() & {"checkpoint", "call"}:
+                say({"reply": replies.pop(0)})
+        return answers
+
+    def say(message):
+        worker.stdin.write(json.dumps(message) + "\n")
+        worker.stdin.flush()
+
+    return asking
+
+
+def test_a_step_receives_python_values_of_its_types(ask):
+    (answer,) = ask("first", name="ann", when="2026-01-31", price="1.50")
+    assert answer == {"done": ["ann", "date", "Decimal"]}
+
+
+def test_what_is_not_given_takes_the_default_of_the_function(ask):
+    assert ask("first", name="ann") == [{"done": ["ann", "NoneType", "Decimal"]}]
+
+
+def test_a_file_arrives_as_a_file(ask, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b")
+    reference = {"$file": str(tmp_path / "a.csv"), "name": "a.csv"}
+    assert ask("third", table=reference)[-1] == {"done": ["File", "a,b"]}
+
+
+def test_progress_is_thinned_out_and_its_last_word_always_comes(ask):
+    answers = ask("second", replies=[None], checkpoint={"row": 3}, first=1)
+    progress = [a["progress"] for a in answers if "progress" in a]
+    assert len(progress) < 100 and progress[-1] == [1000, 1000, "row 999"]
+    assert {"checkpoint": {"row": 1000}} in answers
+    assert answers[-1] == {"done": [1, {"row": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        ({"result": {"id": 7}}, {"id": 7}),
+        (
+            {"problem": {"problem": "No.", "next_step": "Ask.", "kind": "invalid"}},
+            ["Invalid", "No. Ask."],
+        ),
+    ],
+    ids=["result", "problem"],
+)
+def test_a_tool_is_called_in_the_engine_and_answers_or_raises_here(ask, reply, result):
+    call, answer = ask("asks", replies=[reply])
+    assert call == {"call": ["task_add", {"title": "x"}]} and answer == {"done": result}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"step": "nope"}, "nope"),
+        ({"step": "first", "digest": "0" * 64, "name": "x"}, "changed on disk"),
+        ({"step": "first"}, "name"),
+        ({"step": "first", "name": "x", "when": "soon"}, "2026-01-31"),
+    ],
+    ids=["no such step", "other file", "missing input", "bad input"],
+)
+def test_given_a_request_that_cannot_be_done_then_it_says_why_and_takes_the_next(ask, change, said):
+    answer = ask(**change)[-1]["failed"]
+    assert said in answer["problem"]
+    assert ask("first", name="ann")[-1]["done"][0] == "ann"
+
+
+def test_given_the_engine_is_gone_then_so_is_the_worker(worker, ask):
+    ask("first", name="ann")
+    worker.stdin.close()
+    assert worker.wait(3) == 0
+
+
+def test_a_worker_starts_without_web_model_or_numbers(file):
+    """It has to be quick: nothing of the page, of models or of numpy is loaded."""
+    code = (
+        "import sys, pipulate.apps.worker as w; from pathlib import Path;"
+        f"w.load_file(Path({str(file)!r}), {file_hash(file)!r});"
+        "heavy = {'numpy', 'starlette', 'uvicorn', 'mcp', 'fasthtml', 'httpx2'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("[]\n", "")

@@ -1,0 +1,136 @@
+"""The site: what its engines tell open tabs, and what a request that goes wrong gets."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipulate.web.server import body_limit
+
+
+@pytest.mark.parametrize(
+    "method, path, large",
+    [
+        ("PUT", "/files/default", True),
+        ("POST", "/files/default", False),
+        ("PUT", "/default/tasks", False),
+        ("PUT", "/default/files/x", False),
+        ("POST", "/shell/call", False),
+        ("", "/ws", False),
+    ],
+)
+def test_only_an_upload_may_be_large(method, path, large):
+    assert bool(body_limit(method, path)) == large
+
+
+def test_a_page_and_a_part_of_it_are_told_apart(server):
+    whole, part = server.page("/default/tasks"), server.act("GET", "/default/tasks").text
+    assert "<html" in whole and "<html" not in part and 'id="rows"' in part
+    back = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    assert "<html" in server.client.get("/default/tasks", headers=back).text
+
+
+def test_large_pages_are_compressed_for_a_browser_that_takes_it(server):
+    answer = server.client.get("/default/tasks", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+def test_two_clicks_at_once_on_run_begin_one_step(server):
+    run = server.act("POST", "/default/hello").headers["hx-redirect"]
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(server.act, "POST", f"{run}/person", {"name": "A"}) for _ in range(4)]
+        codes = sorted(a.result().status_code for a in asked)
+    assert codes[0] == 200 and set(codes) <= {200, 400}
+
+
+def test_many_rows_added_at_once_are_all_kept(server):
+    before = server.call("task_list")["count"]
+    with ThreadPoolExecutor(8) as pool:
+        asked = [
+            pool.submit(
+                server.act, "POST", "/default/tasks", {"title": f"at once {n}", "done": "false"}
+            )
+            for n in range(24)
+        ]
+        assert {a.result().status_code for a in asked} == {200}
+    assert server.call("task_list")["count"] == before + 24
+
+
+@pytest.mark.parametrize("q", ["\0", "😀", "\u202e", "a" * 3_000, "%", "\\", "'\"<>&"])
+def test_odd_text_in_an_address_is_no_fault(server, q):
+    for path in ("/default/tasks", "/default/search"):
+        assert server.client.get(path, params={"q": q}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "title", ["\0", "😀", "\u202eabc", "a\r\nb", "x" * 900_000, "\ufeff", "\u2028"]
+)
+def test_odd_text_in_a_field_is_kept_exactly_or_refused_there(server, title):
+    answer = server.act("POST", "/default/tasks", {"title": title, "done": "false"})
+    assert answer.status_code in (200, 422), answer.text[:300]
+    if answer.status_code == 200:
+        assert server.call("task_list")["rows"][0]["title"] == title.replace("\r\n", "\n")
+    assert server.client.get("/default/tasks").status_code == 200
+    if found := re.search(r'id="task-(\d+)"', answer.text):
+        server.act("DELETE", f"/default/tasks/{found[1]}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xfe=\x80",
+        b"title=%ff%fe",
+        b"title=%00",
+        b"title=a&title=b",
+        b"&&&===",
+        b"title",
+        b"%zz=%",
+    ],
+)
+def test_a_form_that_is_no_text_is_an_answer_and_no_fault(server, body):
+    errors = server.log.count("ERROR")
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
+    answer = server.client.post("/default/tasks", content=body, headers=kind)
+    assert answer.status_code in (200, 422, 400)
+    assert server.log.count("ERROR") == errors
+
+
+def test_a_form_with_too_many_fields_is_refused_and_no_fault(server):
+    errors = server.log.count("ERROR")
+    boundary = {"Content-Type": "multipart/form-data; boundary=x", "HX-Request": "true"}
+    part = b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\n1\r\n'
+    answer = server.client.post("/default/tasks", content=part * 2_000 + b"--x--", headers=boundary)
+    assert 400 <= answer.status_code < 500
+    assert server.log.count("ERROR") == errors
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"5",
+        b"{}",
+        b'{"tool": 5}',
+        b'{"tool": "task_list", "values": []}',
+        b'{"tool": "task_list", "text": 5}',
+        b'{"tool": "task_list", "cwd": "a\\u0000"}',
+        b'{"tool": "task_list", "profile": {}}',
+        b"\xff",
+    ],
+)
+def test_an_odd_call_at_the_door_of_the_shell_is_a_problem_and_no_fault(server, body):
+    errors = server.log.count("ERROR")
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    answer = server.client.post("/shell/call", content=body, headers=key)
+    assert answer.status_code in (200, 400) and answer.json().keys() & {"problem", "result"}
+    assert server.log.count("ERROR") == errors
+
+
+def test_a_number_that_no_row_can_have_is_not_found(server):
+    assert server.client.get(f"/files/default/{10**20}").status_code == 404
+
+
+def test_a_tab_at_a_number_that_no_run_can_have_is_let_in(server):
+    with server.socket(f"/default/hello/{'9' * 5000}"):
+        pass
