@@ -348,3 +348,50 @@ def test_given_a_file_of_another_profile_in_an_output_then_the_run_is_shown_with
     run(house.tools.call("odd_run", {}, caller))
     text = html(run(guided.draw_run(caller.profile, 1)))
     assert "theirs.csv" in text and "/files/" not in text
+
+
+TRIP = """
+    from pipulate import Pipeline
+
+    trip = Pipeline("Trip", "Two values in one step.")
+
+    @trip.step
+    def stay(city: str, nights: int):
+        return f"{city} {nights}"
+"""
+
+
+def test_values_given_one_at_a_time_add_up_instead_of_asking_in_circles(plugin, call):
+    plugin(TRIP, "trip")
+    first = call("trip_run", city="Rome")
+    assert first["waiting_for"] == ["nights"]
+    again = call("trip_run", run=first["run"], nights=3)
+    assert (again["state"], again["output"]) == ("done", "Rome 3")
+
+
+def test_given_a_broken_save_then_the_version_that_stays_in_the_menu_also_runs(plugin, call):
+    plugin(TRIP, "trip")
+    broken = plugin(TRIP + "\n    def (", "trip")
+    assert broken.problem
+    assert call("trip_run", city="Rome", nights=1)["output"] == "Rome 1"
+
+
+def test_given_a_step_at_work_then_its_run_is_not_finished(plugin, call, house, run, states):
+    plugin(TRIP.replace('return f"', 'import time; time.sleep(30); return f"'), "trip")
+    caller = house.caller("user")
+
+    async def finish_while_it_works():
+        work = asyncio.create_task(
+            house.tools.call("trip_run", {"city": "Rome", "nights": 1}, caller)
+        )
+        while not house.jobs.live:
+            await asyncio.sleep(0.01)
+        job = next(iter(house.jobs.live.values()))
+        try:
+            with pytest.raises(Problem, match="at work"):
+                await house.tools.call("run_finish", {"run": job.run["id"]}, caller)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    run(finish_while_it_works())

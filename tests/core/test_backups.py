@@ -173,3 +173,10 @@ def test_given_a_migration_that_fails_half_way_then_the_store_is_as_before(setti
     assert db.columns("more") == []
     assert db.all("PRAGMA user_version")[0]["user_version"] == len(MIGRATIONS)
     db.close()
+
+
+@pytest.mark.parametrize("name", ["../x.db", "..", "", "a" * 5000, "a\0b", "\ud800", "gone.db"])
+def test_a_name_that_is_no_backup_is_missing_whatever_it_looks_like(settings, folder, name):
+    (folder / "gone.db").symlink_to("nowhere")
+    with pytest.raises(Missing):
+        restore(settings, name)

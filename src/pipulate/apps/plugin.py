@@ -47,19 +47,23 @@ def file_hash(path: Path) -> str:
 
 
 @functools.lru_cache(maxsize=16)
-def load_file(path: Path, digest: str) -> Plugin:
-    """Run a plugin file whose content has this hash. Raises Problem with the line of the fault."""
-    if file_hash(path) != digest:
+def load_file(path: Path, digest: str, text: str = "") -> Plugin:
+    """Run a plugin file whose content has this hash. Raises Problem with the line of the fault.
+
+    `text` (bytes as Latin-1) stands for a version that is no longer on disk."""
+    content = text.encode("latin-1") if text else path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
         raise Problem(f"{path.name} changed on disk meanwhile.", "Try again in a second.")
     name = f"pipulate_plugin_{path.stem}_{digest[:12]}"
     if path.parent == Path(__file__).parents[1] / "plugins":
         name = f"pipulate.plugins.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    linecache.checkcache(str(path))
+    lines = content.decode(errors="replace").splitlines(True)
+    linecache.cache[str(path)] = (len(content), None, lines, str(path))
     sys.modules[name] = module  # dataclasses and type hints look it up there
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        exec(compile(content, str(path), "exec"), module.__dict__)
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
@@ -67,7 +71,7 @@ def load_file(path: Path, digest: str) -> Plugin:
         raise _load_problem(path, error) from error
     plugin = Plugin(path, digest, module)
     for pipeline in (v for v in vars(module).values() if isinstance(v, Pipeline)):
-        pipeline.file, pipeline.hash = path, digest
+        pipeline.file, pipeline.hash, pipeline.text = path, digest, content.decode("latin-1")
     return plugin
 
 

@@ -102,7 +102,7 @@ class Pipeline:
         if not self.slug:
             raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}
-        self.file, self.hash = Path(), ""  # set by the shelf
+        self.file, self.hash, self.text = Path(), "", ""  # set by the shelf
 
     def step(self, function: Callable[..., Any]) -> Step:
         """Decorator: add a function as the next step. Raises Problem with the line of a mistake."""

@@ -116,7 +116,7 @@ def _parameters(step):
 
 def _answer(wire: Wire, request: dict[str, Any]) -> None:
     try:
-        loaded = load_file(Path(request["file"]), request["hash"])
+        loaded = load_file(Path(request["file"]), request["hash"], request.get("text", ""))
         pipeline = loaded.pipeline(request["pipeline"])
         fields = {f.name: f for f in pipeline.steps[request["step"]].fields}
         given = {k: from_json(v) for k, v in request["arguments"].items()}

@@ -59,7 +59,8 @@ def daily(db: Database, folder: Path) -> Path | None:
 
 def listing(folder: Path) -> list[dict[str, Any]]:
     """[{name, size, made}] newest first; size in bytes, made in local time."""
-    found = sorted(folder.glob("*.db"), key=lambda p: p.stat().st_mtime, reverse=True)
+    kept = filter(Path.is_file, folder.glob("*.db"))
+    found = sorted(kept, key=lambda p: p.stat().st_mtime, reverse=True)
     return [
         {"name": p.name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
         for p, s in ((p, p.stat()) for p in found)

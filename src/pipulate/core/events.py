@@ -32,9 +32,7 @@ class Events:
         found = self.db.one("SELECT images FROM events WHERE id = ?", (event_id,))
         if found is None:
             raise Missing(f"There is no event {event_id}.", "See History.")
-        packed = found["images"]
-        if packed is None:
-            return []
+        packed = found["images"] or "[]"
         return json.loads(zlib.decompress(packed) if isinstance(packed, bytes) else packed)
 
     def undo(self, event_id: int, profile_id: int, actor: str) -> str:

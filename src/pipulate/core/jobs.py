@@ -216,6 +216,7 @@ class Jobs:
             {
                 "file": str(pipeline.file),
                 "hash": pipeline.hash,
+                "text": pipeline.text,
                 "pipeline": pipeline.slug,
                 "step": attempt["step"],
                 "arguments": used | json.loads(attempt["inputs"]),

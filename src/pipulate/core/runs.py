@@ -166,15 +166,18 @@ class Runs:
 
     def set_locked(self, profile_id: int, run_id: int, locked: bool) -> Row:
         """Finish (lock) or reopen a run."""
-        self.get(profile_id, run_id)
+        self._refuse_at_work(profile_id, run_id)
         return self.table(profile_id).update(id=run_id, locked_utc=now() if locked else None)
 
     def delete(self, profile_id: int, run_id: int) -> None:
         """Out of sight, undoable; its outputs stay in the store."""
+        self._refuse_at_work(profile_id, run_id)
+        self.table(profile_id).update(id=run_id, deleted_utc=now())
+
+    def _refuse_at_work(self, profile_id: int, run_id: int) -> None:
         self.get(profile_id, run_id)
         if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
             raise Problem("This run is at work.", "Cancel its step first.")
-        self.table(profile_id).update(id=run_id, deleted_utc=now())
 
     def interrupt(self, owners: set[str]) -> int:
         """Mark what these dead owners left running; returns how many."""

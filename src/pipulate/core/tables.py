@@ -131,9 +131,8 @@ class Table:
 
     def _values(self, record: Any, values: Row) -> Row:
         given = record if isinstance(record, Mapping) else vars(record) if record else {}
-        new = {k: to_column(v) for k, v in {**given, **values}.items()}
-        self._known(new)
-        return new
+        self._known(new := {**given, **values})
+        return {k: to_column(v) for k, v in new.items()}
 
     def _known(self, names: Iterable[str]) -> None:
         columns = self.db.columns(self.name)

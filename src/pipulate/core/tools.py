@@ -130,7 +130,7 @@ class Tools:
         return self.by_name[name]
 
     def listing(self) -> list[Row]:
-        return [self.by_name[name].as_dict() for name in sorted(self.by_name)]
+        return [tool.as_dict() for _, tool in sorted(self.by_name.items())]
 
     async def call(
         self, name: str, values: Row, caller: Caller, text: dict[str, str] | None = None
@@ -139,7 +139,8 @@ class Tools:
 
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
-        known = {f.name: text[f.name] for f in tool.fields if f.name in text}
+        names = {f.name for f in tool.fields}
+        known = {k: v for k, v in text.items() if k in names}
         typed = check_values(tool.fields, known, text=True, partial=True)
         given = {**text, **{k: to_json(v) for k, v in typed.items()}, **values}
         return await self._run(tool, given, caller)
@@ -178,17 +179,16 @@ class Tools:
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
         """Store the exact call; only a click on its address runs it, once, within ten minutes."""
         arguments = dumps(given)
-        record = {
-            "id": secrets.token_urlsafe(9),
-            "tool": tool.name,
-            "arguments": arguments,
-            "hash": hashlib.sha256(f"{tool.name} {arguments}".encode()).hexdigest(),
-            "profile_id": caller.profile.id,
-            "actor": caller.actor,
-            "turn": caller.turn,
-            "expires_utc": (datetime.now(UTC) + EXPIRES).isoformat(),
-        }
-        self.approvals.insert(record)
+        record = self.approvals.insert(
+            id=secrets.token_urlsafe(9),
+            tool=tool.name,
+            arguments=arguments,
+            hash=hashlib.sha256(f"{tool.name} {arguments}".encode()).hexdigest(),
+            profile_id=caller.profile.id,
+            actor=caller.actor,
+            turn=caller.turn,
+            expires_utc=(datetime.now(UTC) + EXPIRES).isoformat(),
+        )
         record["address"] = f"/{caller.profile.slug}/approvals/{record['id']}"
         for listener in self.on_approval:
             listener(record)

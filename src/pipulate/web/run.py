@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from fasthtml.components import Body, Button, Form, H1, Head, Html, Input, Li, Link, Main, P, Title, Ul
 
@@ -28,7 +29,7 @@ from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
 from pipulate.core.settings import Settings, write_private
 from pipulate.web.guard import Guard, Keys
-from pipulate.web.server import Site, body_limit
+from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
 LAG = 0.25  # seconds the event loop may be late before it is logged
@@ -57,7 +58,10 @@ class Front:
     async def __call__(self, scope, receive, send) -> None:
         if self.site:
             return await self.site.app(scope, receive, send)
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"].startswith("/static/"):
+            inside = scope | {"path": scope["path"].removeprefix("/static")}
+            await StaticFiles(directory=ASSETS)(inside, receive, send)
+        elif scope["type"] == "http":
             response = await self._recover(Request(scope, receive))
             await response(scope, receive, send)
 

@@ -93,8 +93,9 @@ class Site:
         for slug, app in self.house.shelf.apps.items():
             if f"app_{slug}" not in names:
                 continue
+            shared = getattr(getattr(app, "model", None), "shared", False)
             for profile in self.house.profiles.all():
-                if event["profile_id"] in (profile.id, None):
+                if shared or event["profile_id"] in (profile.id, None):
                     text = app.live(self.house, profile, event)
                     self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin_tab.get())
 
