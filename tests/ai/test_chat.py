@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from model_server import ModelServer, Reply
 from pipulate.ai import models
+from pipulate.core.store import now
 from pipulate.ai.chat import Chat
 from serving import hear, serving
 
@@ -352,3 +353,12 @@ def test_a_model_that_deletes_everything_in_one_answer_is_stopped_before_it_begi
         say(tab, "Tidy up")
         hear(tab, "over 20 calls")
     assert server.call("task_list")["count"] == before
+
+
+def test_a_call_that_was_not_run_has_an_answer_in_the_next_prompt(house):
+    chat, profile = Chat(house, lambda *event: None), house.profiles.at()
+    call = {"name": "task_list", "arguments": "{}", "id": "c1"}
+    said = {"role": "assistant", "text": "", "state": "stopped", "calls": json.dumps([call])}
+    chat.table(profile.id).insert(**said, at_utc=now())
+    sent = chat.prompt(profile, "")
+    assert sent[-2]["calls"][0]["id"] == sent[-1]["tool_call_id"] == "c1"

@@ -199,16 +199,24 @@ class Chat:
         rows = self.history(profile.id, HISTORY)
         while rows and rows[0]["role"] == "tool":  # its call was cut off by the limit
             del rows[0]
+        answered = {json.loads(row["calls"])[0]["id"] for row in rows if row["role"] == "tool"}
         for row in rows:
             messages += _as_message(row)
+            if row["role"] == "assistant":  # a server refuses calls that nothing answers
+                left = (c for c in json.loads(row["calls"] or "[]") if c["id"] not in answered)
+                messages += [_result(call, "This call was not run.") for call in left]
         return messages
+
+
+def _result(call: dict[str, Any], text: str) -> dict[str, Any]:
+    about = {"tool_call_id": call["id"], "tool_name": call["name"]}
+    return {"role": "tool", "content": text, **about}
 
 
 def _as_message(row: dict[str, Any]) -> list[dict[str, Any]]:
     calls = json.loads(row["calls"] or "[]")
     if row["role"] == "tool":
-        about = {"role": "tool", "content": row["text"], "tool_call_id": calls[0]["id"]}
-        return [about | {"tool_name": calls[0]["name"]}]
+        return [_result(calls[0], row["text"])]
     if row["role"] == "note":
         decided = row["text"].startswith("Approval ")
         return [{"role": "user", "content": row["text"]}] if decided else []

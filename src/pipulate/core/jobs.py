@@ -28,7 +28,7 @@ from pipulate.core.runs import Runs
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
-LINE_LIMIT = 64 * 2**20  # bytes of one answer; a larger output belongs in a File
+LINE_LIMIT = 8 * 2**20  # bytes of one answer; a larger output belongs in a File
 AT_ONCE = 4  # steps at work at the same time; the rest wait
 
 
@@ -248,7 +248,7 @@ class Jobs:
                 line = await worker.process.stdout.readline()
             except ValueError:
                 worker.kill()
-                what = "The output is over 64 MB."
+                what = f"The output is over {LINE_LIMIT // 2**20} MB."
                 raise Problem(what, "Write it to a file: File(path).") from None
             if not line:
                 await worker.process.wait()

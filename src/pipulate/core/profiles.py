@@ -72,9 +72,9 @@ class Profiles:
 
     def delete(self, profile: Profile) -> None:
         """Put a profile with all its rows out of sight; undo brings it back whole."""
-        if len(self.all()) == 1:
-            raise Problem("The last profile cannot be deleted.", "Add another one first.")
         self.table.update(id=profile.id, deleted_utc=now())
+        if not self.all():  # checked with the write lock held; the change is rolled back
+            raise Problem("The last profile cannot be deleted.", "Add another one first.")
 
     def holdings(self, profile: Profile) -> dict[str, int]:
         """How many rows, runs and messages a profile has, by table; what a deletion would hide."""
