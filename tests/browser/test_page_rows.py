@@ -38,7 +38,7 @@ def test_two_rows_typed_quickly_are_both_there_and_the_box_is_ready_for_the_next
     expect(box(tasks)).to_be_focused()
     tasks.keyboard.type("first thing")
     tasks.keyboard.press("Enter")
-    tasks.wait_for_function("document.querySelector('#add [name=title]').value == ''")
+    expect(box(tasks)).to_have_value("")
     tasks.keyboard.type("second thing")
     tasks.keyboard.press("Enter")
     expect(row(tasks, "second thing")).to_be_visible()

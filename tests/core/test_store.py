@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 
+import apsw
 import pytest
 
 from pipulate.core import store
@@ -220,3 +221,19 @@ def test_given_the_file_is_deleted_while_open_then_no_empty_store_appears_in_its
     thread.start()
     thread.join()
     assert caught == [Broken] and not db.path.exists()
+
+
+def test_given_a_full_disk_then_the_store_that_does_not_open_is_not_called_broken(
+    tmp_path, monkeypatch
+):
+    """No room for the files beside the store: the advice is to free some, not to restore."""
+    path = tmp_path / "full.db"
+    Database(path).close()
+
+    def refuse(self):
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr(Database, "_connect", refuse)
+    monkeypatch.setattr("pipulate.core.store.ROOM", 2**62)
+    with pytest.raises(Busy, match="disk is full"):
+        Database(path)

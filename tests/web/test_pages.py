@@ -134,7 +134,7 @@ def test_a_long_list_is_paged_and_a_search_keeps_its_words_on_the_way(server):
     for n in range(60):
         server.call("task_add", title=f"paged & more {n:02}")
     first = server.client.get("/default/tasks", params={"q": "paged & more"}).text
-    assert len(re.findall(r'<tr id="task-', first)) == 50 and "60 in all" in first
+    assert len(re.findall(r'<tr id="task-', first)) == 50 and "60 found" in first
     more = re.search(r'href="([^"]*page=2[^"]*)"', first)[1].replace("&amp;", "&")
     second = server.page(more)
     assert len(re.findall(r'<tr id="task-', second)) == 10

@@ -4,14 +4,11 @@ The model is told where the user is and what was just done; its text is data, sh
 No handler waits for it: a turn is a task of its own that publishes what happens.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from pipulate.ai.models import NONE_FOUND, Call, Model, find
 from pipulate.ai.slash import slash
@@ -19,7 +16,7 @@ from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.problems import NeedsApproval, Problem
 from pipulate.core.profiles import Profile
-from pipulate.core.store import now
+from pipulate.core.store import Row, now
 from pipulate.core.tools import BULK, Caller
 
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
@@ -37,31 +34,29 @@ log = logging.getLogger("pipulate.chat")
 class Chat:
     """publish(profile_id, kind, message): kind is message, token, final or remove."""
 
-    def __init__(self, house: House, publish: Callable[[int, str, dict[str, Any]], None]):
+    def __init__(self, house: House, publish: Callable[[int, str, Row], None]):
         self.house, self.publish = house, publish
-        self.turns: dict[int, asyncio.Task[None]] = {}
-        self.streaming: dict[int, dict[str, Any]] = {}  # profile id → the message being written
-        cut = "UPDATE messages SET state = 'cut off' WHERE state = 'streaming'"
-        house.db.execute(cut)
+        self.turns: dict[int, asyncio.Task[None]] = {}  # profile id → the task at work
+        self.streaming: dict[int, Row] = {}  # profile id → the message being written
+        house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
     def table(self, profile_id: int):
-        table = self.house.db.table("messages", scoped=True, logged=False)
-        return table.xtra(profile_id=profile_id)
+        messages = self.house.db.table("messages", scoped=True, logged=False)
+        return messages.xtra(profile_id=profile_id)
 
-    def history(self, profile_id: int, limit: int = 100) -> list[dict[str, Any]]:
+    def history(self, profile_id: int, limit: int = 100) -> list[Row]:
         """The newest messages, oldest first; the one being written with its text so far."""
         rows = self.table(profile_id)(order_by="id DESC", limit=limit)[::-1]
         live = self.streaming.get(profile_id)
         return [live if live and live["id"] == row["id"] else row for row in rows]
 
-    async def _add(self, profile_id: int, role: str, text: str, state: str = "done", **more) -> dict:
-        table = self.table(profile_id)
+    async def _add(self, profile_id: int, role: str, text: str, state: str = "done", **more) -> Row:
         values = {"role": role, "text": text, "state": state, "at_utc": now(), **more}
-        row = await asyncio.to_thread(lambda: table.insert(values))
+        row = await asyncio.to_thread(self.table(profile_id).insert, values)
         self.publish(profile_id, "message", row)
         return row
 
-    async def say(self, profile: Profile, text: str, at: str = "") -> None:
+    async def say(self, profile: Profile, text: str, at: str = ""):
         """Take a user's message: run a slash command, or begin a turn. Returns without waiting."""
         text = text.strip()[:50_000]
         if not text:
@@ -71,23 +66,16 @@ class Chat:
         work = self._command(profile, text) if text.startswith("/") else self._turn(profile, at)
         self._begin(profile, work)
 
-    def resume(self, profile: Profile) -> None:
-        """Let the model go on after an approval was decided."""
-        if profile.id not in self.turns:
-            self._begin(profile, self._turn(profile, ""))
+    def _begin(self, profile: Profile, work):
+        self.turns[profile.id] = asyncio.create_task(self._guarded(profile.id, work))
 
-    def _begin(self, profile: Profile, work) -> None:
-        task = asyncio.create_task(self._guarded(profile.id, work))
-        self.turns[profile.id] = task
-
-    async def stop(self, profile_id: int) -> None:
+    async def stop(self, profile_id: int):
         """End the running turn at once and free the upstream request; what came is kept."""
-        task = self.turns.pop(profile_id, None)
-        if task:
+        if task := self.turns.pop(profile_id, None):
             task.cancel()
             await asyncio.wait([task], timeout=2)
 
-    async def _guarded(self, profile_id: int, work) -> None:
+    async def _guarded(self, profile_id: int, work):
         try:
             await work
         except Problem as problem:
@@ -99,7 +87,7 @@ class Chat:
             if self.turns.get(profile_id) is asyncio.current_task():
                 del self.turns[profile_id]
 
-    async def _command(self, profile: Profile, text: str) -> None:
+    async def _command(self, profile: Profile, text: str):
         try:
             said, calls = await slash(text, self.house.tools, Caller("user", profile)), None
         except NeedsApproval as needed:
@@ -107,16 +95,15 @@ class Chat:
             said, calls = "This cannot simply be undone.", dumps([about])
         await self._add(profile.id, "note", said, calls=calls)
 
-    async def _turn(self, profile: Profile, at: str) -> None:
+    async def _turn(self, profile: Profile, at: str):
         model = await find(self.house.settings)
         if model is None:
             await self._add(profile.id, "note", NONE_FOUND)
             return
-        turn = f"turn-{time.time_ns():x}"
-        caller = Caller("model", profile, turn=turn)
+        caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
         made: list[str] = []
         for _ in range(ROUNDS):
-            calls = await self._answer(profile, model, at, turn)
+            calls = await self._answer(caller, model, at)
             if not calls:
                 return
             made += [f"{call.name} {call.arguments}" for call in calls]
@@ -124,70 +111,69 @@ class Chat:
                 what = f"The model wants over {CALLS} calls at once; the last were not made."
                 raise Problem(what, "Say “go on” to continue.")
             if any(made.count(call) >= SAME for call in made):
-                raise Problem("The model repeats the same call; it was stopped.", "Ask another way.")
+                what = "The model repeats the same call; it was stopped."
+                raise Problem(what, "Ask another way.")
             for call in calls:
                 await self._run_call(call, caller)
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", "Say “go on” to continue.")
 
-    async def _answer(self, profile: Profile, model: Model, at: str, turn: str) -> list[Call]:
-        messages = await asyncio.to_thread(self.prompt, profile, at)
-        row = await self._add(profile.id, "assistant", "", "streaming", turn=turn)
-        self.streaming[profile.id] = row
-        calls: dict[int, Call] = {}
-        state, saved = "cut off", time.monotonic()
+    async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
+        key = caller.profile.id
+        messages = await asyncio.to_thread(self.prompt, caller.profile, at)
+        row = await self._add(key, "assistant", "", "streaming", turn=caller.turn)
+        self.streaming[key] = row
+        pieces: dict[int, Call] = {}
+        calls, state, saved = [], "cut off", time.monotonic()
         try:
             async for delta in model.stream(messages, self.house.tools.listing()):
                 if text := delta.text.encode(errors="replace").decode():  # no lone surrogates
                     row["text"] += text
-                    self.publish(profile.id, "token", {"id": row["id"], "text": text})
+                    self.publish(key, "token", {"id": row["id"], "text": text})
                 for index, piece in delta.calls:
-                    call = calls.setdefault(index, Call())
+                    call = pieces.setdefault(index, Call())
                     call.name, call.id = call.name + piece.name, call.id or piece.id
                     call.arguments += piece.arguments
                 if time.monotonic() - saved > 1:
                     saved = time.monotonic()
-                    await asyncio.to_thread(self._save, row)
-            state = "done"
+                    await asyncio.to_thread(self._save, row, "text")
+            state, calls = "done", [call for _, call in sorted(pieces.items())]
         except asyncio.CancelledError:
             state = "stopped"
             raise
         finally:
-            self.streaming.pop(profile.id, None)
-            self._finish(row, state, [c for _, c in sorted(calls.items())] if state == "done" else [])
-        return [c for _, c in sorted(calls.items())]
+            self.streaming.pop(key, None)
+            self._finish(row, state, calls)
+        return calls
 
-    def _save(self, row: dict[str, Any]) -> None:
-        self.table(row["profile_id"]).update(id=row["id"], text=row["text"])
+    def _save(self, row: Row, *names: str):
+        self.table(row["profile_id"]).update({name: row[name] for name in ("id", *names)})
 
-    def _finish(self, row: dict[str, Any], state: str, calls: list[Call]) -> None:
-        row["state"] = state
+    def _finish(self, row: Row, state: str, calls: list[Call]):
         for n, call in enumerate(calls):
             call.id = call.id or f"call-{row['id']}-{n}"
-        row["calls"] = dumps([vars(call) for call in calls]) if calls else None
-        values = {k: row[k] for k in ("id", "text", "state", "calls")}
-        self.table(row["profile_id"]).update(values)
+        row |= {"state": state, "calls": dumps([vars(call) for call in calls]) if calls else None}
+        self._save(row, "text", "state", "calls")
         self.publish(row["profile_id"], "final", row)
 
-    async def _run_call(self, call: Call, caller: Caller) -> None:
-        result: Any
-        approval = None
+    async def _run_call(self, call: Call, caller: Caller):
+        about = {**vars(call), "approval": None}
         try:
             result = await self.house.tools.call(call.name, call.values(), caller)
-        except NeedsApproval as needed:
-            result, approval = needed.as_dict(), needed.details["approval"]
         except Problem as problem:
             result = problem.as_dict()
-        said = dumps(result)
-        about = {"id": call.id, "name": call.name, "arguments": call.arguments, "approval": approval}
-        await self._add(caller.profile.id, "tool", said[:RESULT], calls=dumps([about]), turn=caller.turn)
+            if isinstance(problem, NeedsApproval):
+                about["approval"] = problem.details["approval"]
+        said, calls = dumps(result)[:RESULT], dumps([about])
+        await self._add(caller.profile.id, "tool", said, calls=calls, turn=caller.turn)
 
-    async def decided(self, profile: Profile, approval: str, result) -> None:
+    async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
         await self._add(profile.id, "note", text)
-        self.resume(profile)
+        if profile.id not in self.turns:
+            self._begin(profile, self._turn(profile, ""))
 
-    def prompt(self, profile: Profile, at: str) -> list[dict[str, Any]]:
+    def prompt(self, profile: Profile, at: str) -> list[Row]:
         """The messages sent: who the model is, where the user is, what was just done, the talk."""
         events = self.house.events.recent(profile.id, 8)
         done = "\n".join(f"- {e['actor']}: {e['summary']}" for e in reversed(events))
@@ -195,7 +181,7 @@ class Chat:
         app = self.house.shelf.apps.get(slug)
         place = f"The user is in the app {app.title}: {app.description}" if app else ""
         about = f"{SYSTEM}\nProfile: {profile.name}. {place}\nLast events:\n{done}"
-        messages: list[dict[str, Any]] = [{"role": "system", "content": about}]
+        messages = [{"role": "system", "content": about}]
         rows = self.history(profile.id, HISTORY)
         while rows and rows[0]["role"] == "tool":  # its call was cut off by the limit
             del rows[0]
@@ -208,26 +194,24 @@ class Chat:
         return messages
 
 
-def _result(call: dict[str, Any], text: str) -> dict[str, Any]:
-    about = {"tool_call_id": call["id"], "tool_name": call["name"]}
-    return {"role": "tool", "content": text, **about}
+def _result(call: Row, text: str) -> Row:
+    names = {"tool_call_id": call["id"], "tool_name": call["name"]}
+    return {"role": "tool", "content": text, **names}
 
 
-def _as_message(row: dict[str, Any]) -> list[dict[str, Any]]:
-    calls = json.loads(row["calls"] or "[]")
-    if row["role"] == "tool":
-        return [_result(calls[0], row["text"])]
-    if row["role"] == "note":
-        decided = row["text"].startswith("Approval ")
-        return [{"role": "user", "content": row["text"]}] if decided else []
-    if row["role"] == "assistant" and not (row["text"] or calls):
+def _as_message(row: Row) -> list[Row]:
+    calls, role, text = json.loads(row["calls"] or "[]"), row["role"], row["text"]
+    if role == "tool":
+        return [_result(calls[0], text)]
+    if role == "note":
+        return [{"role": "user", "content": text}] if text.startswith("Approval ") else []
+    if role == "assistant" and not (text or calls):
         return []
-    said = {"role": row["role"], "content": row["text"]}
     given = [c | {"arguments": _safe(c["arguments"])} for c in calls]
-    return [said | ({"calls": given} if given else {})]
+    return [{"role": role, "content": text} | ({"calls": given} if given else {})]
 
 
-def _safe(arguments: str) -> dict[str, Any]:
+def _safe(arguments: str) -> Row:
     try:
         return Call(arguments=arguments).values()
     except Problem:

@@ -4,18 +4,16 @@
 /api/chat (newline-delimited JSON) and OpenAI /v1/chat/completions (server-sent events).
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
+from pipulate.core.store import Row
 
 FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
 LARGEST = 1_000_000  # characters of one answer
@@ -34,7 +32,7 @@ class Call:
     arguments: str = ""
     id: str = ""
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Row:
         """The arguments. Raises Problem when they are no JSON object."""
         try:
             values = json.loads(self.arguments or "{}")
@@ -47,7 +45,7 @@ class Call:
 
 @dataclass
 class Delta:
-    """What one piece of the stream brought; `call` is (index, piece of a tool call)."""
+    """What one piece of the stream brought; `calls` are (index, piece of a tool call)."""
 
     text: str = ""
     calls: list[tuple[int, Call]] = field(default_factory=list)
@@ -61,16 +59,16 @@ class Model:
     name: str
     ollama: bool
 
-    async def stream(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> AsyncIterator[Delta]:
-        """Send a conversation, yield Deltas. Closing the iterator ends the request. Raises Problem."""
+    async def stream(self, messages: list[Row], tools: list[Row]) -> AsyncIterator[Delta]:
+        """Send a conversation, yield Deltas; closing it ends the request. Raises Problem."""
         import httpx2
 
-        offered = [_offer(tool) for tool in tools]
-        body = {"model": self.name, "messages": [self._message(m) for m in messages], "stream": True}
-        body |= {"tools": offered} if offered else {}
-        body |= {"options": {"num_ctx": 8192}} if self.ollama else {}
-        path = "/api/chat" if self.ollama else "/v1/chat/completions"
-        read = self._ollama_line if self.ollama else self._openai_line
+        body = {"model": self.name, "messages": [*map(self._message, messages)], "stream": True}
+        body |= {"tools": [_offer(tool) for tool in tools]} if tools else {}
+        path, read = "/v1/chat/completions", self._openai_line
+        if self.ollama:
+            path, read = "/api/chat", self._ollama_line
+            body["options"] = {"num_ctx": 8192}
         limits = httpx2.Timeout(FIRST, connect=5)
         try:
             async with (
@@ -79,7 +77,9 @@ class Model:
                 client.stream("POST", self.url + path, json=body) as response,
             ):
                 if response.status_code != 200:
-                    raise await _wrong(response)
+                    text = (await response.aread())[:200].decode(errors="replace")
+                    what = f"The model server answered {response.status_code}: {text}"
+                    raise Problem(what, "Check its log.")
                 async for line in _lines(response):
                     if (delta := read(line)) is not None:
                         yield delta
@@ -89,9 +89,11 @@ class Model:
             what = f"The connection to the model broke ({type(error).__name__})."
             raise Problem(what, "Check that the model server runs, then send again.") from None
 
-    def _message(self, message: dict[str, Any]) -> dict[str, Any]:
-        calls = [_said_call(call, self.ollama) for call in message.get("calls", [])]
-        return {k: v for k, v in message.items() if k != "calls"} | ({"tool_calls": calls} if calls else {})
+    def _message(self, message: Row) -> Row:
+        said = dict(message)
+        if calls := said.pop("calls", []):
+            said["tool_calls"] = [_said_call(call, self.ollama) for call in calls]
+        return said
 
     @staticmethod
     def _openai_line(line: str) -> Delta | None:
@@ -103,8 +105,8 @@ class Model:
         delta = Delta(said.get("content") or "")
         for n, piece in enumerate(said.get("tool_calls") or []):
             function = piece.get("function") or {}
-            call = Call(function.get("name") or "", function.get("arguments") or "", piece.get("id") or "")
-            delta.calls.append((piece.get("index", n), call))
+            said = function.get("name"), function.get("arguments"), piece.get("id")
+            delta.calls.append((piece.get("index", n), Call(*(part or "" for part in said))))
         return delta
 
     @staticmethod
@@ -121,18 +123,18 @@ class Model:
 _NUMBERS = itertools.count(1_000)  # Ollama numbers no calls: each is a whole one, never a piece
 
 
-def _offer(tool: dict[str, Any]) -> dict[str, Any]:
-    about = {"name": tool["name"], "description": tool["description"][:500]}
-    return {"type": "function", "function": about | {"parameters": tool["schema"]}}
+def _offer(tool: Row) -> Row:
+    about = {"description": tool["description"][:500], "parameters": tool["schema"]}
+    return {"type": "function", "function": {"name": tool["name"], **about}}
 
 
-def _said_call(call: dict[str, Any], ollama: bool) -> dict[str, Any]:
+def _said_call(call: Row, ollama: bool) -> Row:
     arguments = call["arguments"] if ollama else json.dumps(call["arguments"])
     made = {"function": {"name": call["name"], "arguments": arguments}}
     return made if ollama else made | {"id": call["id"], "type": "function"}
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> Row:
     try:
         data = json.loads(text)
         if isinstance(data, dict):
@@ -157,11 +159,6 @@ async def _lines(response) -> AsyncIterator[str]:
             yield line
 
 
-async def _wrong(response) -> Problem:
-    text = (await response.aread())[:200].decode(errors="replace")
-    return Problem(f"The model server answered {response.status_code}: {text}", "Check its log.")
-
-
 @functools.cache
 def _tls():
     """Loading the certificates holds the event loop for 20 ms: once, not for every request."""
@@ -175,16 +172,17 @@ async def find(settings: Settings) -> Model | None:
     import httpx2
 
     ollama = not settings.model_url
-    url = settings.ollama_url if ollama else settings.model_url.removesuffix("/v1")
+    url, path, key = settings.model_url.removesuffix("/v1"), "/v1/models", "data"
+    if ollama:
+        url, path, key = settings.ollama_url, "/api/tags", "models"
     try:
         async with httpx2.AsyncClient(timeout=3, verify=_tls()) as client:
-            answer = await client.get(url + ("/api/tags" if ollama else "/v1/models"))
-            listed = answer.json()
+            listed = (await client.get(url + path)).json()
     except (httpx2.HTTPError, ValueError):
         if ollama or not settings.model:
             return None
         listed = {}
-    models = listed.get("models" if ollama else "data") or [] if isinstance(listed, dict) else []
+    models = listed.get(key) or [] if isinstance(listed, dict) else []
     names = [m.get("name") or m.get("id", "") for m in models if isinstance(m, dict)]
-    name = settings.model or (names[0] if names else "")
+    name = settings.model or next(iter(names), "")
     return Model(url, name, ollama) if name else None

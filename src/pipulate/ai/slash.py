@@ -1,6 +1,4 @@
-"""Words to tool calls: slash commands in the chat and the shell's arguments are read the same way."""
-
-from __future__ import annotations
+"""Words to tool calls: slash commands and the shell's arguments are read the same way."""
 
 import json
 import shlex
@@ -30,7 +28,8 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
             try:
                 typed[name] = Path(text[1:]).expanduser().read_text()
             except (OSError, ValueError) as error:
-                raise Problem(f"{name}: {text[1:]} cannot be read ({error}).", "Name a text file.") from None
+                what = f"{name}: {text[1:]} cannot be read ({error})."
+                raise Problem(what, "Name a text file.") from None
         else:
             typed[name] = text
     return typed, values
@@ -46,14 +45,14 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         return _help(tools, "_".join(words[1:]))
     if words[0] == "run" and len(words) > 1:
         words[:2] = [f"{words[1]}_run"]
-    name, used = words[0], 1
-    if len(words) > 1 and f"{words[0]}_{words[1]}" in tools.by_name:
-        name, used = f"{words[0]}_{words[1]}", 2
+    if "_".join(words[:2]) in tools.by_name:
+        words[:2] = ["_".join(words[:2])]
+    name = words[0]
     if name not in tools.by_name:
         known = [n.replace("_", " ") for n in tools.by_name]
         said = " ".join(word for word in words[:2] if "=" not in word)
         raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
-    typed, values = read_words(words[used:])
+    typed, values = read_words(words[1:])
     result = await tools.call(name, values, caller, typed)
     return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
 
@@ -63,10 +62,9 @@ def _help(tools: Tools, about: str) -> str:
         found = tools.get(about)
         fields = "\n".join(f"- `{f.name}` {f.type.__name__}" for f in found.fields)
         return f"**{about}** ({found.kind}): {found.description}\n\n{fields}"
-    lines = [
-        f"- `/{name.replace('_', ' ', 1)}"
-        + "".join(f" {f.name}=…" for f in tools.by_name[name].fields if f.required)
-        + f"` {tools.by_name[name].description.split('. ')[0]}"
-        for name in sorted(tools.by_name)
-    ]
-    return "\n".join(["Commands work without any model:", "", *lines])
+    lines = ["Commands work without any model:", ""]
+    for name, found in sorted(tools.by_name.items()):
+        needs = "".join(f" {f.name}=…" for f in found.fields if f.required)
+        about = found.description.split(". ")[0]
+        lines.append(f"- `/{name.replace('_', ' ', 1)}{needs}` {about}")
+    return "\n".join(lines)

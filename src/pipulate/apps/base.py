@@ -1,8 +1,7 @@
 """What every kind of app has: a name, an address, routes as data, tools; and the visit they get."""
 
-from __future__ import annotations
-
 import ast
+import builtins
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -26,10 +25,8 @@ class Route:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The values of the path's {names}, or None when this is another route's request."""
-        if method != self.method:
-            return None
         pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
-        found = re.fullmatch(pattern, path)
+        found = method == self.method and re.fullmatch(pattern, path)
         return found.groupdict() if found else None
 
 
@@ -48,6 +45,17 @@ class Visit:
     @property
     def base(self) -> str:
         return f"/{self.caller.profile.slug}/{self.app.slug}"
+
+    @property
+    def undo(self) -> str:
+        """The address that takes back what was done last."""
+        profile = self.caller.profile
+        return f"/{profile.slug}/undo/{self.house.events.recent(profile.id, 1)[0]['id']}"
+
+    def number(self, name: str) -> int:
+        """A number in the path; -1, which no row has, when it is none."""
+        shown = self.path[name]
+        return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
     async def call(self, tool: str, text: Mapping[str, str] | None = None, **values):
         """Call a tool as this visitor; the page has asked for confirmation where it is due."""
@@ -93,13 +101,12 @@ def snake(name: str) -> str:
 
 def refuse_builtin(name: str, what: str) -> None:
     """Raise Problem for a name that Python or the routes use."""
-    reserved = set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
-    if name in reserved or name == "job":
+    if name in (*dir(builtins), "job"):
         raise Problem(f"{what} {name!r} hides a word of Python's own.", "Choose another name.")
 
 
 def line_of(source: str, name: str) -> int | None:
     """The line on which a class or function of this name is defined."""
-    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, kinds) and n.name == name)
-    return next((n.lineno for n in found), None)
+    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
+    return next((node.lineno for node in nodes if node.name == name), None)

@@ -1,7 +1,5 @@
 """Files of the home: uploads and outputs, served by id from a table, never by path."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import secrets
@@ -27,7 +25,8 @@ class Files:
 
     async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
         """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
-        safe = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-60:].strip(".") or "file"
+        last = Path(name.replace("\\", "/")).name
+        safe = re.sub(r"[^\w. -]", "_", last)[-60:].strip(".") or "file"
         folder = self.folder / "uploads" / secrets.token_hex(6)
         folder.mkdir(parents=True)
         part, final = folder / ".part", folder / safe
@@ -42,17 +41,18 @@ class Files:
             shutil.rmtree(folder, ignore_errors=True)
             if not isinstance(error, OSError):
                 raise
-            raise Problem(f"The upload could not be kept ({error.strerror}).", "Free space.") from error
+            what = f"The upload could not be kept ({error.strerror})."
+            raise Problem(what, "Free space.") from error
         return self.record(profile, final)
 
     def record(self, profile: Profile, path: Path) -> int:
         """The id of a file in the home, entered at first sight."""
         table, kept = self.table(profile), str(path.relative_to(self.folder))
         found = table("path = ?", (kept,), limit=1)
-        if found:
-            return found[0]["id"]
-        size = path.stat().st_size
-        return table.insert(path=kept, name=path.name, size=size, created_utc=now())["id"]
+        if not found:
+            about = {"name": path.name, "size": path.stat().st_size, "created_utc": now()}
+            found = [table.insert(path=kept, **about)]
+        return found[0]["id"]
 
     def get(self, profile: Profile, file_id: int) -> File:
         """A file of this profile by id. Raises Missing."""
@@ -66,9 +66,9 @@ class Files:
         """A function from a path in the home to its download address."""
 
         def address(path: Path) -> str:
-            inside = path.is_relative_to(self.folder) and path.exists()
-            with contextlib.suppress(Conflict):  # another profile's file
-                return f"/files/{profile.slug}/{self.record(profile, path)}" if inside else ""
+            if path.is_relative_to(self.folder) and path.exists():
+                with contextlib.suppress(Conflict):  # another profile's file
+                    return f"/files/{profile.slug}/{self.record(profile, path)}"
             return ""
 
         return address
@@ -77,13 +77,12 @@ class Files:
         """The file a field names: "file:12" (an upload), or a path that a person gave.
 
         The model and MCP reach only uploads and outputs, not the rest of the disk."""
-        if isinstance(said, File):
-            said = str(said.path)
-        if found := re.fullmatch(r"file:(\d{1,15})", said.strip()):
+        said = str(said.path if isinstance(said, File) else said).strip()
+        if found := re.fullmatch(r"file:(\d{1,15})", said):
             return self.get(caller.profile, int(found[1]))
         none = Problem(f"There is no file {said[:300]!r}.", "Check the path, or upload the file.")
         try:
-            path = (caller.cwd or Path.home()) / Path(said.strip()).expanduser()
+            path = (caller.cwd or Path.home()) / Path(said).expanduser()
             inside = path.resolve().is_relative_to(self.folder.resolve())
             if caller.actor in ("model", "mcp") and not inside:
                 what = "That path is outside of Pipulate's files."

@@ -1,7 +1,5 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from pipulate.apps.files import Files
@@ -16,19 +14,16 @@ from pipulate.core.store import DictLikeDB, Store
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
 
 
-
 class House:
     """Everything of one home. Raises Broken when its store cannot be used."""
 
     def __init__(self, settings: Settings):
         settings.make_home()
-        self.settings = settings
+        self.settings, files = settings, settings.folder("files")
         self.db = backups.open_store(settings)
-        self.profiles = Profiles(self.db)
-        self.events = Events(self.db)
-        self.tools = Tools(self.db)
-        self.files = Files(self.db, settings.folder("files"))
-        self.runs = Runs(self.db, settings.folder("files"))
+        self.profiles, self.events = Profiles(self.db), Events(self.db)
+        self.tools, self.files = Tools(self.db), Files(self.db, files)
+        self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         self.tools.replace("core", [tool_of(method) for _, method in tools_in(HouseTools(self))])
         self.jobs.sweep()
@@ -36,7 +31,7 @@ class House:
         self.shelf.scan()
 
     def settings_of(self, scope: str = "") -> DictLikeDB:
-        """The settings of a scope ('' for the whole program) as a dictionary."""
+        """The settings of a scope ('': the whole program) as a dictionary."""
         table = self.db.table("store", pk="key", scoped=True, logged=False)
         return DictLikeDB(table.xtra(scope=scope), Store)
 
@@ -55,8 +50,7 @@ class HouseTools:
         self.house, self.profiles, self.runs = house, house.profiles, house.runs
 
     def _said(self, text: str) -> None:
-        if self.house.db.current:
-            self.house.db.current.summary = text
+        self.house.db.current.summary = text
 
     @tool(kind="read")
     def profile_list(self, caller: Caller):

@@ -1,7 +1,5 @@
 """Elements every app shares: inputs, notices, tables, charts, sanitised markdown, drawn outputs."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Sequence
@@ -9,19 +7,20 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from fasthtml.components import FT, A, Article, Button, Code, Details, Div, Figcaption, Figure, Input
-from fasthtml.components import Label, NotStr, Option, P, Pre, Select, Small, Span, Strong, Summary
-from fasthtml.components import Table, Tbody, Td, Textarea, Th, Thead, Tr, to_xml
+from fasthtml.components import FT, A, Article, Button, Code, Details, Div, Figcaption, Figure
+from fasthtml.components import Input, Label, NotStr, Option, P, Pre, Select, Small, Span, Strong
+from fasthtml.components import Summary, Table, Tbody, Td, Textarea, Th, Thead, Tr, to_xml
 
 from pipulate.core.fields import Field, File
 from pipulate.core.problems import Problem
 
+TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
 SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
 
 
 def html(*elements) -> str:
     """Elements as HTML text without added white space."""
-    plain = (str, NotStr)
+    plain = str | NotStr
     text = "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
     return text if text.isascii() else text.encode(errors="replace").decode()
 
@@ -45,36 +44,38 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
         attrs |= {"aria_invalid": "true", "title": error}
     if isinstance(field.choices, tuple):
         names = ["", *field.choices] if field.optional else field.choices
-        options = [Option(str(c), value=str(c), selected=str(c) == shown) for c in names]
+        options = [Option(c, value=c, selected=c == shown) for c in map(str, names)]
         return Select(*options, **attrs)
-    if field.kind.input == "textarea":
+    kind = field.kind.input
+    if kind == "textarea":
         return Textarea(shown, rows=3, **attrs)
-    if field.kind.input == "checkbox":
+    if kind == "checkbox":
         off = Input(type="hidden", name=field.name, value="false")
         on = {"type": "checkbox", "value": "true", "checked": shown == "true", "role": "switch"}
         return Span(off, Input(**attrs, **on))  # an unticked box sends its hidden false
-    if field.kind.input == "file":
-        path = Input(type="text", value=shown, placeholder="path on this machine, or choose", **attrs)
+    if kind == "file":
+        attrs |= {"placeholder": "path on this machine, or choose"}
+        path = Input(type="text", value=shown, **attrs)
         return Span(path, Input(type="file", data_upload=field.name, aria_label="Choose a file"))
     if field.bounds:
         attrs |= {"min": field.bounds.low, "max": field.bounds.high}
-    if field.kind.input == "number":
+    if kind == "number":
         attrs["step"] = "1" if field.type is int else "any"
-    return Input(type=field.kind.input, value=shown, required=field.required, **attrs)
+    return Input(type=kind, value=shown, required=field.required, **attrs)
 
 
 def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
     note = Small(error, cls="error", role="alert") if error else Small(field.help)
-    return Label(field.label, field_input(field, shown, error, **attrs), note if str(note) else "")
+    return Label(field.label, field_input(field, shown, error, **attrs), note)
 
 
 def notice(text: str, undo: str = "", link: str = ""):
     """A short message in the corner, out of band; `undo` is the address that takes it back."""
-    button = Button("Undo", hx_post=undo, cls="link") if undo else ""
-    button = A("Look and decide", href=link) if link else button
+    parts = [Button("Undo", hx_post=undo, cls="link")] if undo else []
+    parts += [A("Look and decide", href=link)] if link else []
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    card = Div(Span(text), button, close, cls="notice", role="status")
+    card = Div(Span(text), *parts, close, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 
@@ -89,22 +90,18 @@ def problem_card(problem: Problem, reference: str = ""):
 def _markdown():
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table")
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def markdown(text: str):
     """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
     import nh3
 
-    tags = {*["p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "blockquote", "h1", "h2", "h3", "h4", "hr", "a"]}
-    tags |= {*["table", "thead", "tbody", "tr", "th", "td"]}
-    rendered = _markdown().render(text)
     clean = nh3.clean(
-        rendered,
-        tags=tags,
+        _markdown().render(text),
+        tags={*TAGS.split()},
         attributes={"a": {"href"}},
         url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
     )
     return NotStr(clean)
 
@@ -114,7 +111,8 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
     if not rows:
         return P("No rows.", cls="empty")
     columns = list(columns) or list(rows[0])
-    heads = [Th(Button(c.replace("_", " "), cls="link", data_sort=n)) for n, c in enumerate(columns)]
+    words = (column.replace("_", " ") for column in columns)
+    heads = [Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words)]
     body = [Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS]]
     more = len(rows) - SHOWN_ROWS
     note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
@@ -137,17 +135,17 @@ def _cell(value):
 def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)]."""
     top = max((float(value) for _, value in pairs), default=0) or 1
-    bars = []
+    bars = ""
     for n, (label, value) in enumerate(pairs):
         y, width = n * 22, 380 * float(value) / top
-        bars.append(
+        bars += (
             f'<text x="112" y="{y + 15}" text-anchor="end">{escape(str(label)[:16])}</text>'
             f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
             f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
         )
-    height = 22 * len(pairs)
-    label = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]), quote=True)
-    svg = f'<svg viewBox="0 0 600 {height}" role="img" aria-label="{label}">{"".join(bars)}</svg>'
+    label = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]))
+    size = f"0 0 600 {22 * len(pairs)}"
+    svg = f'<svg viewBox="{size}" role="img" aria-label="{label}">{bars}</svg>'
     return Figure(NotStr(svg), Figcaption(title), cls="chart")
 
 
@@ -160,21 +158,25 @@ def file_link(file: File, address: str):
 
 def draw(value, file_address):
     """Any output, by its type. `file_address(path)` gives a File's download address."""
-    if value is None:
-        return P("Done, without output.", cls="empty")
-    if isinstance(value, File):
-        return P(file_link(value, file_address(value.path)))
-    if isinstance(value, str):
-        return (Pre if "\n" in value else P)(value[:20_000])
-    if isinstance(value, bool | int | float):
-        return P(Strong(f"{value:,}" if not isinstance(value, bool) else str(value).lower()))
-    if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-        return data_table(value)
-    if isinstance(value, dict) and any(isinstance(v, File) for v in value.values()):
-        rest = {k: v for k, v in value.items() if not isinstance(v, File)}
-        return Div(files_of(value, file_address), draw(rest, file_address))
-    if isinstance(value, dict) and not any(isinstance(v, dict | list) for v in value.values()):
-        return data_table([value])
+    match value:
+        case None:
+            return P("Done, without output.", cls="empty")
+        case File():
+            return P(file_link(value, file_address(value.path)))
+        case str():
+            return (Pre if "\n" in value else P)(value[:20_000])
+        case bool():
+            return P(Strong(str(value).lower()))
+        case int() | float():
+            return P(Strong(f"{value:,}"))
+        case list() if value and all(isinstance(row, dict) for row in value):
+            return data_table(value)
+        case dict():
+            rest = {k: v for k, v in value.items() if not isinstance(v, File)}
+            if len(rest) < len(value):
+                return Div(files_of(value, file_address), draw(rest, file_address))
+            if not any(isinstance(v, dict | list) for v in value.values()):
+                return data_table([value])
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
     return Details(Summary("Output"), Pre(Code(text[:20_000])), open=len(text) < 600)
 
@@ -182,5 +184,5 @@ def draw(value, file_address):
 def files_of(value, file_address):
     """The download links of the Files in an output."""
     values = value.values() if isinstance(value, dict) else [value]
-    found = [v for v in values if isinstance(v, File)]
-    return Div(*(P(file_link(f, file_address(f.path))) for f in found)) if found else ""
+    links = [P(file_link(v, file_address(v.path))) for v in values if isinstance(v, File)]
+    return Div(*links) if links else ""

@@ -1,7 +1,5 @@
 """One plugin file: read, compiled and run as a module; the apps and pipelines it defines."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.util
@@ -34,9 +32,13 @@ class Plugin:
     def name(self) -> str:
         return self.path.stem
 
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        return [v for v in vars(self.module or object).values() if isinstance(v, Pipeline)]
+
     def pipeline(self, slug: str) -> Pipeline:
-        for found in vars(self.module or object).values():
-            if isinstance(found, Pipeline) and found.slug == slug:
+        for found in self.pipelines:
+            if found.slug == slug:
                 return found
         raise Missing(f"{self.path.name} has no pipeline {slug!r} any more.", "Reload the page.")
 
@@ -58,7 +60,7 @@ def load_file(path: Path, digest: str, text: str = "") -> Plugin:
     if path.parent == Path(__file__).parents[1] / "plugins":
         name = f"pipulate.plugins.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    module = importlib.util.module_from_spec(spec)
     lines = content.decode(errors="replace").splitlines(True)
     linecache.cache[str(path)] = (len(content), None, lines, str(path))
     sys.modules[name] = module  # dataclasses and type hints look it up there
@@ -70,14 +72,14 @@ def load_file(path: Path, digest: str, text: str = "") -> Plugin:
             raise
         raise _load_problem(path, error) from error
     plugin = Plugin(path, digest, module)
-    for pipeline in (v for v in vars(module).values() if isinstance(v, Pipeline)):
+    for pipeline in plugin.pipelines:
         pipeline.file, pipeline.hash, pipeline.text = path, digest, content.decode("latin-1")
     return plugin
 
 
 def _load_problem(path: Path, error: BaseException) -> Problem:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    line = frames[-1].lineno if frames else None
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = next((f.lineno for f in frames if f.filename == str(path)), None)
     if isinstance(error, SyntaxError):
         line, error = error.lineno, SyntaxError(error.msg)
     step = "Mend the file; it loads again when saved."

@@ -4,16 +4,12 @@ Files in the home's apps/ are the user's own and trusted; they load at once and 
 broken save keeps the old version at work beside its error.
 """
 
-from __future__ import annotations
-
 import contextlib
-import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from pipulate.apps.base import AppKind
@@ -22,11 +18,13 @@ from pipulate.apps.pipeline import Guided
 from pipulate.apps.plugin import Plugin, file_hash, load_file
 from pipulate.apps.steps import Pipeline
 from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.store import Row
 from pipulate.core.tools import interrupt
 
 BUNDLED = Path(__file__).parents[1] / "plugins"
 IMPORT_SECONDS = 10
-PAGE_WORDS = "history search approvals undo chat profile plugin settings call".split()
+PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
+PAGE_WORDS += ["settings", "call"]
 
 
 class Shelf:
@@ -41,29 +39,27 @@ class Shelf:
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def _files(self) -> list[Path]:
-        own = self.house.settings.folder("apps") if self.house.settings.plugins else None
-        folders = [BUNDLED, own] if own else [BUNDLED]
-        found = [p for f in folders for p in sorted(f.glob("*.py")) if p.name[0] not in "_."]
-        return [p for p in found if p.is_file()]
+        settings = self.house.settings
+        folders = [BUNDLED, *([settings.folder("apps")] if settings.plugins else [])]
+        found = (p for folder in folders for p in sorted(folder.glob("*.py")))
+        return [p for p in found if p.name[0] not in "_." and p.is_file()]
 
     def scan(self) -> bool:
         """Load new and changed files, drop removed ones; True when something changed."""
-        stamps = {}
-        for path in self._files():
-            stat = os.stat(path)
-            stamps[path] = (stat.st_mtime_ns, stat.st_size)
-        changed = [p for p in stamps if self._seen.get(p) != stamps[p]]
-        gone = [p for p in self._seen if p not in stamps]
-        self._seen = stamps
-        for path in gone:
+        stats = [(path, path.stat()) for path in self._files()]
+        stamps = {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats}
+        if stamps == self._seen:
+            return False
+        before, self._seen = self._seen, stamps
+        for path in before.keys() - stamps:
             self._remove(path)
-        for path in changed:
-            self._load(path)
-        if changed or gone:
-            self.version += 1
-            for listener in self.on_change:
-                listener()
-        return bool(changed or gone)
+        for path, stamp in stamps.items():
+            if before.get(path) != stamp:
+                self._load(path)
+        self.version += 1
+        for listener in self.on_change:
+            listener()
+        return True
 
     async def watch(self, every: float = 0.4) -> None:
         """Rescan while the program runs; a file saved is live within a second."""
@@ -82,23 +78,22 @@ class Shelf:
             plugin.bundled = path.parent == BUNDLED
             self._commit(plugin, old)
         except Exception as error:
-            problem = error if isinstance(error, Problem) else Problem(repr(error), "Mend the file.")
+            ours = isinstance(error, Problem)
+            problem = error if ours else Problem(repr(error), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
-            kept = old or Plugin(path, digest)
-            kept.problem = problem
-            self.plugins[path] = kept
+            self.plugins.setdefault(path, Plugin(path, digest)).problem = problem
 
     def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place."""
-        apps = [_kind(v) for v in vars(plugin.module).values() if _is_app(v, plugin)]
-        others = {s: a for s, a in self.apps.items() if old is None or a not in old.apps}
+        apps = _apps_in(plugin)
+        others = self._without(old)
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
         slugs = [app.slug for app in apps]
         for slug in slugs:
-            if slug in others or slug in PAGE_WORDS or slugs.count(slug) > 1:
+            if slugs.count(slug) > 1 or slug in (*others, *PAGE_WORDS):
                 what = f"The name {slug!r} is already taken."
                 raise Problem(what, "Rename the class or pipeline, or set plural = …")
         for app in apps:
@@ -109,9 +104,11 @@ class Shelf:
         self.apps = others | {app.slug: app for app in apps}
         self.plugins[plugin.path] = plugin
 
+    def _without(self, plugin: Plugin | None) -> dict[str, AppKind]:
+        return {s: a for s, a in self.apps.items() if not plugin or a not in plugin.apps}
+
     def _remove(self, path: Path) -> None:
-        plugin = self.plugins.pop(path)
-        self.apps = {s: a for s, a in self.apps.items() if a not in plugin.apps}
+        self.apps = self._without(self.plugins.pop(path))
         self.house.tools.replace(str(path), [])
 
     def get(self, slug: str) -> AppKind:
@@ -131,47 +128,51 @@ class Shelf:
     def failures(self) -> list[Plugin]:
         return [p for p in self.plugins.values() if p.problem]
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[Row]:
         """[{name, kind, title, file, hash, bundled, problem}] for doors."""
-        rows = []
-        for plugin in self.plugins.values():
-            about = {"file": str(plugin.path), "hash": plugin.hash[:12], "bundled": plugin.bundled}
-            about["problem"] = plugin.problem.what if plugin.problem else None
-            kinds = {Crud: "app", Guided: "pipeline"}
-            for app in plugin.apps or [None]:
-                named = {"name": getattr(app, "slug", plugin.name), "kind": kinds.get(type(app), "failed")}
-                rows.append(named | {"title": getattr(app, "title", plugin.name)} | about)
-        return rows
+        kinds = {Crud: "app", Guided: "pipeline"}
+        return [
+            {
+                "name": getattr(app, "slug", plugin.name),
+                "kind": kinds.get(type(app), "failed"),
+                "title": getattr(app, "title", plugin.name),
+                "file": str(plugin.path),
+                "hash": plugin.hash[:12],
+                "bundled": plugin.bundled,
+                "problem": plugin.problem.what if plugin.problem else None,
+            }
+            for plugin in self.plugins.values()
+            for app in plugin.apps or [None]
+        ]
 
 
 def _in_time(path: Path, digest: str) -> Plugin:
     """load_file, but a file that does not come to its end keeps nobody waiting for ever."""
-    loaded: list[Any] = []
+    loaded: Future[Plugin] = Future()
 
     def work() -> None:
         try:
-            loaded.append(load_file(path, digest))
+            loaded.set_result(load_file(path, digest))
         except Exception as error:
-            loaded.append(error)
+            loaded.set_exception(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(IMPORT_SECONDS)
-    if not loaded:
+    try:
+        return loaded.result(IMPORT_SECONDS)
+    except TimeoutError:
         interrupt(thread.ident)
         what = f"{path.name} took over {IMPORT_SECONDS} s to load."
-        raise Problem(what, "Put long work in a step, then save the file.")
-    if isinstance(loaded[0], Exception):
-        raise loaded[0]
-    return loaded[0]
+        raise Problem(what, "Put long work in a step, then save the file.") from None
 
 
-def _is_app(value, plugin: Plugin) -> bool:
-    if isinstance(value, Pipeline):
-        return True
-    own = isinstance(value, type) and issubclass(value, CrudApp) and value is not CrudApp
-    return own and value.__module__ == plugin.module.__name__  # type: ignore[union-attr]
+def _apps_in(plugin: Plugin) -> list[AppKind]:
+    """What a plugin's file defines itself; an imported class belongs to another file."""
+    module = plugin.module
 
+    def own(value) -> bool:
+        model = isinstance(value, type) and issubclass(value, CrudApp)
+        return model and value.__module__ == module.__name__
 
-def _kind(value):
-    return Guided(value) if isinstance(value, Pipeline) else Crud(value)
+    found = (v for v in vars(module).values() if isinstance(v, Pipeline) or own(v))
+    return [Guided(v) if isinstance(v, Pipeline) else Crud(v) for v in found]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,17 @@ from pipulate.core.problems import Problem, nearest
 
 
 class Step:
-    """One step: call it plainly, or let a run do it. `uses`: earlier steps; `fields`: asked values."""
+    """One step, which may be called plainly. `uses`: earlier steps; `fields`: asked values."""
 
     def __init__(self, pipeline: Pipeline, function: Callable[..., Any]):
-        self.function, self.pipeline = function, pipeline
-        self.name = function.__name__
+        self.function, self.pipeline, self.name = function, pipeline, function.__name__
         self.line = function.__code__.co_firstlineno
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
         self.draw: Callable[[Any], Any] | None = None
         self.source = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
         self.uses: list[str] = []
-        self.fields: tuple[Field, ...] = ()
         self.wants_job = False
-        self._bind()
+        self.fields = tuple(self._bind())
 
     def __call__(self, *args, **kwargs):
         return self.function(*args, **kwargs)
@@ -45,9 +43,9 @@ class Step:
     def refuse(self, what: str, next_step: str) -> typing.NoReturn:
         raise Problem(f"Step {self.name!r}: {what}", next_step, line=self.line)
 
-    def _bind(self) -> None:
+    def _bind(self) -> Iterator[Field]:
+        """Sort the parameters: the ones asked of the user are yielded, the others noted."""
         hints = typing.get_type_hints(self.function, include_extras=True)
-        fields = []
         for name, parameter in inspect.signature(self.function).parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 self.refuse(f"*{name} is not possible.", "Name each parameter.")
@@ -56,12 +54,11 @@ class Step:
             elif name in self.pipeline.steps:
                 self.uses.append(name)
             elif name in hints:
-                fields.append(self._field(name, hints[name], parameter.default))
+                yield self._field(name, hints[name], parameter.default)
             else:
                 known = nearest(name, [*self.pipeline.steps, "job"])
                 hint = known or "Annotate it (name: str) to ask the user for it."
                 self.refuse(f"{name!r} is no earlier step and has no type.", hint)
-        self.fields = tuple(fields)
 
     def _field(self, name: str, hint, default) -> Field:
         field = make_field(name, hint, default, f"{self.name}.")
@@ -72,9 +69,9 @@ class Step:
                     self.refuse(f"the choices of {name!r} need {used!r}, no earlier step.", known)
                 self.uses += [used] if used not in self.uses else []
         for other in self.pipeline.steps.values():
-            same = next((f for f in other.fields if f.name == name), None)
-            if same and (same.type, same.optional) != (field.type, field.optional):
-                self.refuse(f"{name!r} has another type in {other.name!r}.", "Rename one.")
+            for f in other.fields:
+                if f.name == name and (f.type, f.optional) != (field.type, field.optional):
+                    self.refuse(f"{name!r} has another type in {other.name!r}.", "Rename one.")
         return field
 
     def bound(self, outputs: dict[str, Any]) -> tuple[Field, ...]:

@@ -5,8 +5,6 @@ standard output carries answers; what a step prints goes to standard error, its 
 engine dies the input ends and so does this process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json
@@ -23,6 +21,7 @@ from pipulate.apps.plugin import load_file
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.problems import Problem, from_dict
+from pipulate.core.tables import Row
 
 EVERY = 0.05  # seconds between two progress messages; the last one always goes out
 
@@ -37,7 +36,7 @@ class Now:
 class JobHandle:
     """`job` inside a step: progress, checkpoint, files, tool. Works in sync and async steps."""
 
-    def __init__(self, wire, request: dict[str, Any]):
+    def __init__(self, wire, request: Row):
         self._wire, self._last = wire, 0.0
         self.checkpoint_data = request["checkpoint"]
         self._folder = Path(request["folder"])
@@ -73,15 +72,15 @@ class Wire:
 
     def __init__(self, out: BinaryIO, into: BinaryIO):
         self._out, self._into = out, into
-        self.requests: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.requests: queue.Queue[Row] = queue.Queue()
         self._replies: queue.Queue[Any] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Row) -> None:
         self._out.write(dumps(message).encode() + b"\n")
         self._out.flush()
 
-    def ask(self, message: dict[str, Any]):
+    def ask(self, message: Row):
         self.send(message)
         return self._replies.get()
 
@@ -95,34 +94,27 @@ class Wire:
         os._exit(0)
 
 
-def run_step(pipeline: Pipeline, name: str, arguments: dict[str, Any], job):
+def run_step(pipeline: Pipeline, name: str, arguments: Row, job):
     """Call one step with the outputs and inputs it takes (Python values), async or not."""
     step = pipeline.steps[name]
-    values = {n: arguments[n] for n in step.uses if n in _parameters(step)}
-    values |= {f.name: arguments[f.name] for f in step.fields if f.name in arguments}
-    if step.wants_job:
-        values["job"] = job
+    known = arguments | {"job": job}
+    values = {n: known[n] for n in inspect.signature(step.function).parameters if n in known}
     result = step(**values)
-    return asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result
+
+    async def awaited():
+        return await result
+
+    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
 
 
-async def _awaited(result):
-    return await result
-
-
-def _parameters(step):
-    return inspect.signature(step.function).parameters
-
-
-def _answer(wire: Wire, request: dict[str, Any]) -> None:
+def _answer(wire: Wire, request: Row) -> None:
     try:
         loaded = load_file(Path(request["file"]), request["hash"], request.get("text", ""))
         pipeline = loaded.pipeline(request["pipeline"])
-        fields = {f.name: f for f in pipeline.steps[request["step"]].fields}
-        given = {k: from_json(v) for k, v in request["arguments"].items()}
-        for name, field in fields.items():
-            if isinstance(given.get(name), str | list | dict):
-                given[name] = field.kind.check(given[name])
+        given = from_json(request["arguments"])
+        for field in pipeline.steps[request["step"]].fields:
+            if isinstance(value := given.get(field.name), str | list | dict):
+                given[field.name] = field.kind.check(value)
         wire.send({"done": run_step(pipeline, request["step"], given, JobHandle(wire, request))})
     except Problem as problem:
         wire.send({"failed": problem.as_dict()})

@@ -6,6 +6,7 @@ Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-r
 """
 
 import contextlib
+import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
 from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 
 WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
+ROOM = 1_000_000  # bytes below which a store that does not open is a full disk, not a fault
 MAGIC = b"SQLite format 3\0"
 
 
@@ -90,6 +92,10 @@ class Database:
                 )
             self._writer.pragma("journal_mode", "wal")
         except apsw.Error as error:
+            free = shutil.disk_usage(path.parent).free
+            if free < ROOM:
+                what = f"The disk is full: {free:,} bytes are free where the home is."
+                raise Busy(what, "Free some space, then try again; the store is safe.") from None
             what = f"The store {path} cannot be opened ({error})."
             raise Broken(what, "Restore a backup.") from None
 

@@ -1,24 +1,27 @@
 """The command line. Commands go through a running server of the home, else open it themselves."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import click
 
 from pipulate import __version__
+from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, Waiting, from_dict, nearest
 from pipulate.core.settings import Settings, read_settings
+from pipulate.core.store import Row
 
-HOME = click.option("--home", metavar="DIR", help="Workspace folder (else PIPULATE_HOME, ~/pipulate).")
+HOME = click.option(
+    "--home", "settings", metavar="DIR", callback=lambda context, option, home: read_settings(home),
+    help="Workspace folder (else PIPULATE_HOME, ~/pipulate).",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-PROFILE = click.option("--profile", metavar="NAME", help="Whose rows; the first profile if not given.")
+PROFILE = click.option(
+    "--profile", metavar="NAME", help="Whose rows; the first profile if not given."
+)
 YES = click.option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
 WORDS = click.argument("words", nargs=-1)
 
@@ -26,12 +29,12 @@ WORDS = click.argument("words", nargs=-1)
 class Commands(click.Group):
     """`pipulate` alone serves; an unknown command exits with 2 and the nearest name."""
 
-    def parse_args(self, ctx, args: list[str]):
+    def parse_args(self, ctx, args):
         if not args or args[0].startswith("--") and args[0] not in ("--help", "--version"):
             args.insert(0, "serve")
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx, args: list[str]):
+    def resolve_command(self, ctx, args):
         if args[0] not in self.commands:
             raise Unknown(f"There is no command {args[0]!r}.", nearest(args[0], self.commands))
         return super().resolve_command(ctx, args)
@@ -40,70 +43,46 @@ class Commands(click.Group):
 class Door:
     """Calls tools of a home, through its server when one is alive, else in this process."""
 
-    def __init__(self, settings: Settings, profile: str | None, yes: bool, actor: str = "shell"):
+    def __init__(self, settings: Settings, profile: str | None = None, **said):
         from pipulate.web.run import server_info
 
-        self.settings, self.profile, self.yes, self.actor = settings, profile, yes, actor
         settings.make_home()
-        self.server = server_info(settings)
-        self.house: Any = None
+        self.settings, self.server = settings, server_info(settings)
+        self.said = {"profile": profile, **said}
 
-    async def call(self, tool: str, text: dict[str, str], values: dict[str, Any]):
-        """The tool's result. Raises its Problem."""
+    async def call(self, tool: str, values: Row | None = None, **more):
+        """The tool's result; more: text (values as typed), yes. Raises its Problem."""
+        from pipulate.apps.house import House
+        from pipulate.web.server import shell_answer
+
+        said = self.said | {"tool": tool, "values": values, "cwd": os.getcwd(), **more}
         if self.server:
-            return await self._through_server(tool, text, values)
-        if self.house is None:
-            from pipulate.apps.house import House
-
-            self.house = House(self.settings)
-        if tool in ("tools", "apps"):
-            return self.house.tools.listing() if tool == "tools" else self.house.shelf.listing()
-        caller = self.house.caller(self.actor, self.profile, confirmed=self.yes, cwd=Path.cwd())
-        return await self.house.tools.call(tool, values, caller, text)
-
-    async def _through_server(self, tool: str, text: dict[str, str], values: dict[str, Any]):
-        import httpx2
-
-        said = {"tool": tool, "text": text, "values": values, "profile": self.profile}
-        said |= {"yes": self.yes, "cwd": os.getcwd(), "actor": self.actor}
-        found = self.server or {}
-        key = {"Authorization": f"Bearer {found.get('shell')}"}
+            answer = await self.post("call", said)
+            if "problem" in answer:
+                raise from_dict(answer["problem"])
+            return answer["result"]
+        house = House(self.settings)
         try:
-            async with httpx2.AsyncClient(timeout=None, headers=key) as client:
-                answer = (await client.post(f"{found['url']}/shell/call", json=said)).json()
-        except (httpx2.HTTPError, ValueError):
-            raise Problem("The running server did not answer.", "Restart it, then try again.") from None
-        if "problem" in answer:
-            raise from_dict(answer["problem"])
-        return answer["result"]
+            return await shell_answer(house, said)
+        finally:
+            await house.close()
 
-    async def launch_token(self) -> str:
+    async def post(self, path: str, said: Row):
+        """The server's JSON answer at /shell/{path}."""
         import httpx2
 
         if not self.server:
             raise Problem("No server runs on this home.", "Start one with `pipulate`.")
-        key = {"Authorization": f"Bearer {self.server['shell']}"}
-        async with httpx2.AsyncClient(headers=key) as client:
-            return (await client.post(f"{self.server['url']}/shell/launch")).json()["token"]
-
-    async def close(self) -> None:
-        if self.house:
-            await self.house.close()
-
-
-def through(door: Door, work: Callable[[Door], Awaitable[Any]]):
-    """Run work(door) and close what it opened, also on Ctrl-C."""
-
-    async def run():
+        key = {"Authorization": f"Bearer {self.server.get('shell')}"}
         try:
-            return await work(door)
-        finally:
-            await door.close()
+            async with httpx2.AsyncClient(timeout=None, headers=key) as client:
+                return (await client.post(f"{self.server['url']}/shell/{path}", json=said)).json()
+        except (httpx2.HTTPError, ValueError):
+            what = "The running server did not answer."
+            raise Problem(what, "Restart it, then try again.") from None
 
-    return asyncio.run(run())
 
-
-def show(value, as_json: bool) -> None:
+def show(value, as_json: bool):
     """Print a result: JSON, or text as plain as it is."""
     if as_json or not isinstance(value, str | int | float):
         value = json.dumps(value, ensure_ascii=False, indent=None if as_json else 1)
@@ -112,7 +91,7 @@ def show(value, as_json: bool) -> None:
 
 @click.group(cls=Commands)
 @click.version_option(__version__)
-def cli() -> None:
+def cli():
     """A local workspace of apps and pipelines. Without a command it serves and opens the browser."""
 
 
@@ -122,19 +101,19 @@ def cli() -> None:
 @click.option("--no-browser", is_flag=True)
 @click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
-def serve(home: str | None, port: int, no_browser: bool, no_plugins: bool, as_json: bool) -> None:
+def serve(settings, port, no_browser, no_plugins, as_json):
     """Serve the workspace on 127.0.0.1."""
     from pipulate.doors.mcp import McpApp
     from pipulate.web import run
 
-    settings = read_settings(home, port=port, browser=not no_browser, plugins=not no_plugins)
+    settings = replace(settings, port=port, browser=not no_browser, plugins=not no_plugins)
 
-    def ready(info: dict[str, Any]) -> None:
+    def ready(info: Row):
         if as_json:
-            click.echo(json.dumps(info))
-        else:
-            click.echo(f"Pipulate is at {info['url']}\n(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
-        if settings.browser and not as_json and not run.open_browser(settings, info["url"]):
+            return click.echo(json.dumps(info))
+        later = f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)"
+        click.echo(f"Pipulate is at {info['url']}\n{later}")
+        if settings.browser and not run.open_browser(settings, info["url"]):
             click.echo("No browser could be opened; copy the address.", err=True)
 
     asyncio.run(run.serve(settings, McpApp, ready))
@@ -145,44 +124,40 @@ def serve(home: str | None, port: int, no_browser: bool, no_plugins: bool, as_js
 @cli.command("open")
 @HOME
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def open_(home: str | None, no_browser: bool) -> None:
+def open_(settings, no_browser):
     """A fresh address for the running server, opened in the browser."""
     from pipulate.web.run import open_browser
 
-    door = Door(read_settings(home), None, False)
-    token = through(door, lambda d: d.launch_token())
-    url = f"{door.server['url']}/?token={token}"  # type: ignore[index]
-    if no_browser or not open_browser(door.settings, url):
+    door = Door(settings)
+    token = asyncio.run(door.post("launch", {}))["token"]
+    url = f"{door.server['url']}/?token={token}"
+    if no_browser or not open_browser(settings, url):
         click.echo(url)
 
 
 @cli.command()
 @HOME
 @JSON
-def doctor(home: str | None, as_json: bool) -> None:
+def doctor(settings, as_json):
     """Check this installation and home: versions, rights, store, browser assets, model server."""
     import apsw
 
     from pipulate.ai.models import find
-    from pipulate.core import backups
-    from pipulate.web.run import server_info
     from pipulate.web.server import ASSETS
 
-    settings = read_settings(home)
-    settings.make_home()
-    running = server_info(settings)
-    report: dict[str, Any] = {
+    running = Door(settings).server or {}
+    report = {
         "pipulate": __version__,
         "python": sys.version.split()[0],
         "sqlite": apsw.sqlite_lib_version(),
         "home": str(settings.home),
-        "server": (running or {}).get("url"),
+        "server": running.get("url"),
         "assets": len(list(ASSETS.glob("*.js"))) >= 4,
         "backups": len(backups.listing(settings.folder("backups"))),
+        "store": "ok",
     }
     try:
         backups.open_store(settings).close()
-        report["store"] = "ok"
     except Problem as problem:
         report["store"] = str(problem)
     model = asyncio.run(find(settings))
@@ -193,20 +168,18 @@ def doctor(home: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _listing(name: str) -> None:
+def _listing(name: str):
     @cli.command(name, help=f"List the {name}; with a NAME show that one whole.")
     @click.argument("one", metavar="[NAME]", required=False)
     @HOME
     @JSON
-    def command(one: str | None, home: str | None, as_json: bool) -> None:
-        rows = through(Door(read_settings(home), None, False), lambda d: d.call(name, {}, {}))
-        if one:
-            found = [row for row in rows if row["name"] == one]
-            if not found:
-                raise Unknown(f"There is no {one!r}.", nearest(one, [r["name"] for r in rows]))
-            return show(found[0], as_json)
-        if as_json:
-            return show(rows, True)
+    def command(one, settings, as_json):
+        rows = asyncio.run(Door(settings).call(name))
+        found = [row for row in rows if row["name"] == one]
+        if one and not found:
+            raise Unknown(f"There is no {one!r}.", nearest(one, [row["name"] for row in rows]))
+        if one or as_json:
+            return show(found[0] if one else rows, as_json)
         for row in rows:
             state = row.get("problem") or row.get("description") or row["title"]
             click.echo(f"{row['name']:20} {row.get('class') or row['kind']:12} {state}")
@@ -220,9 +193,9 @@ _listing("apps")
 @HOME
 @PROFILE
 @JSON
-def runs(home: str | None, profile: str | None, as_json: bool) -> None:
+def runs(settings, profile, as_json):
     """List the runs of a profile."""
-    rows = through(Door(read_settings(home), profile, False), lambda d: d.call("run_list", {}, {}))
+    rows = asyncio.run(Door(settings, profile).call("run_list"))
     if as_json:
         return show(rows, True)
     for row in rows:
@@ -236,21 +209,22 @@ def runs(home: str | None, profile: str | None, as_json: bool) -> None:
 @PROFILE
 @YES
 @JSON
-def call(tool: str, words: tuple[str, ...], home: str | None, profile: str | None, yes: bool, as_json: bool) -> None:
+def call(tool, words, settings, profile, yes, as_json):
     """Call a tool: key=text as in its form, key:=JSON, key=@file."""
-    show(_call(tool, words, read_settings(home), profile, yes), as_json)
+    show(_call(tool, words, settings, profile, yes), as_json)
 
 
-def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | None, yes: bool):
+def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | None, yes=False):
     from pipulate.ai.slash import read_words
 
-    text, values = read_words(list(words), files=True)
+    text, values = read_words(words, files=True)
+    door = Door(settings, profile)
     try:
-        return through(Door(settings, profile, yes), lambda d: d.call(tool, text, values))
+        return asyncio.run(door.call(tool, values, text=text, yes=yes))
     except Confirm as asked:
         if not sys.stdin.isatty() or not click.confirm(asked.what + " Go on?", err=True):
             raise
-        return through(Door(settings, profile, True), lambda d: d.call(tool, text, values))
+        return asyncio.run(door.call(tool, values, text=text, yes=True))
 
 
 @cli.command()
@@ -259,38 +233,34 @@ def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | 
 @HOME
 @PROFILE
 @JSON
-def run(pipeline: str, words: tuple[str, ...], home: str | None, profile: str | None, as_json: bool) -> None:
+def run(pipeline, words, settings, profile, as_json):
     """Run a pipeline on until an input is missing; prints the last output."""
     try:
-        result = _call(f"{pipeline}_run", words, read_settings(home), profile, False)
+        result = _call(f"{pipeline}_run", words, settings, profile)
     except Unknown as unknown:
         raise Unknown(f"There is no pipeline {pipeline!r}.", "See `pipulate apps`.") from unknown
     if result["state"] == "waiting":
-        needs = ", ".join(result["waiting_for"])
-        hint = " ".join(f"{name}=…" for name in result["waiting_for"])
+        needs = result["waiting_for"]
+        hint = " ".join(f"{name}=…" for name in needs)
         again = f"Go on with: pipulate run {pipeline} run={result['run']} {hint}"
-        raise Waiting(f"Run {result['run']} waits for {needs}.", again)
+        raise Waiting(f"Run {result['run']} waits for {', '.join(needs)}.", again)
     show(result["output"], as_json)
 
 
 @cli.command()
 @click.argument("name", metavar="PIPELINE.STEP")
 @HOME
-def step(name: str, home: str | None) -> None:
+def step(name, settings):
     """A filter: JSON object of outputs and inputs on stdin, the step's output on stdout."""
     from pipulate.doors.filter import filter_step
 
-    text = sys.stdin.read()
-    click.echo(json.dumps(filter_step(read_settings(home), name, text), ensure_ascii=False))
+    show(filter_step(settings, name, sys.stdin.read()), True)
 
 
 @cli.command()
 @HOME
-def backup(home: str | None) -> None:
+def backup(settings):
     """Back the store up now; prints the file."""
-    from pipulate.core import backups
-
-    settings = read_settings(home)
     settings.make_home()
     db = backups.open_store(settings)
     click.echo(backups.backup(db, settings.folder("backups")))
@@ -301,16 +271,12 @@ def backup(home: str | None) -> None:
 @click.argument("name", required=False)
 @HOME
 @YES
-def restore(name: str | None, home: str | None, yes: bool) -> None:
+def restore(name, settings, yes):
     """Put a copy of a backup in the store's place (kept beside the backups); no name: list them."""
-    from pipulate.core import backups
-    from pipulate.web.run import server_info
-
-    settings = read_settings(home)
-    settings.make_home()
+    running = Door(settings).server
     if not name:
         return show(backups.listing(settings.folder("backups")), False)
-    if server_info(settings):
+    if running:
         raise Problem("A server is running on this home.", "Stop it first.")
     if not yes and not (sys.stdin.isatty() and click.confirm(f"Restore {name}?", err=True)):
         raise Confirm("Restoring replaces the present store.", "Answer y, or add --yes.")
@@ -320,28 +286,22 @@ def restore(name: str | None, home: str | None, yes: bool) -> None:
 @cli.command()
 @HOME
 @PROFILE
-def mcp(home: str | None, profile: str | None) -> None:
+def mcp(settings, profile):
     """Speak MCP on standard input and output; holds no lock between calls."""
     from pipulate.doors.mcp import serve_stdio
 
-    settings = read_settings(home)
+    async def once(tool: str, values: Row | None = None):
+        return await Door(settings, profile, actor="mcp").call(tool, values)
 
-    async def once(tool: str, values: dict[str, Any]):
-        door = Door(settings, profile, False, "mcp")
-        try:
-            return await door.call(tool, {}, values)
-        finally:
-            await door.close()
-
-    asyncio.run(serve_stdio(lambda: once("tools", {}), once))
+    asyncio.run(serve_stdio(lambda: once("tools"), once))
 
 
-def main() -> None:
+def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
         cli(standalone_mode=False)
     except Problem as problem:
-        click.echo(f"{problem.what} {problem.next_step}".strip(), err=True)
+        click.echo(problem, err=True)
         sys.exit(problem.exit_code)
     except click.ClickException as error:
         click.echo(f"{error.format_message()} See `pipulate --help`.", err=True)

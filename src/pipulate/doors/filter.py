@@ -1,7 +1,5 @@
 """`pipulate step`: one step as a Unix filter. Stores nothing and never goes through a server."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys
@@ -19,9 +17,9 @@ from pipulate.core.settings import Settings
 
 
 class Terminal:
-    """The other end of `job` outside of a run: progress goes to standard error, the rest nowhere."""
+    """The other end of `job` outside of a run: progress goes to standard error alone."""
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]):
         if "progress" in message and sys.stderr.isatty():
             done, total, said = message["progress"]
             print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
@@ -52,8 +50,10 @@ def filter_step(settings: Settings, name: str, text: str):
     if missing:
         raise Invalid(f"{name} needs {', '.join(missing)}.", "Put those outputs into the object.")
     inputs = check_values(step.bound(outputs), given)
-    files = {f.name for f in step.fields if f.kind.input == "file"}
-    inputs = {k: File(Path(str(v))) if k in files and not isinstance(v, File) else v for k, v in inputs.items()}
+    for field in step.fields:
+        path = inputs.get(field.name)
+        if field.kind.input == "file" and field.name in inputs and not isinstance(path, File):
+            inputs[field.name] = File(Path(str(path)))
     folder = tempfile.mkdtemp(prefix="pipulate-") if step.wants_job else ""
     job = JobHandle(Terminal(), {"checkpoint": None, "folder": folder})
     with contextlib.redirect_stdout(sys.stderr):

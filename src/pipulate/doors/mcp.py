@@ -4,13 +4,13 @@ Model Context Protocol through the official SDK's low-level server, whose tools 
 call time. Loaded at the first call: importing the SDK costs half a second.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse
 
 from pipulate import __version__
 from pipulate.core.problems import Problem
@@ -35,17 +35,18 @@ def make_server(listing: Listing, call: Call):
         text = types.TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
         return types.CallToolResult(content=[text], is_error=failed)
 
-    return Server("pipulate", version=__version__, on_list_tools=on_list_tools, on_call_tool=on_call_tool)
+    serving = {"on_list_tools": on_list_tools, "on_call_tool": on_call_tool}
+    return Server("pipulate", version=__version__, **serving)
 
 
 def _as_tool(types, tool: dict[str, Any]):
+    about = {name: tool[name] for name in ("name", "description")}
     kind = tool["class"]
     hints = types.ToolAnnotations(
         read_only_hint=kind == "read",
         destructive_hint=kind == "destructive",
         open_world_hint=kind == "outside",
     )
-    about = {"name": tool["name"], "description": tool["description"]}
     return types.Tool(**about, input_schema=tool["schema"], annotations=hints)
 
 
@@ -57,34 +58,35 @@ class McpApp:
         self._apps: dict[str, Any] = {}
         self._lock = asyncio.Lock()
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope, receive, send):
         name = parse_qs(scope["query_string"].decode("latin-1")).get("profile", [None])[0]
         try:
-            profile = self.house.profiles.at(name)
+            slug = self.house.profiles.at(name).slug
         except Problem as problem:
-            body = json.dumps(problem.as_dict()).encode()
-            kind = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": 404, "headers": kind})
-            return await send({"type": "http.response.body", "body": body})
+            return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
         async with self._lock:
-            if profile.slug not in self._apps:
-                self._apps[profile.slug] = await self._start(profile.slug)
-        await self._apps[profile.slug](scope | {"path": "/", "root_path": ""}, receive, send)
+            if slug not in self._apps:
+                self._apps[slug] = await self._start(slug)
+        await self._apps[slug](scope | {"path": "/", "root_path": ""}, receive, send)
 
     async def _start(self, slug: str):
-        house = self.house
+        from mcp.server.transport_security import TransportSecuritySettings
 
-        async def listing() -> list[dict[str, Any]]:
-            return house.tools.listing()
+        tools = self.house.tools
+
+        async def listing():
+            return tools.listing()
 
         async def call(name: str, values: dict[str, Any]):
-            return await house.tools.call(name, values, house.caller("mcp", slug))
+            return await tools.call(name, values, self.house.caller("mcp", slug))
 
         server = make_server(listing, call)
-        app = server.streamable_http_app(streamable_http_path="/", transport_security=_trust_guard())
+        # the guard in front has checked Host and Origin against the real port already
+        trusting = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        app = server.streamable_http_app(streamable_http_path="/", transport_security=trusting)
         started = asyncio.Event()
 
-        async def keep_running() -> None:
+        async def keep_running():
             async with server.session_manager.run():
                 started.set()
                 await asyncio.Event().wait()
@@ -94,14 +96,7 @@ class McpApp:
         return app
 
 
-def _trust_guard():
-    """The guard in front has checked Host and Origin against the real port already."""
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-
-
-async def serve_stdio(listing: Listing, call: Call) -> None:
+async def serve_stdio(listing: Listing, call: Call):
     """Speak MCP on standard input and output until the client closes them."""
     from mcp.server.stdio import stdio_server
 

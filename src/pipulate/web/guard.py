@@ -4,8 +4,6 @@ Order: Host → Origin and Sec-Fetch-Site → credential → size → app. Nothi
 nothing can be reached around it. Why each check is there: docs/security.md.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets
@@ -14,6 +12,9 @@ from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from itsdangerous import BadSignature, TimestampSigner
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse
+from starlette.websockets import WebSocketClose
 
 from pipulate.core.logs import log_fault
 
@@ -33,7 +34,8 @@ CSP = (
     "frame-ancestors 'none'"
 )
 OPENED = (
-    '<!doctype html><link rel="icon" href="data:,"><meta http-equiv="refresh" content="0;url=/"><title>Pipulate</title>'
+    '<!doctype html><link rel="icon" href="data:,"><meta http-equiv="refresh" content="0;url=/">'
+    "<title>Pipulate</title>"
     '<p>Opening your workspace… <a href="/">Go on</a>'
 )
 
@@ -60,7 +62,8 @@ class Keys:
         return token
 
     def use_launch_token(self, token: str) -> bool:
-        known = next((t for t in self._launch if hmac.compare_digest(t.encode(), token.encode())), None)
+        same = (t for t in self._launch if hmac.compare_digest(t.encode(), token.encode()))
+        known = next(same, None)
         return known is not None and self._launch.pop(known) > time.monotonic()
 
     def make_cookie(self) -> str:
@@ -80,66 +83,65 @@ class Guard:
     def __init__(self, app, keys: Keys, port: int, limits: Callable[[str, str], int | None]):
         self.app, self.keys, self.limits = app, keys, limits
         self.cookie = f"pipulate_{port}"  # cookies are shared by all ports of a host
-        self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
-        if port == 80:
-            self.hosts |= {"127.0.0.1", "localhost", "[::1]"}
+        names = {"127.0.0.1", "localhost", "[::1]"}
+        self.hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
         self.checks = [self.check_host, self.check_origin, self.check_credential, self.check_size]
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope, receive, send):
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        scope["nonce"] = secrets.token_urlsafe(12)
-        headers: dict[str, list[str]] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        scope["nonce"], headers = secrets.token_urlsafe(12), Headers(scope=scope)
         send = send if scope["type"] == "websocket" else _with_headers(scope, send)
         try:
             for check in self.checks[:2]:
                 check(scope, headers)
             if self._launches(scope):
-                return await self._open(send)
+                return await self._open(scope, receive, send)
             for check in self.checks[2:]:
                 check(scope, headers)
         except Refusal as refusal:
-            return await self._refuse(scope, receive, send, *refusal.args)
+            return await _refuse(scope, receive, send, *refusal.args)
         await self._enter(scope, _counted(receive, self._limit(scope)), send)
 
-    async def _enter(self, scope, receive, send) -> None:
-        started: list[bool] = []
+    async def _enter(self, scope, receive, send):
+        started = False
 
-        async def watched(message) -> None:
-            started.append(True)
+        async def watched(message):
+            nonlocal started
+            started = True
             await send(message)
 
         try:
             await self.app(scope, receive, watched)
         except Refusal as refusal:
             if not started:
-                await self._refuse(scope, receive, send, *refusal.args)
+                await _refuse(scope, receive, send, *refusal.args)
         except Exception as error:
             reference = log_fault(error)
             if not started and scope["type"] == "http":
-                await _answer(send, 500, f"Something went wrong here. Reference {reference} in the log.")
+                text = f"Something went wrong here. Reference {reference} in the log."
+                await HTMLResponse(text, 500)(scope, receive, send)
 
     # -- the checks, each removable by the mutation script -----------------------------------
 
-    def check_host(self, scope, headers: dict[str, list[str]]) -> None:
+    def check_host(self, scope, headers: Headers):
         """Only our own names: a foreign one is a page that rebinds DNS."""
-        host = headers.get("host", [])
+        host = headers.getlist("host")
         if len(host) != 1 or host[0].lower() not in self.hosts:
-            raise Refusal(421, "This name is not served here.", "Use http://127.0.0.1 and the port.")
+            what = "This name is not served here."
+            raise Refusal(421, what, "Use http://127.0.0.1 and the port.")
 
-    def check_origin(self, scope, headers: dict[str, list[str]]) -> None:
+    def check_origin(self, scope, headers: Headers):
         """Nothing another page started: compare whole origins, sockets need one."""
-        own = f"http://{headers['host'][0].lower()}" if "host" in headers else ""
-        origin = headers.get("origin")
+        own = f"http://{headers.get('host', '').lower()}"
+        origin = headers.getlist("origin") or None
         foreign = Refusal(403, "Another page asked for this.", "Do it in Pipulate's own page.")
         if scope["type"] == "websocket":
             if origin != [own]:
                 raise foreign
             return
-        site = headers.get("sec-fetch-site", ["none"])
-        visiting = headers.get("sec-fetch-mode") == ["navigate"] and scope["method"] in SAFE
+        site = headers.getlist("sec-fetch-site") or ["none"]
+        visiting = headers.getlist("sec-fetch-mode") == ["navigate"] and scope["method"] in SAFE
         if site not in (["same-origin"], ["none"]) and not visiting:
             raise foreign
         if scope["method"] in SAFE:
@@ -148,24 +150,26 @@ class Guard:
             raise foreign
         referer = headers.get("referer")
         if origin is None and "sec-fetch-site" not in headers and referer:
-            if not f"{referer[0]}/".lower().startswith(f"{own}/"):
+            inside = f"{referer}/".lower().startswith(f"{own}/")
+            if not inside:
                 raise foreign
 
-    def check_credential(self, scope, headers: dict[str, list[str]]) -> None:
+    def check_credential(self, scope, headers: Headers):
         """The launch cookie; for programs the bearer token of their door. Before any routing."""
         for prefix, token in self.keys.bearer.items():
             if scope["path"] == prefix or scope["path"].startswith(prefix + "/"):
-                given = headers.get("authorization", [""])[0].encode()
+                given = headers.get("authorization", "").encode()
                 if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                     raise Refusal(401, "This door needs its token.", "It is in server.json.")
                 return
-        cookies = (c.strip().partition("=") for c in ";".join(headers.get("cookie", [])).split(";"))
+        cookies = (c.strip().partition("=") for c in ";".join(headers.getlist("cookie")).split(";"))
         if not any(n == self.cookie and self.keys.cookie_is_good(value) for n, _, value in cookies):
-            raise Refusal(403, "This browser has not been let in.", "In a terminal, run: pipulate open")
+            what = "This browser has not been let in."
+            raise Refusal(403, what, "In a terminal, run: pipulate open")
 
-    def check_size(self, scope, headers: dict[str, list[str]]) -> None:
+    def check_size(self, scope, headers: Headers):
         """A body that says it is too large is not read at all; see _counted for the others."""
-        length = headers.get("content-length", ["0"])[0]
+        length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._limit(scope):
             raise Refusal(413, f"That is over {self._limit(scope):,} bytes.", "Send less at once.")
 
@@ -175,26 +179,25 @@ class Guard:
     # -- the launch address ------------------------------------------------------------------
 
     def _launches(self, scope) -> bool:
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        if (scope.get("method"), scope["path"]) != ("GET", "/"):
             return False
         tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         return len(tokens) == 1 and self.keys.use_launch_token(tokens[0])
 
-    async def _open(self, send) -> None:
+    async def _open(self, scope, receive, send):
         flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}"
         cookie = f"{self.cookie}={self.keys.make_cookie()}; {flags}"
         # A page that moves on, not a redirect: a Strict cookie does not follow a foreign redirect.
-        await _answer(send, 200, OPENED, [(b"set-cookie", cookie.encode())])
+        response = HTMLResponse(OPENED, headers={"set-cookie": cookie})
+        await response(scope, receive, send)
 
-    async def _refuse(
-        self, scope, receive, send, status: int, what: str, then: str
-    ) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 4403})
-            return
-        page = f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}"
-        await _answer(send, status, page)
+
+async def _refuse(scope, receive, send, status: int, what: str, then: str):
+    answer = HTMLResponse(f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}", status)
+    if scope["type"] == "websocket":
+        await receive()
+        answer = WebSocketClose(4403)
+    await answer(scope, receive, send)
 
 
 def _counted(receive, limit: int):
@@ -215,23 +218,16 @@ def _counted(receive, limit: int):
 def _with_headers(scope, send):
     """The headers of every response, errors and downloads included."""
     fixed = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
-    static = scope["path"].startswith("/static/")
     fixed.append((b"content-security-policy", CSP.format(scope["nonce"]).encode()))
 
-    async def sending(message) -> None:
+    async def sending(message):
         if message["type"] == "http.response.start":
             own = [(k, v) for k, v in message["headers"] if k.lower() not in (b"server", b"date")]
-            names = {k.lower() for k, _ in own}
-            lasting = static and message["status"] < 400
+            lasting = scope["path"].startswith("/static/") and message["status"] < 400
             age = b"max-age=31536000, immutable" if lasting else b"no-store"
-            keep = [] if b"cache-control" in names else [(b"cache-control", age)]
+            aged = any(k.lower() == b"cache-control" for k, _ in own)
+            keep = [] if aged else [(b"cache-control", age)]
             message["headers"] = [*own, *fixed, *keep]
         await send(message)
 
     return sending
-
-
-async def _answer(send, status: int, text: str, headers=()) -> None:
-    kind = [(b"content-type", b"text/html; charset=utf-8"), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": kind})
-    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,16 +1,15 @@
 """The page around everything: navigation, main column, chat column. Cached per profile."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from typing import Any
 
-from fasthtml.components import A, Aside, Body, Button, Details, Div, Form, Head, Html, Input, Li, Link
-from fasthtml.components import Main, Meta, Nav, NotStr, Script, Strong, Style, Summary, Title
-from fasthtml.components import Ul
+from fasthtml.components import A, Aside, Body, Button, Details, Div, Form, Head, Html, Input, Li
+from fasthtml.components import Link, Main, Meta, Nav, NotStr, Script, Strong, Style, Summary
+from fasthtml.components import Title, Ul
 
 from pipulate import __version__
+from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html
 from pipulate.core.profiles import Profile
@@ -32,6 +31,11 @@ HTMX = {
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
 
 
+def app_of(at: str) -> str:
+    """The app that an address names, or ""."""
+    return [*at.split("?")[0].strip("/").split("/"), ""][1]
+
+
 class Layout:
     """Pages of a house. The frame is drawn once per profile and menu, then filled as text."""
 
@@ -40,17 +44,10 @@ class Layout:
         self._frames: dict[tuple[Any, ...], str] = {}
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
-        """A whole document; `main` and `talk` are HTML text, `at` the address its socket names, percent-encoded."""
-        parts = at.split("?")[0].strip("/").split("/")
-        values = {
-            "title": html(Title(f"{title} · Pipulate")),
-            "main": main,
-            "talk": talk,
-            "nonce": nonce,
-            "at": at,
-            "tab": secrets.token_hex(4),
-        }
-        frame = self._frame(profile, parts[1] if len(parts) > 1 else "")
+        """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
+        values = {"main": main, "talk": talk, "nonce": nonce, "at": at}
+        values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
+        frame = self._frame(profile, app_of(at))
         return "".join(values.get(part, part) for part in frame.split("\0"))
 
     def _frame(self, profile: Profile, app: str) -> str:
@@ -74,17 +71,16 @@ class Layout:
             Link(rel="icon", href="data:,"),
             Style(NotStr(THEME), nonce=nonce),
         )
-        scripts = [Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS]
         body = Body(
             A("Skip to content", href="#main", cls="sr"),
             self._nav(profile, app, everyone),
             Main(NotStr("\0main\0"), id="main"),
             Aside(NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0"),
             Div(id="notices", aria_live="polite"),
-            *scripts,
+            *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),
             Script(NotStr(SCRIPT), nonce=nonce),
             hx_ext="ws",
-            hx_headers=json.dumps({"X-Tab": "\0tab\0"}).replace("\\u0000", "\0"),
+            hx_headers='{"X-Tab": "\0tab\0"}',
             data_profile=profile.slug,
         )
         return Html(head, body, lang="en")
@@ -92,34 +88,27 @@ class Layout:
     def menu(self, profile: Profile, app: str, **attrs):
         """The links to all apps, and to the cards of plugin files that have a fault."""
         shelf, base = self.house.shelf, f"/{profile.slug}"
-        links = [_menu_link(a.title, f"{base}/{slug}", slug == app) for slug, a in _sorted(shelf)]
-        links += [
-            A(f"⚠ {broken.name}", href=f"{base}/plugin/{broken.name}", cls="broken")
-            for broken in shelf.failures
+        ordered = sorted(shelf.apps.values(), key=lambda a: (not isinstance(a, Crud), a.slug))
+        links = [
+            A(a.title, href=f"{base}/{a.slug}", aria_current="page" if a.slug == app else None)
+            for a in ordered
         ]
+        for broken in shelf.failures:
+            address = f"{base}/plugin/{broken.name}"
+            links.append(A(f"⚠ {broken.name}", href=address, cls="broken"))
         return Div(*links, cls="menu", id="menu", **attrs)
 
     def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
-        shelf, base = self.house.shelf, f"/{profile.slug}"
-        others = [Li(A(p.name, href=f"/{p.slug}/{app}" if app in shelf.apps else f"/{p.slug}")) for p in everyone]
+        base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
+        others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
         manage = Li(A("Manage profiles…", href=f"{base}/settings"))
-        menu = Details(Summary(profile.name), Ul(*others, manage), cls="dropdown")
-        box = Input(type="search", name="q", placeholder="Search all  /", aria_label="Search all apps")
+        said = {"placeholder": "Search all  /", "aria_label": "Search all apps"}
+        box = Input(type="search", name="q", **said)
         return Nav(
             A(Strong("Pipulate"), href=base),
-            menu,
+            Details(Summary(profile.name), Ul(*others, manage), cls="dropdown"),
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("History", href=f"{base}/history"),
             Button("Chat", id="fold", cls="outline secondary", title="Fold or unfold (c)"),
         )
-
-
-def _menu_link(title: str, address: str, current: bool):
-    return A(title, href=address, aria_current="page" if current else None)
-
-
-def _sorted(shelf) -> list[tuple[str, Any]]:
-    order = {"app": 0, "pipeline": 1}
-    kinds = {row["name"]: order.get(row["kind"], 2) for row in shelf.listing()}
-    return sorted(shelf.apps.items(), key=lambda item: (kinds.get(item[0], 2), item[0]))

@@ -4,8 +4,6 @@ One socket a tab, at /ws?at=/{profile}/{app}&tab=ID. What waits for a slow tab i
 message, so a burst of tokens costs as many frames as the tab can take.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -25,35 +23,31 @@ class Tab:
     def __init__(self, socket: WebSocket, profile: Profile, at: str, key: str):
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
         self._waiting: list[str] = []
-        self._size = 0
         self._wake = asyncio.Event()
 
-    def put(self, fragment: str) -> None:
+    def put(self, fragment: str):
         self._waiting.append(fragment)
-        self._size += len(fragment)
         self._wake.set()
 
-    async def write(self) -> None:
+    async def write(self):
         """Send what waits, joined, as fast as the tab takes it."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             text, self._waiting = "".join(self._waiting), []
-            if self._size > MOST_WAITING:
-                await self.socket.close(1013)
-                return
-            self._size = 0
+            if len(text) > MOST_WAITING:
+                return await self.socket.close(1013)
             await self.socket.send_text(text)
 
 
 class Hub:
     """All open tabs. `put` may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.tabs: set[Tab] = set()
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
-    def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = "") -> None:
+    def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = ""):
         """Send a fragment to the tabs of a profile (None: all), only those at `at` when given.
 
         `skip` is the key of a tab that has its answer already."""
@@ -62,13 +56,13 @@ class Hub:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
             self.loop.call_soon_threadsafe(self._put, profile_id, fragment, at, skip)
 
-    def _put(self, profile_id: int | None, fragment: str, at: str, skip: str) -> None:
+    def _put(self, profile_id: int | None, fragment: str, at: str, skip: str):
         for tab in self.tabs:
             here = not at or tab.at == at or tab.at.startswith(at + "?")
             if profile_id in (None, tab.profile.id) and here and tab.key != (skip or None):
                 tab.put(fragment)
 
-    async def serve(self, socket: WebSocket, tab: Tab, on_message) -> None:
+    async def serve(self, socket: WebSocket, tab: Tab, on_message):
         """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)

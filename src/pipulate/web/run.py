@@ -1,7 +1,5 @@
 """Start and stop: the lock on the home, the port, the recovery page, the launch address."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -14,13 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fasthtml.components import Body, Button, Form, H1, Head, Html, Input, Li, Link, Main, P
+from fasthtml.components import Title, Ul
 from filelock import FileLock, Timeout
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
-
-from fasthtml.components import Body, Button, Form, H1, Head, Html, Input, Li, Link, Main, P, Title, Ul
 
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, problem_card
@@ -32,7 +30,11 @@ from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
+SAFE = (
+    "The file was not touched. Restoring puts a copy of a backup in its place and keeps the file."
+)
 LAG = 0.25  # seconds the event loop may be late before it is logged
+Ready = Callable[[dict[str, Any]], None]
 log = logging.getLogger("pipulate.server")
 
 
@@ -45,20 +47,20 @@ class Front:
         self.broken: Broken | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
-    def open(self) -> None:
+    def open(self):
         """Open the house; a store that cannot be used leaves the recovery page in its place."""
         try:
             house = House(self.settings)
         except Broken as broken:
             self.broken = broken
             return
-        self.broken, self.site = None, Site(house, self.keys, self.mcp(house))
+        self.site = Site(house, self.keys, self.mcp(house))
         self._tasks = [asyncio.create_task(house.shelf.watch()), asyncio.create_task(_daily(house))]
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope, receive, send):
         if self.site:
-            return await self.site.app(scope, receive, send)
-        if scope["type"] == "http" and scope["path"].startswith("/static/"):
+            await self.site.app(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith("/static/"):
             inside = scope | {"path": scope["path"].removeprefix("/static")}
             await StaticFiles(directory=ASSETS)(inside, receive, send)
         elif scope["type"] == "http":
@@ -66,45 +68,40 @@ class Front:
             await response(scope, receive, send)
 
     async def _recover(self, request: Request) -> Response:
-        problem: Problem = self.broken or Problem("The store is broken.")
+        problem = None
         if request.method == "POST" and request.url.path == "/recover":
             name = str((await request.form()).get("name", ""))
             try:
                 await asyncio.to_thread(backups.restore, self.settings, name)
                 self.open()
                 if self.site:
-                    return Response(status_code=303, headers={"location": "/"})
-                problem = self.broken or problem
+                    return RedirectResponse("/", 303)
             except Problem as failed:
                 problem = failed
-        return HTMLResponse(self._recovery_page(problem), 503)
+        return HTMLResponse(self._recovery_page(problem or self.broken), 503)
 
     def _recovery_page(self, problem: Problem) -> str:
-        kept = backups.listing(self.settings.folder("backups"))
         items = [
-            Li(
-                Form(
-                    Input(type="hidden", name="name", value=b["name"]),
-                    f"{b['made']} · {b['name']} · {b['size']:,} bytes ",
-                    Button("Restore a copy of this", cls="outline"), method="post", action="/recover",
-                )
+            Form(
+                Input(type="hidden", name="name", value=b["name"]),
+                f"{b['made']} · {b['name']} · {b['size']:,} bytes ",
+                Button("Restore a copy of this", cls="outline"), method="post", action="/recover",
             )
-            for b in kept
+            for b in backups.listing(self.settings.folder("backups"))
         ]
-        safe = "The file was not touched. Restoring puts a copy of a backup in its place and keeps the file."
+        listed = Ul(*map(Li, items)) if items else P("There are no backups in this home.")
+        main = Main(H1("Recovery"), problem_card(problem), P(SAFE), listed, cls="container")
         css = Link(rel="stylesheet", href="/static/pico.min.css")
-        listed = Ul(*items) if items else P("There are no backups in this home.")
-        main = Main(H1("Recovery"), problem_card(problem), P(safe), listed, cls="container")
         return html(Html(Head(Title("Recovery · Pipulate"), css), Body(main), lang="en"))
 
-    async def close(self) -> None:
+    async def close(self):
         for task in self._tasks:
             task.cancel()
         if self.site:
             await self.site.close()
 
 
-async def _daily(house: House) -> None:
+async def _daily(house: House):
     """A backup and the pruning of old images, now and then once a day."""
     while True:
         try:
@@ -115,7 +112,7 @@ async def _daily(house: House) -> None:
         await asyncio.sleep(3600)
 
 
-async def _evict(server: uvicorn.Server) -> None:
+async def _evict(server: uvicorn.Server):
     """Close connections that ask for nothing: held open, they would lock the user out."""
     seen: set[Any] = set()
     while True:
@@ -126,12 +123,12 @@ async def _evict(server: uvicorn.Server) -> None:
         await asyncio.sleep(IDLE)
 
 
-async def _watchdog() -> None:
+async def _watchdog():
     """Log when the event loop was held up: something blocks that should be in a thread."""
     while True:
-        before = time.monotonic()
+        due = time.monotonic() + 0.1
         await asyncio.sleep(0.1)
-        late = time.monotonic() - before - 0.1
+        late = time.monotonic() - due
         if late > LAG:
             log.warning("event loop was %.0f ms late", late * 1000)
 
@@ -146,14 +143,19 @@ def bind(port: int) -> sockets.socket:
     except OSError as error:
         socket.close()
         what = f"Port {port} cannot be used ({error.strerror})."
-        raise Problem(what, "Another program has it: choose one with --port, or --port 0.") from None
+        then = "Another program has it: choose one with --port, or --port 0."
+        raise Problem(what, then) from None
     return socket
+
+
+def _lock(settings: Settings) -> FileLock:
+    return FileLock(settings.folder("locks") / "server.lock", timeout=0)
 
 
 def server_info(settings: Settings) -> dict[str, Any] | None:
     """server.json of a server that is alive, i.e. holds the lock; else None."""
     try:
-        with FileLock(settings.folder("locks") / "server.lock", timeout=0):
+        with _lock(settings):
             return None
     except Timeout:
         path = settings.home / "server.json"
@@ -162,14 +164,14 @@ def server_info(settings: Settings) -> dict[str, Any] | None:
         return None
 
 
-async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Callable[[dict[str, Any]], None]) -> None:
+async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
     """Serve a home until told to stop. `ready` gets {url, port, pid, home} once it answers.
 
     Raises Problem: the home is served already, the port is taken, the home cannot be written."""
     settings.make_home()
-    lock = FileLock(settings.folder("locks") / "server.lock")
+    lock = _lock(settings)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire()
     except Timeout:
         info = server_info(settings) or {}
         what = f"A server is already running on this home at {info.get('url', '?')}."
@@ -183,41 +185,33 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Callable
         lock.release()
 
 
-async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready) -> None:
+async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready):
     port, keys = socket.getsockname()[1], Keys(settings.secret)
     front = Front(settings, keys, mcp)
     front.open()
     guard = Guard(GZipMiddleware(front, minimum_size=800, compresslevel=5), keys, port, body_limit)
-    config = uvicorn.Config(
-        guard,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        ws_max_size=256_000,
-        timeout_graceful_shutdown=1,
-        limit_concurrency=300,
-    )
+    quiet = {"log_config": None, "access_log": False, "server_header": False}
+    limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
+    config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = uvicorn.Server(config)
-    dog, evict = asyncio.create_task(_watchdog()), asyncio.create_task(_evict(server))
-    told = asyncio.create_task(_tell(server, settings, keys, port, ready))
+    aside = (_watchdog(), _evict(server), _tell(server, settings, keys, port, ready))
+    tasks = [asyncio.create_task(work) for work in aside]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
         await server.serve(sockets=[socket])
     finally:
-        for task in (dog, evict, told):
+        for task in tasks:
             task.cancel()
         await front.close()
 
 
-def _leave(number: int, frame) -> None:
+def _leave(number: int, frame):
     """uvicorn raises the signal that ended it once more: no crash. Another one ends at once."""
     signal.signal(number, signal.SIG_DFL)
 
 
-async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready) -> None:
+async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready):
     while not server.started:
         await asyncio.sleep(0.005)
     address = f"http://127.0.0.1:{port}"

@@ -1,9 +1,9 @@
 """The site: every route, and what the engines tell open tabs. Started by run.py."""
 
-from __future__ import annotations
-
 import asyncio
-import json
+import contextlib
+import itertools
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, UTC
@@ -14,7 +14,6 @@ from urllib.parse import quote
 from fasthtml.components import Button, Div
 from fasthtml.core import FastHTML
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -27,20 +26,48 @@ from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
+from pipulate.core.store import Row
 from pipulate.core.tools import Caller
 from pipulate.web import pages, panel
 from pipulate.web.guard import Keys
-from pipulate.web.layout import Layout
+from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
 
 ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
 PROGRESS_EVERY = 0.1  # seconds between two progress fragments of a job
+EVERY = "GET POST PATCH PUT DELETE"
+PAGES = (  # (methods, path below the profile's address, handler)
+    ("POST", "/undo/{event:int}", pages.undo),
+    ("GET", "/approvals/{id}", pages.approval),
+    ("POST", "/approvals/{id}", pages.decide),
+    ("POST", "/chat/stop", pages.stop),
+    ("POST", "/call/{tool}", pages.call),
+    ("GET", "/history", pages.history),
+    ("GET", "/search", pages.search),
+    ("GET", "/settings", pages.settings),
+    ("GET", "/plugin/{name}", pages.plugin),
+    ("GET", "", pages.overview),
+    (EVERY, "/{app}", pages.app),
+    (EVERY, "/{app}/{rest:path}", pages.app),
+)
 
 
 def body_limit(method: str, path: str) -> int | None:
     """The body limit that a route declares for itself, in bytes."""
     return UPLOAD if method == "PUT" and path.startswith("/files/") else None
+
+
+async def shell_answer(house: House, said: Row):
+    """The result of {tool, values, text, profile, yes, cwd, actor}; `tools` and `apps` list those.
+
+    Raises the tool's Problem."""
+    actor = "mcp" if said.get("actor") == "mcp" else "shell"
+    where = {"confirmed": bool(said.get("yes")), "cwd": Path(said.get("cwd") or "/")}
+    caller = house.caller(actor, said.get("profile"), **where)
+    if said["tool"] in ("tools", "apps"):
+        return (house.tools if said["tool"] == "tools" else house.shelf).listing()
+    return await house.tools.call(said["tool"], said.get("values") or {}, caller, said.get("text"))
 
 
 class Site:
@@ -55,7 +82,6 @@ class Site:
         house.jobs.on_change.append(self._job)
         house.shelf.on_change.append(self._menu)
         house.tools.on_approval.append(self._approval)
-        every = ["GET", "POST", "PATCH", "PUT", "DELETE"]
         self.app = FastHTML(
             default_hdrs=False,
             canonical=False,
@@ -70,144 +96,131 @@ class Site:
                 Route("/shell/launch", self.shell_launch, methods=["POST"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 Route("/files/{profile}/{file:int}", self.download, methods=["GET"]),
-                Route("/{profile}/undo/{event:int}", self.page(pages.undo), methods=["POST"]),
-                Route("/{profile}/approvals/{id}", self.page(pages.approval), methods=["GET"]),
-                Route("/{profile}/approvals/{id}", self.page(pages.decide), methods=["POST"]),
-                Route("/{profile}/chat/stop", self.page(pages.stop), methods=["POST"]),
-                Route("/{profile}/call/{tool}", self.page(pages.call), methods=["POST"]),
-                Route("/{profile}/history", self.page(pages.history), methods=["GET"]),
-                Route("/{profile}/search", self.page(pages.search), methods=["GET"]),
-                Route("/{profile}/settings", self.page(pages.settings), methods=["GET"]),
-                Route("/{profile}/plugin/{name}", self.page(pages.plugin), methods=["GET"]),
-                Route("/{profile}", self.page(pages.overview), methods=["GET"]),
-                Route("/{profile}/{app}", self.page(pages.app), methods=every),
-                Route("/{profile}/{app}/{rest:path}", self.page(pages.app), methods=every),
+                *(
+                    Route("/{profile}" + path, self.page(handler), methods=methods.split())
+                    for methods, path, handler in PAGES
+                ),
             ],
         )
 
     # -- what engines tell open tabs ---------------------------------------------------------
 
-    def _event(self, event: dict[str, Any]) -> None:
+    def profile(self, key: int | None) -> Profile | None:
+        return next((p for p in self.house.profiles.all() if p.id == key), None)
+
+    def _event(self, event: Row):
         """Rows changed: each app shows them in the tabs that are open on it."""
         names = {image["table"] for image in event["images"]}
-        for slug, app in self.house.shelf.apps.items():
-            if f"app_{slug}" not in names:
-                continue
+        changed = [a for slug, a in self.house.shelf.apps.items() if f"app_{slug}" in names]
+        for app, profile in itertools.product(changed, self.house.profiles.all()):
             shared = getattr(getattr(app, "model", None), "shared", False)
-            for profile in self.house.profiles.all():
-                if shared or event["profile_id"] in (profile.id, None):
-                    text = app.live(self.house, profile, event)
-                    self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin_tab.get())
+            if shared or event["profile_id"] in (profile.id, None):
+                text = app.live(self.house, profile, event)
+                self.hub.put(profile.id, text, f"/{profile.slug}/{app.slug}", origin_tab.get())
 
-    def _approval(self, record: dict[str, Any]) -> None:
+    def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
         if record["actor"] == "mcp":
             said = notice(f"A program asks to run {record['tool']}.", link=record["address"])
             self.hub.put(record["profile_id"], html(said))
 
-    def _menu(self) -> None:
+    def _menu(self):
         """A plugin came, went or broke: the menus of open tabs follow."""
         for tab in list(self.hub.tabs):
-            app = tab.at.split("?")[0].strip("/").split("/")[1:2]
-            drawn = self.layout.menu(tab.profile, app[0] if app else "", hx_swap_oob="true")
+            drawn = self.layout.menu(tab.profile, app_of(tab.at), hx_swap_oob="true")
             self.hub.loop.call_soon_threadsafe(tab.put, html(drawn))
 
-    def _job(self, job) -> None:
+    def _job(self, job):
         """A step moved on: its progress, at most ten times a second; at its end the whole run."""
-        run, key = job.run, job.attempt["id"]
-        profile = next((p for p in self.house.profiles.all() if p.id == run["profile_id"]), None)
-        if profile is None or run["pipeline"] not in self.house.shelf.apps:
+        run, key, name = job.run["id"], job.attempt["id"], job.run["pipeline"]
+        profile = self.profile(job.run["profile_id"])
+        if profile is None or name not in self.house.shelf.apps:
             return
-        guided, at = self.house.shelf.pipeline(run["pipeline"]), f"/{profile.slug}/{run['pipeline']}/{run['id']}"
+        guided, at = self.house.shelf.pipeline(name), f"/{profile.slug}/{name}/{run}"
         if key not in self.house.jobs.live:
             self._told.pop(key, None)
-            asyncio.ensure_future(self._redraw(guided, profile, run["id"], at))
+            asyncio.ensure_future(self._redraw(guided, profile, run, at))
         elif time.monotonic() - self._told.get(key, job.started) > PROGRESS_EVERY:
             self._told[key] = time.monotonic()
             self.hub.put(profile.id, guided.live_progress(profile, job), at)
 
-    async def _redraw(self, guided, profile: Profile, run_id: int, at: str) -> None:
+    async def _redraw(self, guided, profile: Profile, run_id: int, at: str):
         drawn = await guided.draw_run(profile, run_id)
         self.hub.put(profile.id, html(drawn(hx_swap_oob="morph")), at)
 
-    def _chat_event(self, profile_id: int, kind: str, row: dict[str, Any]) -> None:
-        profile = next((p for p in self.house.profiles.all() if p.id == profile_id), None) if kind != "token" else None
-        self.hub.put(profile_id, panel.fragment(kind, row, profile))  # type: ignore[arg-type]
+    def _chat_event(self, profile_id: int, kind: str, row: Row):
+        profile = None if kind == "token" else self.profile(profile_id)  # tokens come fast
+        self.hub.put(profile_id, panel.fragment(kind, row, profile))
 
     # -- requests ----------------------------------------------------------------------------
 
-    def page(self, handler: Callable[..., Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+    def page(self, handler: Callable[..., Awaitable[Any]]):
         """An endpoint from handler(site, visit, request): Problems drawn, pages framed."""
 
-        async def endpoint(request: Request) -> Response:
-            slug, wanted = request.path_params["profile"], _partial(request)
+        async def endpoint(request):
+            headers, path = request.headers, request.path_params
             try:
-                profile = self.house.profiles.at(slug)
+                profile = self.house.profiles.at(path["profile"])
             except Missing as missing:
                 return self._elsewhere(request, missing)
-            origin_tab.set(request.headers.get("x-tab", ""))
-            title, status = "Pipulate", 200
+            origin_tab.set(headers.get("x-tab", ""))
+            wanted = "hx-request" in headers and "hx-history-restore-request" not in headers
+            caller, title = Caller("user", profile, confirmed=True), "Pipulate"
+            visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted)
             try:
-                form = {} if request.method == "GET" else {k: str(v) for k, v in (await request.form()).items()}
-                caller = Caller("user", profile, confirmed=True)
-                visit = Visit(self.house, caller, None, request.path_params, request.query_params, form, wanted)
+                if request.method != "GET":
+                    visit.form = {k: str(v) for k, v in (await request.form()).items()}
                 result = await handler(self, visit, request)
                 title = getattr(visit.app, "title", None) or handler.__name__.capitalize()
             except Problem as problem:
-                result, status = _shown(problem_card(problem), wanted), problem.status
+                result = _shown(problem, wanted, problem.status)
             except HTTPException as error:
-                unread = Problem(f"That form cannot be read ({error.detail}).", "Send less at once.")
-                result, status = _shown(problem_card(unread), wanted), error.status_code
+                what = f"That form cannot be read ({error.detail})."
+                result = _shown(Problem(what, "Send less at once."), wanted, error.status_code)
             except Exception as error:
                 fault = Problem("Something went wrong here; nothing was saved.", "Try again.")
-                result, status = _shown(problem_card(fault, log_fault(error)), wanted), 500
-            return self._respond(request, profile, result, title, status, wanted)
+                result = _shown(fault, wanted, 500, log_fault(error))
+            return self._respond(request, profile, result, title, wanted)
 
         return endpoint
 
-    def _respond(
-        self, request: Request, profile: Profile, result, title: str, status: int, wanted: bool
-    ) -> Response:
+    def _respond(self, request, profile: Profile, result, title: str, wanted: bool):
         if isinstance(result, Response):
             return result
         if isinstance(result, Go):
             if wanted:
                 return Response(headers={"HX-Redirect": result.address})
             return RedirectResponse(result.address, 303)
-        headers = {}
+        headers, status = {}, 200
         if isinstance(result, Refusal):
-            if result.target:
-                swap = "afterbegin" if result.target == "#notices" else "outerHTML"
-                headers = {"HX-Retarget": result.target, "HX-Reswap": swap}
-            result, status = result.elements, result.status or status
-        parts = result if isinstance(result, tuple) else (result,)
+            if target := result.target:
+                swap = "afterbegin" if target == "#notices" else "outerHTML"
+                headers = {"HX-Retarget": target, "HX-Reswap": swap}
+            result, status = result.elements, result.status
+        drawn = html(*result) if isinstance(result, tuple) else html(result)
         if wanted:
-            drawn = html(*parts)
             return HTMLResponse(drawn, status, headers)
-        return self.framed(profile, _address(request), title, html(*parts), request.scope["nonce"], status)
+        return self._framed(request, profile, _address(request), title, drawn, status)
 
-    def framed(
-        self, profile: Profile, at: str, title: str, main: str, nonce: str, status: int = 200
-    ) -> Response:
-        talk = panel.column(self.chat, profile)
+    def _framed(self, request, profile: Profile, at: str, title: str, main: str, status: int):
+        talk, nonce = panel.column(self.chat, profile), request.scope["nonce"]
         text = self.layout.page(profile, quote(at, safe="/?"), title, main, talk, nonce)
         return HTMLResponse(text, status)
 
-    def _elsewhere(self, request: Request, missing: Missing) -> Response:
+    def _elsewhere(self, request, missing: Missing):
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
         if moved and request.method == "GET":
             return RedirectResponse(_address(request).replace(f"/{slug}", f"/{moved}", 1), 308)
-        first = self.house.profiles.at()
-        main = html(problem_card(missing))
-        return self.framed(first, f"/{first.slug}", "Not found", main, request.scope["nonce"], 404)
+        first, main = self.house.profiles.at(), html(problem_card(missing))
+        return self._framed(request, first, f"/{first.slug}", "Not found", main, 404)
 
-    async def home(self, request: Request) -> Response:
+    async def home(self, request):
         """Leads to the profile seen last."""
         last = self.house.settings_of().get("last_profile")
         slugs = [p.slug for p in self.house.profiles.all()]
         return RedirectResponse(f"/{last if last in slugs else slugs[0]}", 303)
 
-    async def socket(self, socket: WebSocket) -> None:
+    async def socket(self, socket: WebSocket):
         at = socket.query_params.get("at", "/")
         try:
             profile = self.house.profiles.at(at.strip("/").split("/")[0])
@@ -218,30 +231,28 @@ class Site:
             tab.put(panel.fragment("final", live, profile))
         await self._catch_up(tab)
 
-        async def on_message(data: dict[str, Any]) -> None:
+        async def on_message(data: Row):
             if isinstance(data.get("msg"), str):
                 await self.chat.say(profile, data["msg"], at)
 
         await self.hub.serve(socket, tab, on_message)
 
-    async def _catch_up(self, tab: Tab) -> None:
+    async def _catch_up(self, tab: Tab):
         """A page drawn before its socket was there may have missed the end of a step.
 
         Nothing is sent when no step ran lately: it would take back what is being typed."""
-        parts = tab.at.strip("/").split("/")
-        run = len(parts) == 3 and parts[2].isdecimal() and len(parts[2]) < 19
-        if run and parts[1] in self.house.shelf.apps:
-            app = self.house.shelf.apps[parts[1]]
-            lately = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
-            late = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
-            if hasattr(app, "draw_run") and self.house.runs.attempts(late, (int(parts[2]), lately)):
-                try:
-                    drawn = await app.draw_run(tab.profile, int(parts[2]))
-                    tab.put(html(drawn(hx_swap_oob="morph")))
-                except Problem:
-                    return
+        named = re.fullmatch(r"/[^/]+/([^/]+)/(\d{1,18})/?", tab.at)
+        app = self.house.shelf.apps.get(named[1]) if named else None
+        if not hasattr(app, "draw_run"):
+            return
+        run, lately = int(named[2]), (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+        late = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
+        if self.house.runs.attempts(late, (run, lately)):
+            with contextlib.suppress(Problem):
+                drawn = await app.draw_run(tab.profile, run)
+                tab.put(html(drawn(hx_swap_oob="morph")))
 
-    async def upload(self, request: Request) -> Response:
+    async def upload(self, request):
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
         name = request.query_params.get("name", "file")
         try:
@@ -251,7 +262,7 @@ class Site:
             return Response(str(problem), problem.status)
         return Response(f"file:{key}")
 
-    async def download(self, request: Request) -> Response:
+    async def download(self, request):
         try:
             profile = self.house.profiles.at(request.path_params["profile"])
             file = self.house.files.get(profile, request.path_params["file"])
@@ -261,18 +272,10 @@ class Site:
 
     # -- programs ----------------------------------------------------------------------------
 
-    async def shell_call(self, request: Request) -> Response:
-        """{tool, values, text, profile, yes, cwd} → {result} or {problem: …}: the shell's door."""
+    async def shell_call(self, request):
+        """What shell_answer takes → {result} or {problem: …}: the shell's door."""
         try:
-            said = json.loads(await request.body())
-            house, actor = self.house, "mcp" if said.get("actor") == "mcp" else "shell"
-            where = {"confirmed": bool(said.get("yes")), "cwd": Path(said.get("cwd") or "/")}
-            caller = house.caller(actor, said.get("profile"), **where)
-            if said["tool"] in ("tools", "apps"):
-                source = house.tools if said["tool"] == "tools" else house.shelf
-                return JSONResponse({"result": source.listing()})
-            values, text = said.get("values") or {}, said.get("text")
-            work = asyncio.create_task(house.tools.call(said["tool"], values, caller, text))
+            work = asyncio.create_task(shell_answer(self.house, await request.json()))
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
@@ -280,29 +283,26 @@ class Site:
         except Problem as problem:
             return JSONResponse({"problem": problem.as_dict()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            return JSONResponse({"problem": Problem(f"Unreadable request ({error}).").as_dict()}, 400)
+            unread = Problem(f"Unreadable request ({error}).")
+            return JSONResponse({"problem": unread.as_dict()}, 400)
 
-    async def shell_launch(self, request: Request) -> Response:
+    async def shell_launch(self, request):
         return JSONResponse({"token": self.keys.launch_token()})
 
-    async def close(self) -> None:
+    async def close(self):
         for profile_id in list(self.chat.turns):
             await self.chat.stop(profile_id)
         await self.house.close()
 
 
-def _shown(card, wanted: bool):
+def _shown(problem: Problem, wanted: bool, status: int, reference: str = "") -> Refusal:
     """A problem as a page, or as a notice in the corner of the page that asked."""
+    card = problem_card(problem, reference)
     if not wanted:
-        return card
+        return Refusal(card, status)
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    return Refusal(Div(card, close, cls="notice"), 0, "#notices")
+    return Refusal(Div(card, close, cls="notice"), status, "#notices")
 
 
-def _address(request: Request) -> str:
+def _address(request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
-
-
-def _partial(request: Request) -> bool:
-    headers = request.headers
-    return "hx-request" in headers and "hx-history-restore-request" not in headers
