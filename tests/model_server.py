@@ -1,7 +1,8 @@
 """A scripted stand-in for a model server: real HTTP on loopback, OpenAI's and Ollama's protocols.
 
-    with ModelServer("Hello there", Reply(tools=[("add", {"x": 1})])) as server: ... server.url
+with ModelServer("Hello there", Reply(tools=[("add", {"x": 1})])) as server: ... server.url
 """
+
 import argparse
 import asyncio
 import json
@@ -23,8 +24,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route, Router
 
-FAULTS = ("html", "http500", "stall", "endless", "reset", "stall_mid", "bad_utf8", "garbage",
-          "wrong_json")
+FAULTS = (
+    "html",
+    "http500",
+    "stall",
+    "endless",
+    "reset",
+    "stall_mid",
+    "bad_utf8",
+    "garbage",
+    "wrong_json",
+)
 
 
 @dataclass
@@ -35,6 +45,7 @@ class Reply:
     answer over and over), or after `after` chunks (half by default): "reset", "stall_mid",
     "bad_utf8" (then goes on), "garbage" and "wrong_json" (then ends).
     """
+
     text: str = ""
     tools: Sequence[tuple[str, Any]] = ()
     thinking: str = ""
@@ -80,7 +91,7 @@ def openai(body: dict[str, Any], reply: Reply) -> tuple[Chunks, Chunks]:
         yield event(tool_calls=[{"index": index, "type": "function", **named}])
         size = len(text) // 20 + 3
         for at in range(0, len(text), size):
-            piece = {"arguments": text[at:at + size]}
+            piece = {"arguments": text[at : at + size]}
             yield event(tool_calls=[{"index": index, "function": piece}])
 
     chunks = [event(role="assistant", content="")]
@@ -97,6 +108,7 @@ def openai(body: dict[str, Any], reply: Reply) -> tuple[Chunks, Chunks]:
 
 def ollama(body: dict[str, Any], reply: Reply) -> tuple[Chunks, Chunks]:
     """The lines of POST /api/chat, and the one that ends the answer."""
+
     def line(more: dict[str, Any], **message: Any) -> bytes:
         message = {"role": "assistant", "content": "", **message}
         head = {"model": body.get("model"), "created_at": "2026-01-01T00:00:00Z"}
@@ -123,14 +135,19 @@ def all_chunks(path: str, body: dict[str, Any], reply: Reply) -> Iterable[bytes]
         return cycle(chunks)
     cut = (len(chunks) + 1) // 2 if reply.after is None else reply.after
     prefix = b"" if path == "/api/chat" else b"data: "
-    odd = {"reset": b"", "stall_mid": b"", "garbage": prefix + b"<<< no protocol\n\n",
-           "wrong_json": prefix + b'{"choices": [[]], "message": []}\n\n',
-           "bad_utf8": WIRES[path](body, Reply("\udcff\udcfe"))[0][-1]}[reply.fault]
+    odd = {
+        "reset": b"",
+        "stall_mid": b"",
+        "garbage": prefix + b"<<< no protocol\n\n",
+        "wrong_json": prefix + b'{"choices": [[]], "message": []}\n\n',
+        "bad_utf8": WIRES[path](body, Reply("\udcff\udcfe"))[0][-1],
+    }[reply.fault]
     return [*chunks[:cut], odd, *(chunks[cut:] + end if reply.fault == "bad_utf8" else [])]
 
 
-async def play(reply: Reply, media: bytes, chunks: Iterable[bytes], transport: Any,
-               send: Any) -> None:
+async def play(
+    reply: Reply, media: bytes, chunks: Iterable[bytes], transport: Any, send: Any
+) -> None:
     """Send the chunks at the asked pace, then end well or badly."""
     start = time.monotonic() + reply.first_delay
     await asyncio.sleep(reply.first_delay)
@@ -166,7 +183,8 @@ class ModelServer:
             "/v1/models": {"object": "list", "data": [{"id": "stand-in", "object": "model"}]},
             "/api/tags": {"models": [{"name": "stand-in", "model": "stand-in", "size": 1}]},
             "/api/version": {"version": "0.12.0"},
-            "/api/show": {"capabilities": ["completion", "tools"], "model_info": info}}
+            "/api/show": {"capabilities": ["completion", "tools"], "model_info": info},
+        }
 
     def script(self, *replies: Script) -> None:
         """Queue replies; a callable gets the request's body and returns one."""
@@ -212,8 +230,15 @@ class ModelServer:
             return JSONResponse({"error": {"message": "the model crashed"}}, 500)
         return partial(self._stream, reply, MEDIA[path], all_chunks(path, body, reply))
 
-    async def _stream(self, reply: Reply, media: bytes, chunks: Iterable[bytes],
-                      scope: Any, receive: Any, send: Any) -> None:
+    async def _stream(
+        self,
+        reply: Reply,
+        media: bytes,
+        chunks: Iterable[bytes],
+        scope: Any,
+        receive: Any,
+        send: Any,
+    ) -> None:
         """The ASGI response: play the reply, and notice when the client leaves."""
         transport = receive.__self__.transport  # uvicorn's own: the only way to a real reset
         abort = partial(asyncio.get_running_loop().call_soon_threadsafe, transport.abort)
@@ -248,8 +273,10 @@ def main() -> None:
     options = parser.parse_args()
     tokens = [f"word{i} " for i in range(options.tokens)]
     replies = [Reply(token_list=tokens, delay=options.delay)] if tokens else []
-    with suppress(KeyboardInterrupt), ModelServer(*replies, repeat=True,
-                                                  port=options.port) as server:
+    with (
+        suppress(KeyboardInterrupt),
+        ModelServer(*replies, repeat=True, port=options.port) as server,
+    ):
         print(json.dumps({"url": server.url}), flush=True)
         threading.Event().wait()
 

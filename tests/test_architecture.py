@@ -28,7 +28,7 @@ SOURCE = ROOT / "src/pipulate"
 LAYERS = ["core", "apps", "ai", "web", "doors"]  # a file imports its own, or one to its left
 PLUGINS = ["plugins", "botify"]  # these stand on the public names alone
 
-TOKENS = 38_000  # the framework's budget
+TOKENS = 72_000  # may only go down: the finished framework has a goal of 70,000
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
 FILE_LINES, FUNCTION_LINES = 400, 60
 TASKS_LINES = 12

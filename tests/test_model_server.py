@@ -1,4 +1,5 @@
 """The stand-in model server itself: both protocols, every fault, and what it counts."""
+
 import json
 import subprocess
 import sys
@@ -100,6 +101,7 @@ def test_callables_and_repeat() -> None:
 def test_other_pages(server: ModelServer) -> None:
     def get(path: str) -> Any:
         return httpx2.get(server.url + path).json()
+
     assert get("/v1/models")["data"][0]["id"] == get("/api/tags")["models"][0]["name"]
     assert get("/api/version")["version"]
     assert "tools" in httpx2.post(server.url + "/api/show", json={}).json()["capabilities"]
@@ -107,10 +109,17 @@ def test_other_pages(server: ModelServer) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("fault", "error"), [
-    ("reset", httpx2.ReadError), ("stall", httpx2.ReadTimeout), ("stall_mid", httpx2.ReadTimeout),
-    ("garbage", json.JSONDecodeError), ("wrong_json", (LookupError, TypeError, AttributeError)),
-    ("html", json.JSONDecodeError)])
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("reset", httpx2.ReadError),
+        ("stall", httpx2.ReadTimeout),
+        ("stall_mid", httpx2.ReadTimeout),
+        ("garbage", json.JSONDecodeError),
+        ("wrong_json", (LookupError, TypeError, AttributeError)),
+        ("html", json.JSONDecodeError),
+    ],
+)
 def test_faults_that_break_a_client(server: ModelServer, path: str, fault: str, error: Any) -> None:
     server.script(Reply("one two three four", fault=fault), "better")
     heard = []

@@ -136,7 +136,7 @@ class Listing:
             flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
             inner = (
                 f'<input type="checkbox" aria-label="{field.label}"{on} '
-                f"hx-patch=\"{at}\" hx-trigger=\"change\" hx-vals='{flip}'>"
+                f'hx-patch="{at}" hx-trigger="change" hx-vals=\'{flip}\'>'
             )
         else:
             shown = escape(field.show(value)) or '<span class="none">–</span>'

@@ -183,7 +183,6 @@ class Jobs:
         except Exception as error:
             problem = error if isinstance(error, Problem) else _lost(repr(error))
             result = {"failed": problem.as_dict()}
-        self.live.pop(job.attempt["id"], None)
         if "done" in result and not job.ending:
             state, kept = "done", {"output": dumps(result["done"])}
         else:
@@ -192,8 +191,11 @@ class Jobs:
                 trouble["log"] = list(job.log)[-30:]
             state, kept = job.ending or "failed", {"error": dumps(trouble)}
         settle = self.runs.settle
-        await asyncio.to_thread(settle, job.attempt, job.run, state, caller.actor, **kept)
-        self._changed(job)
+        try:
+            await asyncio.to_thread(settle, job.attempt, job.run, state, caller.actor, **kept)
+        finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
+            self.live.pop(job.attempt["id"], None)
+            self._changed(job)
 
     def _changed(self, job: Job) -> None:
         for listener in self.on_change:
@@ -281,5 +283,3 @@ def _lost(reason: str) -> Problem:
         f"The step's process ended without an answer ({reason}).",
         "Finished steps are safe. Retry; if it happens again, look at the step's log.",
     )
-
-

@@ -15,7 +15,10 @@ from pipulate.core.settings import Settings, read_settings
 from pipulate.core.store import Row
 
 HOME = click.option(
-    "--home", "settings", metavar="DIR", callback=lambda context, option, home: read_settings(home),
+    "--home",
+    "settings",
+    metavar="DIR",
+    callback=lambda context, option, home: read_settings(home),
     help="Workspace folder (else PIPULATE_HOME, ~/pipulate).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -92,7 +95,7 @@ def show(value, as_json: bool):
 @click.group(cls=Commands)
 @click.version_option(__version__)
 def cli():
-    """A local workspace of apps and pipelines. Without a command it serves and opens the browser."""
+    """A local workspace of apps and pipelines. Without a command it serves, in the browser."""
 
 
 @cli.command()

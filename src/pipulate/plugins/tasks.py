@@ -7,6 +7,7 @@ from pipulate import CrudApp
 
 class Task(CrudApp):
     """Things to do, one list per profile."""
+
     title: str
     due: date | None = None
     done: bool = False

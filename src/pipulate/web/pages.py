@@ -139,15 +139,23 @@ async def settings(site, visit: Visit, request):
     said = P(f"{model.name} at {model.url}") if model else markdown(NONE_FOUND)
     add = Form(
         Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name"),
-        Button("Add profile"), hx_post=f"{base}/profile_add", cls="inline",
+        Button("Add profile"),
+        hx_post=f"{base}/profile_add",
+        cls="inline",
     )
     everyone = house.profiles.all()
     rows = [_profile(house, base, *pair) for pair in zip(everyone, [None, *everyone], strict=False)]
     kept = backups.listing(house.settings.folder("backups"))
     listed = [Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept]
     return _page(
-        "Settings", H2("Profiles"), Ul(*rows, cls="events"), add,
-        H2("Assistant"), said, H2("Backups"), Ul(*listed, cls="events"),
+        "Settings",
+        H2("Profiles"),
+        Ul(*rows, cls="events"),
+        add,
+        H2("Assistant"),
+        said,
+        H2("Backups"),
+        Ul(*listed, cls="events"),
         P("Restore one with ", Code("pipulate restore NAME"), " while Pipulate is not running."),
         Small(f"Pipulate {__version__} · home {house.settings.home}"),
     )
@@ -159,14 +167,24 @@ def _profile(house, base: str, profile, above):
     rename = Form(
         Input(type="hidden", name="profile", value=profile.slug),
         Input(name="new_name", value=profile.name, aria_label=f"Name of {profile.name}"),
-        Button("Rename", cls="outline secondary"), hx_post=f"{base}/profile_rename", cls="inline",
+        Button("Rename", cls="outline secondary"),
+        hx_post=f"{base}/profile_rename",
+        cls="inline",
     )
-    up = _button(
-        "↑", f"{base}/profile_move", aria_label=f"Move {profile.name} up",
-        hx_vals=json.dumps({"profile": above.slug, "after": profile.slug}),
-    ) if above else ""
+    up = (
+        _button(
+            "↑",
+            f"{base}/profile_move",
+            aria_label=f"Move {profile.name} up",
+            hx_vals=json.dumps({"profile": above.slug, "after": profile.slug}),
+        )
+        if above
+        else ""
+    )
     erase = _button(
-        "Delete…", f"{base}/profile_delete", hx_vals=json.dumps({"profile": profile.slug}),
+        "Delete…",
+        f"{base}/profile_delete",
+        hx_vals=json.dumps({"profile": profile.slug}),
         hx_confirm=f"Delete the profile “{profile.name}” with {told}? History can bring it back.",
     )
     return Li(rename, Span(Small(told)), up, erase)

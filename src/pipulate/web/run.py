@@ -85,7 +85,9 @@ class Front:
             Form(
                 Input(type="hidden", name="name", value=b["name"]),
                 f"{b['made']} · {b['name']} · {b['size']:,} bytes ",
-                Button("Restore a copy of this", cls="outline"), method="post", action="/recover",
+                Button("Restore a copy of this", cls="outline"),
+                method="post",
+                action="/recover",
             )
             for b in backups.listing(self.settings.folder("backups"))
         ]
