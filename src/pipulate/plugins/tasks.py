@@ -1,5 +1,3 @@
-"""Tasks: the shortest useful CRUD app."""
-
 from datetime import date
 
 from pipulate import CrudApp
