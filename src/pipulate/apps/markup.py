@@ -66,8 +66,9 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
 
 def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
-    note = Small(error, cls="error", role="alert") if error else Small(field.help)
-    return Label(field.label, field_input(field, shown, error, **attrs), note)
+    note = [Small(error, cls="error", role="alert")] if error else [Small(field.help)]
+    notes = note if error or field.help else []
+    return Label(field.label, field_input(field, shown, error, **attrs), *notes)
 
 
 def notice(text: str, undo: str = "", link: str = ""):

@@ -301,8 +301,9 @@ def measure(source, columns, job, start: str = ""):
 def draw_measure(output):
     from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
 
+    counts = {key: value for key, value in output.items() if isinstance(value, int | str)}
     return (
-        DataTable([{key: value for key, value in output.items() if isinstance(value, int | str)}]),
+        DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
         DataTable(output["top"]),
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),

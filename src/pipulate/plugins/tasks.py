@@ -1,5 +1,6 @@
-from datetime import date
+"""Tasks: the shortest useful CRUD app."""
 
+from datetime import date
 from pipulate import CrudApp
 
 

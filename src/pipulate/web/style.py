@@ -127,7 +127,8 @@ pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
 .gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
   position:fixed;bottom:0;left:0;right:0;padding:.5rem;z-index:9;text-align:center;
   background:var(--pico-del-color);color:#fff}
-.step .output{margin-top:.6rem}
+label small{margin-top:.1rem}
+label [role=switch]{margin-left:.5rem}
 .rows:not(:has([data-sortable])) .grip button{visibility:hidden}
 *+h2{margin-top:1.2rem}
 .step h2{margin:0}
