@@ -1,5 +1,7 @@
 """The house: a home opened, with its engines and its own tools; no server needed."""
 
+import sys
+import subprocess
 import pytest
 
 from pipulate.apps.house import House
@@ -70,3 +72,10 @@ def test_undo_and_history_are_tools_as_well(call):
     assert event["summary"] == "Added task “x”" and event["undoable"]
     assert call("undo", event=event["id"]) == "Undid: Added task “x”"
     assert call("task_list")["count"] == 0
+
+
+def test_given_six_first_commands_at_once_on_a_new_home_then_each_finds_it_whole(tmp_path):
+    listing = [sys.executable, "-m", "pipulate", "apps", "--home", str(tmp_path / "new")]
+    started = [subprocess.Popen(listing, stderr=subprocess.PIPE) for _ in range(6)]
+    said = [process.communicate(timeout=60)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 6, said

@@ -1,5 +1,8 @@
 """The shelf: plugins come, change and go while the program runs; one broken file stays one card."""
 
+import sys
+import subprocess
+import json
 import asyncio
 import os
 
@@ -213,3 +216,17 @@ def test_given_a_file_that_never_ends_loading_then_the_house_opens_and_says_whic
     (failure,) = house.shelf.failures
     assert "bad.py took over 0.3 s" in failure.problem.what and "things" in house.shelf.apps
     run(house.close())
+
+
+def test_given_a_file_that_ends_the_program_then_the_next_start_leaves_it_out(settings, tmp_path):
+    settings.make_home()
+    path = settings.folder("apps") / "gone.py"
+    path.write_text("import os\nos._exit(9)\n")
+    start = [sys.executable, "-m", "pipulate", "apps", "--json", "--home", str(settings.home)]
+    assert subprocess.run(start, capture_output=True, timeout=60).returncode == 9
+    again = subprocess.run(start, capture_output=True, timeout=60)
+    rows = {row["name"]: row for row in json.loads(again.stdout)}
+    assert "ended the program" in rows["gone"]["problem"] and rows["tasks"]["problem"] is None
+    path.write_text("from pipulate import CrudApp\n\nclass Back(CrudApp):\n    title: str\n")
+    rows = json.loads(subprocess.run(start, capture_output=True, timeout=60).stdout)
+    assert "backs" in [row["name"] for row in rows]

@@ -6,11 +6,12 @@ broken save keeps the old version at work beside its error.
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import anyio.to_thread
+from filelock import FileLock, Timeout
 
 from pipulate.apps.base import AppKind
 from pipulate.apps.crud import Crud, CrudApp
@@ -74,7 +75,8 @@ class Shelf:
             digest = file_hash(path)
             if old and old.hash == digest and not old.problem:
                 return
-            plugin = _in_time(path, digest)
+            with self._marked(path, digest):
+                plugin = _in_time(path, digest)
             plugin.bundled = path.parent == BUNDLED
             self._commit(plugin, old)
         except Exception as error:
@@ -83,6 +85,28 @@ class Shelf:
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
             self.plugins.setdefault(path, Plugin(path, digest)).problem = problem
+
+    @contextlib.contextmanager
+    def _marked(self, path: Path, digest: str) -> Iterator[None]:
+        """A mark for as long as a file of the user's loads: one that ends the whole program
+
+        leaves it behind, and is not loaded again before it is changed."""
+        locks = self.house.settings.folder("locks")
+        mark = locks / f"loading-{digest[:16]}"
+        try:
+            lock = FileLock(locks / "loading.lock").acquire(timeout=0)
+        except Timeout:  # another process loads right now: its mark says nothing
+            yield
+            return
+        with lock:
+            if mark.exists():
+                what = f"{path.name} ended the program when it was last loaded."
+                raise Problem(what, "Change the file; then it is loaded again.")
+            mark.touch()
+            try:
+                yield
+            finally:
+                mark.unlink()
 
     def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place."""

@@ -94,8 +94,10 @@ def open_store(settings: Settings) -> Database:
         backup(db, settings.folder("backups"), f"before-v{len(MIGRATIONS)}")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         with db.change():
-            db.execute(script)
-            db.execute(f"PRAGMA user_version = {number}")
+            db.begin()  # another process may have done it while this one waited for the lock
+            if db.all("PRAGMA user_version")[0]["user_version"] < number:
+                db.execute(script)
+                db.execute(f"PRAGMA user_version = {number}")
     check = db.all("PRAGMA quick_check(1)")[0]
     if "ok" not in check.values():
         raise Broken("The store is damaged.", "Restore a backup; the damaged file is kept.")

@@ -30,7 +30,7 @@ class Profiles:
         self.table = db.table("profiles", row=lambda r: Profile(r["id"], r["slug"], r["name"]))
         if not self.all():
             sql = "INSERT INTO profiles (slug, name, position) VALUES ('default', 'Default', 1)"
-            self.db.execute(sql)
+            self.db.execute(f"{sql} ON CONFLICT (slug) DO UPDATE SET deleted_utc = NULL")
 
     def all(self) -> list[Profile]:
         return self.table("deleted_utc IS NULL", order_by="position, id")

@@ -33,6 +33,7 @@ IDLE = 5.0  # seconds a connection may be open without a whole request
 SAFE = (
     "The file was not touched. Restoring puts a copy of a backup in its place and keeps the file."
 )
+PROBE = 0.1  # seconds; longer than another command holds the lock just to look
 LAG = 0.25  # seconds the event loop may be late before it is logged
 Ready = Callable[[dict[str, Any]], None]
 log = logging.getLogger("pipulate.server")
@@ -151,7 +152,8 @@ def bind(port: int) -> sockets.socket:
 
 
 def _lock(settings: Settings) -> FileLock:
-    return FileLock(settings.folder("locks") / "server.lock", timeout=0)
+    path = settings.folder("locks") / "server.lock"
+    return FileLock(path, timeout=PROBE, poll_interval=0.01)
 
 
 def server_info(settings: Settings) -> dict[str, Any] | None:
