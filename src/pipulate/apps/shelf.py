@@ -94,7 +94,7 @@ class Shelf:
         locks = self.house.settings.folder("locks")
         mark = locks / f"loading-{digest[:16]}"
         try:
-            lock = FileLock(locks / "loading.lock").acquire(timeout=0)
+            lock = FileLock(locks / "loading").acquire(timeout=0)
         except Timeout:  # another process loads right now: its mark says nothing
             yield
             return
