@@ -28,7 +28,8 @@ SOURCE = ROOT / "src/pipulate"
 LAYERS = ["core", "apps", "ai", "web", "doors"]  # a file imports its own, or one to its left
 PLUGINS = ["plugins", "botify"]  # these stand on the public names alone
 
-TOKENS = 72_000  # may only go down: the finished framework has a goal of 70,000
+BUDGET = 38_000  # the framework's budget now; NOT met, and `make check` fails on it
+CEILING = 72_000  # what it may not grow beyond until then; only ever lowered
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
 FILE_LINES, FUNCTION_LINES = 400, 60
 TASKS_LINES = 12
@@ -225,7 +226,9 @@ def token_counter() -> Callable[[str], int]:
     return lambda text: round(len(text) / CHARACTERS_PER_TOKEN)
 
 
-def test_the_framework_fits_its_token_budget(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_framework_does_not_grow_while_it_is_over_its_token_budget(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folders = tuple(f"src/pipulate/{layer}/" for layer in LAYERS)
     framework = [name for name in FILES if name.startswith(folders)]
     count = token_counter()
@@ -233,8 +236,9 @@ def test_the_framework_fits_its_token_budget(capsys: pytest.CaptureFixture[str])
     largest = sorted(sizes, key=lambda name: -sizes[name])[:5]
     said = "\n".join(f"{sizes[name]:>7,}  {name}" for name in largest)
     with capsys.disabled():
-        print(f"\nframework: {sum(sizes.values()):,} of {TOKENS:,} tokens; the largest:\n{said}")
-    assert sum(sizes.values()) <= TOKENS, f"make room first; the largest files:\n{said}"
+        over = f"{sum(sizes.values()):,} tokens, budget {BUDGET:,}, ceiling {CEILING:,}"
+        print(f"\nframework: {over}; the largest:\n{said}")
+    assert sum(sizes.values()) <= CEILING, f"make room first; the largest files:\n{said}"
 
 
 def test_no_file_is_too_long() -> None:

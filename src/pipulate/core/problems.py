@@ -47,42 +47,62 @@ class Invalid(Problem):
 
 
 class Missing(Problem):
+    """A row, run, file or page that is not there."""
+
     status = 404
 
 
 class Unknown(Problem):
+    """A tool, option, app or pipeline that nobody has."""
+
     status, exit_code = 404, 2
 
 
 class Conflict(Problem):
+    """Somebody else changed it; details may hold "mine" and "theirs"."""
+
     status = 409
 
 
 class Locked(Problem):
+    """A finished run refuses changes."""
+
     status = 423
 
 
 class Refused(Problem):
+    """Not allowed through this door."""
+
     status = 403
 
 
 class Busy(Problem):
+    """The store or a limit says not now; nothing was saved."""
+
     status = 503
 
 
 class Broken(Problem):
+    """The store cannot be used as it is."""
+
     status = 503
 
 
 class Confirm(Problem):
+    """A person has to say yes first."""
+
     status, exit_code = 409, 3
 
 
 class NeedsApproval(Problem):
+    """Stored with its exact arguments; a click runs it."""
+
     status, exit_code = 202, 3
 
 
 class Waiting(Problem):
+    """A run that needs input."""
+
     status, exit_code = 202, 3
 
 

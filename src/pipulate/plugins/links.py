@@ -117,6 +117,7 @@ def likeliest(source, hints):
 
 
 def origin_columns(source):
+    """Columns that may hold the linking page, best guess first."""
     return likeliest(source, ORIGINS)
 
 
@@ -299,6 +300,7 @@ def measure(source, columns, job, start: str = ""):
 
 @measure.view
 def draw_measure(output):
+    """The counts, the top pages as a table, and two histograms."""
     from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
 
     counts = {key: value for key, value in output.items() if isinstance(value, int | str)}
