@@ -5,6 +5,7 @@ import sqlite3
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Literal
 
 import jsonschema
 import pytest
@@ -17,9 +18,11 @@ from pipulate.core.fields import (
     to_column,
     to_json,
 )
-from pipulate.core.kinds import KINDS, MISSING, File, Text, Url
+from pipulate.core.problems import Problem
+from pipulate.core.kinds import KINDS, MISSING, Email, File, Ref, Secret, Tags, Text, Url
 
-TYPES = {t.__name__: t for t in KINDS}
+TYPES = {t.__name__: t for t in KINDS} | {"Ref": Ref["author"]}
+COLORS = list[Literal["red", "dark blue", "a,b"]]
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 # type, text as typed, the Python value it means
@@ -43,6 +46,13 @@ GOOD = [
     (date, "2024-02-29", date(2024, 2, 29)),
     (datetime, "2026-01-31T14:00+02:00", NOON),
     (datetime, "2026-01-31T12:00:00Z", NOON),
+    (Decimal, "1e2", Decimal(100)),
+    (Email, " ann@example.org ", "ann@example.org"),
+    (Tags, "red, dark blue,,red", ["red", "dark blue"]),
+    (list[str], '"a, b", [c', ["a, b", "[c"]),
+    (COLORS, '["a,b", "red"]', ["a,b", "red"]),
+    (Ref["author"], "Ann Leckie #12", 12),
+    (Ref["author"], " Ann Leckie ", "Ann Leckie"),
     (dict, '{"a": [1, null]}', {"a": [1, None]}),
     (list, "[1, 2]", [1, 2]),
 ]
@@ -71,6 +81,11 @@ BAD_TEXT = [
     (float, "0x10", "number"),
     (Decimal, "NaN", "number"),
     (Decimal, "1 000", "number"),
+    (Decimal, "1e999", "100 digits"),
+    (Email, "ann", "ann@example.org"),
+    (Email, "ann@x,bob@y", "ann@example.org"),
+    (Secret, "set, ends …1234", "the value itself"),
+    (COLORS, "red, green", "must be one of: red, dark blue"),
     (bool, "maybe", "yes or no"),
     (bool, "", "may not be empty"),
     (date, "2026-02-30", "day"),
@@ -141,6 +156,21 @@ def test_given_a_value_then_it_survives_json_a_column_and_its_own_schema(kind, t
         db.execute("INSERT INTO t VALUES (?)", (to_column(value),))
         assert field.load(db.execute("SELECT x FROM t").fetchone()[0]) == value
     db.close()
+
+
+def test_a_secret_is_loaded_as_how_it_is_shown():
+    assert make_field("key", Secret).load("1234 f00") == "set, ends …1234"
+
+
+def test_a_ref_without_an_app_is_refused_with_what_to_write():
+    with pytest.raises(Problem, match=r'Write Ref\["author"\]'):
+        make_field("author", Ref)
+
+
+@pytest.mark.parametrize("kind", [str, Text, Url, Email])
+def test_an_optional_text_that_is_blank_is_none_from_every_door(kind):
+    field = make_field("x", kind | None)
+    assert field.check("  ") is field.parse(" ") is field.check(None) is None
 
 
 @pytest.mark.parametrize(("kind", "text", "why"), BAD_TEXT, ids=named)

@@ -12,14 +12,17 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pipulate.core.kinds import KINDS, MISSING, Between, Choices, File, Kind
-from pipulate.core.kinds import Text as Text, Url as Url
+from pipulate.core.kinds import KINDS, MISSING, SET, Between, Choices, File, Kind, Ref, Renamed
+from pipulate.core.kinds import Email as Email, Secret, Tags, Target, Text as Text, Url as Url
 from pipulate.core.problems import Invalid, Problem, nearest
+
+
+BLANK = ("text", "textarea", "url", "email", "password", "tags")  # inputs that may be empty
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Field:
     choices: Any = None
     bounds: Between | None = None
     help: str = field(default="", compare=False)
+    target: str = ""  # of a Ref: the app whose rows it means
+    renamed: str = ""  # what it was called before
 
     @property
     def required(self) -> bool:
@@ -45,6 +50,8 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
+        if self.optional and isinstance(value, str) and not value.strip():
+            value = None  # as in a form or a CSV cell, where the two look alike
         if value is None and not self.optional:
             raise ValueError("may not be empty")
         return None if value is None else self._within(self.kind.check(value))
@@ -56,16 +63,17 @@ class Field:
         blank = not text.strip()
         if blank and self.optional:
             return None
-        if blank and self.kind.input not in ("text", "textarea", "url"):
+        if blank and self.kind.input not in BLANK:
             raise ValueError("may not be empty")
-        if isinstance(self.choices, tuple):
+        if isinstance(self.choices, tuple) and not self.many:
             return self._within({str(c): c for c in self.choices}.get(text, text))
         return self._within(self.kind.check(self.kind.parse(text)))
 
     def _within(self, value: Any) -> Any:
-        if self.required and isinstance(value, str) and not value.strip():
+        if self.required and isinstance(value, str | list) and not str(value or "").strip():
             raise ValueError("may not be blank")
-        if isinstance(self.choices, tuple) and value not in self.choices:
+        chosen = value if self.many else [value]
+        if isinstance(self.choices, tuple) and any(one not in self.choices for one in chosen):
             raise ValueError(f"must be one of: {', '.join(map(str, self.choices[:20]))}")
         if self.bounds and not self.bounds.low <= value <= self.bounds.high:
             raise ValueError(f"must be from {self.bounds.low} to {self.bounds.high}")
@@ -75,22 +83,39 @@ class Field:
         """Text for an input or a cell; None is the empty text."""
         return "" if value is None or value is MISSING else self.kind.show(value)
 
+    def text(self, value: Any) -> str:
+        """Text for a CSV cell or the shell: as `show`, but a moment has its offset."""
+        return value.isoformat() if isinstance(value, datetime) else self.show(value)
+
+    @property
+    def many(self) -> bool:
+        return self.type is Tags
+
     def load(self, stored: Any) -> Any:
         """The Python value of a database column."""
+        if self.type is Secret and stored:
+            return Secret(SET + stored.split(" ")[0])
         if stored is None or issubclass(self.type, str):
             return stored
+        if self.many:
+            return json.loads(stored)
         return bool(stored) if self.type is bool else self.kind.check(stored)
 
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON schema of this one value."""
         schema = {**self.kind.schema}
-        if isinstance(self.choices, tuple):
+        if isinstance(self.choices, tuple) and self.many:
+            schema["items"] = {"enum": list(self.choices)}
+        elif isinstance(self.choices, tuple):
             schema["enum"] = list(self.choices)
+        if self.target:
+            schema["description"] = f"id or exact name of a row of {self.target}"
         if self.bounds:
             schema |= {"minimum": self.bounds.low, "maximum": self.bounds.high}
         if self.optional and "type" in schema:
-            schema["type"] = [schema["type"], "null"]
+            types = schema["type"]
+            schema["type"] = [*(types if isinstance(types, list) else [types]), "null"]
             if "enum" in schema:
                 schema["enum"] = [*schema["enum"], None]
         if self.default is not MISSING:
@@ -110,6 +135,10 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
             extras[:0] = inner[1:]
         elif origin in (typing.Union, types.UnionType) and len(inner) == 1:
             optional = True
+        elif origin in (list, set) and (inner == [str] or typing.get_origin(inner[0]) is Literal):
+            extras += [Choices(typing.get_args(inner[0]))] if inner != [str] else []
+            annotation, origin = Tags, None
+            break
         else:
             break
         annotation = inner[0]
@@ -119,13 +148,18 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
         choices = typing.get_args(annotation)
         origin = type(choices[0])
     base = origin or annotation
+    target = first[Target].app if Target in first else ""
+    if base is Ref and not target:
+        raise Problem(f"{owner}{name}: a Ref names an app.", 'Write Ref["author"].')
     if base not in KINDS:
         said = getattr(annotation, "__name__", str(annotation))
         known = nearest(said, [k.__name__ for k in KINDS])
         raise Problem(f"{owner}{name}: there is no field type {said!r}.", known)
     choices = tuple(choices) if isinstance(choices, list) else choices
     bounds, note = first.get(Between), first.get(str, "")
-    made = Field(name, base, KINDS[base], default, optional, choices, bounds, note)
+    renamed = first[Renamed].old if Renamed in first else ""
+    shape = (optional, choices, bounds, note, target, renamed)
+    made = Field(name, base, KINDS[base], default, *shape)
     if default not in (MISSING, None) and not callable(choices):
         try:
             made.check(default)

@@ -1,5 +1,6 @@
 """The types a field may have, and all that follows from each: column, input, schema, check."""
 
+import csv
 import functools
 import inspect
 import json
@@ -9,19 +10,53 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 MISSING: Any = inspect.Parameter.empty
 FLOAT_MAX = 1.7976931348623157e308
 LINE, TEXT = 1_000, 1_000_000  # longest one-line and multi-line text, in characters
+SET = "set, ends …"  # how a secret is shown, before its last four characters
 
 
 class Text(str):
-    """Text of several lines."""
+    """Text of several lines, shown as Markdown."""
 
 
 class Url(str):
     """An http or https address."""
+
+
+class Email(str):
+    """An e-mail address."""
+
+
+class Secret(str):
+    """Text that is kept apart: rows show "set, ends …1234"; only `row.follow(name)` has it."""
+
+
+class Tags(list[str]):
+    """list[str], or list[Literal[…]] for a multiple choice: text without order or repeats."""
+
+
+class Ref(int):
+    """The id of a row of another app: Ref["author"]. `row.follow(name)` is that row."""
+
+    def __class_getitem__(cls, app: str) -> Any:
+        return Annotated[cls, Target(app)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The app (by its tools' name, such as author) whose rows a Ref means."""
+
+    app: str
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Annotated[str, Renamed("old")]: the field was called so; its values are taken along."""
+
+    old: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +124,47 @@ def _like(pattern: str, needs: str) -> Callable[[Any], str]:
     return check
 
 
+def _secret(value: Any) -> str:
+    if isinstance(value, str) and value.startswith(SET):
+        raise ValueError("is only how the kept one is shown: give the value itself")
+    return _text(4_000)(value)
+
+
+def _tags(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
+        raise ValueError("needs a list of texts")
+    return [*dict.fromkeys(_text(LINE)(tag) for tag in value if tag.strip())]
+
+
+def _parse_tags(text: str) -> list[Any]:
+    """Words between commas (quoted where they hold one), or JSON."""
+    if text.lstrip().startswith("["):
+        try:
+            return list(json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            raise ValueError("needs words between commas, or a JSON list") from None
+    return [tag.strip() for tag in next(csv.reader([text], skipinitialspace=True), [])]
+
+
+def _show_tags(tags: list[str]) -> str:
+    plain = not any(tag != tag.strip() or tag[0] in '["' or "," in tag for tag in tags)
+    return ", ".join(tags) if plain else json.dumps(tags, ensure_ascii=False)
+
+
+def _ref(value: Any) -> int | str:
+    """An id; or a name, which the app looks up ("Ann Leckie", "Ann Leckie #12")."""
+    if not isinstance(value, str):
+        return _int(value)
+    marked = re.fullmatch(r".*#([0-9]{1,18})", value.strip(), re.DOTALL)
+    return int(marked[1]) if marked else _text(LINE)(value.strip())
+
+
+def _show_ref(value: int | str) -> str:
+    return value if isinstance(value, str) else f"#{value}"
+
+
 _address = _like(r"(https?://[^\s/?#]+\S*)?", "an address that starts with http:// or https://")
+_email = _like(r"([^\s@<>,;]{1,64}@[^\s@<>,;]{1,250})?", "an address like ann@example.org")
 _digits = _like(r"[+-]?[0-9]{1,19}", "a whole number")
 _number = _like(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", "a number")
 _day = _like(r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
@@ -110,7 +185,15 @@ def _float(value: Any) -> float:
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("needs a decimal number, as text to stay exact")
-    return value if isinstance(value, Decimal) else Decimal(_number(str(value)))
+    number = value if isinstance(value, Decimal) else Decimal(_number(str(value)))
+    if not number.is_finite() or len(_plain(number)) > 100:
+        raise ValueError("needs a decimal number of at most 100 digits")
+    return number
+
+
+def _plain(number: Decimal) -> str:
+    """Every digit, without an exponent."""
+    return f"{number:f}"
 
 
 def _bool(value: Any) -> bool:
@@ -177,9 +260,15 @@ KINDS: dict[Any, Kind] = {
     str: Kind("text", _text(LINE), _STRING),
     Text: Kind("textarea", _text(TEXT, lines=True), _STRING),
     Url: Kind("url", lambda v: _address(_text(4_000)(v)), _string("uri")),
+    Email: Kind("email", lambda v: _email(_text(LINE)(v)), _string("email")),
+    Secret: Kind("password", _secret, _STRING | {"writeOnly": True}),
+    Tags: Kind(
+        "tags", _tags, {"type": "array", "items": _STRING}, parse=_parse_tags, show=_show_tags
+    ),
+    Ref: Kind("ref", _ref, {"type": ["integer", "string"]}, "INTEGER", show=_show_ref),
     int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
     float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
-    Decimal: Kind("number", _decimal, _string("decimal")),
+    Decimal: Kind("number", _decimal, _string("decimal"), show=_plain),
     bool: Kind(
         "checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, lambda v: str(v).lower()
     ),
