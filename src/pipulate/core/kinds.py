@@ -138,12 +138,12 @@ def _tags(value: Any) -> list[str]:
 
 def _parse_tags(text: str) -> list[Any]:
     """Words between commas (quoted where they hold one), or JSON."""
-    if text.lstrip().startswith("["):
-        try:
+    try:
+        if text.lstrip().startswith("["):
             return list(json.loads(text))
-        except (ValueError, TypeError, RecursionError):
-            raise ValueError("needs words between commas, or a JSON list") from None
-    return [tag.strip() for tag in next(csv.reader([text], skipinitialspace=True), [])]
+        return [tag.strip() for tag in next(csv.reader([text], skipinitialspace=True), [])]
+    except (ValueError, TypeError, RecursionError, csv.Error):
+        raise ValueError("needs words between commas, or a JSON list") from None
 
 
 def _show_tags(tags: list[str]) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, UTC
 from pathlib import Path
@@ -147,6 +147,11 @@ class Database:
         """Run a writing statement inside the current change (or one of its own)."""
         with self.change(), _in_words():
             return list(self.begin().execute(sql, args))
+
+    def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
+        """The same writing statement for each row of values."""
+        with self.change(), _in_words():
+            self.begin().executemany(sql, rows)
 
     @contextlib.contextmanager
     def change(self, **event: Any) -> Iterator[Change]:

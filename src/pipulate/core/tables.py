@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ class Table:
     logged: bool = True
     row: Callable[[Row], Any] = dict
     scope: Row = field(default_factory=dict)
+    defaults: Row = field(default_factory=dict)  # of columns that an insert leaves out
 
     def xtra(self, **scope: Any) -> Table:
         """A new handle that sees, makes and changes only rows with these values."""
@@ -71,7 +72,7 @@ class Table:
 
     def insert(self, record: Any = None, **values: Any) -> Any:
         """Add a row; returns it as stored."""
-        new = {self.pk: None, **self.scope, **self._values(record, values)}
+        new = {self.pk: None, **self.defaults, **self.scope, **self._values(record, values)}
         self._stay(new)
         names, marks = ", ".join(map(quote, new)), ", ".join("?" * len(new))
         sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks}) RETURNING *"
@@ -122,6 +123,43 @@ class Table:
             self.db.execute(f"DELETE FROM {self._table}{where}", args)
             self._log(before, None)
         return self.row(before)
+
+    def insert_many(self, records: Sequence[Row]) -> range:
+        """Add rows that all have the same columns, as stored; returns their ids, in order."""
+        with self.db.change():
+            self.db.begin()
+            top = self.db.all(f"SELECT coalesce(max({quote(self.pk)}), 0) AS top FROM {self._table}")
+            ids = range(top[0]["top"] + 1, top[0]["top"] + 1 + len(records))
+            rows = [{**r, **self.scope, self.pk: key} for key, r in zip(ids, records, strict=True)]
+            self._known(rows[0] if rows else {})
+            names, marks = ", ".join(map(quote, rows[0])), ", ".join("?" * len(rows[0]))
+            sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks})"
+            self.db.execute_many(sql, ([*row.values()] for row in rows))
+            for row in rows:
+                self._log(None, row)
+        return ids
+
+    def update_many(self, where: str, args: Any = (), **values: Any) -> int:
+        """Give all rows that match these values; returns how many there were."""
+        new = self._values(None, values)
+        self._stay(new)
+        sets = [*(f"{quote(k)} = ?" for k in new), "version = version + 1"]
+        return self._write_many(f"UPDATE {self._table} SET {', '.join(sets)}", new, where, args)
+
+    def delete_many(self, where: str, args: Any = ()) -> int:
+        """Remove all rows that match; returns how many there were."""
+        return self._write_many(f"DELETE FROM {self._table}", None, where, args)
+
+    def _write_many(self, sql: str, new: Row | None, where: str, args: Any) -> int:
+        with self.db.change():
+            self.db.begin()
+            found = self._select("*", where, args)
+            scoped, scope = self._where(where, args)
+            self.db.execute(f"{sql}{scoped}", [*(new or {}).values(), *scope])
+            for row in found:
+                bumped = new and {**row, **new, "version": row["version"] + 1}
+                self._log(row, bumped)
+        return len(found)
 
     def _log(self, before: Row | None, after: Row | None) -> None:
         if self.logged:

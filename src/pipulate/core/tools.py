@@ -53,6 +53,8 @@ class Tool:
     run: Callable[..., Any]
     owner: str = "core"
     partial: bool = False  # an update: what is absent stays as it is, only `id` has to be there
+    seconds: float = HOOK_SECONDS
+    size: Callable[..., int] | None = None  # size(caller, **values): how many rows it would change
 
     def as_dict(self) -> Row:
         """{name, description, class, schema}: the same for shell, model and MCP."""
@@ -61,11 +63,11 @@ class Tool:
         return {**said, "class": self.kind, "schema": schema}
 
 
-def tool(function: Any = None, kind: str = "write") -> Any:
+def tool(function: Any = None, kind: str = "write", seconds: float = HOOK_SECONDS) -> Any:
     """Mark a method as a tool; its annotated parameters are the fields, its docstring the help."""
 
     def mark(method: Any) -> Any:
-        method.tool_kind = kind
+        method.tool_kind, method.tool_seconds = kind, seconds
         return method
 
     return mark(function) if function else mark
@@ -74,7 +76,8 @@ def tool(function: Any = None, kind: str = "write") -> Any:
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
     """The Tool of a function run(caller, …)."""
     said, kind = about or inspect.getdoc(run) or "", kind or getattr(run, "tool_kind", "write")
-    return Tool(name or run.__name__, said, kind, fields_of(run), run)
+    seconds = getattr(run, "tool_seconds", HOOK_SECONDS)
+    return Tool(name or run.__name__, said, kind, fields_of(run), run, seconds=seconds)
 
 
 def tools_in(owner: Any) -> list[tuple[str, Any]]:
@@ -149,10 +152,11 @@ class Tools:
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
-        self._gate(tool, given, caller)
+        self._gate(tool, given, checked, caller)
         if inspect.iscoroutinefunction(tool.run):
             return to_json(await tool.run(caller, **checked))
-        return to_json(await limited(self._in_change, tool, caller, checked))
+        work = (self._in_change, tool, caller, checked)
+        return to_json(await limited(*work, seconds=tool.seconds))
 
     def _in_change(self, tool: Tool, caller: Caller, values: Row) -> Any:
         if tool.kind == "read":
@@ -161,9 +165,12 @@ class Tools:
         with self.db.change(**about, turn=caller.turn):
             return tool.run(caller, **values)
 
-    def _gate(self, tool: Tool, given: Row, caller: Caller) -> None:
+    def _gate(self, tool: Tool, given: Row, checked: Row, caller: Caller) -> None:
+        if caller.confirmed:
+            return
         bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
-        if caller.confirmed or (tool.kind not in CAREFUL and not bulk):
+        many = tool.size and tool.size(caller, **checked) > BULK
+        if tool.kind not in CAREFUL and not bulk and not many:
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
