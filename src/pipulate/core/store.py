@@ -119,7 +119,6 @@ class Database:
         db.set_busy_timeout(int(WAIT * 1000))
         for name, value in (("synchronous", 2), ("foreign_keys", 1), ("trusted_schema", 0)):
             db.pragma(name, value)
-        db.row_trace = _as_dict
         return db
 
     def _reader(self) -> apsw.Connection:
@@ -138,7 +137,7 @@ class Database:
     def all(self, sql: str, args: Any = ()) -> list[Row]:
         """Rows of a reading query; values only as parameters."""
         with _in_words():
-            return list(self._reader().execute(sql, args))
+            return _dicts(self._reader().execute(sql, args))
 
     def one(self, sql: str, args: Any = ()) -> Row | None:
         return next(iter(self.all(sql, args)), None)
@@ -146,7 +145,7 @@ class Database:
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
         with self.change(), _in_words():
-            return list(self.begin().execute(sql, args))
+            return _dicts(self.begin().execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
         """The same writing statement for each row of values."""
@@ -224,6 +223,12 @@ class Database:
         for column in (n for n in columns if have and n not in have):
             self.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)} {columns[column]}")
         self._columns.pop(name, None)
+        if {"profile_id", "position"} <= columns.keys():
+            self._index(f"{name}_order", f"{quote(name)} (profile_id, position)")
+
+    def _index(self, name: str, on: str) -> None:
+        if not self.one("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)):
+            self.execute(f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {on}")
 
     def table(self, name: str, **options: Any) -> Table:
         """A handle on a table; see Table for the options."""
@@ -235,8 +240,13 @@ class Database:
             self._local.db.close()
 
 
-def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
-    return dict(zip((column[0] for column in cursor.description), row, strict=True))
+def _dicts(cursor: apsw.Cursor) -> list[Row]:
+    names: list[str] = []
+    found = []
+    for row in cursor:
+        names = names or [column[0] for column in cursor.description]
+        found.append(dict(zip(names, row, strict=True)))
+    return found
 
 
 def _target(images: list[Row]) -> str:
