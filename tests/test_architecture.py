@@ -35,7 +35,7 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 TASKS_LINES = 12
 
 # Heavy or optional libraries, imported where they are used.
-LATE = {"numpy", "httpx2", "mcp", "markdown_it", "nh3"}
+LATE = {"numpy", "httpx2", "mcp", "markdown_it", "nh3", "python_calamine"}
 # The command line starts fast because it loads no more than the command at hand needs.
 LATE_IN_CLI = {"pipulate", "apsw"}
 
@@ -50,6 +50,7 @@ FAST_APP = "fast_app() serves files from the working folder; build on FastHTML(.
 # Halves of one idea, tested together: file → the tests that do it.
 TESTED_ELSEWHERE = {
     "web/pages.py": "tests/web/test_pages.py",
+    "core/workbook.py": "tests/core/test_sheets.py",
 }
 
 REGISTRIES = re.compile(
