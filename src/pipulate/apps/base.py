@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -25,9 +26,12 @@ class Route:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The values of the path's {names}, or None when this is another route's request."""
-        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
-        found = method == self.method and re.fullmatch(pattern, path)
+        found = method == self.method and self._pattern.fullmatch(path)
         return found.groupdict() if found else None
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path))
 
 
 @dataclass

@@ -21,12 +21,12 @@ from pipulate.core.logs import log_fault
 LAUNCH_SECONDS, COOKIE_SECONDS = 300, 30 * 86_400
 BODY = 1_000_000  # bytes of a request body, unless its route declares another limit
 SAFE = ("GET", "HEAD", "OPTIONS")
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
 CSP = (
     "default-src 'self'; script-src 'self' 'nonce-{0}'; style-src 'self' 'nonce-{0}'; "
     "style-src-attr 'unsafe-inline'; worker-src 'self' blob:; img-src 'self' data: blob:; "
@@ -53,6 +53,7 @@ class Keys:
         self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
         self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
         self._launch: dict[str, float] = {}
+        self._good: dict[str, float] = {}  # cookies seen to be signed by us, until when
 
     def launch_token(self) -> str:
         """A token that opens the door once, within five minutes."""
@@ -70,10 +71,13 @@ class Keys:
         return self._signer.sign(secrets.token_urlsafe(8)).decode()
 
     def cookie_is_good(self, value: str) -> bool:
+        if self._good.get(value, 0) > time.time():
+            return True
         try:
-            self._signer.unsign(value, max_age=COOKIE_SECONDS)
+            _, made = self._signer.unsign(value, COOKIE_SECONDS, return_timestamp=True)
         except BadSignature:
             return False
+        self._good[value] = made.timestamp() + COOKIE_SECONDS
         return True
 
 
@@ -217,8 +221,7 @@ def _counted(receive, limit: int):
 
 def _with_headers(scope, send):
     """The headers of every response, errors and downloads included."""
-    fixed = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
-    fixed.append((b"content-security-policy", CSP.format(scope["nonce"]).encode()))
+    fixed = [*HEADERS, (b"content-security-policy", CSP.format(scope["nonce"]).encode())]
 
     async def sending(message):
         if message["type"] == "http.response.start":

@@ -57,10 +57,14 @@ class Hub:
             self.loop.call_soon_threadsafe(self._put, profile_id, fragment, at, skip)
 
     def _put(self, profile_id: int | None, fragment: str, at: str, skip: str):
-        for tab in self.tabs:
+        for tab in self.others(skip):
             here = not at or tab.at == at or tab.at.startswith(at + "?")
-            if profile_id in (None, tab.profile.id) and here and tab.key != (skip or None):
+            if profile_id in (None, tab.profile.id) and here:
                 tab.put(fragment)
+
+    def others(self, skip: str) -> list[Tab]:
+        """The open tabs but that one."""
+        return [tab for tab in [*self.tabs] if tab.key != (skip or None)]
 
     async def serve(self, socket: WebSocket, tab: Tab, on_message):
         """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import itertools
 import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from fasthtml.components import Button, Div
 from fasthtml.core import FastHTML
@@ -109,14 +108,16 @@ class Site:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
 
     def _event(self, event: Row):
-        """Rows changed: each app shows them in the tabs that are open on it."""
-        names = {image["table"] for image in event["images"]}
-        changed = [a for slug, a in self.house.shelf.apps.items() if f"app_{slug}" in names]
-        for app, profile in itertools.product(changed, self.house.profiles.all()):
+        """Rows changed: the tabs open on their apps show it; nothing is drawn for nobody."""
+        names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
+        for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others(origin)}:
+            app = self.house.shelf.apps.get(slug)
+            if app is None or f"app_{slug}" not in names:
+                continue
             shared = getattr(getattr(app, "model", None), "shared", False)
             if shared or event["profile_id"] in (profile.id, None):
                 text = app.live(self.house, profile, event)
-                self.hub.put(profile.id, text, f"/{profile.slug}/{app.slug}", origin_tab.get())
+                self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin)
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -169,7 +170,7 @@ class Site:
             visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted)
             try:
                 if request.method != "GET":
-                    visit.form = {k: str(v) for k, v in (await request.form()).items()}
+                    visit.form = await _form(request)
                 result = await handler(self, visit, request)
                 title = getattr(visit.app, "title", None) or handler.__name__.capitalize()
             except Problem as problem:
@@ -302,6 +303,13 @@ def _shown(problem: Problem, wanted: bool, status: int, reference: str = "") -> 
         return Refusal(card, status)
     close = Button("×", cls="link", data_close=True, aria_label="Close")
     return Refusal(Div(card, close, cls="notice"), status, "#notices")
+
+
+async def _form(request) -> dict[str, str]:
+    """The values of a form; what htmx sends is read at once, without Starlette's small steps."""
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
+    return {name: str(value) for name, value in (await request.form()).items()}
 
 
 def _address(request) -> str:
