@@ -5,12 +5,12 @@
 """
 
 import asyncio
-import functools
 import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from pipulate.core.fetch import tls_context
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
@@ -73,7 +73,7 @@ class Model:
         try:
             async with (
                 asyncio.timeout(TOTAL),
-                httpx2.AsyncClient(timeout=limits, verify=_tls()) as client,
+                httpx2.AsyncClient(timeout=limits, verify=tls_context()) as client,
                 client.stream("POST", self.url + path, json=body) as response,
             ):
                 if response.status_code != 200:
@@ -159,14 +159,6 @@ async def _lines(response) -> AsyncIterator[str]:
             yield line
 
 
-@functools.cache
-def _tls():
-    """Loading the certificates holds the event loop for 20 ms: once, not for every request."""
-    import httpx2
-
-    return httpx2.create_ssl_context()
-
-
 async def find(settings: Settings) -> Model | None:
     """The configured OpenAI-compatible server, else a running Ollama with a model, else None."""
     import httpx2
@@ -176,7 +168,7 @@ async def find(settings: Settings) -> Model | None:
     if ollama:
         url, path, key = settings.ollama_url, "/api/tags", "models"
     try:
-        async with httpx2.AsyncClient(timeout=3, verify=_tls()) as client:
+        async with httpx2.AsyncClient(timeout=3, verify=tls_context()) as client:
             listed = (await client.get(url + path)).json()
     except (httpx2.HTTPError, ValueError):
         if ollama or not settings.model:
