@@ -17,6 +17,7 @@ from typing import Any
 
 import apsw
 
+from pipulate.core.ask import Answer, ask
 from pipulate.core.fields import dumps
 from pipulate.core.problems import Broken, Busy, Conflict, Missing
 from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
@@ -141,6 +142,10 @@ class Database:
 
     def one(self, sql: str, args: Any = ()) -> Row | None:
         return next(iter(self.all(sql, args)), None)
+
+    def ask(self, sql: str, **limits: Any) -> Answer:
+        """What one SELECT of the user's gives, over a connection that cannot write: core/ask.py."""
+        return ask(self.path, sql, **limits)
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
