@@ -106,6 +106,8 @@ def cli():
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
 def serve(settings, port, no_browser, no_plugins, as_json):
     """Serve the workspace on 127.0.0.1."""
+    from uvicorn.loops.auto import auto_loop_factory
+
     from pipulate.doors.mcp import McpApp
     from pipulate.web import run
 
@@ -119,7 +121,8 @@ def serve(settings, port, no_browser, no_plugins, as_json):
         if settings.browser and not run.open_browser(settings, info["url"]):
             click.echo("No browser could be opened; copy the address.", err=True)
 
-    asyncio.run(run.serve(settings, McpApp, ready))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where it is there
+        runner.run(run.serve(settings, McpApp, ready))
     sys.stdout.flush()
     os._exit(0)  # a thread that a plugin never gives back would keep the program from ending
 
