@@ -69,6 +69,11 @@ class Table:
         ends = f"(SELECT min({name}) FROM {table}) AS low, (SELECT max({name}) FROM {table})"
         return self.db.one(f"SELECT {ends} AS high, (SELECT count(*) FROM {table}) AS n")
 
+    def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
+        """The keys of the rows that match, in order."""
+        tail = order_by and f" ORDER BY {order_by}"
+        return [row["key"] for row in self._select(f"{quote(self.pk)} AS key", where, args, tail)]
+
     def __getitem__(self, key: Any) -> Any:
         return self.row(self.raw(key))
 
@@ -151,6 +156,27 @@ class Table:
             for row in rows:
                 self._log(None, row)
         return ids
+
+    def update_each(self, changes: Sequence[tuple[Row, Row]]) -> None:
+        """Change many rows, each (as it was read, its own new values). Raises Conflict when one
+
+        was changed since."""
+        with self.db.change():
+            self.db.begin()
+            now = self._select(f"{quote(self.pk)} AS key, version", "", [])
+            seen = {row["key"]: row["version"] for row in now}
+            for before, new in changes:
+                if seen.get(before[self.pk]) != before["version"]:
+                    what = f"Row {before[self.pk]} of {self.name} changed meanwhile."
+                    raise Conflict(what, "Nothing was saved; try again.")
+                self._log(before, {**before, **new, "version": before["version"] + 1})
+            by_columns: dict[tuple[str, ...], list[list[Any]]] = {}
+            for before, new in changes:
+                by_columns.setdefault((*new,), []).append([*new.values(), before[self.pk]])
+            for names, rows in by_columns.items():
+                sets = ", ".join(f"{quote(name)} = ?" for name in names)
+                sql = f"UPDATE {self._table} SET {sets}, version = version + 1"
+                self.db.execute_many(f"{sql} WHERE {quote(self.pk)} = ?", rows)
 
     def update_many(self, where: str, args: Any = (), **values: Any) -> int:
         """Give all rows that match these values; returns how many there were."""

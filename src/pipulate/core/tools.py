@@ -63,11 +63,13 @@ class Tool:
         return {**said, "class": self.kind, "schema": schema}
 
 
-def tool(function: Any = None, kind: str = "write", seconds: float = HOOK_SECONDS) -> Any:
+def tool(
+    function: Any = None, kind: str = "write", seconds: float = HOOK_SECONDS, size: Any = None
+) -> Any:
     """Mark a method as a tool; its annotated parameters are the fields, its docstring the help."""
 
     def mark(method: Any) -> Any:
-        method.tool_kind, method.tool_seconds = kind, seconds
+        method.tool_kind, method.tool_seconds, method.tool_size = kind, seconds, size
         return method
 
     return mark(function) if function else mark
@@ -76,8 +78,8 @@ def tool(function: Any = None, kind: str = "write", seconds: float = HOOK_SECOND
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
     """The Tool of a function run(caller, …)."""
     said, kind = about or inspect.getdoc(run) or "", kind or getattr(run, "tool_kind", "write")
-    seconds = getattr(run, "tool_seconds", HOOK_SECONDS)
-    return Tool(name or run.__name__, said, kind, fields_of(run), run, seconds=seconds)
+    seconds, size = getattr(run, "tool_seconds", HOOK_SECONDS), getattr(run, "tool_size", None)
+    return Tool(name or run.__name__, said, kind, fields_of(run), run, seconds=seconds, size=size)
 
 
 def tools_in(owner: Any) -> list[tuple[str, Any]]:
@@ -169,8 +171,8 @@ class Tools:
         if caller.confirmed:
             return
         bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
-        many = tool.size and tool.size(caller, **checked) > BULK
-        if tool.kind not in CAREFUL and not bulk and not many:
+        many = tool.size(caller, **checked) > BULK if tool.size else tool.kind in CAREFUL
+        if not bulk and not many and tool.kind not in CAREFUL[:2]:
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
