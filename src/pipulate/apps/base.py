@@ -4,7 +4,7 @@ import ast
 import builtins
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -71,6 +71,15 @@ class Go:
     """An answer that leads elsewhere."""
 
     address: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file made while it is sent; `chunks` are texts, each made when it is asked for."""
+
+    name: str
+    media_type: str
+    chunks: Iterable[str]
 
 
 @dataclass(frozen=True)

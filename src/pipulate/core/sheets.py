@@ -16,6 +16,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -97,6 +98,8 @@ def write_json(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # every digit, never 1E+2
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -14,12 +14,13 @@ from fasthtml.components import Button, Div
 from fasthtml.core import FastHTML
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
-from pipulate.apps.base import Go, Refusal, Visit, origin_tab
+from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
@@ -188,6 +189,8 @@ class Site:
     def _respond(self, request, profile: Profile, result, title: str, wanted: bool):
         if isinstance(result, Response):
             return result
+        if isinstance(result, Download):
+            return _sent(result)
         if isinstance(result, Go):
             if wanted:
                 return Response(headers={"HX-Redirect": result.address})
@@ -310,6 +313,13 @@ async def _form(request) -> dict[str, str]:
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
     return {name: str(value) for name, value in (await request.form()).items()}
+
+
+def _sent(file: Download) -> StreamingResponse:
+    """A file that is made while it is sent, in threads."""
+    saved = f"attachment; filename*=UTF-8''{quote(file.name)}"
+    headers = {"content-disposition": saved, "cache-control": "no-store"}
+    return StreamingResponse(file.chunks, media_type=file.media_type, headers=headers)
 
 
 def _address(request) -> str:
