@@ -10,39 +10,37 @@ The class is the row: in a method, `self` is one row and `self.table` its profil
 
 import functools
 import inspect
-import re
 import typing
 from collections.abc import Callable
-from dataclasses import replace
 from html import escape
 from typing import Any, ClassVar
 
 from fasthtml.components import FT
 
+from pipulate.apps import migrate
 from pipulate.apps.base import Route, Visit, snake
-from pipulate.apps.listing import PAGE, Listing
+from pipulate.apps.listing import Listing
 from pipulate.apps.markup import owned
-from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field
-from pipulate.core.fields import to_column, to_json
-from pipulate.core.problems import Problem
-from pipulate.core.store import Row, quote
+from pipulate.apps.query import State
+from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
+from pipulate.core.problems import Problem, nearest
+from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
-
-COLUMNS = {
-    "id": "INTEGER PRIMARY KEY",
-    "profile_id": "INTEGER NOT NULL",
-    "position": "REAL NOT NULL DEFAULT 0",
-    "version": "INTEGER NOT NULL DEFAULT 1",
-}
 
 
 class CrudApp:
-    """The base of CRUD apps; annotated attributes are fields, the others are settings."""
+    """The base of CRUD apps; annotated attributes are fields, the others are settings.
+
+    A property with an annotated result is a column that is computed and only read."""
 
     plural: ClassVar[str] = ""
-    order: ClassVar[str] = "position"
-    shared: ClassVar[bool] = False
+    order: ClassVar[str] = "position"  # a field ("-due": largest first), or SQL
+    default_filter: ClassVar[str] = ""  # as in the address: "f.done=no"
+    shared: ClassVar[bool] = False  # one shelf for all profiles
+    menu_icon: ClassVar[str] = ""
+    menu_place: ClassVar[int] = 50  # smaller comes first
     fields: ClassVar[dict[str, Field]] = {}
+    computed: ClassVar[dict[str, Field]] = {}
     extra_routes: ClassVar[list[Route]] = []
 
     def __init_subclass__(cls) -> None:
@@ -51,27 +49,38 @@ class CrudApp:
             owner, default = f"{cls.__name__}.", getattr(cls, name, MISSING)
             if name[0] == "_":
                 continue
-            if name in (*COLUMNS, *dir(CrudApp), "table"):
+            if name in (*migrate.COLUMNS, *dir(CrudApp), "table"):
                 raise Problem(f"{owner}{name}: the base class uses that name.", "Rename it.")
             own[name] = make_field(name, hints[name], default, owner)
         cls.fields, cls.extra_routes = cls.fields | own, []
         if not cls.fields:
             raise Problem(f"{cls.__name__} has no fields.", "Add one, such as `title: str`.")
+        cls.computed = cls.computed | dict(_computed(cls))
 
-    def __init__(self, row: Row, table=None):
+    def __init__(self, row: Row, table=None, app=None, caller=None):
         self.id, self.version, self.table = row["id"], row["version"], table
+        self._app, self._caller = app, caller
         for name, field in self.fields.items():
             setattr(self, name, field.load(row[name]))
 
+    def follow(self, name: str) -> Any:
+        """What a field stands for: the row of a Ref, a File, the text of a Secret; or None."""
+        return self._app.follow(self, name, self._caller)
+
     def check(self) -> None:
         """Raise Invalid to refuse this row before it is saved; the base accepts all."""
+
+    @classmethod
+    def before_list(cls, table) -> None:
+        """Called before the list is drawn: a chance to bring `table` in step with the world."""
 
     def __ft__(self):
         """The row's content; the base class draws one cell per field."""
         return ", ".join(f.show(getattr(self, n)) for n, f in self.fields.items())
 
     def __str__(self) -> str:
-        return str(getattr(self, next(iter(self.fields))))
+        name, field = next(iter(self.fields.items()))
+        return field.show(getattr(self, name))
 
     @classmethod
     def rt(cls, path: str, methods: list[str]) -> Callable[[Any], Any]:
@@ -83,6 +92,14 @@ class CrudApp:
             return function
 
         return add
+
+
+def _computed(cls: type[CrudApp]):
+    for name, value in vars(cls).items():
+        if isinstance(value, property) and name[0] != "_":
+            result = typing.get_type_hints(value.fget, include_extras=True).get("return")
+            if result:
+                yield name, make_field(name, result, owner=f"{cls.__name__}.")
 
 
 async def _extra(function, visit: Visit):
@@ -109,45 +126,22 @@ class Crud(Listing):
         self.slug = snake(model.plural) or self.name.removesuffix("s") + "s"
         self.title = self.slug.replace("_", " ").capitalize()
         self.description = inspect.getdoc(model) if model.__doc__ else ""
+        self.icon, self.place = model.menu_icon, model.menu_place
         self.table_name = f"app_{self.slug}"
         self.drawn = model.__ft__ is not CrudApp.__ft__  # the class draws its rows itself
         super().__init__()
 
-    # -- the table
-
     def define(self, house) -> None:
-        """Make the table, or add columns for fields it lacks."""
-        own = {n: f.kind.column + _default(f) for n, f in self.fields.items()}
-        house.db.define(self.table_name, COLUMNS | own)
-        house.db.all(f'SELECT 1 FROM "{self.table_name}" ORDER BY {self.model.order} LIMIT 1')
+        """Make the table, or bring it in step with the class."""
         self.house = house
-
-    def rows(self, caller: Caller):
-        """The scoped table; its rows are instances of the class."""
-        plain = self._plain(caller)
-        return replace(plain, row=lambda row: self.model(row, plain))
-
-    def _plain(self, caller: Caller):
-        """The scoped table; its rows are dictionaries of columns."""
-        profile_id = 0 if self.model.shared else caller.profile.id
-        return self.house.db.table(self.table_name, scoped=True).xtra(profile_id=profile_id)
+        migrate.define(house, self)
 
     def _checked(self, row: Row, caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
         made = self.model.__new__(self.model)
         vars(made).update({"id": None, "version": 1, **dict.fromkeys(self.fields), **row})
-        made.table = self.rows(caller)
+        made.table, made._app, made._caller = self.rows(caller), self, caller
         made.check()
-
-    def find(self, caller: Caller, q: str = "", page: int = 1) -> tuple[list[Any], int]:
-        """(rows of a page, how many match). q searches every text field."""
-        where, args = "", []
-        if q:
-            like = "%" + re.sub(r"([\\%_])", r"\\\1", q) + "%"
-            where = " OR ".join(f"CAST({quote(n)} AS TEXT) LIKE ? ESCAPE '\\'" for n in self.fields)
-            args = [like] * len(self.fields)
-        table, order = self.rows(caller), f"{self.model.order}, id"
-        return table(where, args, order, PAGE, (page - 1) * PAGE), table.count(where, args)
 
     # -- tools
 
@@ -172,16 +166,35 @@ class Crud(Listing):
 
         said, fields = (inspect.getdoc(method) or name).split("\n")[0], fields_of(method)
         fields = (make_field("id", int), *fields)
-        return Tool(f"{self.name}_{name}", said, method.tool_kind, fields, run)
+        limits = {"seconds": method.tool_seconds}
+        return Tool(f"{self.name}_{name}", said, method.tool_kind, fields, run, **limits)
 
     def as_json(self, row: CrudApp) -> Row:
-        values = {n: to_json(getattr(row, n)) for n in self.fields}
+        values = {n: to_json(getattr(row, n)) for n in (*self.fields, *self.model.computed)}
         return {"id": row.id, **values, "version": row.version}
 
-    def _list(self, caller: Caller, q: str = "", page: int = 1) -> Row:
-        page = min(max(1, page), 10**9)
-        rows, count = self.find(caller, q, page)
+    def _list(
+        self,
+        caller: Caller,
+        q: str = "",
+        page: int = 1,
+        sort: str = "",
+        filters: dict | None = None,
+    ) -> Row:
+        """Filters: {field: "text"}, as in the page: 3, >3, 2..5, != ; sort: field or -field."""
+        filters = filters or {}
+        given = {f"f.{k}": str(v) for k, v in filters.items()}
+        page = min(max(1, page), 10**8 - 1)
+        self._known([*filters, *([sort.removeprefix("-")] if sort else [])])
+        state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.fields)
+        rows, count = self.find(caller, state)
         return {"rows": [self.as_json(r) for r in rows], "count": count, "page": page}
+
+    def _known(self, names) -> None:
+        for name in names:
+            if name not in (*self.fields, "id"):
+                what = f"{self.title} has no field {name!r}."
+                raise Problem(what, nearest(name, self.fields))
 
     def _get(self, caller: Caller, id: int) -> Row:
         return self.as_json(self.rows(caller)[id])
@@ -192,22 +205,25 @@ class Crud(Listing):
         return self.as_json(row)
 
     def _add(self, caller: Caller, **values) -> Row:
-        self._checked(values, caller)
-        first = self._plain(caller)(order_by="position", limit=1)
+        meant = self._meant(values, caller)
+        self._checked(meant, caller)
+        first = self.plain(caller)(order_by="position", limit=1)
         top = first[0]["position"] if first else 0
-        return self._done("Added", self.rows(caller).insert(**values, position=top - 1))
+        stored = self._stored(meant)
+        return self._done("Added", self.rows(caller).insert(**stored, position=top - 1))
 
     def _update(self, caller: Caller, id: int, **values) -> Row:
-        table = self.rows(caller)
-        self._checked({**vars(table[id]), **values}, caller)
-        return self._done("Changed", table.update(id=id, **values))
+        table, meant = self.rows(caller), self._meant(values, caller)
+        self._checked({**vars(table[id]), **meant}, caller)
+        return self._done("Changed", table.update(id=id, **self._stored(meant)))
 
     def _delete(self, caller: Caller, id: int) -> Row:
+        self.refuse_used(caller, [id])
         gone = self._done("Deleted", self.rows(caller).delete(id))
         return {"deleted": gone, "undo": "undo takes it back"}
 
     def _move(self, caller: Caller, id: int, after: int | None = None) -> Row:
-        table, plain = self.rows(caller), self._plain(caller)
+        table, plain = self.rows(caller), self.plain(caller)
         low = float("-inf") if after is None else plain[after]["position"]
         behind = plain("position > ? AND id != ?", [low, id], "position", 1)
         high = behind[0]["position"] if behind else None
@@ -218,12 +234,3 @@ class Crud(Listing):
                 table.update(id=row.id, position=n)
             return self._move(caller, id, after)
         return self._done("Moved", table.update(id=id, position=place))
-
-
-def _default(field: Field) -> str:
-    if field.default in (MISSING, None):
-        return ""
-    plain = to_column(field.default)
-    if isinstance(plain, str):
-        plain = "'" + plain.replace("'", "''") + "'"
-    return f" DEFAULT {plain}"

@@ -4,7 +4,7 @@ import contextlib
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 from pipulate.core.fields import File
@@ -25,9 +25,7 @@ class Files:
 
     async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
         """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
-        last = Path(name.replace("\\", "/")).name
-        safe = re.sub(r"[^\w. -]", "_", last)[-60:].strip(".") or "file"
-        folder = self.folder / "uploads" / secrets.token_hex(6)
+        folder, safe = self.folder / "uploads" / secrets.token_hex(6), _safe(name)
         folder.mkdir(parents=True)
         part, final = folder / ".part", folder / safe
         try:
@@ -62,6 +60,22 @@ class Files:
             raise Missing(f"The file {row['name']} is gone from disk.", "Run its step again.")
         return File(path, row["name"])
 
+    def names(self, profile: Profile, references: Iterable[str]) -> dict[str, str]:
+        """{"file:12": its name} of those that are there."""
+        keys = [int(said.removeprefix("file:")) for said in references]
+        found = self.table(profile)(f"id IN ({', '.join('?' * len(keys))})", keys)
+        return {f"file:{row['id']}": row["name"] for row in found}
+
+    def take_in(self, said: str | File, caller: Caller) -> str:
+        """The reference ("file:12") of a file a row is to keep; one from elsewhere is copied."""
+        file = self.resolve(said, caller)
+        path = file.path.resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            folder = self.folder / "uploads" / secrets.token_hex(6)
+            folder.mkdir(parents=True)
+            path = Path(shutil.copyfile(path, folder / _safe(path.name)))
+        return f"file:{self.record(caller.profile, path)}"
+
     def address_maker(self, profile: Profile) -> Callable[[Path], str]:
         """A function from a path in the home to its download address."""
 
@@ -92,3 +106,8 @@ class Files:
         except (OSError, ValueError, RuntimeError):  # too long, NUL, forbidden, ~nobody
             raise none from None
         return File(path)
+
+
+def _safe(name: str) -> str:
+    last = Path(name.replace("\\", "/")).name
+    return re.sub(r"[^\w. -]", "_", last)[-60:].strip(".") or "file"

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from pipulate.apps.files import Files
+from pipulate.apps.many import RowTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups
 from pipulate.core.events import Events
@@ -12,6 +13,7 @@ from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
 from pipulate.core.store import DictLikeDB, Store
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
+from pipulate.core.undo import OnConflict
 
 
 class House:
@@ -25,7 +27,9 @@ class House:
         self.tools, self.files = Tools(self.db), Files(self.db, files)
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
-        self.tools.replace("core", [tool_of(method) for _, method in tools_in(HouseTools(self))])
+        self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
+        own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
+        self.tools.replace("core", own + RowTools(self).tools())
         self.jobs.sweep()
         self.shelf = Shelf(self)
         self.shelf.scan()
@@ -92,9 +96,22 @@ class HouseTools:
         return self.house.events.recent(caller.profile.id, 30)
 
     @tool
-    def undo(self, caller: Caller, event: int):
-        """Take back one event of the history."""
-        return self.house.events.undo(event, caller.profile.id, caller.actor)
+    def undo(
+        self,
+        caller: Caller,
+        event: int,
+        on_conflict: OnConflict = "refuse",
+        also: list | None = None,
+    ):
+        """Take back an event of the history, `also` ids of more, as one. Undo an undo to redo."""
+        events, more = self.house.events, [key for key in also or [] if type(key) is int]
+        return events.undo([event, *more], caller.profile.id, caller.actor, on_conflict)
+
+    @tool
+    def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):
+        """Take back all that the assistant changed in one turn."""
+        events, profile_id = self.house.events, caller.profile.id
+        return events.undo_turn(turn, profile_id, caller.actor, on_conflict)
 
     @tool(kind="read")
     def run_list(self, caller: Caller):
@@ -119,6 +136,12 @@ class HouseTools:
         self.runs.delete(caller.profile.id, run)
         self._said(f"Deleted run {run}")
         return {"deleted": run}
+
+    @tool(kind="destructive", seconds=60.0)
+    def plugin_accept(self, caller: Caller, plugin: str):
+        """Load a plugin although its changed fields lose values; a backup is made first."""
+        self.house.shelf.accept(plugin)
+        return {"loaded": plugin}
 
     @tool(kind="read")
     def approval_result(self, caller: Caller, approval: str):

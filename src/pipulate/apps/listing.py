@@ -1,172 +1,203 @@
-"""The page of a CRUD app: the list, its add form, cells edited in place, and what tabs are sent."""
+"""The page of a CRUD app: the list with its state in the address, its add form, what clicks do."""
 
 import functools
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import quote
+from urllib.parse import parse_qsl
 
-from fasthtml.components import H1, A, Button, Div, Form, Header, Input, Nav, NotStr, P, Section
-from fasthtml.components import Span, Table, Tbody, Td, Th, Thead, Tr
+from fasthtml.components import H1, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
+from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import field_input, html, labelled, notice, owned
-from pipulate.core.problems import Conflict, Invalid
-from pipulate.core.store import Row
-from pipulate.core.tools import Caller, limited
+from pipulate.apps.markup import filter_input, html, labelled, notice, problem_card
+from pipulate.apps.query import PAGE, State
+from pipulate.apps.many import Many
+from pipulate.apps.rows import count_mark
+from pipulate.core.problems import Conflict, Invalid, Problem
+from pipulate.core.tools import limited
 
-PAGE = 50  # rows of one page
 TURN = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
+KEEP = {"hx_target": "closest tr", "hx_swap": "outerHTML"}
 
 
-class Listing:
-    """What Crud shows: it has the table (`rows`, `find`) and the tools, this has the elements."""
+class Listing(Many):
+    """What Crud shows: it has the table (`rows`, `find`) and the tools, this has the page."""
 
     def __init__(self):
-        self._frame = functools.lru_cache(self._frame)
+        super().__init__()
         self._top = functools.lru_cache(self._top)
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.add),
             *self.model.extra_routes,  # before those with {id}
+            Route("GET", "options/{field}", self.offer),
+            *self.many_routes(),
             Route("POST", "{id}/move", self.move),
+            Route("POST", "{id}/call/{tool}", self.call),
             Route("GET", "{id}", self.show),
             Route("PATCH", "{id}", self.edit),
             Route("DELETE", "{id}", self.delete),
             Route("GET", "{id}/{field}", self.show),
         ]
 
-    async def page(self, visit: Visit):
-        """The list with its add form; ?q= searches, ?page= pages."""
-        q, shown = visit.query.get("q", ""), visit.query.get("page", "1")
-        page = max(1, int(shown) if shown.isdecimal() and len(shown) < 9 else 1)
-        listed = await limited(self._listing, visit, q, page)
-        if visit.partial:
-            return listed
-        return Section(NotStr(self._top(visit.base, q)), listed, cls="crud")
+    def state(self, query: Mapping[str, str]) -> State:
+        """The list an address means; one without any state means the app's own default."""
+        given = query or dict(parse_qsl(self.model.default_filter))
+        return State.read(given, self.fields | self.model.computed)
 
-    def _top(self, base: str, q: str) -> str:
-        """Heading, search box and add form."""
-        search = Input(
-            type="search",
-            name="q",
-            value=q,
-            placeholder=f"Search {self.title.lower()}",
-            aria_label=f"Search {self.title}",
-            hx_get=base,
-            hx_trigger="input changed delay:250ms, search",
-            **TURN,
-        )
-        head = Header(Div(H1(self.title), P(self.description.split("\n")[0])), search, cls="head")
-        return html(head, self.add_form(base))
+    def address(self, base: str, state: State, **changes) -> str:
+        said = state.query(**changes) or ("all=1" if self.model.default_filter else "")
+        return f"{base}?{said}" if said else base
+
+    async def page(self, visit: Visit):
+        """The list with its add form; see query.py for what its address may say."""
+        state = self.state(visit.query)
+        await limited(self.model.before_list, self.rows(visit.caller))
+        try:
+            listed = await limited(self._listing, visit, state)
+        except Invalid as problem:
+            listed = Div(problem_card(problem), Table(self._filters(state)), id="listing")
+        if visit.partial:
+            return listed, self._kept(state, hx_swap_oob="true")
+        bar = self._state_form(visit, state)
+        return Section(NotStr(self._top(visit.base)), bar, listed, cls="crud")
+
+    def _top(self, base: str) -> str:
+        """Heading and add form."""
+        about = P(self.description.split("\n")[0])
+        return html(Header(Div(H1(self.title), about), cls="head"), self.add_form(base))
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
         """The form for a new row, with what was typed and the messages when it was refused."""
         boxes = []
         for name, f in self.fields.items():
-            shown = typed.get(name, f.show(f.default))
-            boxes.append(labelled(f, shown, bad.get(name, ""), autofocus=not boxes))
+            shown, more = typed.get(name, f.show(f.default)), self.look_up(f, base)
+            boxes.append(labelled(f, shown, bad.get(name, ""), autofocus=not boxes, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
         attrs = {"hx_post": base, "hx_swap": "none", "id": "add", "cls": "add"}
         return Form(*boxes, Button("Add", type="submit"), note, **attrs, novalidate=True)
 
-    def _listing(self, visit: Visit, q: str, page: int):
-        rows, count = self.find(visit.caller, q, page)
-        heads = [self.title] if self.drawn else [f.label for f in self.fields.values()]
-        heads = [Th(head, scope="col") for head in heads]
-        sortable = {"data_sortable": visit.base} if self.model.order == "position" and not q else {}
-        body = NotStr("".join(self.row_html(r, visit.base) for r in rows))
-        table = Table(
-            Thead(Tr(Th(cls="grip"), *heads, Th(cls="actions"))),
-            Tbody(body, id="rows", **sortable),
-            hx_target="closest tr",
-            hx_swap="outerHTML",
-            cls="rows",
-        )
-        empty = f"No {self.title.lower()} yet. Add the first above."
-        empty = P(f"Nothing matches “{q}”." if q else empty, cls="empty")
-        return Div(table, empty, self._pager(visit.base, count, q, page), id="listing")
+    # -- the list
 
-    def _pager(self, base: str, count: int, q: str, page: int):
+    def _listing(self, visit: Visit, state: State):
+        rows, count = self.find(visit.caller, state)
+        names = () if self.drawn else state.columns
+        body = NotStr(self.drawn_rows(rows, visit.caller, names))
+        plain = state.plain and not names
+        sortable = {"data_sortable": visit.base} if self._movable(state) else {}
+        table = Table(
+            Thead(self._heads(visit.base, state), self._filters(state)),
+            Tbody(body, id="rows" if plain else None, **sortable),
+            hx_vals=f'{{"cols": "{",".join(names)}"}}' if names else None,
+            cls="rows",
+            **KEEP,
+        )
+        return Div(
+            table,
+            self._empty(visit.base, state),
+            self.bulk_bar(visit.base, state, count),
+            self._pager(visit.base, count, state),
+            NotStr(f'<i id="again-{"plain" if plain else "any"}"></i>'),
+            id="listing",
+        )
+
+    def _movable(self, state: State) -> bool:
+        return self.model.order == "position" and not state.sort and not state.narrow
+
+    def _heads(self, base: str, state: State):
+        """Headings; a click sorts, a second one the other way round, a third not at all."""
+        heads = []
+        for name in [None] if self.drawn else state.columns or self.columns:
+            field = self.fields.get(name) or self.model.computed.get(name)
+            if name not in self.fields:
+                heads.append(Th(field.label if field else self.title, scope="col"))
+                continue
+            to = {name: f"-{name}", f"-{name}": ""}.get(state.sort, name)
+            way = {name: "ascending", f"-{name}": "descending"}.get(state.sort)
+            mark = {None: "", "ascending": " ↑", "descending": " ↓"}[way]
+            at = self.address(base, state, sort=to, page=1)
+            link = A(field.label + mark, href=at, hx_get=at, **TURN)
+            number = "number" if field.kind.input == "number" else None
+            heads.append(Th(link, scope="col", aria_sort=way, cls=number))
+        every = Input(type="checkbox", data_every=True, aria_label="Select all on this page")
+        return Tr(Th(every, cls="grip"), *heads, Th(cls="actions"))
+
+    def _filters(self, state: State):
+        """A row of boxes, one a column; hidden until somebody filters (key f)."""
+        if self.drawn:
+            return ""
+        cells = [Th(cls="grip")]
+        for name in state.columns or self.columns:
+            field = self.fields.get(name)
+            cells.append(Th(filter_input(field, state.filters.get(name, "")) if field else ""))
+        shown = set(state.filters) - {"id"}
+        return Tr(*cells, Th(cls="actions"), cls="filters", hidden=not shown)
+
+    def _state_form(self, visit: Visit, state: State):
+        """Search box and menus: one form whose fields are the state of the list."""
+        said = f"Search {self.title.lower()}"
+        box = Input(type="search", name="q", value=state.q, placeholder=said, aria_label=said)
+        when = "input delay:250ms, search, submit"
+        attrs = {"hx_get": visit.base, "hx_trigger": when, "hx_sync": "this:replace", **TURN}
+        filters = Button("Filter", type="button", cls="outline secondary", data_filter=True)
+        parts = (filters, self._columns_menu(state)) if not self.drawn else ()
+        kept = self._kept(state)
+        form = Form(box, kept, *parts, action=visit.base, id="state", role="search", **attrs)
+        return Div(form, *self.menus(visit), cls="bar")
+
+    @staticmethod
+    def _kept(state: State, **attrs):
+        """What no box of the form shows."""
+        kept = {"sort": state.sort, "cols": ",".join(state.columns)}
+        kept |= {"f.id": state.filters["id"]} if "id" in state.filters else {}
+        hidden = [Input(type="hidden", name=n, value=v) for n, v in kept.items()]
+        return Span(*hidden, id="kept", **attrs)
+
+    def _columns_menu(self, state: State):
+        """Which columns are shown; dragging gives their order."""
+        shown = state.columns or self.columns
+        fields = self.fields | self.model.computed
+        items = []
+        for n in dict.fromkeys([*shown, *fields]):
+            label = fields[n].label
+            on = {"data_column": n, "checked": n in shown, "aria_label": f"Show {label}"}
+            items.append(Li(Label(Input(type="checkbox", **on), label)))
+        return Details(Summary("Columns"), Ul(*items, data_columns=True), cls="dropdown")
+
+    def _empty(self, base: str, state: State):
+        if not state.narrow:
+            return P(f"No {self.title.lower()} yet. Add the first above.", cls="empty")
+        what = f"“{state.q}”" if state.q else "these filters"
+        every = A("Show all", href=self.address(base, State(columns=state.columns)))
+        return P(f"Nothing matches {what}. ", every, cls="empty")
+
+    def _pager(self, base: str, count: int, state: State):
         last = max(1, -(-count // PAGE))
 
         def to(number: int, text: str):
-            address = f"{base}?page={number}" + (f"&q={quote(q)}" if q else "")
-            return A(text, href=address, hx_get=address, **TURN)
+            at = self.address(base, state, page=number)
+            return A(text, href=at, hx_get=at, **TURN)
 
+        page = state.page
         where = f"Page {page:,} of {last:,} · " if last > 1 else ""
         return Nav(
-            to(page - 1, "← Newer") if page > 1 else "",
-            Span(where, _count(count, "found" if q else "in all")),
-            to(page + 1, "More →") if page < last else "",
+            Span(to(1, "⇤ First ") if page > 2 else "", to(page - 1, "← Back") if page > 1 else ""),
+            Span(where, count_mark(count, "found" if state.narrow else "in all")),
+            Span(
+                to(page + 1, "More →") if page < last else "",
+                to(last, " Last ⇥") if page < last - 1 else "",
+            ),
+            *self.footer(base, state),
             cls="pager",
         )
 
-    def _counted(self, caller: Caller):
-        """The number of rows, out of band, after one came or went."""
-        return _count(self.rows(caller).count(), hx_swap_oob="true")
-
-    def row_html(self, row, base: str, edit="", typed: Mapping = {}, bad: Mapping = {}) -> str:
-        """One row as HTML; `edit` names the field shown as an input, "*" all of them. The frame is
-
-        drawn as elements once and filled as text: elements are slow (design.md §4, Rendering)."""
-        if edit == "*":
-            cells = self._editor(row, base, [*self.fields], typed, bad)
-        elif self.drawn:
-            cells = html(owned(Td(row.__ft__())))
-        else:
-            cells = "".join(
-                self._editor(row, base, [n], typed, bad) if n == edit else self._cell(row, base, n)
-                for n in self.fields
-            )
-        return self._frame(base).replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
-
-    def _frame(self, base: str) -> str:
-        one = f"{base}/\0id\0"
-        grip = Td(Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓"), cls="grip")
-        pen = Button("✎", cls="link", hx_get=f"{one}/*", aria_label="Edit") if self.drawn else ""
-        erase = Button("✕", cls="link", hx_delete=one, aria_label="Delete", title="Delete")
-        tail = Td(pen, erase, cls="actions")
-        return html(Tr(grip, NotStr("\0cells\0"), tail, id=f"{self.name}-\0id\0"))
-
-    def _cell(self, row, base: str, name: str) -> str:
-        field, value, at = self.fields[name], getattr(row, name), f"{base}/{row.id}"
-        if field.type is bool:
-            on = " checked" if value else ""
-            flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
-            inner = (
-                f'<input type="checkbox" aria-label="{field.label}"{on} '
-                f'hx-patch="{at}" hx-trigger="change" hx-vals=\'{flip}\'>'
-            )
-        else:
-            shown = escape(field.show(value)) or '<span class="none">–</span>'
-            inner = f'<button class="cell" hx-get="{at}/{name}">{shown}</button>'
-        return f'<td data-label="{field.label}">{inner}</td>'
-
-    def _editor(self, row, base: str, names: list[str], typed: Mapping, bad: Mapping) -> str:
-        """A form for some fields of a row in one cell; Enter saves, Escape leaves."""
-        at, parts, whole = f"{base}/{row.id}", [], len(names) > 1
-        for name in names:
-            field, draw = self.fields[name], labelled if whole else field_input
-            shown = typed.get(name, field.show(getattr(row, name)))
-            attrs = {"autofocus": not parts, "data_cancel": at}
-            parts.append(draw(field, shown, bad.get(name, ""), **attrs))
-        if whole:
-            parts.append(Button("Save"))
-        elif bad:
-            parts.append(Span(*bad.values(), cls="error", role="alert"))
-        form = Form(
-            *parts,
-            Input(type="hidden", name="version", value=str(row.version)),
-            hx_patch=at,
-            hx_trigger="submit" if whole else "submit, change",
-            cls="edit",
-            novalidate=True,
-        )
-        span = len(self.fields) if whole and not self.drawn else None
-        return html(Td(form, colspan=span, data_label=self.fields[names[0]].label))
-
     # -- routes
+
+    def _names(self, visit: Visit) -> tuple[str, ...]:
+        """The columns the asking list shows; none named: all."""
+        said = visit.query.get("cols") or visit.form.get("cols") or ""
+        return tuple(name for name in said.split(",") if name in self.columns)
 
     async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
@@ -178,30 +209,37 @@ class Listing:
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
-        row = self.row_html(self.rows(visit.caller)[made["id"]], visit.base)
+        row = self.drawn_rows([self.rows(visit.caller)[made["id"]]], visit.caller)
         new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-        return new, self._counted(visit.caller)
+        if self.model.order != "position":
+            new = NotStr(self.again("plain"))
+        return new, NotStr(self.again("any")), self.counted(visit.caller)
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""
-        return self._shown(visit, visit.path.get("field", ""))
-
-    def _shown(self, visit: Visit, *edit):
-        return NotStr(self.row_html(self.rows(visit.caller)[visit.number("id")], visit.base, *edit))
+        field = visit.path.get("field", "")
+        row, names = self.rows(visit.caller)[visit.number("id")], self._names(visit)
+        if field == "*" or field in self.fields:
+            return NotStr(self.editor(row, visit.caller, field, names))
+        return NotStr(self.drawn_rows([row], visit.caller, names))
 
     async def edit(self, visit: Visit):
         """Save the fields sent; refused input stays in its cell with the reason."""
-        key = visit.number("id")
+        key, caller, names = visit.number("id"), visit.caller, self._names(visit)
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
-        names = [n for n in typed if n in self.fields]
+        kept = {n: t for n, t in typed.items() if t or not self._hidden(n)}  # no new secret typed
         try:
-            await visit.call(f"{self.name}_update", text=typed, id=key)
+            await visit.call(f"{self.name}_update", text=kept, id=key)
         except (Invalid, Conflict) as problem:
-            row = self.rows(visit.caller)[key]
-            bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in names}
-            edit = names[0] if len(names) == 1 else "*"
-            return Refusal(self._shown(visit, edit, typed, bad), problem.status)
-        return self._shown(visit)
+            row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
+            bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
+            edit = sent[0] if len(sent) == 1 else "*"
+            drawn = NotStr(self.editor(row, caller, edit, names, typed, bad))
+            return Refusal(drawn, problem.status)
+        return NotStr(self.drawn_rows([self.rows(caller)[key]], caller, names))
+
+    def _hidden(self, name: str) -> bool:
+        return name in self.fields and self.fields[name].kind.input == "password"
 
     def _clash(self, row, name: str, problem) -> str:
         if not isinstance(problem, Conflict):
@@ -212,7 +250,7 @@ class Listing:
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
         first = str(gone["deleted"][next(iter(self.fields))])[:60]
-        return notice(f"Deleted “{first}”.", visit.undo), self._counted(visit.caller)
+        return notice(f"Deleted “{first}”.", visit.undo), self.counted(visit.caller)
 
     async def move(self, visit: Visit):
         """Put a row behind the one named in `after` (empty: first)."""
@@ -220,31 +258,17 @@ class Listing:
         await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""
 
-    def live(self, house, profile, event: Row) -> str:
-        """The rows an event changed, as out-of-band fragments for tabs that show this app."""
-        base, caller, parts = f"/{profile.slug}/{self.slug}", Caller("system", profile), []
-        for image in event["images"][:20]:
-            after = image["after"]
-            if image["table"] != self.table_name:
-                continue
-            if after is None:
-                parts.append(f'<tr id="{self.name}-{image["id"]}" hx-swap-oob="delete"></tr>')
-                continue
-            row = self.row_html(self.model(after), base)
-            if image["before"] is None:
-                place = self._place(caller, after["position"])
-                parts.append(f'<tbody hx-swap-oob="{place}">{row}</tbody>')
-            else:
-                parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
-        return html(*parts, self._counted(caller)) if parts else ""
+    async def call(self, visit: Visit):
+        """A tool of the class, from its button in the row."""
+        said = await visit.call(f"{self.name}_{visit.path['tool']}", id=visit.number("id"))
+        kept = self.rows(visit.caller)("id = ?", [visit.number("id")])
+        drawn = NotStr(self.drawn_rows(kept, visit.caller, self._names(visit)))
+        return drawn, notice(said) if isinstance(said, str) else ""
 
-    def _place(self, caller: Caller, position: float) -> str:
-        """Where a row that appears goes: behind the one before it, else on top."""
-        before = self.rows(caller)("position < ?", [position], "position DESC", 1)
-        if not before or self.model.order != "position":
-            return "afterbegin:#rows"
-        return f"afterend:#{self.name}-{before[0].id}"
-
-
-def _count(number: int, word: str = "in all", **attrs):
-    return Span(f"{number:,} {word}", id="count", **attrs)
+    async def offer(self, visit: Visit):
+        """Names that a reference may be given, for the list below its input."""
+        field = self.fields.get(visit.path["field"])
+        if not field or not field.target:
+            raise Problem("That field refers to no rows.", "Reload the page.")
+        found = await limited(self.options, visit.caller, field, visit.query.get("q", ""))
+        return NotStr(html(*(NotStr(f'<option value="{escape(name)}">') for name in found)))

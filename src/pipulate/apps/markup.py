@@ -7,9 +7,10 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from fasthtml.components import FT, A, Article, Button, Code, Details, Div, Figcaption, Figure
-from fasthtml.components import Input, Label, NotStr, Option, P, Pre, Select, Small, Span, Strong
-from fasthtml.components import Summary, Table, Tbody, Td, Textarea, Th, Thead, Tr, to_xml
+from fasthtml.components import FT, A, Article, Button, Code, Datalist, Details, Div, Fieldset
+from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option, Output, P, Pre
+from fasthtml.components import Select, Small, Span, Strong, Summary, Table, Tbody, Td, Textarea
+from fasthtml.components import Th, Thead, Tr, to_xml
 
 from pipulate.core.fields import Field, File
 from pipulate.core.problems import Problem
@@ -42,6 +43,8 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     attrs |= {"name": field.name, "aria_label": field.label}
     if error:
         attrs |= {"aria_invalid": "true", "title": error}
+    if field.many and isinstance(field.choices, tuple):
+        return _boxes(field, field.parse(shown) if shown else [])
     if isinstance(field.choices, tuple):
         names = ["", *field.choices] if field.optional else field.choices
         options = [Option(c, value=c, selected=c == shown) for c in map(str, names)]
@@ -57,18 +60,63 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
         attrs |= {"placeholder": "path on this machine, or choose"}
         path = Input(type="text", value=shown, **attrs)
         return Span(path, Input(type="file", data_upload=field.name, aria_label="Choose a file"))
+    if kind == "ref":
+        return _look_up(shown, attrs)
+    if kind == "password":
+        attrs |= {"autocomplete": "new-password"}
+    if kind == "tags":
+        kind, attrs = "text", attrs | {"placeholder": "words, between commas"}
     if field.bounds:
         attrs |= {"min": field.bounds.low, "max": field.bounds.high}
     if kind == "number":
         attrs["step"] = "1" if field.type is int else "any"
+    if _slides(field):
+        slider = Input(type="range", value=shown, **attrs)
+        return Span(slider, Output(shown), cls="slider")
     return Input(type=kind, value=shown, required=field.required, **attrs)
+
+
+def _slides(field: Field) -> bool:
+    """A whole number between close bounds is chosen with a slider."""
+    span = field.bounds and field.bounds.high - field.bounds.low
+    return bool(span and span <= 100 and field.type is int and not field.optional)
+
+
+def _boxes(field: Field, chosen: Sequence[str]):
+    """A multiple choice: one box each; the hidden one says that none is ticked."""
+    name, off = f"{field.name}[]", Input(type="hidden", name=f"{field.name}[]", value="")
+    boxes = [
+        Label(Input(type="checkbox", name=name, value=c, checked=c in chosen), c)
+        for c in map(str, field.choices)
+    ]
+    return Span(off, *boxes, cls="boxes", role="group", aria_label=field.label)
+
+
+def _look_up(shown: str, attrs: dict[str, Any]):
+    """A box whose list of suggestions follows what is typed (data-options: their address)."""
+    key = f"options-{attrs['name']}"
+    box = Input(type="text", value=shown, list=key, autocomplete="off", **attrs)
+    return Span(box, Datalist(id=key))
+
+
+def filter_input(field: Field, shown: str):
+    """The box above a column by which its rows are filtered."""
+    attrs = {"name": f"f.{field.name}", "id": f"f-{field.name}", "form": "state"}
+    attrs["aria_label"] = f"Filter {field.label}"
+    words = ["yes", "no"] if field.type is bool else field.choices
+    if isinstance(words, tuple | list):
+        options = [Option(w, value=w, selected=str(w) == shown) for w in ("", *words)]
+        return Select(*options, **attrs)
+    hint = ">3  2..5  =" if field.kind.input == "number" else "contains"
+    return Input(type="text", value=shown, placeholder=hint, **attrs)
 
 
 def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
     note = [Small(error, cls="error", role="alert")] if error else [Small(field.help)]
     notes = note if error or field.help else []
-    return Label(field.label, field_input(field, shown, error, **attrs), *notes)
+    group = Fieldset if field.many and isinstance(field.choices, tuple) else Label
+    return group(field.label, field_input(field, shown, error, **attrs), *notes)
 
 
 def notice(text: str, undo: str = "", link: str = ""):
@@ -94,6 +142,7 @@ def _markdown():
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
+@functools.lru_cache(500)
 def markdown(text: str):
     """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
     import nh3

@@ -57,10 +57,13 @@ class Shelf:
         for path, stamp in stamps.items():
             if before.get(path) != stamp:
                 self._load(path)
+        self.changed()
+        return True
+
+    def changed(self) -> None:
         self.version += 1
         for listener in self.on_change:
             listener()
-        return True
 
     async def watch(self, every: float = 0.4) -> None:
         """Rescan while the program runs; a file saved is live within a second."""
@@ -108,6 +111,19 @@ class Shelf:
             finally:
                 mark.unlink()
 
+    def accept(self, name: str) -> None:
+        """Load a plugin file whose class would lose values, as its problem said it would."""
+        for path, plugin in self.plugins.items():
+            loss = plugin.problem.details.get("accept") if plugin.problem else None
+            if plugin.name == name and loss:
+                self.house.accepted.add(loss)
+                self._load(path)
+                self.changed()
+                if problem := self.plugins[path].problem:
+                    raise problem
+                return
+        raise Missing(f"Nothing of {name!r} waits to be accepted.", "See its card in the menu.")
+
     def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place."""
         apps = _apps_in(plugin)
@@ -140,6 +156,14 @@ class Shelf:
         if slug not in self.apps:
             raise Missing(f"There is no app {slug!r}.", nearest(slug, self.apps))
         return self.apps[slug]
+
+    def crud(self, name: str) -> Crud:
+        """A CRUD app by its address (books) or its tools' name (book). Raises Missing."""
+        apps = [a for a in self.apps.values() if isinstance(a, Crud)]
+        for app in apps:
+            if name in (app.slug, app.name):
+                return app
+        raise Missing(f"There is no app {name!r}.", nearest(name, [a.slug for a in apps]))
 
     def pipeline(self, slug: str) -> Guided:
         found = self.apps.get(slug)

@@ -13,6 +13,7 @@ from pipulate.ai.models import NONE_FOUND, find
 from pipulate.apps.base import Visit, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, notice, problem_card
+from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.problems import Missing
 from pipulate.core.store import Row
@@ -124,10 +125,12 @@ async def search(site, visit: Visit, request):
     """Rows of all CRUD apps that hold the words, and apps of that name."""
     q, found = visit.query.get("q", "").strip(), []
     for slug, kind in sorted(site.house.shelf.apps.items()) if q else ():
-        rows = (await limited(kind.find, visit.caller, q))[0][:8] if isinstance(kind, Crud) else []
+        link, rows = f"/{visit.caller.profile.slug}/{slug}", []
+        if isinstance(kind, Crud):
+            rows = (await limited(kind.find, visit.caller, State(q=q)))[0][:8]
         if rows or q.lower() in kind.title.lower():
-            link = f"/{visit.caller.profile.slug}/{slug}" + (f"?q={quote(q)}" if rows else "")
-            found += [H2(A(kind.title, href=link)), Ul(*(Li(str(row)) for row in rows))]
+            items = (Li(A(str(row) or "(empty)", href=f"{link}?f.id={row.id}")) for row in rows)
+            found += [H2(A(kind.title, href=link + (f"?q={quote(q)}" if rows else ""))), Ul(*items)]
     hint = f"Nothing matches “{q}”." if q else "Type what to look for in the box above."
     return _page(f"Search: {q}" if q else "Search", *(found or [P(hint, cls="hint")]))
 
@@ -203,8 +206,18 @@ async def plugin(site, visit: Visit, request):
         if found.name == visit.path["name"]:
             old = P("The last version that worked stays in use meanwhile.") if found.apps else ""
             card, path = problem_card(found.problem), P(Code(str(found.path)))
-            return Section(H1(found.path.name), card, old, path)
+            agree = _accept(visit, found) if "accept" in found.problem.details else ""
+            return Section(H1(found.path.name), card, agree, old, path)
     raise Missing("This plugin works now, or is gone.", "Open it from the menu.")
+
+
+def _accept(visit: Visit, found):
+    return _button(
+        "Lose those values, and load it",
+        f"/{visit.caller.profile.slug}/call/plugin_accept",
+        hx_vals=json.dumps({"plugin": found.name}),
+        hx_confirm="The values named above will be gone from the app; a backup is made first.",
+    )
 
 
 async def approval(site, visit: Visit, request):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -309,10 +310,17 @@ def _shown(problem: Problem, wanted: bool, status: int, reference: str = "") -> 
 
 
 async def _form(request) -> dict[str, str]:
-    """The values of a form; what htmx sends is read at once, without Starlette's small steps."""
+    """The values of a form, those of `name[]` as one JSON list under `name`.
+
+    What htmx sends is read at once, without Starlette's small steps."""
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
-    return {name: str(value) for name, value in (await request.form()).items()}
+        pairs = parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True)
+    else:
+        pairs = [(name, str(value)) for name, value in (await request.form()).multi_items()]
+    form: dict[str, str] = dict(pairs)
+    for name in {name for name in form if name.endswith("[]")}:
+        form[name[:-2]] = json.dumps([value for key, value in pairs if key == name and value])
+    return form
 
 
 def _sent(file: Download) -> StreamingResponse:

@@ -1,0 +1,277 @@
+"""Many rows of an app at once: change, delete, totals, saved views; as tools and on the page.
+
+Which rows: their ids, or `where`, the text after "?" in a list's address ("f.rating=>3&q=dune").
+"""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Option
+from fasthtml.components import Select, Small, Span, Summary, Table, Tbody, Td, Th, Thead, Tr, Ul
+
+from pipulate.apps.base import Go, Route, Visit
+from pipulate.apps.markup import field_input, notice
+from pipulate.apps.query import Sql, State
+from pipulate.apps.refs import AMONG
+from pipulate.apps.rows import Rows
+from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
+from pipulate.core.fields import to_json
+from pipulate.core.problems import Problem
+from pipulate.core.store import Row, quote
+from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
+
+SECONDS = 120.0
+VALUES = 8  # values counted for one field
+
+
+class RowTools:
+    """Tools that work on many rows of any app."""
+
+    def __init__(self, house):
+        self.house = house
+
+    def tools(self) -> list[Tool]:
+        made = [tool_of(method) for _, method in tools_in(self)]
+        changing = ("rows_update", "rows_delete")
+        return [replace(t, size=self._size) if t.name in changing else t for t in made]
+
+    def _size(self, caller: Caller, app: str, ids=(), where: str = "", **_) -> int:
+        crud, (sql, args) = self._meant(caller, app, ids, where)
+        return crud.plain(caller).count(sql, args)
+
+    def _meant(self, caller: Caller, app: str, ids, where: str) -> tuple[Any, Sql]:
+        crud = self.house.shelf.crud(app)
+        if ids:
+            return crud, (AMONG, [dumps(ids)])
+        if not where:
+            raise Problem("Which rows?", "Give ids:=[1,2], or where=f.done=yes (all=1: every row).")
+        return crud, crud.where(caller, crud.state_of(where))
+
+    @tool(seconds=SECONDS)
+    def rows_update(
+        self, caller: Caller, app: str, values: dict, ids: list | None = None, where: str = ""
+    ):
+        """Give many rows of an app these values: {field: value}. One event, undoable."""
+        crud, (sql, args) = self._meant(caller, app, ids, where)
+        new = check_values(crud.fields.values(), values, partial=True)
+        if not new:
+            raise Problem("No values were given.", 'Give values such as {"done": true}.')
+        return {"changed": crud.change_many(caller, new, sql, args)}
+
+    @tool(seconds=SECONDS)
+    def rows_delete(self, caller: Caller, app: str, ids: list | None = None, where: str = ""):
+        """Delete many rows of an app; one event, undoable."""
+        crud, (sql, args) = self._meant(caller, app, ids, where)
+        table = crud.plain(caller)
+        crud.refuse_used(caller, (row["id"] for row in table(sql, args)))
+        gone = table.delete_many(sql, args)
+        self.house.db.current.summary = f"Deleted {gone:,} {crud.slug}"
+        return {"deleted": gone}
+
+    @tool(kind="read", seconds=SECONDS)
+    def rows_totals(self, caller: Caller, app: str, where: str = ""):
+        """Sums, means, ranges and counts per value of an app's fields."""
+        crud = self.house.shelf.crud(app)
+        return crud.totals(caller, crud.state_of(where))
+
+    @tool
+    def view_save(self, caller: Caller, app: str, name: str, where: str = ""):
+        """Save a list's state (filter, order, columns) under a name; no `where`: remove it."""
+        crud = self.house.shelf.crud(app)
+        views = crud.views(caller) | {name.strip()[:60]: crud.state_of(where).query(page=1)}
+        kept = {n: said for n, said in views.items() if said and n}
+        self.house.settings_of(str(caller.profile.id))[f"views:{crud.slug}"] = kept
+        return kept
+
+
+class Many(Rows):
+    """The place of all that on an app's page."""
+
+    def many_routes(self) -> list[Route]:
+        return [
+            Route("POST", "bulk", self.bulk),
+            Route("GET", "bulk/{field}", self.bulk_input),
+            Route("GET", "totals", self.show_totals),
+            Route("POST", "views", self.save_view),
+        ]
+
+    def state_of(self, text: str) -> State:
+        return State.of(text, self.fields | self.model.computed)
+
+    def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
+        """Give rows these checked values; each row's own `check` is asked first."""
+        meant, table = self._meant(values, caller), self.rows(caller)
+        if "check" in vars(self.model):
+            for row in table(where, args):
+                self._checked({**vars(row), **meant}, caller)
+        changed = self.plain(caller).update_many(where, args, **self._stored(meant))
+        said = ", ".join(self.fields[n].label for n in values)
+        self.house.db.current.summary = f"Set {said} of {changed:,} {self.slug}"
+        return changed
+
+    # -- the bar below a list, while rows are ticked
+
+    def bulk_bar(self, base: str, state: State, count: int):
+        names = [Option(f.label, value=n) for n, f in self.fields.items()]
+        first = next(iter(self.fields.values()))
+        every = Label(Input(type="checkbox", name="every", value="1"), f"all {count:,} that match")
+        return Form(
+            Span("", data_ticked=True, aria_live="polite"),
+            every,
+            Select(*names, name="field", aria_label="Field", hx_target="#bulk-value",
+                   hx_trigger="change", hx_get=f"{base}/bulk/value"),
+            Span(field_input(first), id="bulk-value"),
+            Button("Set", name="action", value="set", cls="secondary"),
+            Button("Export", name="action", value="export", cls="outline secondary"),
+            Button("Delete", name="action", value="delete", cls="outline"),
+            Input(type="hidden", name="where", value=state.query(page=1) or "all=1"),
+            hx_post=f"{base}/bulk",
+            hx_target="#listing",
+            hx_swap="outerHTML",
+            id="bulk",
+        )  # fmt: skip
+
+    async def bulk_input(self, visit: Visit):
+        """The input of the field chosen in the bar."""
+        name = visit.query.get("field", visit.path["field"])
+        if name not in self.fields:
+            raise Problem("There is no such field.", "Reload the page.")
+        field = self.fields[name]
+        return field_input(field, field.show(field.default), **self.look_up(field, visit.base))
+
+    async def bulk(self, visit: Visit):
+        """Set a field of the ticked rows, delete or export them."""
+        form, where = visit.form, visit.form.get("where", "")
+        ids = [int(key) for key in json.loads(form.get("ids", "[]")) if key.isdecimal()]
+        which = {"where": where} if form.get("every") else {"ids": ids}
+        if not ids and not form.get("every"):
+            raise Problem("No row is ticked.", "Tick some first.")
+        said = which.get("where") or f"f.id={','.join(map(str, ids))}"
+        if form.get("action") == "export":
+            return Go(f"{visit.base}/export?{said}")
+        if form.get("action") == "delete":
+            done = await visit.call("rows_delete", app=self.slug, **which)
+            told = f"Deleted {done['deleted']:,} {self.slug}."
+        else:
+            name = form.get("field", "")
+            new = check_values(self.fields.values(), {name: form.get(name, "")}, True, True)
+            new = to_json(new)
+            done = await visit.call("rows_update", app=self.slug, values=new, **which)
+            told = f"Changed {done['changed']:,} {self.slug}."
+        state = self.state_of(where)
+        return await limited(self._listing, visit, state), notice(told, visit.undo)
+
+    # -- totals
+
+    def footer(self, base: str, state: State):
+        """What stands at the end of a list and depends on its state."""
+        said = state.query(page=1)
+        totals = {"hx_get": f"{base}/totals?{said}", "hx_trigger": "toggle once"}
+        yield Details(Summary("Totals"), Div("…"), cls="totals", hx_target="find div", **totals)
+        for form in ("csv", "json"):
+            yield A(f"Export {form.upper()}", href=f"{base}/export?format={form}&{said}")
+
+    def totals(self, caller: Caller, state: State) -> list[Row]:
+        """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list."""
+        where, args = self.where(caller, state)
+        table = self.plain(caller)
+        return [
+            {"field": name, **self._sums(table, field, where, args),
+             "values": self._counts(caller, table, field, where, args)}
+            for name, field in self.fields.items()
+            if field.type not in (Secret, Text, File, Url)
+        ]  # fmt: skip
+
+    def _sums(self, table, field: Field, where: str, args) -> Row:
+        name = quote(field.name)
+        if field.type is Decimal:  # exact: SQLite would add them as binary fractions
+            held = [Decimal(row[field.name]) for row in table(where, args) if row[field.name]]
+            low, high = (min(held), max(held)) if held else (None, None)
+            total = sum(held, Decimal(0))
+            mean = total / len(held) if held else None
+            return {"count": len(held), "sum": total, "mean": mean, "min": low, "max": high}
+        number = field.kind.input == "number"
+        sums = f", sum({name}) AS sum, avg({name}) AS mean" if number else ""
+        ranged = number or field.kind.input in ("date", "datetime-local")
+        ends = f", min({name}) AS min, max({name}) AS max" if ranged else ""
+        return table.select(f"count({name}) AS count{sums}{ends}", where, args)[0]
+
+    def _counts(self, caller: Caller, table, field: Field, where: str, args) -> list[list[Any]]:
+        many_values = ("number", "date", "datetime-local", "textarea")
+        if field.kind.input in many_values and not field.choices:
+            return []
+        name, tail = quote(field.name), " GROUP BY 1 ORDER BY 2 DESC LIMIT 200"
+        found = table.select(f"{name} AS value, count(*) AS n", where, args, tail)
+        counted: Counter[Any] = Counter()
+        for row in found:
+            value = field.load(row["value"])
+            for one in (value or [None]) if field.many else [value]:
+                counted[one] += row["n"]
+        if field.type is Ref:
+            names = self.ref_names(caller, field, counted.keys() - {None})
+            return [[names.get(v, v), n] for v, n in counted.most_common(VALUES)]
+        often = field.choices or field.type is bool or field.many
+        return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
+
+    async def show_totals(self, visit: Visit):
+        """Totals of the list whose state the address carries."""
+        state = self.state(visit.query)
+        found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
+        heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")
+        body = [Tr(*self._total(visit.base, state, row)) for row in found]
+        table = Table(Thead(Tr(*map(Th, heads))), Tbody(*body), cls="data")
+        return Div(table, cls="scroll", tabindex="0")
+
+    def _total(self, base: str, state: State, row: Row):
+        field = self.fields[row["field"]]
+        yield Th(field.label, scope="row")
+        yield Td(f"{row['count']:,}", cls="number")
+        for key in ("sum", "mean", "min", "max"):
+            yield Td(_short(row.get(key)), cls="number")
+        links = []
+        for value, count in row["values"]:
+            said = "=" if value is None else value if field.many else f"={field.show(value)}"
+            at = f"{base}?{state.query(filters={**state.filters, field.name: said}, page=1)}"
+            shown = "(empty)" if value is None else field.show([value] if field.many else value)
+            links.append(Span(A(shown or "(empty)", href=at), f" {count:,}"))
+        yield Td(*links, cls="values")
+
+    # -- saved views
+
+    def views(self, caller: Caller) -> dict[str, str]:
+        """{name: the text after "?"} of the saved views of a profile."""
+        return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
+
+    def menus(self, visit: Visit):
+        """Menus beside the search box."""
+        yield self._views_menu(visit)
+
+    def _views_menu(self, visit: Visit):
+        base, items = visit.base, []
+        for name, said in self.views(visit.caller).items():
+            drop = {"hx_post": f"{base}/views", "hx_vals": json.dumps({"name": name, "drop": "1"})}
+            close = Button("✕", cls="link", aria_label=f"Remove the view {name}", **drop)
+            items.append(Li(A(name, href=f"{base}?{said}"), close))
+        name = Input(name="name", placeholder="Name of this view", aria_label="Name", required=True)
+        save = Form(
+            name, Button("Save"), hx_post=f"{base}/views", hx_include="#state", cls="inline"
+        )
+        hint = Small("Search, filter, order and columns under a name.")
+        menu = Ul(*items, Li(save), Li(hint))
+        attrs = {"id": "views", "cls": "dropdown", "hx_target": "#views", "hx_swap": "outerHTML"}
+        return Details(Summary("Views"), menu, **attrs)
+
+    async def save_view(self, visit: Visit):
+        """Keep (or remove) the state that the page's form carries."""
+        where = "" if visit.form.get("drop") else self.state(visit.form).query(page=1)
+        name = visit.form.get("name", "")
+        await visit.call("view_save", app=self.slug, name=name, where=where)
+        drawn = self._views_menu(visit)
+        return drawn(open=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:,.6g}" if isinstance(value, float) else "" if value is None else str(value)

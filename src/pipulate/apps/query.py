@@ -1,0 +1,149 @@
+"""The state of a list, as its address carries it: words, filters, order, columns, page; as SQL.
+
+    ?q=dune&f.rating=>3&f.author=Ann&sort=-rating&cols=title,rating&page=2
+
+A filter is text: `3` or `=3`, `>3`, `<=3`, `!=3`, `2..5`, `=` (empty), `!=` (not empty); words mean
+"contains" in text, a day may be short (`2026-01`) or `today`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from pipulate.core.fields import Field, Ref, Secret, make_field, to_column
+from pipulate.core.problems import Invalid
+from pipulate.core.tables import quote
+
+PAGE = 50  # rows of one page
+ID = make_field("id", int)
+Sql = tuple[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class State:
+    """Which rows of an app are meant, and how they are shown. Names are fields of the app."""
+
+    q: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    sort: str = ""  # a field's name, with "-" in front when the largest comes first
+    columns: tuple[str, ...] = ()  # those shown, in order; none: all
+    page: int = 1
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":
+        """From an address; what it names that is no field (any more) is left out."""
+        sort, page = query.get("sort", ""), query.get("page", "1")
+        filters = {k[2:]: v.strip() for k, v in query.items() if k[:2] == "f." and v.strip()}
+        return cls(
+            query.get("q", "").strip(),
+            {k: v for k, v in filters.items() if k in names or k == "id"},
+            sort if sort.removeprefix("-") in names else "",
+            tuple(name for name in query.get("cols", "").split(",") if name in names),
+            max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
+        )
+
+    @classmethod
+    def of(cls, text: str, names: Mapping[str, Any]) -> "State":
+        """From the text after an address's "?"."""
+        return cls.read(dict(parse_qsl(text)), names)
+
+    def query(self, **changes: Any) -> str:
+        """The text after "?" that means this state, with some changes; "" for the plain list."""
+        state = replace(self, **changes)
+        said = {"q": state.q, **{f"f.{k}": v for k, v in state.filters.items()}}
+        said |= {"sort": state.sort, "cols": ",".join(state.columns)}
+        said |= {"page": str(state.page) if state.page > 1 else ""}
+        return urlencode({k: v for k, v in said.items() if v})
+
+    @property
+    def narrow(self) -> bool:
+        """Whether rows are left out."""
+        return bool(self.q or self.filters)
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the list as it stands, from its beginning."""
+        return not self.narrow and not self.sort and self.page == 1
+
+
+def order_sql(field: Field, name: Any = "") -> str:
+    """What a column is ordered and compared by. `name`: the SQL for a Ref's own text."""
+    column = quote(field.name)
+    if field.type is Decimal:
+        return f"CAST({column} AS REAL)"
+    if field.type is Ref:
+        return name or column
+    return f"{column} COLLATE NOCASE" if field.kind.column == "TEXT" else column
+
+
+def condition(field: Field, text: str) -> Sql:
+    """One filter as SQL and its values. Raises ValueError with the reason."""
+    column = quote(field.name)
+    if text in ("=", "!="):
+        empty = f"coalesce({column}, '') IN ('', '[]')"
+        return (empty if text == "=" else f"NOT {empty}"), []
+    if field.type is Secret:
+        raise ValueError("can only be filtered by = (empty) or != (set)")
+    if field is ID and re.fullmatch(r"[0-9]+(,[0-9]+)+", text):
+        return "id IN (SELECT value FROM json_each(?))", [f"[{text}]"]
+    found = re.match(r"(<=|>=|!=|<|>|=)?(.*)", text, re.DOTALL)
+    sign, said = found[1] or "", found[2].strip()
+    low, dots, high = said.partition("..")
+    if dots and not sign and low and high and not _worded(field):
+        one, two = condition(field, f">={low}"), condition(field, f"<={high}")
+        return f"{one[0]} AND {two[0]}", [*one[1], *two[1]]
+    if field.many:
+        inside = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = ?)"
+        return (f"NOT {inside}" if sign == "!=" else inside), [said]
+    if not sign and (_worded(field) or field.type is date):
+        start = "" if _worded(field) else "%"
+        return f"{column} LIKE ? ESCAPE '\\'", [like(_today(said))[len(start) :]]
+    return _compared(field, sign or "=", _today(said) if _dated(field) else said)
+
+
+def _compared(field: Field, sign: str, said: str) -> Sql:
+    value, expression = field.parse(said), order_sql(field)
+    if isinstance(value, datetime) and len(said) == 10:  # a whole day
+        after = value + timedelta(days=1)
+        if sign in ("=", "!="):
+            inside = f"{expression} >= ? AND {expression} < ?"
+            days = [to_column(value), to_column(after)]
+            return (f"NOT ({inside})" if sign == "!=" else inside), days
+        value = after if sign in ("<=", ">") else value
+        sign = {"<=": "<", ">": ">="}.get(sign, sign)
+    stored = float(value) if isinstance(value, Decimal) else to_column(value)
+    test = f"{expression} {sign} ?"
+    return (f"({test} OR {quote(field.name)} IS NULL)" if sign == "!=" else test), [stored]
+
+
+def _worded(field: Field) -> bool:
+    return (
+        field.kind.column == "TEXT"
+        and not field.choices
+        and not _dated(field)
+        and (field.type is not Decimal)
+    )
+
+
+def _dated(field: Field) -> bool:
+    return field.type in (date, datetime)
+
+
+def _today(said: str) -> str:
+    return date.today().isoformat() if said == "today" else said
+
+
+def like(text: str) -> str:
+    """A LIKE pattern that finds this text anywhere."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+
+
+def refuse(filters: Mapping[str, str]) -> Invalid:
+    """The Problem of filters that cannot be read: {name: reason}."""
+    said = "; ".join(f"{name.replace('_', ' ')} {why}" for name, why in filters.items())
+    then = "Write a value, >3, <=3, 2..5, != or =."
+    return Invalid(f"A filter cannot be read: {said}", then, fields=filters)

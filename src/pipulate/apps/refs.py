@@ -1,0 +1,126 @@
+"""What a value of a CRUD app stands for: a row of another app, a file of the home, a secret."""
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from pipulate.apps.query import State
+from pipulate.core.fields import Field, File, Ref, Secret, dumps
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, nearest
+from pipulate.core.store import Row, now, quote
+from pipulate.core.tools import Caller
+
+AMONG = "id IN (SELECT value FROM json_each(?))"  # one JSON list: any number of keys
+
+
+class Refs:
+    """References of a Crud; it has `house`, `model`, `fields`, `name`, `table_name`, `plain`."""
+
+    def target(self, field: Field):
+        """The app whose rows a Ref means. Raises Problem when there is none of that name."""
+        apps = {a.name: a for a in self.house.shelf.apps.values() if isinstance(a, Refs)}
+        apps.setdefault(self.name, self)
+        if field.target not in apps:
+            what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
+            raise Problem(what, nearest(field.target, apps))
+        return apps[field.target]
+
+    def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
+        """{(field, value): text} for what these rows refer to: one query for each such field."""
+        found: dict[tuple[str, Any], str] = {}
+        for name, field in self.fields.items():
+            if field.type not in (Ref, File):
+                continue
+            keys = {getattr(row, name) for row in rows} - {None}
+            if field.type is File:
+                known = self.house.files.names(caller.profile, keys)
+            else:
+                known = self.ref_names(caller, field, keys)
+            found |= {(name, key): text for key, text in known.items()}
+        return found
+
+    def ref_names(self, caller: Caller, field: Field, keys: Iterable[int]) -> dict[int, str]:
+        app = self.target(field)
+        kept = app.plain(caller)(AMONG, [dumps([*keys])])
+        return {row["id"]: app.title_of(row) for row in kept}
+
+    def title_of(self, row: Row) -> str:
+        """What a row of columns is called where another row refers to it."""
+        name, field = next(iter(self.fields.items()))
+        return field.show(field.load(row[name]))
+
+    def options(self, caller: Caller, field: Field, q: str = "", most: int = 20) -> list[str]:
+        """Names a Ref may be given, such as "Ann Leckie #12"."""
+        app = self.target(field)
+        rows, _ = app.find(caller, State(q=q.split("#")[0].strip()))
+        return [f"{app.title_of(vars(row))} #{row.id}" for row in rows[:most]]
+
+    def _meant(self, values: Row, caller: Caller) -> Row:
+        """The values with references looked up and files taken in. Raises Invalid."""
+        meant, bad = dict(values), {}
+        for name, field in self.fields.items():
+            if values.get(name) is None or field.type not in (Ref, File):
+                continue
+            try:
+                look = self._taken_in if field.type is File else self._referred
+                meant[name] = look(field, values[name], caller)
+            except Problem as problem:
+                bad[name] = str(problem)
+        if bad:
+            raise Invalid("; ".join(bad.values()), "Nothing was saved.", fields=bad)
+        return meant
+
+    def _taken_in(self, field: Field, said: Any, caller: Caller) -> str:
+        return self.house.files.take_in(said, caller)
+
+    def _referred(self, field: Field, said: int | str, caller: Caller) -> Ref:
+        app, what = self.target(field), said if isinstance(said, str) else f"#{said}"
+        if isinstance(said, str):
+            sql, args = self._named(caller, field, "= ? COLLATE NOCASE LIMIT 3")
+            found = [row["id"] for row in self.house.db.all(sql, [*args, said])]
+            if len(found) > 1:
+                raise Problem(f"Several {app.slug} are called {said!r}.", "Add the number: #12.")
+            said = found[0] if found else int(said) if said.isdecimal() else -1
+        if said not in app.plain(caller):
+            raise Missing(f"{app.title} has no {what!r}.", "Add it there first.")
+        return Ref(said)
+
+    def _stored(self, values: Row) -> Row:
+        """The values as columns take them: a secret goes to its own table, a reference stays."""
+        stored = dict(values)
+        for name in self.of_type(Secret):
+            if plain := values.get(name):
+                key = secrets.token_hex(8)
+                sql = "INSERT INTO secrets (id, value, created_utc) VALUES (?, ?, ?)"
+                self.house.db.execute(sql, (key, plain, now()))
+                stored[name] = f"{plain[8:][-4:]} {key}"
+        return stored
+
+    def follow(self, row: Any, name: str, caller: Caller) -> Any:
+        """What a value stands for: the row of a Ref, the File, the text of a Secret, or None."""
+        field, value = self.fields[name], getattr(row, name)
+        if value is None:
+            return None
+        if field.type is File:
+            return self.house.files.resolve(value, caller)
+        if field.type is Ref:
+            kept = self.target(field).rows(caller)
+            return kept[value] if value in kept else None
+        if field.type is not Secret:
+            return value
+        key = self.plain(caller).raw(row.id)[name].split(" ")[1]
+        found = self.house.db.one("SELECT value FROM secrets WHERE id = ?", (key,))
+        return found["value"] if found else None
+
+    def refuse_used(self, caller: Caller, keys: Iterable[int]) -> None:
+        """Raise Conflict when rows of other apps refer to these, saying which."""
+        wanted = [dumps([*keys])]
+        apps = [a for a in self.house.shelf.apps.values() if isinstance(a, Refs)]
+        uses = [(a, n) for a in apps for n, f in a.of_type(Ref).items() if f.target == self.name]
+        for app, name in uses:
+            table = app.house.db.table(app.table_name) if self.model.shared else app.plain(caller)
+            where = AMONG.replace("id", quote(name), 1)
+            if count := table.count(where, wanted):
+                said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, limit=3))
+                what = f"Used by {count:,} {app.slug if count > 1 else app.some}: {said}."
+                raise Conflict(what, "Change or delete those first.")

@@ -1,0 +1,215 @@
+"""Rows of a CRUD app as HTML: cells by their type, editors in place, and what tabs are sent.
+
+Elements are slow (design.md §4, Rendering): what repeats is drawn once and filled as text.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+from fasthtml.components import Button, Form, Input, Span, Td
+
+from pipulate.apps.data import Data
+from pipulate.apps.markup import field_input, html, labelled, markdown, owned
+from pipulate.core.fields import Email, Field, File, Ref, Text, Url
+from pipulate.core.store import Row
+from pipulate.core.tools import Caller, tools_in
+
+NONE = '<span class="none">–</span>'
+NO: Mapping[str, str] = {}
+Labels = Mapping[tuple[str, Any], str]
+
+
+class Rows(Data):
+    """Rows as HTML; see Listing for the page around them."""
+
+    def __init__(self):
+        self._frame = functools.lru_cache(self._frame)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.fields, *self.model.computed)
+
+    def drawn_rows(self, rows: list[Any], caller: Caller, names: Iterable[str] = ()) -> str:
+        """Many rows; `names`: the fields shown, in order (none: all)."""
+        base, labels = self.base(caller), self.labels(caller, rows)
+        return "".join(self.row_html(row, base, labels, tuple(names)) for row in rows)
+
+    def base(self, caller: Caller) -> str:
+        return f"/{caller.profile.slug}/{self.slug}"
+
+    def row_html(self, row, base: str, labels: Labels, names=(), cells: str = "") -> str:
+        """One row; `cells` stand in for its own, as while it is edited."""
+        if not cells and self.drawn:
+            cells = html(owned(Td(row.__ft__())))
+        cells = cells or "".join(self._cell(row, base, n, labels) for n in names or self.columns)
+        frame = self._frame(base, "some" if names else self.name)
+        return frame.replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
+
+    def _frame(self, base: str, prefix: str) -> str:
+        one = f"{base}/\0id\0"
+        pick = {"type": "checkbox", "name": "ids[]", "value": "\0id\0", "form": "bulk"}
+        pick = Input(**pick, aria_label="Select")
+        grip = Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓", aria_label="Move")
+        own = [
+            Button(n.replace("_", " ").capitalize(), cls="link", hx_post=f"{one}/call/{n}")
+            for n, method in tools_in(self.model)
+            if not _asks(method)
+        ]
+        pen = Button("✎", cls="link", hx_get=f"{one}/*", aria_label="Edit", title="Edit")
+        erase = Button("✕", cls="link", hx_delete=one, aria_label="Delete", title="Delete")
+        ends = html(Td(pick, grip, cls="grip")), html(Td(*own, pen, erase, cls="actions"))
+        return f'<tr id="{prefix}-\0id\0" tabindex="-1">{ends[0]}\0cells\0{ends[1]}</tr>'
+
+    def _cell(self, row, base: str, name: str, labels: Labels) -> str:
+        field, at = self.fields.get(name), f"{base}/{row.id}"
+        if field is None:
+            return self._read_only(row, name)
+        value = getattr(row, name)
+        if field.type is bool:
+            on = " checked" if value else ""
+            flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
+            inner = (
+                f'<input type="checkbox" aria-label="{field.label}"{on} '
+                f'hx-patch="{at}" hx-trigger="change" hx-vals=\'{flip}\'>'
+            )
+        elif shown := value is not None and self._linked(field, value, base, labels):
+            pen = f'<button class="link pen" hx-get="{at}/{name}" aria-label="Edit">✎</button>'
+            inner = f'<div class="linked">{shown}{pen}</div>'
+        else:
+            shown = _text(field, value) or NONE
+            inner = f'<button class="cell" hx-get="{at}/{name}">{shown}</button>'
+        number = ' class="number"' if field.kind.input == "number" else ""
+        return f'<td data-label="{field.label}"{number}>{inner}</td>'
+
+    def _read_only(self, row, name: str) -> str:
+        field = self.model.computed[name]
+        try:
+            value = getattr(row, name)
+            yes = "✓" if value is True else "" if value is False else field.show(value)
+        except Exception as error:  # a fault of the plugin's own: its cell says so, the rest stays
+            yes = f"⚠ {type(error).__name__}: {error}"
+        return f'<td data-label="{field.label}" class="computed">{escape(yes)}</td>'
+
+    def _linked(self, field: Field, value: Any, base: str, labels: Labels) -> str:
+        """What holds links of its own, so that it cannot be one button; "" for all else."""
+        profile, said = base.split("/")[1], escape(str(value))
+        if field.type is Ref:
+            at = f"/{profile}/{self.target(field).slug}?f.id={value}"
+            return f'<a href="{at}">{escape(labels.get((field.name, value), f"#{value}"))}</a>'
+        if field.type is File:
+            at, name = said.removeprefix("file:"), labels.get((field.name, value), "file is gone")
+            return f'<a href="/files/{profile}/{at}" download>{escape(name)}</a>'
+        if field.type is Text and re.search(r"[*_`#>\[\]|~\n-]|https?:", value):
+            return f'<div class="md">{markdown(value)}</div>'
+        if not said or field.type not in (Url, Email):
+            return ""
+        where = said if field.type is Url else f"mailto:{said}"
+        return f'<a href="{where}" target="_blank" rel="noopener noreferrer">{said}</a>'
+
+    # -- editing in place
+
+    def editor(self, row, caller: Caller, name: str, names=(), typed=NO, bad=NO) -> str:
+        """A row with a field as an input ("*": a form of them all); Enter saves, Escape leaves."""
+        base, labels = self.base(caller), self.labels(caller, [row])
+        if name == "*" or self.drawn:
+            cells = self._form(row, base, [*self.fields], labels, typed, bad)
+        else:
+            cells = "".join(
+                self._form(row, base, [n], labels, typed, bad)
+                if n == name
+                else self._cell(row, base, n, labels)
+                for n in names or self.columns
+            )
+        return self.row_html(row, base, labels, names, cells)
+
+    def _form(self, row, base: str, names: list[str], labels: Labels, typed, bad) -> str:
+        at, parts, whole = f"{base}/{row.id}", [], len(names) > 1
+        for name in names:
+            field, draw = self.fields[name], labelled if whole else field_input
+            shown = typed.get(name, self.shown(field, getattr(row, name), labels))
+            attrs = {"autofocus": not parts, "data_cancel": at} | self.look_up(field, base)
+            parts.append(draw(field, shown, bad.get(name, ""), **attrs))
+        slow = whole or self.fields[names[0]].kind.input in ("tags", "range")
+        if slow:
+            parts.append(Button("Save"))
+        if bad and not whole:
+            parts.append(Span(*bad.values(), cls="error", role="alert"))
+        form = Form(
+            *parts,
+            Input(type="hidden", name="version", value=str(row.version)),
+            hx_patch=at,
+            hx_trigger="submit" if slow else "submit, change",
+            cls="edit whole" if whole else "edit",
+            novalidate=True,
+        )
+        span = len(self.columns) if whole and not self.drawn else None
+        return html(Td(form, colspan=span, data_label=self.fields[names[0]].label))
+
+    def shown(self, field: Field, value: Any, labels: Labels) -> str:
+        """A value as text for its input: a reference by name and number, a secret not at all."""
+        if field.kind.input == "password":
+            return ""
+        if field.type is Ref and isinstance(value, int) and (field.name, value) in labels:
+            return f"{labels[field.name, value]} #{value}"
+        return field.show(value)
+
+    def look_up(self, field: Field, base: str) -> dict[str, str]:
+        """Attributes of an input that offers the rows a Ref may mean."""
+        return {"data_options": f"{base}/options/{field.name}"} if field.type is Ref else {}
+
+    # -- what open tabs are sent
+
+    def live(self, house, profile, event: Row) -> str:
+        """The rows an event changed, as out-of-band fragments for tabs that show this app."""
+        caller, images = Caller("system", profile), event["images"]
+        if len(images) > 20:
+            return self.again("any") + self.again("plain")
+        parts, base = [], self.base(caller)
+        for image in (i for i in images if i["table"] == self.table_name):
+            key, after = f"{self.name}-{image['id']}", image["after"]
+            if after is None:
+                parts.append(f'<tr id="{key}" hx-swap-oob="delete"></tr>')
+                continue
+            made = self.model(after, self.plain(caller), self, caller)
+            row = self.row_html(made, base, self.labels(caller, [made]))
+            if image["before"] is None and self.model.order != "position":
+                parts.append(self.again("plain"))
+            elif image["before"] is None:
+                place = self._place(caller, after["position"])
+                parts.append(f'<tbody hx-swap-oob="{place}">{row}</tbody>')
+            else:
+                parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
+        return html(*parts, self.again("any"), self.counted(caller)) if parts else ""
+
+    @staticmethod
+    def again(which: str) -> str:
+        """Lets a list draw itself anew: "plain" the one as it stands, "any" every other one."""
+        more = 'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML"'
+        return f'<i id="again-{which}" hx-swap-oob="true" {more}></i>'
+
+    def counted(self, caller: Caller):
+        """The number of rows, out of band, after one came or went."""
+        return count_mark(self.plain(caller).count(), hx_swap_oob="true")
+
+    def _place(self, caller: Caller, position: float) -> str:
+        """Where a row that appears goes: behind the one before it, else on top."""
+        before = self.plain(caller)("position < ?", [position], "position DESC", 1)
+        return f"afterend:#{self.name}-{before[0]['id']}" if before else "afterbegin:#rows"
+
+
+def count_mark(number: int, word: str = "in all", **attrs):
+    return Span(f"{number:,} {word}", id="count" if word == "in all" else "found", **attrs)
+
+
+def _asks(method) -> bool:
+    """Whether a tool method needs more than its row."""
+    return method.__code__.co_argcount > 1
+
+
+def _text(field: Field, value: Any) -> str:
+    if field.many:
+        return "".join(f'<span class="tag">{escape(tag)}</span>' for tag in value or ())
+    return escape(field.show(value))
