@@ -129,6 +129,7 @@ class Crud(Listing):
         self.icon, self.place = model.menu_icon, model.menu_place
         self.table_name = f"app_{self.slug}"
         self.drawn = model.__ft__ is not CrudApp.__ft__  # the class draws its rows itself
+        self.checks = model.check is not CrudApp.check
         super().__init__()
 
     def define(self, house) -> None:
@@ -136,7 +137,7 @@ class Crud(Listing):
         self.house = house
         migrate.define(house, self)
 
-    def _checked(self, row: Row, caller: Caller) -> None:
+    def checked(self, row: Row, caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
         made = self.model.__new__(self.model)
         vars(made).update({"id": None, "version": 1, **dict.fromkeys(self.fields), **row})
@@ -206,16 +207,16 @@ class Crud(Listing):
 
     def _add(self, caller: Caller, **values) -> Row:
         meant = self._meant(values, caller)
-        self._checked(meant, caller)
+        self.checked(meant, caller)
         first = self.plain(caller)(order_by="position", limit=1)
         top = first[0]["position"] if first else 0
-        stored = self._stored(meant)
+        stored = self.stored(meant)
         return self._done("Added", self.rows(caller).insert(**stored, position=top - 1))
 
     def _update(self, caller: Caller, id: int, **values) -> Row:
         table, meant = self.rows(caller), self._meant(values, caller)
-        self._checked({**vars(table[id]), **meant}, caller)
-        return self._done("Changed", table.update(id=id, **self._stored(meant)))
+        self.checked({**vars(table[id]), **meant}, caller)
+        return self._done("Changed", table.update(id=id, **self.stored(meant)))
 
     def _delete(self, caller: Caller, id: int) -> Row:
         self.refuse_used(caller, [id])

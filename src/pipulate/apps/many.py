@@ -104,10 +104,10 @@ class Many(Rows):
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
         """Give rows these checked values; each row's own `check` is asked first."""
         meant, table = self._meant(values, caller), self.rows(caller)
-        if "check" in vars(self.model):
+        if self.checks:
             for row in table(where, args):
-                self._checked({**vars(row), **meant}, caller)
-        changed = self.plain(caller).update_many(where, args, **self._stored(meant))
+                self.checked({**vars(row), **meant}, caller)
+        changed = self.plain(caller).update_many(where, args, **self.stored(meant))
         said = ", ".join(self.fields[n].label for n in values)
         self.house.db.current.summary = f"Set {said} of {changed:,} {self.slug}"
         return changed

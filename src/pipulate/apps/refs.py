@@ -62,7 +62,7 @@ class Refs:
             if values.get(name) is None or field.type not in (Ref, File):
                 continue
             try:
-                look = self._taken_in if field.type is File else self._referred
+                look = self.taken_in if field.type is File else self.referred
                 meant[name] = look(field, values[name], caller)
             except Problem as problem:
                 bad[name] = str(problem)
@@ -70,10 +70,10 @@ class Refs:
             raise Invalid("; ".join(bad.values()), "Nothing was saved.", fields=bad)
         return meant
 
-    def _taken_in(self, field: Field, said: Any, caller: Caller) -> str:
+    def taken_in(self, field: Field, said: Any, caller: Caller) -> str:
         return self.house.files.take_in(said, caller)
 
-    def _referred(self, field: Field, said: int | str, caller: Caller) -> Ref:
+    def referred(self, field: Field, said: int | str, caller: Caller) -> Ref:
         app, what = self.target(field), said if isinstance(said, str) else f"#{said}"
         if isinstance(said, str):
             sql, args = self._named(caller, field, "= ? COLLATE NOCASE LIMIT 3")
@@ -85,7 +85,7 @@ class Refs:
             raise Missing(f"{app.title} has no {what!r}.", "Add it there first.")
         return Ref(said)
 
-    def _stored(self, values: Row) -> Row:
+    def stored(self, values: Row) -> Row:
         """The values as columns take them: a secret goes to its own table, a reference stays."""
         stored = dict(values)
         for name in self.of_type(Secret):
