@@ -80,6 +80,7 @@ class Download:
     name: str
     media_type: str
     chunks: Iterable[str]
+    rows: int = 0
 
 
 @dataclass(frozen=True)

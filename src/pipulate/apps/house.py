@@ -1,7 +1,9 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
+from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.shelf import Shelf
@@ -28,8 +30,10 @@ class House:
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
-        own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
+        owners = HouseTools(self), ExchangeTools(self)
+        own = [tool_of(method) for owner in owners for _, method in tools_in(owner)]
         self.tools.replace("core", own + RowTools(self).tools())
+        self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()
         self.shelf = Shelf(self)
         self.shelf.scan()

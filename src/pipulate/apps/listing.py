@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from fasthtml.components import H1, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
 
+from pipulate.apps import exchange
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
@@ -32,6 +33,7 @@ class Listing(Many):
             *self.model.extra_routes,  # before those with {id}
             Route("GET", "options/{field}", self.offer),
             *self.many_routes(),
+            *exchange.routes(),
             Route("POST", "{id}/move", self.move),
             Route("POST", "{id}/call/{tool}", self.call),
             Route("GET", "{id}", self.show),
@@ -94,10 +96,10 @@ class Listing(Many):
             **KEEP,
         )
         return Div(
-            table,
+            Div(table, cls="wide"),
             self._empty(visit.base, state),
             self.bulk_bar(visit.base, state, count),
-            self._pager(visit.base, count, state),
+            *self._pager(visit.base, count, state),
             NotStr(f'<i id="again-{"plain" if plain else "any"}"></i>'),
             id="listing",
         )
@@ -143,7 +145,7 @@ class Listing(Many):
         filters = Button("Filter", type="button", cls="outline secondary", data_filter=True)
         parts = (filters, self._columns_menu(state)) if not self.drawn else ()
         kept = self._kept(state)
-        form = Form(box, kept, *parts, action=visit.base, id="state", role="search", **attrs)
+        form = Form(box, kept, *parts, action=visit.base, id="state", **attrs)
         return Div(form, *self.menus(visit), cls="bar")
 
     @staticmethod
@@ -181,16 +183,14 @@ class Listing(Many):
 
         page = state.page
         where = f"Page {page:,} of {last:,} · " if last > 1 else ""
+        before = (to(1, "⇤ First"), to(page - 1, "← Back")) if page > 1 else ()
+        after = (to(page + 1, "More →"), to(last, "Last ⇥")) if page < last else ()
         return Nav(
-            Span(to(1, "⇤ First ") if page > 2 else "", to(page - 1, "← Back") if page > 1 else ""),
             Span(where, count_mark(count, "found" if state.narrow else "in all")),
-            Span(
-                to(page + 1, "More →") if page < last else "",
-                to(last, " Last ⇥") if page < last - 1 else "",
-            ),
-            *self.footer(base, state),
+            Span(*before, *after),
+            Span(*self.exits(base, state)),
             cls="pager",
-        )
+        ), self.totals_box(base, state)
 
     # -- routes
 

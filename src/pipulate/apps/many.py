@@ -24,6 +24,7 @@ from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
 
 SECONDS = 120.0
+QUIET = "outline secondary"
 VALUES = 8  # values counted for one field
 
 
@@ -117,7 +118,8 @@ class Many(Rows):
     def bulk_bar(self, base: str, state: State, count: int):
         names = [Option(f.label, value=n) for n, f in self.fields.items()]
         first = next(iter(self.fields.values()))
-        every = Label(Input(type="checkbox", name="every", value="1"), f"all {count:,} that match")
+        said = f"all {count:,} that match"
+        every = Label(Input(type="checkbox", name="every", value="1", aria_label=said), said)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
             every,
@@ -166,13 +168,17 @@ class Many(Rows):
 
     # -- totals
 
-    def footer(self, base: str, state: State):
-        """What stands at the end of a list and depends on its state."""
-        said = state.query(page=1)
-        totals = {"hx_get": f"{base}/totals?{said}", "hx_trigger": "toggle once"}
-        yield Details(Summary("Totals"), Div("…"), cls="totals", hx_target="find div", **totals)
+    def totals_box(self, base: str, state: State):
+        """Totals of a list, reckoned when the box is opened."""
+        at = f"{base}/totals?{state.query(page=1)}"
+        ask = {"hx_get": at, "hx_trigger": "toggle once", "hx_target": "find div"}
+        return Details(Summary("Totals"), Div("…", aria_live="polite"), cls="totals", **ask)
+
+    def exits(self, base: str, state: State):
+        """Links at the end of a list that depend on its state."""
         for form in ("csv", "json"):
-            yield A(f"Export {form.upper()}", href=f"{base}/export?format={form}&{said}")
+            at = f"{base}/export?{state.query(page=1) or 'all=1'}&format={form}"
+            yield A(f"Export {form.upper()}", href=at, download=True)
 
     def totals(self, caller: Caller, state: State) -> list[Row]:
         """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list."""
@@ -248,6 +254,7 @@ class Many(Rows):
     def menus(self, visit: Visit):
         """Menus beside the search box."""
         yield self._views_menu(visit)
+        yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
 
     def _views_menu(self, visit: Visit):
         base, items = visit.base, []

@@ -6,6 +6,7 @@ Elements are slow (design.md §4, Rendering): what repeats is drawn once and fil
 import functools
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -13,7 +14,7 @@ from fasthtml.components import Button, Form, Input, Span, Td
 
 from pipulate.apps.data import Data
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
-from pipulate.core.fields import Email, Field, File, Ref, Text, Url
+from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, tools_in
 
@@ -212,4 +213,7 @@ def _asks(method) -> bool:
 def _text(field: Field, value: Any) -> str:
     if field.many:
         return "".join(f'<span class="tag">{escape(tag)}</span>' for tag in value or ())
-    return escape(field.show(value))
+    if isinstance(value, dict | list):
+        return escape(dumps(value))
+    shown = field.show(value)
+    return escape(shown.replace("T", " ") if field.type is datetime else shown)

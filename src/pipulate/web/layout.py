@@ -4,9 +4,9 @@ import json
 import secrets
 from typing import Any
 
-from fasthtml.components import A, Aside, Body, Button, Details, Div, Form, Head, Html, Input, Li
-from fasthtml.components import Link, Main, Meta, Nav, NotStr, Script, Strong, Style, Summary
-from fasthtml.components import Title, Ul
+from fasthtml.components import H2, A, Article, Aside, Body, Button, Details, Dialog, Div, Form
+from fasthtml.components import Head, Html, Input, Kbd, Li, Link, Main, Meta, Nav, NotStr, Script
+from fasthtml.components import Strong, Style, Summary, Table, Td, Th, Title, Tr, Ul
 
 from pipulate import __version__
 from pipulate.apps.crud import Crud
@@ -28,12 +28,33 @@ HTMX = {
         {"code": "[45]..", "swap": True, "error": True},
     ],
 }
+KEYS = """n: new row
+j or ↓, k or ↑: next row, row before
+e or Enter: edit the row in focus
+Space: flip its first yes or no
+x: tick it (with Shift and a click: a range)
+d or Delete: delete it
+Alt+↑, Alt+↓: move it, on its grip
+Esc: leave an edit
+/: search
+f: filter columns
+c: chat
+?: this sheet"""
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
 
 
 def app_of(at: str) -> str:
     """The app that an address names, or ""."""
     return [*at.split("?")[0].strip("/").split("/"), ""][1]
+
+
+def _keys():
+    pairs = (line.split(": ", 1) for line in KEYS.splitlines())
+    return Table(*(Tr(Th(Kbd(key), scope="row"), Td(said)) for key, said in pairs))
+
+
+def _place(app) -> tuple[Any, ...]:
+    return getattr(app, "place", 50), not isinstance(app, Crud), app.slug
 
 
 class Layout:
@@ -77,6 +98,7 @@ class Layout:
             Main(NotStr("\0main\0"), id="main"),
             Aside(NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0"),
             Div(id="notices", aria_live="polite"),
+            Dialog(Article(H2("Keys"), _keys(), Form(Button("Close"), method="dialog")), id="keys"),
             *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),
             Script(NotStr(SCRIPT), nonce=nonce),
             hx_ext="ws",
@@ -88,10 +110,13 @@ class Layout:
     def menu(self, profile: Profile, app: str, **attrs):
         """The links to all apps, and to the cards of plugin files that have a fault."""
         shelf, base = self.house.shelf, f"/{profile.slug}"
-        ordered = sorted(shelf.apps.values(), key=lambda a: (not isinstance(a, Crud), a.slug))
         links = [
-            A(a.title, href=f"{base}/{a.slug}", aria_current="page" if a.slug == app else None)
-            for a in ordered
+            A(
+                f"{icon} {a.title}" if (icon := getattr(a, "icon", "")) else a.title,
+                href=f"{base}/{a.slug}",
+                aria_current="page" if a.slug == app else None,
+            )
+            for a in sorted(shelf.apps.values(), key=_place)
         ]
         for broken in shelf.failures:
             address = f"{base}/plugin/{broken.name}"
@@ -110,5 +135,6 @@ class Layout:
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("History", href=f"{base}/history"),
+            Button("?", id="help", cls="outline secondary", title="Keys (?)", aria_label="Keys"),
             Button("Chat", id="fold", cls="outline secondary", title="Fold or unfold (c)"),
         )

@@ -83,6 +83,7 @@ class Site:
         house.jobs.on_change.append(self._job)
         house.shelf.on_change.append(self._menu)
         house.tools.on_approval.append(self._approval)
+        house.on_progress.append(self.hub.put)
         self.app = FastHTML(
             default_hdrs=False,
             canonical=False,

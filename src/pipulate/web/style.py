@@ -27,23 +27,59 @@ h2{font-size:1.05rem;margin:0}
   margin-bottom:.8rem}
 .head p{margin:0;color:var(--pico-muted-color)}
 .head input,.head form{width:auto;margin:0}
-.add{display:flex;gap:.6rem;align-items:end;flex-wrap:wrap;padding:.7rem .7rem .8rem;
+.add{display:grid;gap:.5rem .8rem;align-items:end;padding:.7rem .7rem .8rem;
+  grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));
   border:var(--edge);border-radius:.5rem}
-.add label{flex:1 1 9rem;margin:0}
-.add label:has([role=switch]){flex:0 0 auto}
-.add button{width:auto;margin:0}
-.add label>*,.step label>*,.step label span>*{margin-bottom:0}
+.add label,.add fieldset{margin:0}
+.add label:has(textarea){grid-row:span 2}
+.add label:has([role=switch]){align-self:center}
+.add>button{width:auto;margin:0;justify-self:start}
+.add label>*,.add label span>*,.step label>*,.step label span>*{margin-bottom:0}
 .error{color:var(--pico-del-color);display:block}
-.rows{margin:.8rem 0 0}
+.bar,#state,#bulk,.slider,.boxes{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
+.bar{margin:.8rem 0 .3rem}
+.bar>*,.bar button,#state>*,#bulk>*,#bulk button,#bulk label{margin:0;width:auto}
+.bar summary,.bar button,.bar summary:focus{height:2.2rem;padding:.25rem .7rem;line-height:1.6rem;
+  border-radius:.4rem}
+#state input[type=search]{width:14rem;height:2.2rem}
+.bar details ul{padding:.4rem .8rem;min-width:14rem}
+.bar li{display:flex;justify-content:space-between;padding:.1rem 0}
+#bulk{position:sticky;bottom:0;padding:.5rem .7rem;border:var(--edge);border-radius:.5rem;
+  background:var(--pico-card-background-color);z-index:2}
+#bulk select,#bulk #bulk-value>*{width:auto;max-width:14rem;margin:0}
+.crud:not(:has(.rows tbody .grip :checked)) #bulk{display:none}
+.boxes label{margin:0;width:auto}
+.slider input{flex:1;margin:0}
+.slider output{min-width:2ch}
+.filters input,.filters select{margin:0;font-weight:400;height:1.9rem;padding:.1rem .4rem;min-width:4rem}
+.linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between;min-height:1.9rem}
+.linked>a{padding:.25rem;overflow-wrap:break-word}
+.wide{overflow-x:auto}
+.linked .pen{opacity:.35}
+.linked .pen:hover,.linked .pen:focus{opacity:1}
+.md{padding:.25rem;max-height:14rem;overflow:auto;flex:1}
+.md>:last-child{margin-bottom:0}
+.tag{background:var(--pico-card-sectioning-background-color);border-radius:.6rem;
+  padding:.05rem .5rem;margin-right:.25rem;display:inline-block}
+.computed{color:var(--pico-muted-color)}
+th a{color:inherit;text-decoration:none}
+.rows tr:focus{outline:2px solid var(--pico-primary);outline-offset:-2px}
+.totals{margin:0;flex-basis:100%;order:9}
+.values span+span::before{content:" · "}
+.edit.whole label{display:block}
+.rows{margin:.3rem 0 0}
 .rows td,.rows th{padding:.15rem .4rem}
-.rows:not(:has(tbody tr)),.rows:has(tbody tr)~.empty{display:none}
+.wide:has(tbody tr)~.empty{display:none}
+.rows:not(:has(tbody tr)) thead tr:first-child{display:none}
 .empty{margin:.8rem 0}
 .empty,.hint{color:var(--pico-muted-color)}
-.grip,.actions{width:2.2rem;text-align:center}
+.grip,.actions{width:1%;text-align:center;white-space:nowrap}
+.grip input{margin:0}
 .grip button{cursor:grab;touch-action:none}
 button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;margin:0;
   width:auto;text-align:left;box-shadow:none;--pico-color:inherit}
-button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:anywhere}
+button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:break-word}
+.number button.cell{text-align:right}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .none{opacity:.35}
 .actions button{opacity:.45}
@@ -52,9 +88,11 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .edit [role=switch]{min-width:0}
 .edit input,.edit select,.edit textarea{margin:0;min-width:6rem}
 :focus-visible{outline:2px solid var(--pico-primary)}
-.pager{justify-content:space-between;gap:1rem;padding:.4rem 0;color:var(--pico-muted-color);
+.pager{justify-content:space-between;gap:1rem;padding:.4rem 0;flex-wrap:wrap;
+  color:var(--pico-muted-color);
   align-items:center}
-.pager button{width:auto;margin:0}
+.pager a+a{margin-left:1rem}
+.add label>span{display:block}
 .step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
 .step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;
   background:none;border:0;align-items:center}
@@ -140,9 +178,10 @@ label [role=switch]{margin-left:.5rem}
   #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
   nav input[type=search]{width:6.5rem}
   .rows thead{display:none}
-  .rows tr{display:grid;grid-template-columns:2rem 1fr 2rem;border-bottom:var(--edge);
+  .rows tr{display:grid;grid-template-columns:2rem 1fr auto;border-bottom:var(--edge);
   padding:.3rem 0}
-  .rows td{border:0;grid-column:2}
+  .rows td{border:0;grid-column:2;text-align:left}
+  .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
   .rows td.grip{grid-column:1;grid-row:1}
   .rows td.actions{grid-column:3;grid-row:1}
   .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;
@@ -204,7 +243,63 @@ htmx.onLoad(page => {
   const lists = [page, ...page.querySelectorAll('[data-sortable]')];
   lists.filter(list => list.matches('[data-sortable]')).forEach(list => new Sortable(list,
     {handle: '.grip', animation: 120, onEnd: event => move(event.item, list)}));
+  const columns = page.querySelector('[data-columns]');
+  if (columns) new Sortable(columns, {animation: 120, onEnd: () => { pickColumns(); send(); }});
 });
+
+// the state of a list: boxes, columns and their order are one form; empty ones leave the address
+const send = () => htmx.trigger('#state', 'submit');
+on('change', '.filters *', send);
+on('click', '[data-filter]', () => {
+  const row = find('.filters'), box = row.querySelector('input,select');
+  row.hidden = !row.hidden;
+  if (!row.hidden) return box && box.focus();
+  row.querySelectorAll('input,select').forEach(x => { x.value = ''; });
+  send();
+});
+const pickColumns = () => {
+  const boxes = [...document.querySelectorAll('[data-column]')];
+  const shown = boxes.filter(x => x.checked).map(x => x.dataset.column);
+  find('#kept [name=cols]').value = shown.join(',');
+};
+on('input', '[data-column]', pickColumns);
+document.addEventListener('htmx:configRequest', event => {
+  const {verb, parameters} = event.detail;
+  if (verb != 'get') return;
+  for (const name of [...parameters.keys()]) if (!parameters.get(name)) parameters.delete(name);
+});
+
+// ticked rows: all of a page, a range with Shift, how many; a list being worked on waits
+let ticked;
+const picks = () => [...document.querySelectorAll('.rows tbody .grip input')];
+const tell = () => {
+  const place = find('[data-ticked]'), count = picks().filter(x => x.checked).length;
+  if (place) place.textContent = `${count} ticked`;
+};
+on('click', '.rows tbody .grip input', (box, event) => {
+  const all = picks(), ends = [all.indexOf(box), all.indexOf(ticked)].sort((a, b) => a - b);
+  if (event.shiftKey && ends[0] >= 0) {
+    all.slice(ends[0], ends[1] + 1).forEach(x => { x.checked = box.checked; });
+  }
+  ticked = box;
+});
+on('change', '[data-every]', box => picks().forEach(x => { x.checked = box.checked; }));
+on('change', '.rows', tell);
+document.addEventListener('htmx:beforeRequest', event => {
+  const busy = find('#listing .edit') || picks().some(x => x.checked);
+  if (event.target.id.startsWith('again-') && busy) event.preventDefault();
+});
+
+// a slider says its value; a reference offers what fits while it is typed
+on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
+on('input', '[data-options]', box => {
+  clearTimeout(box.later);
+  const said = () => encodeURIComponent(box.value);
+  const ask = () => fetch(`${box.dataset.options}?q=${said()}`, {headers: {'HX-Request': 'true'}})
+    .then(answer => answer.text()).then(text => { box.list.innerHTML = text; });
+  box.later = setTimeout(ask, 150);
+});
+on('focusin', '[data-options]', box => box.dispatchEvent(new Event('input', {bubbles: true})));
 
 // a table sorts by a click on a heading, largest first
 on('click', '[data-sort]', head => {
@@ -269,14 +364,39 @@ new MutationObserver(changes => changes.forEach(change => change.addedNodes.forE
   if (added.classList && !added.querySelector('.problem')) setTimeout(() => added.remove(), 10000);
 }))).observe(find('#notices'), {childList: true});
 
-// keys: / searches, n starts a new row, c goes to the chat
+// keys: the sheet that ? opens says what each does
+const near = way => {
+  const rows = [...document.querySelectorAll('.rows tbody tr')];
+  const now = rows.indexOf(document.activeElement.closest('tr'));
+  const row = rows[Math.min(rows.length - 1, Math.max(0, now + way))];
+  if (row) row.focus();
+};
+const press = query => {
+  const row = document.activeElement.closest('.rows tr'), at = row && row.querySelector(query);
+  if (at) at.click();
+};
+const go = query => { const at = find(query); if (at) at.focus(); };
+const KEYS = {
+  '/': () => (find('#state [type=search]') || find('[type=search]')).focus(),
+  n: () => go('.add input:not([type=hidden])'),
+  j: () => near(1), ArrowDown: () => near(1), k: () => near(-1), ArrowUp: () => near(-1),
+  e: () => press('.cell,.pen,.actions [aria-label=Edit]'),
+  Enter: () => press('.cell,.pen,.actions [aria-label=Edit]'),
+  x: () => press('.grip input'), ' ': () => press('td:not(.grip) input[type=checkbox]'),
+  d: () => press('[aria-label=Delete]'), Delete: () => press('[aria-label=Delete]'),
+  f: () => find('[data-filter]')?.click(),
+  c: () => { fold(false); box.focus(); },
+  '?': () => find('#keys').showModal(),
+};
+on('click', '#help', KEYS['?']);
 document.addEventListener('keydown', event => {
-  if (event.target.matches('input,textarea,select') || event.ctrlKey || event.metaKey) return;
-  if (event.key == 'c') fold(false);
-  const places = {'/': '[type=search]', n: '.add input:not([type=hidden])', c: '#say textarea'};
-  const place = places[event.key] && find(places[event.key]);
-  if (!place) return;
+  const inside = event.target.closest('input,textarea,select,button,a,summary,dialog');
+  const typing = event.target.matches('input:not([type=checkbox]),textarea,select');
+  const plain = event.ctrlKey || event.metaKey || event.altKey;
+  const pressing = inside && ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
+  if (typing || plain || pressing || !KEYS[event.key] || find('dialog[open]')) return;
+  if (['ArrowUp', 'ArrowDown', 'j', 'k'].includes(event.key) && !find('.rows')) return;
   event.preventDefault();
-  place.focus();
+  KEYS[event.key]();
 });
 """
