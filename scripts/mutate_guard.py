@@ -57,15 +57,16 @@ MUTATIONS = {
         "if not any(n == self.cookie",
     ),
     "cookie of this port": ("n == self.cookie and", 'n.startswith("pipulate_") and'),
-    "cookie expires": (", max_age=COOKIE_SECONDS)", ")"),
+    "cookie expires": ("max_age=COOKIE_SECONDS, ", ""),
+    "cookie known to be good expires": (
+        "self._good.get(value, 0) > time.time()",
+        "value in self._good",
+    ),
     "bearer": ('if not hmac.compare_digest(given, f"Bearer {token}".encode()):', "if False:"),
     "declared size": ("or int(length) > self._limit(scope):", "or False:"),
     "counted size": ("        if seen > limit:\n", "        if False:\n"),
     "header list": ("[*own, *fixed, *keep]", "[*own, *keep]"),
-    "policy": (
-        'fixed.append((b"content-security-policy"',
-        'list().append((b"content-security-policy"',
-    ),
+    "policy": ('[*HEADERS, (b"content-security-policy"', '[*HEADERS, (b"x-nothing"'),
     "framing": ("    \"frame-ancestors 'none'\"\n", "    \"frame-ancestors 'self'\"\n"),
     "launch token works once": ("self._launch.pop(known) > ", "self._launch[known] > "),
     "launch token expires": (

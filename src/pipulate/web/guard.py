@@ -74,7 +74,7 @@ class Keys:
         if self._good.get(value, 0) > time.time():
             return True
         try:
-            _, made = self._signer.unsign(value, COOKIE_SECONDS, return_timestamp=True)
+            _, made = self._signer.unsign(value, max_age=COOKIE_SECONDS, return_timestamp=True)
         except BadSignature:
             return False
         self._good[value] = made.timestamp() + COOKIE_SECONDS
