@@ -20,7 +20,7 @@ def test_the_parts_are_where_they_belong(house):
 
 def test_the_menu_marks_the_app_that_is_open(house):
     current = re.findall(r"<a[^>]*aria-current[^>]*>([^<]*)", page(house))
-    assert current == ["Tasks"]
+    assert current == ["☑ Tasks"]
 
 
 def test_a_hostile_title_stays_text(house):

@@ -1,6 +1,7 @@
 """Backups: made by the online backup API, checked, renamed into place; seven days are kept."""
 
 import os
+import secrets
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
@@ -25,8 +26,7 @@ def backup(db: Database, folder: Path, label: str = "") -> Path:
 
 def _copy(path: Path, folder: Path, label: str) -> Path:
     name = f"pipulate-{datetime.now():%Y%m%d-%H%M%S}{'-' + label if label else ''}.db"
-    part, final = folder / f".{name}.part", folder / name
-    part.unlink(missing_ok=True)
+    part, final = folder / f".{name}.{secrets.token_hex(4)}", folder / name
     try:
         source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
         with closing(source), closing(copy):
@@ -92,12 +92,13 @@ def open_store(settings: Settings) -> Database:
     version = db.all("PRAGMA user_version")[0]["user_version"]
     if version and version < len(MIGRATIONS):
         backup(db, settings.folder("backups"), f"before-v{len(MIGRATIONS)}")
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        with db.change():
+    with db.change():
+        if version < len(MIGRATIONS):
             db.begin()  # another process may have done it while this one waited for the lock
-            if db.all("PRAGMA user_version")[0]["user_version"] < number:
+            version = db.all("PRAGMA user_version")[0]["user_version"]
+            for script in MIGRATIONS[version:]:
                 db.execute(script)
-                db.execute(f"PRAGMA user_version = {number}")
+            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     check = db.all("PRAGMA quick_check(1)")[0]
     if "ok" not in check.values():
         raise Broken("The store is damaged.", "Restore a backup; the damaged file is kept.")

@@ -294,10 +294,8 @@ document.addEventListener('htmx:beforeRequest', event => {
 on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
 on('input', '[data-options]', box => {
   clearTimeout(box.later);
-  const said = () => encodeURIComponent(box.value);
-  const ask = () => fetch(`${box.dataset.options}?q=${said()}`, {headers: {'HX-Request': 'true'}})
-    .then(answer => answer.text()).then(text => { box.list.innerHTML = text; });
-  box.later = setTimeout(ask, 150);
+  const ask = {target: box.list, values: {q: box.value}};
+  box.later = setTimeout(() => htmx.ajax('GET', box.dataset.options, ask), 150);
 });
 on('focusin', '[data-options]', box => box.dispatchEvent(new Event('input', {bubbles: true})));
 
