@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipulate.core.problems import Conflict, Missing, Problem
-from pipulate.core.store import quote
+from pipulate.core.events import Filter
+from pipulate.core.problems import Missing, Problem
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def last(house):
 
 @pytest.fixture
 def undo(house, last):
-    """undo(): take back the newest event, or the one given."""
-    return lambda event=None: house.events.undo(event or last()["id"], 1, "user")
+    """undo(): take back the newest event, or those given."""
+    return lambda *events: house.events.undo(events or [last()["id"]], 1, "user")
 
 
 def change(db, **about):
@@ -40,163 +40,183 @@ def milk(db, tasks):
         return tasks.insert(title="milk", position=1)
 
 
+# -- listing ---------------------------------------------------------------------------------
+
+
 def test_history_is_newest_first_with_who_what_and_no_images(db, tasks, milk, house):
     with change(db, actor="model", verb="task_update", turn="t1"):
         tasks.update(id=milk["id"], title="oat milk")
-        first = tasks.insert(title="bread")
+        tasks.insert(title="bread")
+        tasks.delete(milk["id"])
     newest, older = house.events.recent(1, 2)
-    told = (newest["actor"], newest["verb"], newest["target"], newest["turn"])
-    assert told == ("model", "task_update", "app_tasks/1 +1", "t1")
-    assert (
-        first["id"] == 2
-        and older["summary"] == "Added milk"
-        and older["undoable"]
-        and "images" not in newest
-    )
-    assert house.events.recent(1, 9, before=newest["id"])[0] == older
+    told = [newest[k] for k in ("actor", "verb", "target", "turn", "changed", "deleted")]
+    assert told == ["model", "task_update", "app_tasks/1 +2", "t1", 3, 1]
+    assert older["summary"] == "Added milk" and older["undoable"] and "images" not in newest
 
 
-def test_history_shows_no_event_of_another_profile(db, tasks, house):
+def test_history_is_paged_by_id_in_both_directions(db, tasks, house):
+    for _ in range(5):
+        tasks.insert(title="x", position=1)
+    ids = [e["id"] for e in house.events.recent(1)]
+    assert [e["id"] for e in house.events.recent(1, 2, before=ids[1])] == ids[2:4]
+    assert [e["id"] for e in house.events.recent(1, 2, after=ids[4])] == ids[2:4]
+
+
+def test_history_shows_no_event_of_another_profile(db, tasks, house, undo):
     with db.change(profile_id=2, summary="theirs"):
         tasks.insert(title="x")
     assert "theirs" not in [e["summary"] for e in house.events.recent(1)]
-    event = house.events.recent(2, 1)[0]["id"]
     with pytest.raises(Missing, match="in this profile"):
-        house.events.undo(event, 1, "user")
+        undo(house.events.recent(2, 1)[0]["id"])
 
 
-def add(tasks, milk):
-    tasks.insert(title="bread")
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        (Filter(), ["Deleted milk", "Ran it", "Added milk"]),
+        (Filter(actor="model"), ["Deleted milk"]),
+        (Filter(table="runs"), ["Ran it"]),
+        (Filter(table="app_task"), []),
+        (Filter(words="MILK add"), ["Added milk"]),
+        (Filter(words="%"), []),
+        (Filter(deletions=True), ["Deleted milk"]),
+        (Filter(since="2999"), []),
+        (Filter(until="2999", actor="user"), ["Ran it", "Added milk"]),
+        (Filter(words="' OR 1 --"), []),
+    ],
+    ids=str,
+)
+def test_history_is_filtered(db, tasks, milk, house, only, found):
+    with change(db, summary="Ran it", target="runs/1/greet"):
+        db.begin()
+    with change(db, actor="model", summary="Deleted milk"):
+        tasks.delete(milk["id"])
+    assert [e["summary"] for e in house.events.recent(1, only=only)] == found
 
 
-def update(tasks, milk):
-    tasks.update(id=milk["id"], title="oat milk", done=True)
+def test_a_soft_deletion_counts_as_one(house, call):
+    call("profile_add", name="Shop")
+    call("profile_delete", profile="shop", confirmed=True)
+    (event,) = house.events.recent(1, only=Filter(deletions=True))
+    assert event["verb"] == "profile_delete"
 
 
-def delete(tasks, milk):
-    tasks.delete(milk["id"])
+def test_given_a_long_log_then_its_top_is_read_from_the_index(house):
+    (plan,) = (
+        house.db.all(f"EXPLAIN QUERY PLAN {sql}", (1,))
+        for sql in ["SELECT id FROM events WHERE profile_id = ? ORDER BY id DESC LIMIT 9"]
+    )
+    assert "TEMP B-TREE" not in str(plan)
 
 
-def batch(tasks, milk):
-    for n in range(60):
-        tasks.insert(title=f"row {n} {'x' * 50}")
-    tasks.update(id=milk["id"], title="one")
-    tasks.update(id=milk["id"], title="two")
-    tasks.delete(milk["id"])
+# -- undo ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", [add, update, delete, batch], ids=lambda v: v.__name__)
-def test_undo_puts_back_what_was_and_undoing_that_does_it_again(db, tasks, milk, verb, undo, last):
-    def rows():
-        return [{k: v for k, v in row.items() if k != "version"} for row in tasks(order_by="id")]
-
-    before = rows()
-    with change(db, summary="It"):
-        verb(tasks, milk)
-    after = rows()
-    assert undo() == "Undid: It" and rows() == before
-    assert last()["summary"] == "Undid: It"
-    assert undo() == "Undid: Undid: It" and rows() == after
-    undo()
-    assert rows() == before
-
-
-def test_undo_names_who_undid_and_what_and_marks_the_event(db, milk, undo, house):
+def test_undo_names_who_undid_and_what_and_marks_the_event(milk, undo, house):
     event = house.events.recent(1, 1)[0]["id"]
-    house.events.undo(event, 1, "model")
+    house.events.undo([event], 1, "model")
     newest, older = house.events.recent(1, 2)
-    assert (newest["actor"], newest["verb"], newest["undo_of"]) == ("model", "undo", event)
+    assert (newest["actor"], newest["verb"], newest["deleted"]) == ("model", "undo", 1)
     assert older["undone"] == newest["id"] and not older["undoable"]
     with pytest.raises(Problem, match="undone already"):
         undo(event)
 
 
-def test_given_the_same_field_changed_later_then_undo_refuses_and_shows_theirs(
-    db, tasks, milk, undo, last
-):
-    with change(db):
-        tasks.update(id=milk["id"], title="oat milk")
-    event = last()["id"]
-    tasks.update(id=milk["id"], title="soy milk")
-    with pytest.raises(Conflict, match="title of app_tasks/1") as caught:
-        undo(event)
-    assert caught.value.details["theirs"] == {"title": "soy milk"}
-    assert tasks[milk["id"]]["title"] == "soy milk"
+def test_undo_of_an_undo_is_redo_and_the_first_event_may_be_undone_again(milk, tasks, undo, house):
+    first = house.events.recent(1, 1)[0]["id"]
+    assert undo() == "Undid: Added milk" and tasks.count() == 0
+    assert undo() == "Redid: Added milk" and tasks.count() == 1
+    redone, undone, added = house.events.recent(1, 3)
+    assert [e["undoable"] for e in (redone, undone, added)] == [True, False, True]
+    assert [e["verb"] for e in (redone, undone)] == ["redo", "undo"]
+    assert undo(first) == "Undid: Added milk" and tasks.count() == 0
+    assert house.events.get(first, 1)["undone"] == house.events.recent(1, 1)[0]["id"]
 
 
-def test_given_another_field_changed_later_then_undo_leaves_that_alone(db, tasks, milk, undo, last):
-    with change(db):
-        tasks.update(id=milk["id"], title="oat milk")
-    event = last()["id"]
-    tasks.update(id=milk["id"], done=True)
-    undo(event)
-    row = tasks[milk["id"]]
-    assert (row["title"], row["done"], row["version"]) == ("milk", 1, 4)
-
-
-@pytest.mark.parametrize("word", ["deleted", "put back"])
-def test_given_the_row_went_or_came_since_then_undo_says_which(db, tasks, milk, undo, last, word):
-    with change(db):
-        if word == "deleted":
-            tasks.update(id=milk["id"], title="oat")
-        else:
-            tasks.delete(milk["id"])
-    event = last()["id"]
-    if word == "deleted":
-        tasks.delete(milk["id"])
-    else:
-        tasks.insert(milk)
-    with pytest.raises(Conflict, match=word):
-        undo(event)
-
-
-def test_given_one_row_of_a_batch_in_the_way_then_nothing_of_it_is_undone(
-    db, tasks, milk, undo, last
-):
-    with change(db):
-        tasks.update(id=milk["id"], title="oat")
-        bread = tasks.insert(title="bread")
-    event = last()["id"]
-    tasks.update(id=milk["id"], title="soy")
-    with pytest.raises(Conflict):
-        undo(event)
-    assert bread["id"] in tasks and last()["verb"] == "write"
-
-
-def test_given_a_field_that_is_gone_from_the_table_then_the_rest_comes_back(
-    db, tasks, milk, undo, last
-):
-    with change(db):
-        tasks.delete(milk["id"])
-    db.execute(f"ALTER TABLE {quote('app_tasks')} DROP COLUMN due")
-    db._columns.clear()
+def test_given_the_redo_is_undone_then_the_first_event_is_undone_too(milk, tasks, undo, house):
+    first = house.events.recent(1, 1)[0]["id"]
     undo()
+    undo()
+    assert undo() == "Undid: Added milk" and tasks.count() == 0
+    assert not house.events.get(first, 1)["undoable"]
+
+
+def test_a_batch_picked_by_hand_is_taken_back_newest_first_as_one_event(db, tasks, milk, undo):
+    with change(db, summary="Oat"):
+        tasks.update(id=milk["id"], title="oat milk")
+    with change(db, summary="Soy"):
+        tasks.update(id=milk["id"], title="soy milk")
+    added, oat, soy = sorted(e["id"] for e in db.all("SELECT id FROM events"))[-3:]
+    assert undo(oat, soy) == "Undid: 2 changes: Oat; Soy"
     assert tasks[milk["id"]]["title"] == "milk"
+    with pytest.raises(Problem, match="undone already"):
+        undo(added, soy)
+    undo(added)
+    assert tasks.count() == 0
 
 
-def test_given_a_unique_value_taken_meanwhile_then_undo_refuses_and_takes_nobodys_row(house, undo):
-    with change(house.db):
-        renamed = house.profiles.rename(house.profiles.at("default"), "Other")
-    event = house.events.recent(1, 1)[0]["id"]
-    taken = house.db.table("profiles").insert(slug="default", name="New", position=2)
-    with pytest.raises(Conflict):
-        undo(event)
-    assert {p.id for p in house.profiles.all()} == {renamed.id, taken["id"]}
+@pytest.fixture
+def turn(db, tasks, milk):
+    """What the model did in turn t1: milk renamed twice, bread added; meanwhile the user: eggs."""
+    with change(db, actor="model", turn="t1", summary="Oat"):
+        tasks.update(id=milk["id"], title="oat milk")
+    with change(db, summary="Added eggs"):
+        tasks.insert(title="eggs")
+    with change(db, actor="model", turn="t1", summary="Soy"):
+        tasks.update(id=milk["id"], title="soy milk")
+        tasks.insert(title="bread")
+
+
+def titles(tasks):
+    return sorted(row["title"] for row in tasks())
+
+
+def test_a_turn_is_undone_and_redone_as_one(turn, tasks, house, undo):
+    assert house.events.turns(1, ["t1", "t2"]) == {"t1": False}
+    house.events.undo_turn("t1", 1, "user")
+    assert titles(tasks) == ["eggs", "milk"] and house.events.turns(1, ["t1"]) == {"t1": True}
+    with pytest.raises(Problem, match="undone already"):
+        house.events.undo_turn("t1", 1, "user")
+    undo()
+    assert titles(tasks) == ["bread", "eggs", "soy milk"]
+    assert house.events.turns(1, ["t1"]) == {"t1": False}
+
+
+def test_given_a_part_of_a_turn_was_undone_then_the_rest_is(turn, tasks, house, undo):
+    undo()
+    assert [e["summary"] for e in house.events.of_turn("t1", 1)] == ["Oat"]
+    house.events.undo_turn("t1", 1, "user")
+    assert titles(tasks) == ["eggs", "milk"]
+
+
+def test_given_the_model_undid_something_itself_then_undoing_its_turn_changes_nothing_there(
+    db, tasks, milk, house
+):
+    with change(db, actor="model", turn="t1"):
+        tasks.update(id=milk["id"], title="oat milk")
+    with change(db, actor="model", turn="t1"):
+        house.events.undo([house.events.recent(1, 1)[0]["id"]], 1, "model")
+    house.events.undo_turn("t1", 1, "user")
+    assert titles(tasks) == ["milk"] and house.events.turns(1, ["t1"]) == {"t1": True}
+
+
+@pytest.mark.parametrize("turn_of", ["", "t9"])
+def test_given_a_turn_that_changed_nothing_then_missing(house, turn_of):
+    with pytest.raises(Missing, match="changed nothing"):
+        house.events.undo_turn(turn_of, 1, "user")
 
 
 def test_images_are_dropped_after_thirty_days_and_the_log_is_kept(db, milk, house, undo, last):
-    days = [29, 31]
-    for age in days:
+    for age in (29, 31):
         at = (datetime.now(UTC) - timedelta(days=age)).isoformat()
         db.execute("UPDATE events SET at_utc = ? WHERE id = ?", (at, last()["id"]))
         house.events.prune()
         assert last()["undoable"] == (age == 29)
-    assert last()["summary"] == "Added milk"
+    assert last()["summary"] == "Added milk" and not list(house.events.images(last()["id"]))
     with pytest.raises(Problem, match="30 days"):
         undo()
 
 
-@pytest.mark.parametrize("ask", ["images", "undo"])
-def test_given_an_event_that_never_was_then_missing(house, ask):
+def test_given_an_event_that_never_was_then_missing(undo):
     with pytest.raises(Missing, match="no event 999"):
-        house.events.images(999) if ask == "images" else house.events.undo(999, 1, "user")
+        undo(999)

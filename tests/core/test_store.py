@@ -1,19 +1,19 @@
 """The store: one writer, all or nothing, one event per change; and the file it is kept in."""
 
-import json
 import os
 import stat
 import subprocess
 import sys
 import threading
 import time
-import zlib
 
 import apsw
 import pytest
 
 from pipulate.core import store
+from pipulate.core.images import unpack
 from pipulate.core.problems import Broken, Busy, Conflict, Problem
+from pipulate.core.schema import MIGRATIONS
 from pipulate.core.store import Database
 
 COLUMNS = {
@@ -23,8 +23,6 @@ COLUMNS = {
     "done": "INTEGER DEFAULT 0",
     "version": "INTEGER NOT NULL DEFAULT 1",
 }
-LOG = """CREATE TABLE events (id INTEGER PRIMARY KEY, at_utc, profile_id, actor, verb, target,
-    summary, images, turn, undo_of)"""
 HOLD = """
 import apsw, sys
 db = apsw.Connection(sys.argv[1])
@@ -37,7 +35,7 @@ sys.stdin.readline()
 @pytest.fixture
 def db(tmp_path):
     db = Database(tmp_path / "x.db")
-    db.execute(LOG)
+    db.execute("".join(MIGRATIONS))
     db.define("app_books", COLUMNS)
     yield db
     db.close()
@@ -57,9 +55,8 @@ def events(db):
     return db.all("SELECT * FROM events ORDER BY id")
 
 
-def images(event):
-    packed = event["images"]
-    return json.loads(zlib.decompress(packed) if isinstance(packed, bytes) else packed)
+def images(db):
+    return [image for part in db.all("SELECT body FROM images") for image in unpack(part["body"])]
 
 
 # -- changes and events ----------------------------------------------------------------------
@@ -71,7 +68,7 @@ def test_a_write_is_one_event_with_before_and_after(db, mine):
     (event,) = events(db)
     told = [event[k] for k in ("actor", "verb", "profile_id", "target", "turn")]
     assert told == ["model", "book_add", 1, "app_books/1", "t1"]
-    assert images(event) == [{"table": "app_books", "id": 1, "before": None, "after": row}]
+    assert images(db) == [{"table": "app_books", "id": 1, "before": None, "after": row}]
 
 
 def test_a_batch_is_one_event_with_its_images_packed(db, mine):
@@ -79,8 +76,9 @@ def test_a_batch_is_one_event_with_its_images_packed(db, mine):
         for n in range(100):
             mine.insert(title=f"book {n}")
     (event,) = events(db)
-    assert isinstance(event["images"], bytes) and len(event["images"]) < 3_000
-    assert len(images(event)) == 100 and event["target"] == "app_books/1 +99"
+    (part,) = db.all("SELECT * FROM images")
+    assert isinstance(part["body"], bytes) and len(part["body"]) < 3_000
+    assert len(images(db)) == event["changed"] == 100 and event["target"] == "app_books/1 +99"
 
 
 def test_given_an_exception_in_a_change_then_neither_rows_nor_event_remain(db, mine):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from pipulate.core.problems import Conflict, Missing, Problem
+from pipulate.core.schema import MIGRATIONS
 from pipulate.core.store import Database
 from pipulate.core.tables import DictLikeDB, Store, quote
 
@@ -15,14 +16,12 @@ COLUMNS = {
     "done": "INTEGER DEFAULT 0",
     "version": "INTEGER NOT NULL DEFAULT 1",
 }
-LOG = """CREATE TABLE events (id INTEGER PRIMARY KEY, at_utc, profile_id, actor, verb, target,
-    summary, images, turn, undo_of)"""
 
 
 @pytest.fixture
 def db(tmp_path):
     db = Database(tmp_path / "x.db")
-    db.execute(LOG)
+    db.execute("".join(MIGRATIONS))
     db.define("app_books", COLUMNS)
     yield db
     db.close()
@@ -204,7 +203,6 @@ def test_only_plain_names_become_sql(name):
 
 @pytest.fixture
 def prefs(db):
-    db.execute("CREATE TABLE store (scope, key, value, secret, PRIMARY KEY (scope, key))")
     table = db.table("store", pk="key", scoped=True, logged=False)
     return DictLikeDB(table.xtra(scope="1"), Store)
 

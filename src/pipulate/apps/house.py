@@ -99,7 +99,7 @@ class HouseTools:
         """What was done last, newest first, with event ids."""
         return self.house.events.recent(caller.profile.id, 30)
 
-    @tool
+    @tool(seconds=60.0)
     def undo(
         self,
         caller: Caller,
@@ -111,7 +111,7 @@ class HouseTools:
         events, more = self.house.events, [key for key in also or [] if type(key) is int]
         return events.undo([event, *more], caller.profile.id, caller.actor, on_conflict)
 
-    @tool
+    @tool(seconds=60.0)
     def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):
         """Take back all that the assistant changed in one turn."""
         events, profile_id = self.house.events, caller.profile.id

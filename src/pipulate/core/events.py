@@ -1,13 +1,53 @@
-"""The event log read back: history, and undo as the inverse of what an event changed."""
+"""The event log read back: history, and undo as the inverse of what events changed."""
 
-import json
-import zlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 
-from pipulate.core.problems import Conflict, Missing, Problem
+from pipulate.core.images import unpack
+from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row
+from pipulate.core.undo import OnConflict, Undoing
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
+
+# The event that took e back, or NULL. Each link of the chain took back the one before it, so an
+# even number of them leaves e as it was done.
+UNDONE = """(
+    WITH RECURSIVE later(id) AS (
+        SELECT max(by_event) FROM undone WHERE event_id = e.id UNION ALL
+        SELECT (SELECT max(by_event) FROM undone WHERE event_id = later.id)
+        FROM later WHERE later.id IS NOT NULL)
+    SELECT CASE WHEN count(id) % 2 THEN min(id) END FROM later) AS undone"""
+KEPT = "EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept"
+NEWS = "e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed, e.deleted"
+OURS = "(e.profile_id = ? OR e.profile_id IS NULL)"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events: of an actor, of a table, with these words, in [since, until) UTC, deletions."""
+
+    actor: str = ""
+    table: str = ""
+    words: str = ""
+    since: str = ""
+    until: str = ""
+    deletions: bool = False
+
+    def sql(self) -> tuple[str, list[str]]:
+        """A condition on the events e, and its values."""
+        tests = [
+            ("e.actor = ?", self.actor),
+            ("instr(' ' || e.target, ' ' || ? || '/')", self.table),
+            *(("instr(lower(e.summary), lower(?))", word) for word in self.words.split()),
+            ("e.at_utc >= ?", self.since),
+            ("e.at_utc < ?", self.until),
+        ]
+        given = [(test, value) for test, value in tests if value]
+        gone = ["(e.deleted OR e.verb LIKE '%_delete')"] * self.deletions
+        return " AND ".join([test for test, _ in given] + gone) or "1", [v for _, v in given]
 
 
 class Events:
@@ -16,76 +56,122 @@ class Events:
     def __init__(self, db: Database):
         self.db = db
 
-    def recent(self, profile_id: int, limit: int = 50, before: int = 2**62) -> list[Row]:
-        """Events of a profile with an `undone` id (or None) and `undoable`, without images."""
-        return self.db.all(
-            "SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.undo_of,"
-            " u.id AS undone, e.images IS NOT NULL AND u.id IS NULL AS undoable"
-            " FROM events e LEFT JOIN events u ON u.undo_of = e.id"
-            " WHERE (e.profile_id = ? OR e.profile_id IS NULL) AND e.id < ?"
-            " ORDER BY e.id DESC LIMIT ?",
-            (profile_id, before, limit),
+    def recent(
+        self,
+        profile_id: int,
+        limit: int = 50,
+        before: int = 2**62,
+        after: int = 0,
+        only: Filter = Filter(),
+    ) -> list[Row]:
+        """Events of a profile between two ids, with `undone` (the id of what took it back, or
+
+        None) and `undoable`; without images. `after` picks the oldest of those, else the newest."""
+        where, args = only.sql()
+        sql = (
+            f"SELECT {NEWS}, {UNDONE}, {KEPT} FROM events e WHERE {OURS} AND e.id < ? AND e.id > ?"
+            f" AND {where} ORDER BY e.id {'' if after else 'DESC'} LIMIT ?"
         )
+        rows = self.db.all(sql, (profile_id, before, after, *args, limit))
+        return [_undoable(row) for row in (reversed(rows) if after else rows)]
 
-    def images(self, event_id: int) -> list[Row]:
-        """[{table, id, before, after}] of an event; [] when it changed nothing or was pruned."""
-        found = self.db.one("SELECT images FROM events WHERE id = ?", (event_id,))
-        if found is None:
-            raise Missing(f"There is no event {event_id}.", "See History.")
-        packed = found["images"] or "[]"
-        return json.loads(zlib.decompress(packed) if isinstance(packed, bytes) else packed)
-
-    def undo(self, event_id: int, profile_id: int, actor: str) -> str:
-        """Put back what an event changed. Raises Conflict when a later change is in the way."""
-        event = self.db.one("SELECT * FROM events WHERE id = ?", (event_id,))
-        if event is None or event["profile_id"] not in (None, profile_id):
+    def get(self, event_id: int, profile_id: int) -> Row:
+        """One event as `recent` gives it. Raises Missing."""
+        found = self.recent(profile_id, 1, event_id + 1, event_id - 1)
+        if not found:
             raise Missing(f"There is no event {event_id} in this profile.", "See History.")
-        if self.db.one("SELECT id FROM events WHERE undo_of = ?", (event_id,)):
-            raise Problem("That was undone already.", "Undo the undo in History to redo it.")
-        images = self.images(event_id)
-        if not images:
-            raise Problem("That event changed no rows, or is older than 30 days.", "See History.")
-        with self.db.change(actor=actor, profile_id=event["profile_id"], verb="undo") as change:
-            change.undo_of, change.summary = event_id, f"Undid: {event['summary']}"
+        return found[0]
+
+    def of_turn(self, turn: str, profile_id: int) -> list[Row]:
+        """What the model changed in one turn, newest first: what is left to undo, else all."""
+        sql = f"SELECT {NEWS}, {UNDONE}, {KEPT} FROM events e WHERE {OURS} AND e.turn = ?"
+        rows = self.db.all(f"{sql} AND e.changed ORDER BY e.id DESC", (profile_id, turn))
+        within = {None, *(row["id"] for row in rows)}  # what the turn itself undid goes along
+        return [row for row in rows if row["kept"] and row["undone"] in within] or rows
+
+    def images(self, *events: int, limit: int = 2**62) -> Iterator[Row]:
+        """{table, id, before, after} of events, in order; none when pruned or nothing changed."""
+        for event in events:
+            for body in self._parts(event):
+                for image in unpack(body):
+                    if limit <= 0:
+                        return
+                    limit -= 1
+                    yield image
+
+    def _parts(self, event: int, order: str = "") -> Iterator[str | bytes]:
+        sql = f"SELECT part FROM images WHERE event_id = ? ORDER BY part {order}"
+        for row in self.db.all(sql, (event,)):
+            sql = "SELECT body FROM images WHERE event_id = ? AND part = ?"
+            yield self.db.all(sql, (event, row["part"]))[0]["body"]
+
+    def undo(
+        self, events: Iterable[int], profile_id: int, actor: str, on_conflict: OnConflict = "refuse"
+    ) -> str:
+        """Put back what events changed, newest first, as one event; returns its summary.
+
+        Raises Conflict when a later change is in the way; its details list the "clashes" (see
+
+        Undoing). "skip" leaves those as they are, "overwrite" puts back all the same."""
+        with self.db.change(actor=actor, profile_id=profile_id) as change:
             self.db.begin()
-            for image in reversed(images):
-                self._reverse(image)
+            found = [self.get(key, profile_id) for key in sorted({*events}, reverse=True)]
+            change.undoes = [event["id"] for event in found]
+            work = Undoing(self.db, change, on_conflict)
+            for event in found:
+                _refuse_undone(event, change.undoes)
+                for body in self._parts(event["id"], "DESC"):
+                    work.reverse(reversed(unpack(body)))
+            redo = all(event["verb"] == "undo" for event in found)
+            change.verb = "redo" if redo else "undo"
+            change.summary = _said("Redid" if redo else "Undid", found[::-1]) + work.finish()
         return change.summary
 
-    def _reverse(self, image: Row) -> None:
-        columns = self.db.columns(image["table"])
-        table = self.db.table(image["table"], pk="key" if "key" in columns else "id")
-        key, before, after = image["id"], image["before"] or {}, image["after"] or {}
-        current = table.raw(key) if key in table else {}
-        self._refuse_later_change(image, current)
-        wanted = {k: v for k, v in before.items() if k in columns}
-        if not before:
-            table.delete(key)
-        elif not current:
-            table.insert(wanted)
-        else:
-            changed = {k: v for k, v in wanted.items() if v != after.get(k) and k != "version"}
-            table.update(changed | {table.pk: key})
+    def undo_turn(
+        self, turn: str, profile_id: int, actor: str, on_conflict: OnConflict = "refuse"
+    ) -> str:
+        """Take back all that the model changed in one turn; as `undo`."""
+        found = [e["id"] for e in self.of_turn(turn, profile_id)]
+        if not found:
+            raise Missing("That turn changed nothing here.", "See History.")
+        return self.undo(found, profile_id, actor, on_conflict)
 
-    @staticmethod
-    def _refuse_later_change(image: Row, current: Row) -> None:
-        before, after = image["before"] or {}, image["after"] or {}
-        row = f"{image['table']}/{image['id']}"
-        if bool(current) != bool(after):
-            state = "put back" if current else "deleted"
-            raise Conflict(f"{row} was {state} since.", "Undo that later change first.")
-        moved = (k for k in after if k != "version" and after[k] != before.get(k))
-        clash = {k: current[k] for k in moved if k in current and current[k] != after[k]}
-        if clash:
-            raise Conflict(
-                f"{', '.join(clash)} of {row} was changed again since.",
-                "Undo that later change first (see History).",
-                theirs=clash,
-            )
+    def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, bool]:
+        """{turn: whether all of it is undone} of those turns that changed something."""
+        marks = ", ".join("?" * len(turns))
+        sql = f"SELECT e.turn, {UNDONE} FROM events e WHERE {OURS} AND e.turn IN ({marks})"
+        rows = self.db.all(f"{sql} AND e.changed", (profile_id, *turns))
+        left = {row["turn"] for row in rows if not row["undone"]}
+        return {row["turn"]: row["turn"] not in left for row in rows}
 
     def prune(self) -> None:
         """Drop images older than 30 days; called once a day."""
         limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
-        self.db.execute(
-            "UPDATE events SET images = NULL WHERE at_utc < ? AND images IS NOT NULL", (limit,)
-        )
+        old = "SELECT e.id FROM events e WHERE e.at_utc < ? AND e.changed"
+        self.db.execute(f"DELETE FROM images WHERE event_id IN ({old})", (limit,))
+
+
+def _undoable(event: Row) -> Row:
+    return event | {"undoable": bool(event["kept"] and not event["undone"])}
+
+
+def _refuse_undone(event: Row, together: list[int]) -> None:
+    if event["undone"] not in (None, *together):
+        raise Problem("That was undone already.", "Undo the undo in History to redo it.")
+    if not event["kept"]:
+        raise Problem("That event changed no rows, or is older than 30 days.", "See History.")
+
+
+def _done(event: Row) -> str:
+    """What an event did; of an undo, what it took back."""
+    if event["verb"] not in ("undo", "redo"):
+        return event["summary"]
+    return re.sub(r"^(Undid|Redid): | \((without|[\d,]+ later) [^)]*\)$", "", event["summary"])
+
+
+def _said(word: str, events: list[Row]) -> str:
+    """Undid: Added task “milk”. Of several, how many and the first words of each."""
+    told = [_done(event) for event in events]
+    many = f"{len(told)} changes: " if len(told) > 1 else ""
+    text = f"{many}{'; '.join(told)}"
+    return f"{word}: {text[:200]}{'…' if len(text) > 200 else ''}"

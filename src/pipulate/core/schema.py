@@ -51,4 +51,39 @@ MIGRATIONS = [
         text TEXT NOT NULL, calls TEXT, state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT);
     CREATE INDEX messages_by_profile ON messages (profile_id, id);
     """,
+    """
+    -- what events changed, in parts of [{table, id, before, after}] (core/images.py), apart from
+    -- the log, so that listing it reads none of it; changed and deleted count the rows
+    CREATE TABLE images (
+        event_id INTEGER NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (event_id, part)) WITHOUT ROWID;
+    INSERT INTO images SELECT id, 0, images FROM events WHERE images IS NOT NULL;
+    ALTER TABLE events ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE events ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
+    UPDATE events SET changed = 1 + substr(target, instr(target || ' +', ' +') + 2)
+        WHERE images IS NOT NULL;
+    UPDATE events SET deleted = changed WHERE verb LIKE '%\\_delete' ESCAPE '\\';
+    ALTER TABLE events DROP COLUMN images;
+
+    -- one undo may take back many events, and a redone event may be undone again; an event is
+    -- undone while the newest event that took it back is not undone itself
+    CREATE TABLE undone (
+        event_id INTEGER NOT NULL, by_event INTEGER NOT NULL,
+        PRIMARY KEY (event_id, by_event)) WITHOUT ROWID;
+    INSERT INTO undone SELECT undo_of, id FROM events WHERE undo_of IS NOT NULL;
+    DROP INDEX events_undone;
+    ALTER TABLE events DROP COLUMN undo_of;
+    CREATE INDEX events_by_turn ON events (turn) WHERE turn IS NOT NULL;
+
+    -- a number is never given again: the rows of a profile whose making was undone stay its own
+    ALTER TABLE profiles RENAME TO old_profiles;
+    CREATE TABLE profiles (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+        position REAL NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
+    INSERT INTO profiles SELECT * FROM old_profiles;
+    DROP TABLE old_profiles;
+
+    -- values of Secret fields; rows and events hold only a reference such as "…1234 id"
+    CREATE TABLE secrets (id TEXT PRIMARY KEY, value TEXT NOT NULL, created_utc TEXT NOT NULL);
+    """,
 ]

@@ -8,7 +8,6 @@ Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-r
 import contextlib
 import shutil
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, UTC
@@ -18,7 +17,7 @@ from typing import Any
 import apsw
 
 from pipulate.core.ask import Answer, ask
-from pipulate.core.fields import dumps
+from pipulate.core.images import pack
 from pipulate.core.problems import Broken, Busy, Conflict, Missing
 from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
 from pipulate.core.tables import Row as Row, Table as Table, quote as quote
@@ -35,7 +34,9 @@ def now() -> str:
 
 @dataclass
 class Change:
-    """One transaction in the making: who does what to what; `images` fill as tables are written."""
+    """One transaction in the making: who does what to what; `images` fill as tables are written.
+
+    `undoes`: the events that it takes back."""
 
     actor: str = "system"
     verb: str = "write"
@@ -43,7 +44,7 @@ class Change:
     target: str = ""
     summary: str = ""
     turn: str | None = None
-    undo_of: int | None = None
+    undoes: list[int] = field(default_factory=list)
     images: list[Row] = field(default_factory=list)
     begun: bool = False
 
@@ -202,15 +203,20 @@ class Database:
                 self._writer.execute(word)
 
     def _append_event(self, change: Change) -> Row:
-        images = dumps(change.images) if change.images else None
-        about = {
-            "at_utc": now(),
-            "target": change.target or _target(change.images),
-            "summary": change.summary or change.verb,
-            "images": zlib.compress(images.encode()) if images and len(images) > 2_000 else images,
-        }
-        kept = {k: v for k, v in vars(change).items() if k != "begun"} | about
-        return self.table("events", logged=False).insert(kept) | {"images": change.images}
+        images, names = change.images, ("actor", "verb", "profile_id", "turn")
+        event = self.table("events", logged=False).insert(
+            {name: getattr(change, name) for name in names},
+            at_utc=now(),
+            target=change.target or _target(images),
+            summary=change.summary or change.verb,
+            changed=len(images),
+            deleted=sum(image["after"] is None for image in images),
+        )
+        key = event["id"]
+        parts = [(key, n, body) for n, body in enumerate(pack(images))]
+        self.execute_many("INSERT INTO images VALUES (?, ?, ?)", parts)
+        self.execute_many("INSERT INTO undone VALUES (?, ?)", [(e, key) for e in change.undoes])
+        return event | {"images": images}
 
     def columns(self, name: str) -> list[str]:
         """Column names of a table, [] when there is none."""
@@ -227,13 +233,17 @@ class Database:
             self.execute(f"CREATE TABLE {quote(name)} ({body})")
         for column in (n for n in columns if have and n not in have):
             self.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)} {columns[column]}")
-        self._columns.pop(name, None)
+        self.forget(name)
         if {"profile_id", "position"} <= columns.keys():
             self._index(f"{name}_order", f"{quote(name)} (profile_id, position)")
 
     def _index(self, name: str, on: str) -> None:
         if not self.one("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)):
             self.execute(f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {on}")
+
+    def forget(self, name: str) -> None:
+        """A table's columns changed: read them again."""
+        self._columns.pop(name, None)
 
     def table(self, name: str, **options: Any) -> Table:
         """A handle on a table; see Table for the options."""
@@ -255,5 +265,8 @@ def _dicts(cursor: apsw.Cursor) -> list[Row]:
 
 
 def _target(images: list[Row]) -> str:
-    first = images[0] if images else {"table": "", "id": ""}
-    return f"{first['table']}/{first['id']}" + (f" +{len(images) - 1}" if len(images) > 1 else "")
+    """The first row of each table, and how many more there are: app_books/1 +2."""
+    first = {image["table"]: image["id"] for image in reversed(images)}
+    named = " ".join(f"{table}/{key}" for table, key in reversed(first.items()))
+    more = len(images) - len(first)
+    return named + (f" +{more}" if more else "")

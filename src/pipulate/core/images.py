@@ -1,0 +1,49 @@
+"""What events changed, row by row: {table, id, before, after}; None is a row that is not there."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pipulate.core.fields import to_json
+from pipulate.core.tables import Row
+
+PART = 1_000  # images kept together: what is read to show the first, and held at once to undo
+
+
+def pack(images: list[Row]) -> Iterator[str | bytes]:
+    """The images in parts, as JSON; a long part is deflated."""
+    for start in range(0, len(images), PART):
+        part = images[start : start + PART]
+        text = json.dumps(part, ensure_ascii=False, separators=(",", ":"), default=to_json)
+        yield zlib.compress(text.encode(), 1) if len(text) > 2_000 else text
+
+
+def unpack(body: str | bytes) -> list[Row]:
+    """The images of one part."""
+    images: list[Row] = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
+    return images
+
+
+def fold(images: Iterable[Row]) -> list[Row]:
+    """One image per row: as it was before the first, as it was after the last, and `fields`: {name:
+
+    (before, after)} of what these images changed. Rows that ended as they were are left out."""
+    rows: dict[tuple[str, Any], Row] = {}
+    for image in images:
+        row = rows.setdefault((image["table"], image["id"]), {**image, "fields": {}})
+        row["after"] = after = image["after"] or {}
+        for name in changed(image):
+            first = row["fields"].get(name, [(image["before"] or {}).get(name)])[0]
+            row["fields"][name] = first, after.get(name)
+    for row in rows.values():
+        row["after"] = row["after"] or None
+        row["fields"] = {n: pair for n, pair in row["fields"].items() if pair[0] != pair[1]}
+    return [row for row in rows.values() if row["fields"]]
+
+
+def changed(image: Row) -> list[str]:
+    """The columns whose values differ; `version`, which always does, is not among them."""
+    before, after = image["before"] or {}, image["after"] or {}
+    names = (name for name in {**before, **after} if name != "version")
+    return [n for n in names if before.get(n) != after.get(n)]
