@@ -25,6 +25,7 @@ _HOMES = {
     "Secret": ("core.kinds", "Secret"),
     "Text": ("core.fields", "Text"),
     "Url": ("core.fields", "Url"),
+    "fetch": ("core.fetch", "fetch"),
     "tool": ("core.tools", "tool"),
 }
 __all__ = list(_HOMES)

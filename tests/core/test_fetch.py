@@ -14,65 +14,18 @@ import pytest
 
 from pipulate.core.fetch import Page, Web, fetch, is_public
 from pipulate.core.problems import Problem, Refused
+from web_site import HTML, Site
 
 INSIDE = """127.0.0.1 127.9.9.9 0.0.0.0 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1
     192.0.2.1 198.18.0.1 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ::1 ::ffff:127.0.0.1
     ::ffff:8.8.8.8 ::127.0.0.1 fe80::1 fe80::1%eth0 fc00::1 fd00::1 fec0::1 ff02::1 2001:db8::1
     2002:7f00:1::1 2001:0:1::1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b:1::1 100::1"""
-HTML = b"content-type: text/html\r\n"
-
-
-class Site:
-    """A server of raw answers: `answers[path]` is sent as it is; `asked` keeps the requests."""
-
-    def __init__(self):
-        self.answers, self.asked, self.done = {}, [], threading.Event()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.at = f"127.0.0.1:{self.port}"
-        self.threads = [threading.Thread(target=self.serve)]
-        self.threads[0].start()
-
-    def serve(self):
-        while not self.done.is_set():
-            client = self.socket.accept()[0]
-            self.threads.append(threading.Thread(target=self.answer, args=[client]))
-            self.threads[-1].start()
-
-    def answer(self, client):
-        with client:
-            client.settimeout(5)
-            said = client.recv(65536)
-            self.asked.append(said)
-            path = said.split(b" ")[1].decode() if b" HTTP/" in said else ""
-            for part in self.answers.get(path, []):
-                try:
-                    client.sendall(part)
-                except OSError:
-                    return
-                if part == b"":
-                    self.done.wait(5)
-
-    def page(self, path, body=b"", head=HTML, status=b"200 OK"):
-        length = b"content-length: %d\r\n" % len(body)
-        self.answers[path] = [b"HTTP/1.1 " + status + b"\r\n" + head + length + b"\r\n" + body]
-
-    def leads(self, path, to):
-        self.page(path, status=b"302 Found", head=b"location: " + to.encode() + b"\r\n")
-
-    def close(self):
-        self.done.set()
-        socket.create_connection(("127.0.0.1", self.port)).close()
-        for thread in self.threads:
-            thread.join()
-        self.socket.close()
 
 
 @pytest.fixture
 def site():
-    made = Site()
-    yield made
-    made.close()
+    with Site() as made:
+        yield made
 
 
 @pytest.fixture
