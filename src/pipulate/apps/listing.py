@@ -1,6 +1,6 @@
 """The page of a CRUD app: the list with its state in the address, its add form, what clicks do."""
 
-import functools
+import secrets
 from collections.abc import Mapping
 from html import escape
 from urllib.parse import parse_qsl
@@ -10,7 +10,7 @@ from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody,
 
 from pipulate.apps import exchange
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import filter_input, html, labelled, notice, problem_card
+from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import Many
 from pipulate.apps.rows import count_mark
@@ -19,6 +19,7 @@ from pipulate.core.tools import limited
 
 TURN = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
 KEEP = {"hx_target": "closest tr", "hx_swap": "outerHTML"}
+ROWS, COUNT = secrets.token_hex(9), secrets.token_hex(9)  # nobody can type them into a search
 
 
 class Listing(Many):
@@ -26,7 +27,8 @@ class Listing(Many):
 
     def __init__(self):
         super().__init__()
-        self._top = functools.lru_cache(self._top)
+        self._top, self._state_form = drawn_once(self._top), drawn_once(self._state_form)
+        self._frame_of, self._views_menu = drawn_once(self._frame_of), drawn_once(self._views_menu)
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.add),
@@ -61,13 +63,13 @@ class Listing(Many):
             listed = Div(problem_card(problem), Table(self._filters(state)), id="listing")
         if visit.partial:
             return listed, self._kept(state, hx_swap_oob="true")
-        bar = self._state_form(visit, state)
-        return Section(NotStr(self._top(visit.base)), bar, listed, cls="crud")
+        bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
+        return Section(self._top(visit.base), bar, listed, cls="crud")
 
-    def _top(self, base: str) -> str:
+    def _top(self, base: str):
         """Heading and add form."""
         about = P(self.description.split("\n")[0])
-        return html(Header(Div(H1(self.title), about), cls="head"), self.add_form(base))
+        return Header(Div(H1(self.title), about), cls="head"), self.add_form(base)
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
         """The form for a new row, with what was typed and the messages when it was refused."""
@@ -85,21 +87,26 @@ class Listing(Many):
     def _listing(self, visit: Visit, state: State):
         rows, count = self.find(visit.caller, state)
         names = () if self.drawn else state.columns
-        body = NotStr(self.drawn_rows(rows, visit.caller, names))
+        frame = self._frame_of(visit.base, state, names, max(1, -(-count // PAGE)))
+        head, tail = str(frame).replace(COUNT, f"{count:,}").split(ROWS)
+        return NotStr(head + self.drawn_rows(rows, visit.caller, names) + tail)
+
+    def _frame_of(self, base: str, state: State, names: tuple[str, ...], last: int):
+        """The list without its rows and their number."""
         plain = state.plain and not names
-        sortable = {"data_sortable": visit.base} if self._movable(state) else {}
+        sortable = {"data_sortable": base} if self._movable(state) else {}
         table = Table(
-            Thead(self._heads(visit.base, state), self._filters(state)),
-            Tbody(body, id="rows" if plain else None, **sortable),
+            Thead(self._heads(base, state), self._filters(state)),
+            Tbody(ROWS, id="rows" if plain else None, **sortable),
             hx_vals=f'{{"cols": "{",".join(names)}"}}' if names else None,
             cls="rows",
             **KEEP,
         )
         return Div(
             Div(table, cls="wide"),
-            self._empty(visit.base, state),
-            self.bulk_bar(visit.base, state, count),
-            *self._pager(visit.base, count, state),
+            self._empty(base, state),
+            self.bulk_bar(base, state, COUNT),
+            *self._pager(base, last, state),
             NotStr(f'<i id="again-{"plain" if plain else "any"}"></i>'),
             id="listing",
         )
@@ -136,17 +143,16 @@ class Listing(Many):
         shown = set(state.filters) - {"id"}
         return Tr(*cells, Th(cls="actions"), cls="filters", hidden=not shown)
 
-    def _state_form(self, visit: Visit, state: State):
-        """Search box and menus: one form whose fields are the state of the list."""
+    def _state_form(self, base: str, state: State):
+        """Search box and columns: one form whose fields are the state of the list."""
         said = f"Search {self.title.lower()}"
         box = Input(type="search", name="q", value=state.q, placeholder=said, aria_label=said)
         when = "input delay:250ms, search, submit"
-        attrs = {"hx_get": visit.base, "hx_trigger": when, "hx_sync": "this:replace", **TURN}
+        attrs = {"hx_get": base, "hx_trigger": when, "hx_sync": "this:replace", **TURN}
         filters = Button("Filter", type="button", cls="outline secondary", data_filter=True)
         parts = (filters, self._columns_menu(state)) if not self.drawn else ()
         kept = self._kept(state)
-        form = Form(box, kept, *parts, action=visit.base, id="state", **attrs)
-        return Div(form, *self.menus(visit), cls="bar")
+        return Form(box, kept, *parts, action=base, id="state", **attrs)
 
     @staticmethod
     def _kept(state: State, **attrs):
@@ -174,9 +180,7 @@ class Listing(Many):
         every = A("Show all", href=self.address(base, State(columns=state.columns)))
         return P(f"Nothing matches {what}. ", every, cls="empty")
 
-    def _pager(self, base: str, count: int, state: State):
-        last = max(1, -(-count // PAGE))
-
+    def _pager(self, base: str, last: int, state: State):
         def to(number: int, text: str):
             at = self.address(base, state, page=number)
             return A(text, href=at, hx_get=at, **TURN)
@@ -186,7 +190,7 @@ class Listing(Many):
         before = (to(1, "⇤ First"), to(page - 1, "← Back")) if page > 1 else ()
         after = (to(page + 1, "More →"), to(last, "Last ⇥")) if page < last else ()
         return Nav(
-            Span(where, count_mark(count, "found" if state.narrow else "in all")),
+            Span(where, count_mark(COUNT, "found" if state.narrow else "in all")),
             Span(*before, *after),
             Span(*self.exits(base, state)),
             cls="pager",

@@ -115,10 +115,10 @@ class Many(Rows):
 
     # -- the bar below a list, while rows are ticked
 
-    def bulk_bar(self, base: str, state: State, count: int):
+    def bulk_bar(self, base: str, state: State, count: str):
         names = [Option(f.label, value=n) for n, f in self.fields.items()]
         first = next(iter(self.fields.values()))
-        said = f"all {count:,} that match"
+        said = f"all {count} that match"
         every = Label(Input(type="checkbox", name="every", value="1", aria_label=said), said)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
@@ -253,12 +253,12 @@ class Many(Rows):
 
     def menus(self, visit: Visit):
         """Menus beside the search box."""
-        yield self._views_menu(visit)
+        yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
         yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
 
-    def _views_menu(self, visit: Visit):
-        base, items = visit.base, []
-        for name, said in self.views(visit.caller).items():
+    def _views_menu(self, base: str, views: tuple[tuple[str, str], ...], shown: bool = False):
+        items = []
+        for name, said in views:
             drop = {"hx_post": f"{base}/views", "hx_vals": json.dumps({"name": name, "drop": "1"})}
             close = Button("✕", cls="link", aria_label=f"Remove the view {name}", **drop)
             items.append(Li(A(name, href=f"{base}?{said}"), close))
@@ -269,15 +269,14 @@ class Many(Rows):
         hint = Small("Search, filter, order and columns under a name.")
         menu = Ul(*items, Li(save), Li(hint))
         attrs = {"id": "views", "cls": "dropdown", "hx_target": "#views", "hx_swap": "outerHTML"}
-        return Details(Summary("Views"), menu, **attrs)
+        return Details(Summary("Views"), menu, open=shown, **attrs)
 
     async def save_view(self, visit: Visit):
         """Keep (or remove) the state that the page's form carries."""
         where = "" if visit.form.get("drop") else self.state(visit.form).query(page=1)
         name = visit.form.get("name", "")
-        await visit.call("view_save", app=self.slug, name=name, where=where)
-        drawn = self._views_menu(visit)
-        return drawn(open=True)
+        kept = await visit.call("view_save", app=self.slug, name=name, where=where)
+        return self._views_menu(visit.base, tuple(kept.items()), True)
 
 
 def _short(value: Any) -> str:

@@ -26,6 +26,17 @@ def html(*elements) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
+def drawn_once(draw):
+    """The same function, giving HTML that is kept for the arguments it had: elements are slow."""
+
+    @functools.lru_cache(32)
+    def kept(*args):
+        drawn = draw(*args)
+        return NotStr(html(*drawn) if isinstance(drawn, tuple) else html(drawn))
+
+    return kept
+
+
 def owned(drawn):
     """What a plugin drew, with all that is no element turned to text: FastHTML escapes str only."""
     if hasattr(drawn, "__ft__"):

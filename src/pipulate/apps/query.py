@@ -33,6 +33,9 @@ class State:
     columns: tuple[str, ...] = ()  # those shown, in order; none: all
     page: int = 1
 
+    def __hash__(self) -> int:
+        return hash((self.q, *self.filters.items(), self.sort, self.columns, self.page))
+
     @classmethod
     def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":
         """From an address; what it names that is no field (any more) is left out."""

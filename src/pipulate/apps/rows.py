@@ -10,7 +10,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from fasthtml.components import Button, Form, Input, Span, Td
+from fasthtml.components import Button, Form, Input, NotStr, Span, Td
 
 from pipulate.apps.data import Data
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
@@ -193,7 +193,7 @@ class Rows(Data):
 
     def counted(self, caller: Caller):
         """The number of rows, out of band, after one came or went."""
-        return count_mark(self.plain(caller).count(), hx_swap_oob="true")
+        return count_mark(f"{self.plain(caller).count():,}", more=' hx-swap-oob="true"')
 
     def _place(self, caller: Caller, position: float) -> str:
         """Where a row that appears goes: behind the one before it, else on top."""
@@ -201,8 +201,9 @@ class Rows(Data):
         return f"afterend:#{self.name}-{before[0]['id']}" if before else "afterbegin:#rows"
 
 
-def count_mark(number: int, word: str = "in all", **attrs):
-    return Span(f"{number:,} {word}", id="count" if word == "in all" else "found", **attrs)
+def count_mark(number: str, word: str = "in all", more: str = ""):
+    key = "count" if word == "in all" else "found"
+    return NotStr(f'<span id="{key}"{more}>{number} {word}</span>')
 
 
 def _asks(method) -> bool:
