@@ -75,9 +75,9 @@ class Server:
         assert "result" in answer, answer
         return answer["result"]
 
-    def socket(self, at: str = "/default", tab: str = "") -> ClientConnection:
-        """The socket of an open tab at that address."""
-        address = f"ws://127.0.0.1:{self.port}/ws?at={at}&tab={tab}"
+    def socket(self, at: str = "/default", tab: str = "", seen: str = "") -> ClientConnection:
+        """The socket of an open tab at that address, whose page had seen that event."""
+        address = f"ws://127.0.0.1:{self.port}/ws?at={at}&tab={tab}&seen={seen}"
         own = [("Origin", self.url), ("Cookie", self.cookie)]
         return connect(address, additional_headers=own, compression=None, max_size=None)
 

@@ -134,3 +134,11 @@ def test_a_number_that_no_row_can_have_is_not_found(server):
 def test_a_tab_at_a_number_that_no_run_can_have_is_let_in(server):
     with server.socket(f"/default/hello/{'9' * 5000}"):
         pass
+
+
+def test_a_list_that_missed_a_change_before_its_socket_opened_draws_itself_anew(server):
+    drawn = server.page("/default/tasks")
+    seen = re.search(r"seen=(\w+)", drawn)[1]
+    server.call("task_add", title="Added while the socket was away")
+    with server.socket("/default/tasks", seen=seen) as socket:
+        assert 'id="again-plain"' in socket.recv(timeout=5)

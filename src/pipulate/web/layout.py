@@ -40,6 +40,7 @@ Esc: leave an edit
 f: filter columns
 c: chat
 ?: this sheet"""
+SOCKET = "/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
 
 
@@ -68,8 +69,13 @@ class Layout:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
         values = {"main": main, "talk": talk, "nonce": nonce, "at": at}
         values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
+        values["seen"] = self.newest()
         frame = self._frame(profile, app_of(at))
         return "".join(values.get(part, part) for part in frame.split("\0"))
+
+    def newest(self) -> str:
+        """The id of the last event: what a page drawn now has seen."""
+        return str(self.house.db.all("SELECT max(id) AS id FROM events")[0]["id"])
 
     def _frame(self, profile: Profile, app: str) -> str:
         everyone = tuple(self.house.profiles.all())
@@ -96,7 +102,9 @@ class Layout:
             A("Skip to content", href="#main", cls="sr"),
             self._nav(profile, app, everyone),
             Main(NotStr("\0main\0"), id="main"),
-            Aside(NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0"),
+            Aside(
+                NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
+            ),
             Div(id="notices", aria_live="polite"),
             Dialog(Article(H2("Keys"), _keys(), Form(Button("Close"), method="dialog")), id="keys"),
             *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),

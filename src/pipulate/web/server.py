@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
 from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
+from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
@@ -235,7 +236,7 @@ class Site:
         tab = Tab(socket, profile, at, socket.query_params.get("tab", ""))
         if live := self.chat.streaming.get(profile.id):
             tab.put(panel.fragment("final", live, profile))
-        await self._catch_up(tab)
+        await self._catch_up(tab, socket.query_params.get("seen", ""))
 
         async def on_message(data: Row):
             if isinstance(data.get("msg"), str):
@@ -243,10 +244,14 @@ class Site:
 
         await self.hub.serve(socket, tab, on_message)
 
-    async def _catch_up(self, tab: Tab):
-        """A page drawn before its socket was there may have missed the end of a step.
+    async def _catch_up(self, tab: Tab, seen: str):
+        """A page drawn before its socket was there (or while it was away) may have missed changes:
 
-        Nothing is sent when no step ran lately: it would take back what is being typed."""
+        a list draws itself anew. A run does when a step ran lately; else it would take back what
+        is being typed."""
+        listed = self.house.shelf.apps.get(app_of(tab.at))
+        if isinstance(listed, Crud) and seen not in ("", self.layout.newest()):
+            tab.put(listed.again("any") + listed.again("plain"))
         named = re.fullmatch(r"/[^/]+/([^/]+)/(\d{1,18})/?", tab.at)
         app = self.house.shelf.apps.get(named[1]) if named else None
         if not hasattr(app, "draw_run"):

@@ -51,7 +51,8 @@ h2{font-size:1.05rem;margin:0}
 .boxes label{margin:0;width:auto}
 .slider input{flex:1;margin:0}
 .slider output{min-width:2ch}
-.filters input,.filters select{margin:0;font-weight:400;height:1.9rem;padding:.1rem .4rem;min-width:4rem}
+.filters input,.filters select{margin:0;font-weight:400;height:1.9rem;padding:.1rem .4rem;
+  min-width:4rem}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between;min-height:1.9rem}
 .linked>a{padding:.25rem;overflow-wrap:break-word}
 .wide{overflow-x:auto}
