@@ -104,6 +104,7 @@ async def _form(visit: Visit):
         return _page(visit, problem_card(problem), *_choose(visit))
     chosen = guess(visit.app, sheet.columns, asked.header) | dict(asked.columns)
     begin = {"hx_get": f"{visit.base}/import/check", "hx_trigger": "load", "id": "check"}
+    begin |= {"hx_target": "this", "hx_swap": "innerHTML", "hx_push_url": "false"}
     form = Form(
         Input(type="hidden", name="file", value=visit.query["file"]),
         _columns(visit.app, sheet, first, chosen),
@@ -127,11 +128,11 @@ def _page(visit: Visit, *parts):
 def _choose(visit: Visit):
     """The two ways to give rows."""
     pick = field_input(FILE, hx_get=f"{visit.base}/import", hx_push_url="true", **WHOLE)
-    yield Form(Label("A file: CSV, JSON, XLSX or ODS", pick), Button("Go on", type="submit"),
-               action=f"{visit.base}/import", cls="add")  # fmt: skip
+    given = Label("A file: CSV, JSON, XLSX or ODS", pick), Button("Go on", type="submit")
+    yield Form(*given, action=f"{visit.base}/import")
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
     here = Label("Or cells copied from a spreadsheet", box)
-    yield Form(here, Button("Go on"), data_paste=f"{visit.base}/import", cls="add")
+    yield Form(here, Button("Go on"), data_paste=f"{visit.base}/import")
     yield P("In the list itself, pasting while no box is chosen leads here, too.", cls="hint")
 
 

@@ -133,7 +133,7 @@ class Rows(Data):
             shown = typed.get(name, self.shown(field, getattr(row, name), labels))
             attrs = {"autofocus": not parts, "data_cancel": at} | self.look_up(field, base)
             parts.append(draw(field, shown, bad.get(name, ""), **attrs))
-        slow = whole or self.fields[names[0]].kind.input in ("tags", "range")
+        slow = whole or self.fields[names[0]].kind.input in ("tags", "range", "file")
         if slow:
             parts.append(Button("Save"))
         if bad and not whole:

@@ -112,6 +112,13 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .problem p{margin:0}
 pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
 .scroll{overflow:auto;max-height:30rem;margin:.5rem 0}
+#import form{display:grid;gap:.6rem;justify-items:start;margin-bottom:1.2rem;max-width:60rem}
+#import form *{margin-bottom:0}
+#import .scroll,#import .scroll table,#check,#import label:has(textarea){width:100%}
+#import select{height:2.1rem;padding:.1rem 1.8rem .1rem .5rem;width:auto;min-width:9rem}
+#import .boxes{gap:.3rem 1.2rem}
+#import .boxes legend{width:100%;color:var(--pico-muted-color)}
+#import .number{width:5rem}
 .data{margin:0;font-size:.92em}
 .data td,.data th{padding:.2rem .5rem}
 .data td{max-width:28rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -323,10 +330,32 @@ on('change', '[data-upload]', pick => {
     send.disabled = false;
     box.value = ask.status == 200 ? ask.responseText : '';
     if (ask.status != 200) box.placeholder = ask.responseText || 'The upload broke off; try again';
+    else box.dispatchEvent(new Event('change', {bubbles: true}));
   };
   const name = encodeURIComponent(file.name);
   ask.open('PUT', `/files/${document.body.dataset.profile}?name=${name}`);
   ask.send(file);
+});
+
+// a table that is pasted becomes a file to import: from the page for it, or anywhere in a list
+const bring = async (text, page) => {
+  const to = `/files/${document.body.dataset.profile}?name=pasted.txt`;
+  const answer = await fetch(to, {method: 'PUT', body: text});
+  location.assign(`${page}?file=${encodeURIComponent(await answer.text())}`);
+};
+on('submit', '[data-paste]', (form, event) => {
+  event.preventDefault();
+  bring(form.text.value, form.dataset.paste);
+});
+document.addEventListener('paste', event => {
+  const text = event.clipboardData.getData('text/plain'), link = find('#bring');
+  const cells = /\\t/.test(text), lines = /\\n/.test(text.trim());
+  const box = event.target.closest('input:not([type=checkbox])');
+  const typing = event.target.closest('textarea,select') || box && box.value;
+  const inside = box && !(cells && lines);
+  if (!link || typing || inside || !(cells || lines)) return;
+  event.preventDefault();
+  bring(text, link.href);
 });
 
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
