@@ -208,6 +208,7 @@ class Crud(Listing):
     def _add(self, caller: Caller, **values) -> Row:
         meant = self._meant(values, caller)
         self.checked(meant, caller)
+        self.house.db.begin()  # two that are added at once get two places
         first = self.plain(caller)(order_by="position", limit=1)
         top = first[0]["position"] if first else 0
         stored = self.stored(meant)

@@ -23,7 +23,9 @@ class Data(Refs):
 
     def plain(self, caller: Caller):
         """The scoped table; its rows are dictionaries of columns."""
-        key = 0 if self.model.shared else caller.profile.id
+        return self._shelf(0 if self.model.shared else caller.profile.id)
+
+    def _shelf(self, key: int):
         given = {n: to_column(f.default) for n, f in self.fields.items() if not f.required}
         options = {"scoped": True, "defaults": {n: v for n, v in given.items() if v is not None}}
         return self.house.db.table(self.table_name, **options).xtra(profile_id=key)

@@ -28,6 +28,7 @@ class Rows(Data):
 
     def __init__(self):
         self._frame = functools.lru_cache(self._frame)
+        self._shelf = functools.lru_cache(self._shelf)
 
     @property
     def columns(self) -> tuple[str, ...]:
