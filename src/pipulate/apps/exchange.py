@@ -157,9 +157,9 @@ def _columns(app, sheet: Sheet, first: list[list[Any]], chosen: Mapping[str, str
     lines = []
     for index, column in enumerate(sheet.columns):
         values = [str(cells[index]) for cells in first if index < len(cells)]
-        known = {**fields, "id": "id"} if chosen[column] == "id" else fields
-        options = [Option(t, value=n, selected=n == chosen[column]) for n, t in known.items()]
+        options = [Option(t, value=n, selected=n == chosen[column]) for n, t in fields.items()]
         pick = Select(*options, name=f"c.{column}", id=f"c{index}", aria_label=f"{column} becomes")
+        pick = Small("finds rows, where ticked below") if column.lower() == "id" else pick
         shown = Td(" · ".join(value[:40] for value in values if value))
         lines.append(Tr(Th(column, scope="row"), shown, Td(pick)))
     heads = Tr(Th("In the file"), Th("First values"), Th("Becomes"))
@@ -174,7 +174,7 @@ def _options(app, sheet: Sheet, asked: Asked, chosen: Mapping[str, str]):
     if len(sheet.sheets) > 1:
         named = [Option(name, selected=name == asked.sheet) for name in sheet.sheets]
         yield Label("Sheet", Select(*named, name="sheet", id="sheet"))
-    legend = Legend("Update rows that are equal in (none: add every row)")
+    legend = Legend("Update rows that match on … (nothing ticked: every row is added)")
     yield Fieldset(legend, *matches, cls="boxes")
     if not sheet.typed:
         yield Fieldset(

@@ -114,6 +114,9 @@ pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
 .scroll{overflow:auto;max-height:30rem;margin:.5rem 0}
 #import form{display:grid;gap:.6rem;justify-items:start;margin-bottom:1.2rem;max-width:60rem}
 #import form *{margin-bottom:0}
+#import button{width:auto}
+#check{display:grid;gap:.6rem;justify-items:start}
+#check>div,#check .problem{width:100%}
 #import .scroll,#import .scroll table,#check,#import label:has(textarea){width:100%}
 #import select{height:2.1rem;padding:.1rem 1.8rem .1rem .5rem;width:auto;min-width:9rem}
 #import .boxes{gap:.3rem 1.2rem}
@@ -196,6 +199,7 @@ label [role=switch]{margin-left:.5rem}
   color:var(--pico-muted-color)}
   .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
   .runs li{flex-wrap:wrap;gap:.3rem}
+  #import .data td:nth-child(2){max-width:8rem}
 }
 """
 
