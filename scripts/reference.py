@@ -116,7 +116,8 @@ def fields() -> str:
     """Every type an annotation may have."""
     rows = []
     for kind_of, kind in KINDS.items():
-        schema = kind.schema.get("type", "any")
+        types = kind.schema.get("type", "any")
+        schema = types if isinstance(types, str) else " or ".join(types)
         if "format" in kind.schema:
             schema += f", {kind.schema['format']}"
         rows.append((code(kind_of.__name__), kind.input, schema, kind.column))
