@@ -18,7 +18,7 @@ from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plugin import Plugin, file_hash, load_file
 from pipulate.apps.steps import Pipeline
-from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.problems import Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import interrupt
 
@@ -158,12 +158,12 @@ class Shelf:
         return self.apps[slug]
 
     def crud(self, name: str) -> Crud:
-        """A CRUD app by its address (books) or its tools' name (book). Raises Missing."""
+        """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
         apps = [a for a in self.apps.values() if isinstance(a, Crud)]
         for app in apps:
             if name in (app.slug, app.name):
                 return app
-        raise Missing(f"There is no app {name!r}.", nearest(name, [a.slug for a in apps]))
+        raise Unknown(f"There is no app {name!r}.", nearest(name, [a.slug for a in apps]))
 
     def pipeline(self, slug: str) -> Guided:
         found = self.apps.get(slug)

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 
 import click
@@ -70,16 +72,41 @@ class Door:
         finally:
             await house.close()
 
-    async def post(self, path: str, said: Row):
-        """The server's JSON answer at /shell/{path}."""
+    async def export(self, write, **values):
+        """Write an app's rows, piece by piece: app, form, raw, where."""
+        from pipulate.apps.house import House
+        from pipulate.web.server import shell_answer
+
+        said = self.said | {"tool": "export", "values": values}
+        if self.server:
+            return await self.post("call", said, write)
+        house = House(self.settings)
+        try:
+            for chunk in (await shell_answer(house, said)).chunks:
+                write(chunk.encode())
+        finally:
+            await house.close()
+
+    async def post(self, path: str, said: Row, write=None):
+        """The server's JSON answer at /shell/{path}; a download goes to `write` as it comes."""
         import httpx2
 
         if not self.server:
             raise Problem("No server runs on this home.", "Start one with `pipulate`.")
         key = {"Authorization": f"Bearer {self.server.get('shell')}"}
+        at = f"{self.server['url']}/shell/{path}"
         try:
-            async with httpx2.AsyncClient(timeout=None, headers=key) as client:
-                return (await client.post(f"{self.server['url']}/shell/{path}", json=said)).json()
+            async with (
+                httpx2.AsyncClient(timeout=None, headers=key) as client,
+                client.stream("POST", at, json=said) as answer,
+            ):
+                if not write or "content-disposition" not in answer.headers:
+                    data = json.loads(await answer.aread())
+                    if write:
+                        raise from_dict(data["problem"])
+                    return data
+                async for chunk in answer.aiter_bytes():
+                    write(chunk)
         except (httpx2.HTTPError, ValueError):
             what = "The running server did not answer."
             raise Problem(what, "Restart it, then try again.") from None
@@ -231,6 +258,61 @@ def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | 
         if not sys.stdin.isatty() or not click.confirm(asked.what + " Go on?", err=True):
             raise
         return asyncio.run(door.call(tool, values, text=text, yes=True))
+
+
+@cli.command("export")
+@click.argument("app")
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv")
+@click.option("--raw", is_flag=True, help="Put no ' before what a spreadsheet would run.")
+@click.option("--where", default="", help='As in a list\'s address: "f.done=no&sort=-due".')
+@HOME
+@PROFILE
+def export_(app, form, raw, where, settings, profile):
+    """Print the rows of an app, such as tasks."""
+    out = Door(settings, profile).export(
+        sys.stdout.buffer.write, app=app, form=form, raw=raw, where=where
+    )
+    try:
+        asyncio.run(out)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@cli.command("import")
+@click.argument("app")
+@click.argument("file")
+@click.option("--match", multiple=True, metavar="FIELD", help="Update rows equal in this field.")
+@click.option("--map", "mapped", multiple=True, metavar='"COLUMN=FIELD"', help="Which is which.")
+@click.option("--sheet", default="", help="Which sheet of a workbook.")
+@click.option("--no-header", is_flag=True, help="The first row is data.")
+@click.option("--raw", is_flag=True, help="Keep a ' before a formula.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@HOME
+@PROFILE
+@YES
+@JSON
+def import_(app, file, mapped, no_header, settings, profile, yes, as_json, **said):
+    """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
+    pairs = [pair.rpartition("=") for pair in mapped]
+    values = {"app": app, "header": not no_header, "columns": {c: f for c, _, f in pairs}, **said}
+    with tempfile.NamedTemporaryFile(suffix=".txt") as copy:
+        if file == "-":
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+        values |= {"file": copy.name if file == "-" else file, "match": list(said["match"])}
+        report = asyncio.run(Door(settings, profile).call("rows_import", values, yes=True))
+    if as_json:
+        return show(report, True)
+    words = {"add": "to add", "update": "to change"} if said["dry_run"] else {}
+    words = {"add": "added", "update": "changed", **words, "unchanged": "as they were"}
+    words |= {"skip": "left out"}
+    click.echo(" · ".join(f"{report[key]:,} {word}" for key, word in words.items()))
+    for row in report["skipped"]:
+        why = "; ".join(f"{name} {why}".strip() for name, why in row["why"].items())
+        click.echo(f"row {row['row']}: {why}")
+    if report["ignored"]:
+        click.echo(f"columns left out: {', '.join(report['ignored'])}")
 
 
 @cli.command()

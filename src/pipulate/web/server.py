@@ -23,13 +23,14 @@ from starlette.websockets import WebSocket
 from pipulate.ai.chat import Chat
 from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
 from pipulate.apps.crud import Crud
+from pipulate.apps.exchange import export
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller
+from pipulate.core.tools import Caller, limited
 from pipulate.web import pages, panel
 from pipulate.web.guard import Keys
 from pipulate.web.layout import Layout, app_of
@@ -61,14 +62,19 @@ def body_limit(method: str, path: str) -> int | None:
 
 
 async def shell_answer(house: House, said: Row):
-    """The result of {tool, values, text, profile, yes, cwd, actor}; `tools` and `apps` list those.
+    """The result of {tool, values, text, profile, yes, cwd, actor}; `tools` and `apps` list those,
 
-    Raises the tool's Problem."""
+    `export` is a Download of {app, form, raw, where}. Raises the tool's Problem."""
     actor = "mcp" if said.get("actor") == "mcp" else "shell"
     where = {"confirmed": bool(said.get("yes")), "cwd": Path(said.get("cwd") or "/")}
     caller = house.caller(actor, said.get("profile"), **where)
     if said["tool"] in ("tools", "apps"):
         return (house.tools if said["tool"] == "tools" else house.shelf).listing()
+    if said["tool"] == "export":
+        asked = said["values"]
+        app = house.shelf.crud(asked["app"])
+        state = app.state_of(asked["where"])
+        return await limited(export, app, caller, state, asked["form"], asked["raw"])
     return await house.tools.call(said["tool"], said.get("values") or {}, caller, said.get("text"))
 
 
@@ -284,13 +290,16 @@ class Site:
     # -- programs ----------------------------------------------------------------------------
 
     async def shell_call(self, request):
-        """What shell_answer takes → {result} or {problem: …}: the shell's door."""
+        """What shell_answer takes → {result}, {problem: …} or a download: the shell's door."""
         try:
             work = asyncio.create_task(shell_answer(self.house, await request.json()))
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
-            return JSONResponse({"result": await work})
+            result = await work
+            if isinstance(result, Download):
+                return _sent(result)
+            return JSONResponse({"result": result})
         except Problem as problem:
             return JSONResponse({"problem": problem.as_dict()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
