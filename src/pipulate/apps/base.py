@@ -61,9 +61,9 @@ class Visit:
         shown = self.path[name]
         return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
-    async def call(self, tool: str, text: Mapping[str, str] | None = None, **values):
+    async def call(self, tool: str, text: Mapping[str, str] | None = None, also=None, **values):
         """Call a tool as this visitor; the page has asked for confirmation where it is due."""
-        return await self.house.tools.call(tool, values, self.caller, text)
+        return await self.house.tools.call(tool, values, self.caller, text, also)
 
 
 @dataclass(frozen=True)

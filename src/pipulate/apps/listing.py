@@ -206,18 +206,22 @@ class Listing(Many):
     async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
         known = {n: t for n, t in visit.form.items() if n in self.fields}
+
+        def look(made):
+            return self.rows(visit.caller)[made["id"]], self.counted(visit.caller)
+
         try:
-            made = await visit.call(f"{self.name}_add", text=known)
+            made, counted = await visit.call(f"{self.name}_add", known, look)
         except Invalid as problem:
             bad = problem.details.get("fields", {"": str(problem)})
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
-        row = self.drawn_rows([self.rows(visit.caller)[made["id"]]], visit.caller)
+        row = self.drawn_rows([made], visit.caller)
         new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
         if self.model.order != "position":
             new = NotStr(self.again("plain"))
-        return new, NotStr(self.again("any")), self.counted(visit.caller)
+        return new, NotStr(self.again("any")), counted
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""
@@ -233,14 +237,16 @@ class Listing(Many):
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
         kept = {n: t for n, t in typed.items() if t or not self._hidden(n)}  # no new secret typed
         try:
-            await visit.call(f"{self.name}_update", text=kept, id=key)
+            row = await visit.call(
+                f"{self.name}_update", kept, lambda _: self.rows(caller)[key], id=key
+            )
         except (Invalid, Conflict) as problem:
             row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
             bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
             edit = sent[0] if len(sent) == 1 else "*"
             drawn = NotStr(self.editor(row, caller, edit, names, typed, bad))
             return Refusal(drawn, problem.status)
-        return NotStr(self.drawn_rows([self.rows(caller)[key]], caller, names))
+        return NotStr(self.drawn_rows([row], caller, names))
 
     def _hidden(self, name: str) -> bool:
         return name in self.fields and self.fields[name].kind.input == "password"

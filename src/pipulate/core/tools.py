@@ -138,34 +138,42 @@ class Tools:
         return [tool.as_dict() for _, tool in sorted(self.by_name.items())]
 
     async def call(
-        self, name: str, values: Row, caller: Caller, text: dict[str, str] | None = None
+        self,
+        name: str,
+        values: Row,
+        caller: Caller,
+        text: dict[str, str] | None = None,
+        also: Callable[[Any], Any] | None = None,
     ) -> Any:
         """Check and run one tool; returns JSON. `values` are JSON values, `text` values as typed.
 
+        `also(result)` looks around in the same change: what it returns stands for the result.
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
         names = {f.name for f in tool.fields}
         known = {k: v for k, v in text.items() if k in names}
         typed = check_values(tool.fields, known, text=True, partial=True)
         given = {**text, **{k: to_json(v) for k, v in typed.items()}, **values}
-        return await self._run(tool, given, caller)
+        return await self._run(tool, given, caller, also or (lambda result: result))
 
-    async def _run(self, tool: Tool, given: Row, caller: Caller) -> Any:
+    async def _run(self, tool: Tool, given: Row, caller: Caller, also: Callable[[Any], Any]) -> Any:
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
         self._gate(tool, given, checked, caller)
         if inspect.iscoroutinefunction(tool.run):
-            return to_json(await tool.run(caller, **checked))
-        work = (self._in_change, tool, caller, checked)
-        return to_json(await limited(*work, seconds=tool.seconds))
+            return also(to_json(await tool.run(caller, **checked)))
+        work = (self._in_change, tool, caller, checked, also)
+        return await limited(*work, seconds=tool.seconds)
 
-    def _in_change(self, tool: Tool, caller: Caller, values: Row) -> Any:
+    def _in_change(
+        self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]
+    ) -> Any:
         if tool.kind == "read":
-            return tool.run(caller, **values)
+            return also(to_json(tool.run(caller, **values)))
         about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
         with self.db.change(**about, turn=caller.turn):
-            return tool.run(caller, **values)
+            return also(to_json(tool.run(caller, **values)))
 
     def _gate(self, tool: Tool, given: Row, checked: Row, caller: Caller) -> None:
         if caller.confirmed:
