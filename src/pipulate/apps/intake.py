@@ -140,7 +140,8 @@ class Planner:
     def _reader(self, name: str) -> Callable[[Any], Any]:
         """A function from a cell to (value, as stored), or MISSING; what it saw it knows again."""
         field, typed = self.app.fields.get(name, ID), self.sheet.typed
-        may_be_empty = field.optional or field.kind.input in BLANK or typed
+        worded = field.kind.input in BLANK and (field.many or not field.choices)
+        may_be_empty = field.optional or worded or typed
 
         def read(cell: Any) -> Any:
             if not may_be_empty and cell in EMPTY:

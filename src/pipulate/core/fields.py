@@ -50,7 +50,8 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
-        if self.optional and isinstance(value, str) and not value.strip():
+        empty = isinstance(value, str) and not value.strip() or self.many and value == []
+        if self.optional and empty:
             value = None  # as in a form or a CSV cell, where the two look alike
         if value is None and not self.optional:
             raise ValueError("may not be empty")

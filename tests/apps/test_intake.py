@@ -1,0 +1,379 @@
+"""Imports: what a file would do is said first; then all of it is done as one event, or nothing."""
+
+import csv
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings as rules, strategies as st
+
+from pipulate.apps import intake
+from pipulate.apps.exchange import export
+from pipulate.apps.intake import Asked, Planner, bring_in, carry_out
+from pipulate.apps.query import State
+from pipulate.core.problems import Conflict, Problem
+from workbooks import workbook
+
+BOOK = """
+    from datetime import date
+    from typing import Literal
+    from pipulate import CrudApp, Invalid
+
+    class Book(CrudApp):
+        title: str
+        author_name: str = ""
+        stars: int = 0
+        bought: date | None = None
+        shelf: Literal["home", "away"] = "home"
+
+        def check(self):
+            if self.stars > 5:
+                raise Invalid("Five stars are the most.", "Give fewer.")
+"""
+THING = """
+    from datetime import date, datetime
+    from decimal import Decimal
+    from typing import Literal
+    from pipulate import CrudApp, Text, Url
+
+    class Thing(CrudApp):
+        name: str
+        note: Text = ""
+        number: int = 0
+        ratio: float | None = None
+        price: Decimal | None = None
+        done: bool = False
+        day: date | None = None
+        at: datetime | None = None
+        shelf: Literal["a", "b, c"] = "a"
+        size: Literal[1, 2] = 1
+        tags: list[str] | None = None
+        parts: list[Literal["x", "y"]] | None = None
+        site: Url = ""
+        data: dict | None = None
+"""
+
+
+@pytest.fixture
+def book(plugin):
+    return plugin(BOOK, "books").apps[0]
+
+
+@pytest.fixture
+def bring(house, book, run, tmp_path):
+    """bring(text or path, …): the report of an import of that file."""
+
+    def bringing(given, app=book, dry_run=False, at=None, **asked):
+        path = given
+        if not isinstance(given, Path):
+            path = tmp_path / "t.txt"
+            path.write_text(given, newline="")
+        caller = house.caller("user", at)
+        return run(bring_in(app, caller, Asked(path, **asked), "t.txt", dry_run))
+
+    return bringing
+
+
+@pytest.fixture
+def rows(house, book):
+    """rows(app, at): what is in the table, without what the house adds."""
+
+    def reading(app=book, at=None):
+        kept = app.plain(house.caller("user", at))(order_by="position")
+        return [{n: row[n] for n in app.fields} for row in kept]
+
+    return reading
+
+
+def numbers(report):
+    return tuple(report[key] for key in ("add", "update", "unchanged", "skip"))
+
+
+def why(report):
+    return {skip["row"]: skip["why"] for skip in report["skipped"]}
+
+
+# -- columns -----------------------------------------------------------------------------------
+
+
+def test_columns_are_known_by_name_or_label_whatever_the_case_and_spaces(bring, rows):
+    report = bring("TITLE,Author name,author_name,Pages\nDune,Herbert,x,412\n")
+    assert report["columns"] == {"TITLE": "title", "Author name": "author_name"}
+    assert report["ignored"] == ["author_name", "Pages"]
+    assert rows()[0] | {"title": "Dune", "author_name": "Herbert", "shelf": "home"} == rows()[0]
+
+
+def test_somebody_may_say_which_column_is_which(bring, rows):
+    bring("A,B\nDune,Herbert\n", columns={"A": "title", "B": "author_name"})
+    assert rows()[0]["author_name"] == "Herbert"
+
+
+def test_without_a_heading_columns_are_taken_in_the_order_of_the_fields(bring, rows):
+    assert numbers(bring("Dune,Herbert,5\nEmma,Austen,4\n", header=False)) == (2, 0, 0, 0)
+    assert [row["stars"] for row in rows()] == [5, 4]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"columns": {"Titel": "title"}}, "no column 'Titel'.*'Title'"),
+        ({"columns": {"Title": "titel"}}, "no field 'titel'.*'title'"),
+        ({"columns": {"Author": "title"}}, "2 columns of the file are to become 'title'"),
+        ({"match": ("isbn",)}, "no field 'isbn'"),
+        ({"match": ("shelf",)}, "No column of the file is 'shelf'"),
+        ({"columns": {"Title": "", "Author": ""}}, "No column of the file is a field"),
+    ],
+    ids=str,
+)
+def test_a_name_that_nobody_has_is_a_problem(bring, asked, says):
+    with pytest.raises(Problem, match=says):
+        bring("Title,Author\nDune,Herbert\n", **asked)
+
+
+# -- rows --------------------------------------------------------------------------------------
+
+
+def test_rows_keep_their_order_and_come_before_those_that_were_there(bring, rows):
+    bring("title\nold\n")
+    bring("title\none\ntwo\n")
+    assert [row["title"] for row in rows()] == ["one", "two", "old"]
+
+
+def test_rows_that_do_not_fit_are_left_out_with_their_number_and_every_reason(bring, rows):
+    report = bring(
+        "title,stars,bought,shelf\n"
+        "Dune,3,2026-01-31,home\n"
+        ",x,,home\n"
+        "Emma,9,,away\n"
+        "Ulysses,1,31.1.2026,attic,more,cells\n"
+        "Cosmos\n"
+    )
+    assert numbers(report) == (2, 0, 0, 3)
+    found = why(report)
+    assert found[3] == {"title": "may not be blank", "stars": "needs a whole number"}
+    assert found[4] == {"": "Five stars are the most."}
+    assert found[5].keys() == {"", "bought", "shelf"} and "6 cells" in found[5][""]
+    assert [row["title"] for row in rows()] == ["Dune", "Cosmos"]
+
+
+def test_an_empty_cell_where_nothing_may_be_empty_is_the_default(bring, rows):
+    assert numbers(bring("title,stars,shelf\nDune,,\n")) == (1, 0, 0, 0)
+    assert (rows()[0]["stars"], rows()[0]["shelf"]) == (0, "home")
+
+
+def test_a_row_that_lacks_a_needed_value_is_left_out(bring):
+    assert why(bring("stars\n3\n")) == {2: {"title": "is needed"}}
+
+
+def test_cells_of_a_workbook_become_what_their_field_is(bring, rows, tmp_path):
+    table = [["title", "stars", "bought"], [1984, 4, None], ["Dune", "5", "2026-01-31"]]
+    report = bring(workbook(tmp_path / "t.xlsx", {"Books": table}))
+    assert numbers(report) == (2, 0, 0, 0)
+    assert [(r["title"], r["stars"]) for r in rows()] == [("1984", 4), ("Dune", 5)]
+
+
+def test_json_tells_absent_empty_and_a_value_apart(bring, rows):
+    data = [
+        {"title": "a", "stars": 3},
+        {"title": "b", "bought": None},
+        {"title": "c", "stars": None},
+    ]
+    report = bring(json.dumps(data))
+    assert why(report) == {3: {"stars": "may not be empty"}}
+    assert [(r["title"], r["stars"]) for r in rows()] == [("a", 3), ("b", 0)]
+
+
+def test_references_are_found_by_name_once_for_all_rows(bring, rows, plugin, call):
+    apps = plugin(
+        """
+        from pipulate import CrudApp, Ref
+
+        class Author(CrudApp):
+            name: str
+
+        class Play(CrudApp):
+            title: str
+            author: Ref["author"] | None = None
+        """,
+        "plays",
+    ).apps
+    play = next(app for app in apps if app.name == "play")
+    key = call("author_add", name="Ann")["id"]
+    report = bring(f"title,author\na,Ann\nb,ann\nc,Ann #{key}\nd,Bob\ne,\n", app=play)
+    assert numbers(report) == (4, 0, 0, 1) and "no 'Bob'" in why(report)[5]["author"]
+    assert [row["author"] for row in rows(play)] == [key, key, key, None]
+
+
+# -- rows that are there already ---------------------------------------------------------------
+
+
+def test_rows_that_match_are_updated_only_where_the_file_says_something(bring, rows):
+    bring("title,author_name,stars\nDune,Herbert,5\nEmma,Austen,4\n")
+    report = bring("title,stars\nDune,1\nEmma,4\nNew,2\n", match=("title",))
+    assert numbers(report) == (1, 1, 1, 0)
+    found = {r["title"]: (r["author_name"], r["stars"]) for r in rows()}
+    assert found == {"New": ("", 2), "Dune": ("Herbert", 1), "Emma": ("Austen", 4)}
+
+
+def test_a_row_that_would_not_pass_as_a_whole_is_not_updated(bring):
+    bring("title,stars\nDune,1\n")
+    assert (
+        why(bring("title,stars\nDune,7\n", match=("title",)))[2][""] == "Five stars are the most."
+    )
+
+
+def test_when_two_rows_match_or_come_twice_nothing_is_guessed(bring):
+    bring("title\nDune\nDune\nEmma\n")
+    report = bring("title,stars\nDune,1\nEmma,2\nEmma,3\n", match=("title",))
+    assert numbers(report) == (0, 1, 0, 2)
+    assert "2 rows have this title (id 1, 2)" in why(report)[2][""]
+    assert "row 3 of the file has the same title" in why(report)[4][""]
+
+
+def test_numbers_of_rows_count_only_when_somebody_asks(bring, rows):
+    bring("title\nDune\n")
+    text = "id,title\n1,Changed\n,New\n"
+    assert numbers(bring(text, dry_run=True)) == (2, 0, 0, 0)
+    assert bring(text, dry_run=True)["ignored"] == ["id"]
+    assert numbers(bring(text, match=("id",))) == (1, 1, 0, 0)
+    assert [row["title"] for row in rows()] == ["New", "Changed"]
+
+
+def test_a_profile_neither_sees_nor_changes_rows_of_another(bring, call, rows):
+    call("profile_add", name="Shop")
+    bring("title\nDune\n")
+    assert numbers(bring("id,title\n1,Mine\n", at="shop", match=("id",))) == (1, 0, 0, 0)
+    assert [row["title"] for row in rows()] == ["Dune"]
+
+
+# -- one change, or none -----------------------------------------------------------------------
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing(bring, rows, house):
+    before = house.events.recent(1)
+    text = "title,stars\nDune,1\n,2\n"
+    report = bring(text, dry_run=True)
+    assert not report["done"] and rows() == [] and house.events.recent(1) == before
+    assert bring(text) == report | {"done": True}
+
+
+def test_an_import_is_one_event_and_one_undo_takes_it_back(bring, rows, house, call):
+    bring("title,stars\nDune,1\nEmma,1\n")
+    kept = rows()
+    bring("title,stars\nDune,2\nNew,2\n", match=("title",))
+    event = house.events.recent(1)[0]
+    assert event["summary"] == "Imported books from t.txt: 1 added, 1 changed"
+    assert event["verb"] == "rows_import" and len([*house.events.images(event["id"])]) == 2
+    call("undo", event=event["id"])
+    assert rows() == kept
+
+
+def test_nothing_to_do_leaves_no_trace(bring, house):
+    bring("title\nDune\n")
+    before = house.events.recent(1)
+    assert numbers(bring("title\nDune\n", match=("title",))) == (0, 0, 1, 0)
+    assert house.events.recent(1) == before
+
+
+def test_given_a_row_changed_since_it_was_read_then_nothing_is_imported(
+    bring, book, house, call, rows, tmp_path
+):
+    bring("title\nDune\nEmma\n")
+    path, caller = tmp_path / "t.csv", house.caller("user")
+    path.write_text("title,stars\nDune,1\nNew,1\n")
+    plan = Planner(book, caller, Asked(path, ("title",))).run(lambda count: None)
+    call("book_update", id=1, stars=4)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        carry_out(book, caller, plan, "t.csv")
+    assert [row["title"] for row in rows()] == ["Dune", "Emma"]
+
+
+def test_more_rows_than_can_be_held_are_refused_with_the_number(bring, rows, monkeypatch):
+    monkeypatch.setattr(intake, "MOST", 2)
+    with pytest.raises(Problem, match="more than 2 rows"):
+        bring("title\na\nb\nc\n")
+    assert rows() == []
+
+
+def test_a_secret_is_put_away_as_it_comes_in(bring, plugin, house):
+    site = plugin(
+        """
+        from pipulate import CrudApp, Secret
+
+        class Site(CrudApp):
+            name: str
+            key: Secret | None = None
+        """,
+        "sites",
+    ).apps[0]
+    bring("name,key\nshop,hunter2hunter2\n", app=site)
+    row = site.rows(house.caller("user"))[1]
+    assert row.follow("key") == "hunter2hunter2" and "hunter2h" not in str(vars(row)["key"])
+    assert "hunter2h" not in str([*house.events.images(house.events.recent(1)[0]["id"])])
+
+
+# -- what goes out comes back ------------------------------------------------------------------
+
+plain = st.characters(codec="utf-8", exclude_characters="\0\r\n")
+line = st.text(plain, max_size=12)
+lead = st.sampled_from(["", "=", "'", "'=", "@", "-", '"', ";", ","])
+texts = st.builds("{}{}".format, lead, line)
+name = texts.filter(str.strip)
+early, late = datetime(2, 1, 1), datetime(9998, 1, 1)
+moments = st.datetimes(early, late, timezones=st.timezones())
+things = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": name,
+            "note": st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
+            "number": st.integers(-(2**63) + 1, 2**63 - 1),
+            "ratio": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            "price": st.none() | st.decimals(-9999, 9999, places=3).map(str),
+            "done": st.booleans(),
+            "day": st.none() | st.dates().map(str),
+            "at": st.none() | moments.map(str),
+            "shelf": st.sampled_from(["a", "b, c"]),
+            "size": st.sampled_from([1, 2]),
+            "tags": st.none() | st.lists(name, max_size=3, unique=True),
+            "parts": st.none() | st.lists(st.sampled_from("xy"), unique=True),
+            "site": st.sampled_from(["", "https://example.org/?a=1,2"]),
+            "data": st.none() | st.dictionaries(line, st.integers() | line, max_size=2),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_goes_out_comes_back_the_same(plugin, house, bring, rows, call, tmp_path, form):
+    app, path = plugin(THING, "things").apps[0], tmp_path / f"out.{form}"
+    call("profile_add", name="Copy")
+
+    @given(things, st.booleans())
+    @rules(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
+    def same(given_rows, raw):
+        house.db.execute(f"DELETE FROM {app.table_name}")
+        assert why(bring(json.dumps(given_rows), app=app)) == {}
+        made = export(app, house.caller("user"), State(), form, raw)
+        path.write_text("".join(made.chunks), newline="")
+        again = bring(path, app=app, match=("id",), raw=raw)
+        assert (numbers(again), why(again)) == ((0, 0, len(given_rows), 0), {})
+        bring(path, app=app, raw=raw, at="copy")
+        assert rows(app, "copy") == rows(app)
+
+    same()
+
+
+def test_a_hundred_thousand_rows_take_less_than_five_seconds_of_the_processor(bring, tmp_path):
+    path = tmp_path / "large.csv"
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["title", "author_name", "stars", "bought"])
+        rows = ([f"Book {n}", f"Author {n % 999}", n % 5, "2026-01-31"] for n in range(100_000))
+        out.writerows(rows)
+    started = time.process_time()
+    assert numbers(bring(path)) == (100_000, 0, 0, 0)
+    assert time.process_time() - started < 5
