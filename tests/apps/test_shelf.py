@@ -131,16 +131,47 @@ def test_given_a_class_renamed_then_the_old_address_goes(house, plugin):
 @pytest.mark.parametrize(
     "source",
     [
-        THING.replace("Thing", "Task"),
-        "from pipulate import Pipeline\np = Pipeline('Tasks')\n@p.step\ndef a(): pass\n",
-        THING + "    plural = 'hello'\n",
+        THING,
+        "from pipulate import Pipeline\np = Pipeline('Things')\n@p.step\ndef a(): pass\n",
+        THING.replace("Thing", "Other") + "    plural = 'things'\n",
     ],
     ids=["class", "pipeline", "plural"],
 )
 def test_given_a_name_that_another_plugin_has_then_the_first_keeps_it(house, plugin, source):
+    plugin(THING, "first")
     kept = dict(house.shelf.apps)
-    assert "already taken" in plugin(source).problem.what
+    assert "already taken" in plugin(source, "second").problem.what
     assert house.shelf.apps == kept
+
+
+TASK = THING.replace("Thing", "Task")
+OWN = [
+    (TASK, "tasks"),
+    (THING + "    plural = 'tasks'\n", "tasks"),
+    (TASK + "    plural = 'errands'\n", "errands"),
+    ("from pipulate import Pipeline\np = Pipeline('Tasks')\n@p.step\ndef a(): pass\n", "tasks"),
+]
+
+
+@pytest.mark.parametrize(("source", "slug"), OWN, ids=["class", "plural", "tools", "pipeline"])
+def test_given_a_name_of_a_bundled_app_then_the_users_own_takes_its_place(
+    house, plugin, apps, source, slug
+):
+    made = plugin(source)
+    assert made.problem is None and house.shelf.get(slug) is made.apps[0]
+    assert house.shelf.failures == [] and "task_fetch" not in house.tools.by_name
+    assert [r["file"] for r in house.shelf.listing() if r["name"] == slug] == [str(made.path)]
+    (apps / "mine.py").unlink()
+    house.shelf.scan()
+    assert "due" in house.shelf.get("tasks").fields and "task_add" in house.tools.by_name
+
+
+def test_given_an_own_app_of_a_bundled_name_then_it_is_there_after_a_start(
+    settings, plugin, open_house
+):
+    plugin(TASK)
+    again = open_house().shelf
+    assert again.failures == [] and [*again.get("tasks").fields] == ["x"]
 
 
 @pytest.mark.parametrize("word", ["history", "search", "settings", "approvals", "chat", "call"])

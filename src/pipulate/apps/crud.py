@@ -39,6 +39,7 @@ class CrudApp:
     shared: ClassVar[bool] = False  # one shelf for all profiles
     menu_icon: ClassVar[str] = ""
     menu_place: ClassVar[int] = 50  # smaller comes first
+    links: ClassVar[dict[str, str]] = {}  # beside the heading: {text: a path of your own routes}
     fields: ClassVar[dict[str, Field]] = {}
     computed: ClassVar[dict[str, Field]] = {}
     extra_routes: ClassVar[list[Route]] = []
@@ -70,9 +71,19 @@ class CrudApp:
     def check(self) -> None:
         """Raise Invalid to refuse this row before it is saved; the base accepts all."""
 
+    def deleted(self) -> None:
+        """Called when this row was deleted, in the same change."""
+
+    def put_away(self, name: str) -> None:
+        """Move the file of a field to the trash, for 30 days."""
+        self._app.house.files.put_away(self._caller.profile, getattr(self, name))
+
     @classmethod
-    def before_list(cls, table) -> None:
-        """Called before the list is drawn: a chance to bring `table` in step with the world."""
+    def before_list(cls, table, files) -> None:
+        """Called before the list is shown, in a change of its own: a chance to bring `table` in
+
+        step with the world. files(known) → (come, gone): references of files below files/ that are
+        not among the known ones, and known ones that are gone; known ones leave the trash."""
 
     def __ft__(self):
         """The row's content; the base class draws one cell per field."""
@@ -130,12 +141,19 @@ class Crud(Listing):
         self.table_name = f"app_{self.slug}"
         self.drawn = model.__ft__ is not CrudApp.__ft__  # the class draws its rows itself
         self.checks = model.check is not CrudApp.check
+        self.mourns = model.deleted is not CrudApp.deleted
         super().__init__()
 
     def define(self, house) -> None:
         """Make the table, or bring it in step with the class."""
         self.house = house
         migrate.define(house, self)
+
+    def keep_in_step(self, caller: Caller) -> None:
+        """The class's own before_list, in one change."""
+        files = functools.partial(self.house.files.in_step, caller.profile)
+        with self.house.db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
+            self.model.before_list(self.rows(caller), files)
 
     def checked(self, row: Row, caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
@@ -187,15 +205,16 @@ class Crud(Listing):
         given = {f"f.{k}": str(v) for k, v in filters.items()}
         page = min(max(1, page), 10**8 - 1)
         self._known([*filters, *([sort.removeprefix("-")] if sort else [])])
-        state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.fields)
+        state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.named)
+        self.keep_in_step(caller)
         rows, count = self.find(caller, state)
         return {"rows": [self.as_json(r) for r in rows], "count": count, "page": page}
 
     def _known(self, names) -> None:
         for name in names:
-            if name not in (*self.fields, "id"):
+            if name not in (*self.named, "id"):
                 what = f"{self.title} has no field {name!r}."
-                raise Problem(what, nearest(name, self.fields))
+                raise Problem(what, nearest(name, self.named))
 
     def _get(self, caller: Caller, id: int) -> Row:
         return self.as_json(self.rows(caller)[id])
@@ -221,7 +240,9 @@ class Crud(Listing):
 
     def _delete(self, caller: Caller, id: int) -> Row:
         self.refuse_used(caller, [id])
-        gone = self._done("Deleted", self.rows(caller).delete(id))
+        row = self.rows(caller).delete(id)
+        gone = self._done("Deleted", row)
+        row.deleted()
         return {"deleted": gone, "undo": "undo takes it back"}
 
     def _move(self, caller: Caller, id: int, after: int | None = None) -> Row:

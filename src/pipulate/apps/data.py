@@ -5,12 +5,13 @@ from typing import Any
 
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, like, order_sql, refuse
 from pipulate.apps.refs import Refs
-from pipulate.core.fields import Field, Ref, Secret, to_column
+from pipulate.core.fields import Field, File, Ref, Secret, to_column
+from pipulate.core.problems import Problem
 from pipulate.core.store import quote
 from pipulate.core.tools import Caller
 
 LARGE = 5_000  # rows from which a search or an order gets an index of its own
-BARE = (bool, Ref, Secret)  # types whose columns hold no words to search
+BARE = (bool, File, Ref, Secret)  # types whose columns hold no words to search
 
 
 class Data(Refs):
@@ -39,15 +40,35 @@ class Data(Refs):
         """(rows of the state's page, how many match)."""
         where, args = self.where(caller, state)
         table, first = self.rows(caller), (state.page - 1) * PAGE
-        count = table.count(where, args)
-        if state.sort:
-            self._index(state.sort.removeprefix("-"))
+        count, name = table.count(where, args), state.sort.removeprefix("-")
+        if name in self.model.computed:
+            return self._ranked(table, state, where, args)[first : first + PAGE], count
+        if name:
+            self._index(name)
         left = count - first
         if first < left or not self._turns(state):
             return table(where, args, self.order(caller, state), PAGE, first), count
         # A late page is read from the end: OFFSET costs as much as the rows it leaves out.
         order, size = self.order(caller, state, turned=True), max(0, min(PAGE, left))
         return table(where, args, order, size, left - size)[::-1], count
+
+    def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
+        """Rows by what is computed of each, empty last: SQLite knows nothing of it."""
+        name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
+        rows = table(where, args, limit=LARGE + 1)
+        if len(rows) > LARGE:
+            what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
+            raise Problem(what, "Filter or search first.")
+        keys = {row.id: getattr(row, name) for row in rows}
+        empty = [row for row in rows if keys[row.id] in (None, "")]
+        return (
+            sorted(
+                (row for row in rows if keys[row.id] not in (None, "")),
+                key=lambda row: keys[row.id],
+                reverse=down,
+            )
+            + empty
+        )
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
@@ -67,13 +88,19 @@ class Data(Refs):
 
     def _filter(self, caller: Caller, name: str, text: str) -> Sql:
         field = self.fields.get(name, ID)
-        if field.type is not Ref or text[0] in "=!<>#" or text.isdecimal():
+        if name in self.model.computed:
+            raise ValueError("is computed, and cannot be filtered")
+        named = field.type is File or (field.type is Ref and not text.isdecimal())
+        if not named or text[0] in "=!<>#":
             return condition(field, text.removeprefix("#"))
         named, args = self._named(caller, field, "LIKE ? ESCAPE '\\'")
         return f"{quote(name)} IN ({named})", [*args, like(text)]
 
     def _named(self, caller: Caller, field: Field, test: str, what: str = "id") -> Sql:
-        """A query for rows that a Ref may mean, by their first field."""
+        """A query for rows that a Ref may mean, by their first field; for files by their name."""
+        if field.type is File:
+            sql = f"SELECT 'file:' || id FROM files WHERE profile_id = ? AND name {test}"
+            return sql, [caller.profile.id]
         app = self.target(field)
         key = 0 if app.model.shared else caller.profile.id
         title = quote(next(iter(app.fields)))
@@ -90,7 +117,7 @@ class Data(Refs):
         else:
             parts = [f"CAST({quote(n)} AS TEXT) LIKE ? ESCAPE '\\'" for n in texts]
             args = [like(word)] * len(texts)
-        for name, field in self.of_type(Ref).items():
+        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
             named, values = self._named(caller, field, "LIKE ? ESCAPE '\\'")
             parts.append(f"{quote(name)} IN ({named})")
             args += [*values, like(word)]
@@ -102,7 +129,7 @@ class Data(Refs):
 
     def order(self, caller: Caller, state: State, turned: bool = False) -> str:
         """ORDER BY: by a field (empty last), or as the class says in SQL of its own."""
-        sort = state.sort or self.model.order
+        sort = state.sort if state.sort.removeprefix("-") in self.fields else self.model.order
         name, down = sort.removeprefix("-"), sort[0] == "-"
         if not self._turns(state):
             return f"{sort}, id"
@@ -118,6 +145,9 @@ class Data(Refs):
             title = quote(next(iter(app.fields)))
             at = f"{app.table_name}.id = {self.table_name}.{quote(name)}"
             own = f"(SELECT {title} FROM {app.table_name} WHERE {at}) COLLATE NOCASE"
+        elif field.type is File:
+            key = f"CAST(substr({self.table_name}.{quote(name)}, 6) AS INTEGER)"
+            own = f"(SELECT name FROM files WHERE files.id = {key}) COLLATE NOCASE"
         return order_sql(field, own)
 
     # -- indexes, made when a large table first needs one
@@ -127,7 +157,7 @@ class Data(Refs):
         return (top["top"] or 0) > LARGE
 
     def _index(self, name: str) -> None:
-        if self.fields[name].type is not Ref and self._large():
+        if self.fields[name].type not in (Ref, File) and self._large():
             index, by = f"{self.table_name}_by_{name}", order_sql(self.fields[name])
             sql = f"CREATE INDEX IF NOT EXISTS {index} ON {self.table_name} (profile_id, {by})"
             self._once(index, sql)

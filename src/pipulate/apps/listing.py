@@ -47,7 +47,7 @@ class Listing(Many):
     def state(self, query: Mapping[str, str]) -> State:
         """The list an address means; one without any state means the app's own default."""
         given = query or dict(parse_qsl(self.model.default_filter))
-        return State.read(given, self.fields | self.model.computed)
+        return State.read(given, self.named)
 
     def address(self, base: str, state: State, **changes) -> str:
         said = state.query(**changes) or ("all=1" if self.model.default_filter else "")
@@ -56,7 +56,7 @@ class Listing(Many):
     async def page(self, visit: Visit):
         """The list with its add form; see query.py for what its address may say."""
         state = self.state(visit.query)
-        await limited(self.model.before_list, self.rows(visit.caller))
+        await limited(self.keep_in_step, visit.caller)
         try:
             listed = await limited(self._listing, visit, state)
         except Invalid as problem:
@@ -69,7 +69,8 @@ class Listing(Many):
     def _top(self, base: str):
         """Heading and add form."""
         about = P(self.description.split("\n")[0])
-        return Header(Div(H1(self.title), about), cls="head"), self.add_form(base)
+        links = [A(text, href=f"{base}/{path}") for text, path in self.model.links.items()]
+        return Header(Div(H1(self.title), about), *links, cls="head"), self.add_form(base)
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
         """The form for a new row, with what was typed and the messages when it was refused."""
@@ -118,9 +119,9 @@ class Listing(Many):
         """Headings; a click sorts, a second one the other way round, a third not at all."""
         heads = []
         for name in [None] if self.drawn else state.columns or self.columns:
-            field = self.fields.get(name) or self.model.computed.get(name)
-            if name not in self.fields:
-                heads.append(Th(field.label if field else self.title, scope="col"))
+            field = self.named.get(name)
+            if not field:
+                heads.append(Th(self.title, scope="col"))
                 continue
             to = {name: f"-{name}", f"-{name}": ""}.get(state.sort, name)
             way = {name: "ascending", f"-{name}": "descending"}.get(state.sort)
@@ -165,7 +166,7 @@ class Listing(Many):
     def _columns_menu(self, state: State):
         """Which columns are shown; dragging gives their order."""
         shown = state.columns or self.columns
-        fields = self.fields | self.model.computed
+        fields = self.named
         items = []
         for n in dict.fromkeys([*shown, *fields]):
             label = fields[n].label

@@ -68,7 +68,10 @@ class RowTools:
         crud, (sql, args) = self._meant(caller, app, ids, where)
         table = crud.plain(caller)
         crud.refuse_used(caller, (row["id"] for row in table(sql, args)))
+        leaving = crud.rows(caller)(sql, args) if crud.mourns else []
         gone = table.delete_many(sql, args)
+        for row in leaving:
+            row.deleted()
         self.house.db.current.summary = f"Deleted {gone:,} {crud.slug}"
         return {"deleted": gone}
 
@@ -100,7 +103,7 @@ class Many(Rows):
         ]
 
     def state_of(self, text: str) -> State:
-        return State.of(text, self.fields | self.model.computed)
+        return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
         """Give rows these checked values; each row's own `check` is asked first."""

@@ -13,7 +13,7 @@ from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 
 COLUMNS = {
-    "id": "INTEGER PRIMARY KEY",
+    "id": "INTEGER PRIMARY KEY AUTOINCREMENT",  # a deleted row can come back under its number
     "profile_id": "INTEGER NOT NULL",
     "position": "REAL NOT NULL DEFAULT 0",
     "version": "INTEGER NOT NULL DEFAULT 1",

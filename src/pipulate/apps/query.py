@@ -74,11 +74,11 @@ class State:
 
 
 def order_sql(field: Field, name: Any = "") -> str:
-    """What a column is ordered and compared by. `name`: the SQL for a Ref's own text."""
+    """What a column is ordered and compared by. `name`: the SQL for what a reference is called."""
     column = quote(field.name)
     if field.type is Decimal:
         return f"CAST({column} AS REAL)"
-    if field.type is Ref:
+    if name or field.type is Ref:
         return name or column
     return f"{column} COLLATE NOCASE" if field.kind.column == "TEXT" else column
 

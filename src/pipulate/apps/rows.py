@@ -13,6 +13,7 @@ from typing import Any
 from fasthtml.components import Button, Form, Input, NotStr, Span, Td
 
 from pipulate.apps.data import Data
+from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
 from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
 from pipulate.core.store import Row
@@ -31,8 +32,13 @@ class Rows(Data):
         self._shelf = functools.lru_cache(self._shelf)
 
     @property
+    def named(self) -> dict[str, Field]:
+        """Every column by name: the fields, then what is computed."""
+        return self.fields | self.model.computed
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.fields, *self.model.computed)
+        return (*self.named,)
 
     def drawn_rows(self, rows: list[Any], caller: Caller, names: Iterable[str] = ()) -> str:
         """Many rows; `names`: the fields shown, in order (none: all)."""
@@ -102,8 +108,8 @@ class Rows(Data):
             at = f"/{profile}/{self.target(field).slug}?f.id={value}"
             return f'<a href="{at}">{escape(labels.get((field.name, value), f"#{value}"))}</a>'
         if field.type is File:
-            at, name = said.removeprefix("file:"), labels.get((field.name, value), "file is gone")
-            return f'<a href="/files/{profile}/{at}" download>{escape(name)}</a>'
+            name = labels.get((field.name, value), "")
+            return _file(f"/files/{profile}/{said.removeprefix('file:')}", name)
         if field.type is Text and re.search(r"[*_`#>\[\]|~\n-]|https?:", value):
             return f'<div class="md">{markdown(value)}</div>'
         if not said or field.type not in (Url, Email):
@@ -210,6 +216,17 @@ def count_mark(number: str, word: str = "in all", more: str = ""):
 def _asks(method) -> bool:
     """Whether a tool method needs more than its row."""
     return method.__code__.co_argcount > 1
+
+
+def _file(at: str, name: str) -> str:
+    """Its picture if it is one, a look where a browser may have one, and the download."""
+    said, kind = escape(name) or "the file is gone", shown_as(name)
+    look = f'<a href="{at}/view" target="_blank" title="Look at {said}">'
+    if kind.startswith("image"):
+        thumb = f'{look}<img src="{at}/view" loading="lazy" alt=""></a>'
+        look = thumb + look
+    down = f'<a href="{at}" download title="Download" aria-label="Download {said}">⤓</a>'
+    return f"{look}{said}</a> {down}" if kind else f'<a href="{at}" download>{said}</a>'
 
 
 def _text(field: Field, value: Any) -> str:

@@ -6,7 +6,7 @@ broken save keeps the old version at work beside its error.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Shelf:
 
     def _files(self) -> list[Path]:
         settings = self.house.settings
-        folders = [BUNDLED, *([settings.folder("apps")] if settings.plugins else [])]
+        folders = [*([settings.folder("apps")] if settings.plugins else []), BUNDLED]
         found = (p for folder in folders for p in sorted(folder.glob("*.py")))
         return [p for p in found if p.name[0] not in "_." and p.is_file()]
 
@@ -57,6 +57,9 @@ class Shelf:
         for path, stamp in stamps.items():
             if before.get(path) != stamp:
                 self._load(path)
+        for plugin in list(self.plugins.values()):
+            if plugin.bundled and not plugin.apps and not plugin.problem:
+                self._commit(plugin, None)  # its name may be free again
         self.changed()
         return True
 
@@ -125,13 +128,23 @@ class Shelf:
         raise Missing(f"Nothing of {name!r} waits to be accepted.", "See its card in the menu.")
 
     def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
-        """Register what a file defines in one go; a refusal leaves the old version in place."""
+        """Register what a file defines in one go; a refusal leaves the old version in place.
+
+        An app of the user's own takes the place of a bundled one of that name."""
         apps = _apps_in(plugin)
         others = self._without(old)
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
         slugs = [app.slug for app in apps]
+        names = _names(apps)
+        if plugin.bundled and not names.isdisjoint(_names(others.values())):
+            self.plugins[plugin.path] = plugin
+            return
+        yielding = [p for p in self.plugins.values() if p.bundled and p.path != plugin.path]
+        yielding = [p for p in yielding if not names.isdisjoint(_names(p.apps))]
+        for bundled in yielding:
+            others = {s: a for s, a in others.items() if a not in bundled.apps}
         for slug in slugs:
             if slugs.count(slug) > 1 or slug in (*others, *PAGE_WORDS):
                 what = f"The name {slug!r} is already taken."
@@ -139,6 +152,9 @@ class Shelf:
         for app in apps:
             app.define(self.house)
         tools = [tool for app in apps for tool in app.tools(self.house)]
+        for bundled in yielding:
+            self.house.tools.replace(str(bundled.path), [])
+            bundled.apps = []
         self.house.tools.replace(str(plugin.path), tools)
         plugin.apps, plugin.problem = apps, None
         self.apps = others | {app.slug: app for app in apps}
@@ -190,7 +206,7 @@ class Shelf:
                 "problem": plugin.problem.what if plugin.problem else None,
             }
             for plugin in self.plugins.values()
-            for app in plugin.apps or [None]
+            for app in plugin.apps or ([None] if plugin.problem else [])
         ]
 
 
@@ -212,6 +228,11 @@ def _in_time(path: Path, digest: str) -> Plugin:
         interrupt(thread.ident)
         what = f"{path.name} took over {IMPORT_SECONDS} s to load."
         raise Problem(what, "Put long work in a step, then save the file.") from None
+
+
+def _names(apps: Iterable[AppKind]) -> set[str]:
+    """By what addresses and tools are named; an app may have two of them (books, book)."""
+    return {getattr(app, at, app.slug) for app in apps for at in ("slug", "name")}
 
 
 def _apps_in(plugin: Plugin) -> list[AppKind]:

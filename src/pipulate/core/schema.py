@@ -86,4 +86,14 @@ MIGRATIONS = [
     -- values of Secret fields; rows and events hold only a reference such as "…1234 id"
     CREATE TABLE secrets (id TEXT PRIMARY KEY, value TEXT NOT NULL, created_utc TEXT NOT NULL);
     """,
+    """
+    -- a number is never given again: "file:12" in a row is that file or none
+    ALTER TABLE files RENAME TO old_files;
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, profile_id INTEGER NOT NULL,
+        path TEXT NOT NULL UNIQUE, name TEXT NOT NULL, size INTEGER NOT NULL, run_id INTEGER,
+        created_utc TEXT NOT NULL);
+    INSERT INTO files SELECT * FROM old_files;
+    DROP TABLE old_files;
+    """,
 ]

@@ -24,6 +24,7 @@ from pipulate.ai.chat import Chat
 from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.exchange import export
+from pipulate.apps.files import shown_as
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
@@ -105,6 +106,7 @@ class Site:
                 Route("/shell/launch", self.shell_launch, methods=["POST"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 Route("/files/{profile}/{file:int}", self.download, methods=["GET"]),
+                Route("/files/{profile}/{file:int}/view", self.download, methods=["GET"]),
                 *(
                     Route("/{profile}" + path, self.page(handler), methods=methods.split())
                     for methods, path, handler in PAGES
@@ -280,12 +282,16 @@ class Site:
         return Response(f"file:{key}")
 
     async def download(self, request):
+        """A file by its number; /view shows pictures and plain text, in which nothing runs."""
         try:
             profile = self.house.profiles.at(request.path_params["profile"])
             file = self.house.files.get(profile, request.path_params["file"])
         except Problem as problem:
             return HTMLResponse(html(problem_card(problem)), problem.status)
-        return FileResponse(file.path, filename=file.name, headers={"cache-control": "no-store"})
+        shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
+        headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
+        about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
+        return FileResponse(file.path, filename=file.name, headers=headers, **about)
 
     # -- programs ----------------------------------------------------------------------------
 
