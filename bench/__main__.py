@@ -1,7 +1,7 @@
 """Measure: `python -m bench [name …] [--json FILE] [--rounds N]`; names: see MEASURES.
 
 Baselines are read from the folder PIPULATE_BASELINES; without them their columns say "not here".
-CPU time decides, wall time is told beside it. Linux only. Everything takes about two minutes.
+CPU time decides, wall time is told beside it. Linux only. Everything takes three minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.figures import Figure, table
 
-MEASURES = ("start", "pages", "memory", "bytes", "tokens", "links")
+MEASURES = ("start", "pages", "rows", "memory", "bytes", "tokens", "links")
 LATEST = Path(__file__).parent / "results" / "latest.json"
 BUDGET = 180  # seconds after which no further measure begins
 
