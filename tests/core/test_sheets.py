@@ -52,6 +52,8 @@ def test_a_line_may_say_what_the_delimiter_is(saved):
 
 def test_one_value_a_line_may_hold_commas():
     assert cells(read_text("title\nMilk, eggs\nBread")) == [["Milk, eggs"], ["Bread"]]
+    assert cells(read_text("Milk, eggs\nBread", header=False)) == [["Milk, eggs"], ["Bread"]]
+    assert cells(read_text("title, author\nDune, Herbert")) == [["Dune", " Herbert"]]
 
 
 @pytest.mark.parametrize(

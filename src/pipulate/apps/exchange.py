@@ -16,7 +16,7 @@ from pipulate.apps.base import Download, Route, Visit
 from pipulate.apps.intake import SECONDS, SHOWN, Asked, bring_in, guess
 from pipulate.apps.markup import field_input, html, problem_card
 from pipulate.apps.query import State
-from pipulate.core.fields import Field, File, Ref, Secret, make_field, to_json
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, make_field, to_json
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import Sheet, write_csv, write_json
 from pipulate.core.store import Row
@@ -156,11 +156,11 @@ def _columns(app, sheet: Sheet, first: list[list[Any]], chosen: Mapping[str, str
     fields = {"": "– leave out –"} | {n: f.label for n, f in app.fields.items()}
     lines = []
     for index, column in enumerate(sheet.columns):
-        values = [str(cells[index]) for cells in first if index < len(cells)]
+        values = [cells[index] for cells in first if index < len(cells)]
         options = [Option(t, value=n, selected=n == chosen[column]) for n, t in fields.items()]
         pick = Select(*options, name=f"c.{column}", id=f"c{index}", aria_label=f"{column} becomes")
         pick = Small("finds rows, where ticked below") if column.lower() == "id" else pick
-        shown = Td(" · ".join(value[:40] for value in values if value))
+        shown = Td(" · ".join(str(v)[:40] for v in values if v not in ("", None, MISSING)))
         lines.append(Tr(Th(column, scope="row"), shown, Td(pick)))
     heads = Tr(Th("In the file"), Th("First values"), Th("Becomes"))
     return Div(Table(Thead(heads), Tbody(*lines), cls="data"), cls="scroll", tabindex="0")

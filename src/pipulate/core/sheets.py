@@ -223,7 +223,8 @@ def _delimiter(sample: str) -> tuple[str, int]:
             read = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
             widths = [len(cells) for cells in itertools.islice(read, 30) if cells] or [0]
             alike = widths.count(widths[0])
-            if widths[0] > 1 and alike > best:
+            prose = f"{delimiter} " in sample.split("\n")[0] and alike <= len(widths) / 2
+            if widths[0] > 1 and alike > best and not prose:
                 best, found = alike, delimiter
             elif delimiter == "," and max(widths) > 1:
                 found = "\x1f"

@@ -1,0 +1,87 @@
+"""Rows in and out in a real browser: a file chosen, a table pasted, the preview, the way back."""
+
+import pytest
+from playwright.sync_api import expect
+
+TABLE = "Title\tDone\nBuy milk\tyes\n\tno\nCall Ann\tno\n"
+PASTE = """text => {
+  const data = new DataTransfer();
+  data.setData('text/plain', text);
+  const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+  document.activeElement.dispatchEvent(event);
+}"""
+
+
+@pytest.fixture(autouse=True)
+def tasks(server):
+    """titles(): of the tasks that are there; none at the beginning."""
+
+    def titles():
+        return [row["title"] for row in server.call("task_list")["rows"]]
+
+    if titles():
+        server.call("rows_delete", app="tasks", where="all=1")
+    return titles
+
+
+def test_a_chosen_file_is_previewed_matched_imported_and_taken_back(page, tasks, server, tmp_path):
+    server.call("task_add", title="Buy milk")
+    path = tmp_path / "to do.csv"
+    path.write_text("What,Done,Extra\nBuy milk,yes,1\n,no,2\nCall Ann,no,3\n")
+    page.goto("/default/tasks")
+    page.get_by_role("button", name="Import").click()
+    page.get_by_label("Choose a file").set_input_files(path)
+    preview = page.locator("#import")
+    expect(preview).to_contain_text("Buy milk · Call Ann")
+    expect(preview.get_by_role("status").first).to_contain_text("3 left out")
+    expect(preview.get_by_role("button", name="Import")).to_have_count(0)
+    page.get_by_label("What becomes").select_option("Title")
+    expect(preview.get_by_role("status").first).to_contain_text("2 to add · 1 left out")
+    page.get_by_role("checkbox", name="Title").check()
+    expect(preview.get_by_role("status").first).to_contain_text("1 to add · 1 to change")
+    expect(preview).to_contain_text("Title may not be blank")
+    assert "m.title=true" in page.url
+    page.get_by_role("button", name="Import 2 rows").click()
+    expect(preview).to_contain_text("1 added · 1 changed · 1 left out")
+    assert tasks() == ["Call Ann", "Buy milk"]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#notices")).to_contain_text("Undid: Imported tasks")
+    assert tasks() == ["Buy milk"]
+
+
+def test_a_table_pasted_into_the_list_leads_to_its_import(page, tasks):
+    page.goto("/default/tasks")
+    expect(page.locator("#add").get_by_label("Title")).to_be_focused()
+    page.evaluate(PASTE, TABLE)
+    expect(page.get_by_role("button", name="Import 2 rows")).to_be_visible()
+    page.get_by_role("button", name="Import 2 rows").click()
+    page.get_by_role("button", name="Show the list").click()
+    expect(page.locator("#rows")).to_contain_text("Call Ann")
+    assert tasks() == ["Buy milk", "Call Ann"]
+
+
+def test_a_word_pasted_into_a_box_stays_there(page):
+    page.goto("/default/tasks")
+    page.evaluate(PASTE, "just words")
+    page.wait_for_timeout(200)
+    assert page.url.endswith("/default/tasks")
+
+
+def test_lines_pasted_on_the_page_for_it_are_titles(page, tasks):
+    page.goto("/default/tasks/import")
+    page.get_by_label("Or cells copied").fill("Milk, eggs\nBread")
+    page.locator("[data-paste]").get_by_role("button").click()
+    page.get_by_role("button", name="Import 2 rows").click()
+    expect(page.locator("#import")).to_contain_text("2 added")
+    assert tasks() == ["Milk, eggs", "Bread"]
+
+
+def test_a_list_is_downloaded_as_it_is_shown(page, server):
+    for title, done in (("Done thing", True), ("=Open thing", False)):
+        server.call("task_add", title=title, done=done)
+    page.goto("/default/tasks?f.done=no")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Export CSV").click()
+    text = started.value.path().read_text("utf-8-sig")
+    assert started.value.suggested_filename.startswith("tasks-")
+    assert "'=Open thing" in text and "Done thing" not in text
