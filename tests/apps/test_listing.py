@@ -249,37 +249,6 @@ def test_given_a_row_that_loops_while_it_is_drawn_then_the_page_says_so(
         visit("GET", app=note)
 
 
-# -- what other tabs are sent ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("verb", "values", "sent"),
-    [
-        ("add", {"title": "New"}, ['hx-swap-oob="afterbegin:#rows"', "New", "2 in all"]),
-        ("update", {"id": 1, "title": "Other"}, ['<tr hx-swap-oob="true"', 'id="book-1"', "Other"]),
-        ("delete", {"id": 1}, ['<tr id="book-1" hx-swap-oob="delete">', "0 in all"]),
-    ],
-    ids=["add", "update", "delete"],
-)
-def test_a_change_reaches_open_tabs_as_the_row_it_changed(
-    house, book, call, add, verb, values, sent
-):
-    add(title="Emma")
-    heard = []
-    house.db.on_event.append(heard.append)
-    call(f"book_{verb}", actor="model", **values)
-    text = book.live(house, house.profiles.at(), heard[-1])
-    for part in sent:
-        assert part in text
-
-
-def test_a_change_of_another_app_sends_nothing(house, book, call):
-    heard = []
-    house.db.on_event.append(heard.append)
-    call("task_add", title="x")
-    assert book.live(house, house.profiles.at(), heard[-1]) == ""
-
-
 @pytest.mark.parametrize("own", ["self.text", "B([self.text])", "({'a': self.text}, B('x'))"])
 def test_given_a_row_that_its_class_draws_from_text_then_markup_in_it_stays_text(
     plugin, visit, call, own

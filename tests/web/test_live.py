@@ -13,6 +13,9 @@ from pipulate.web.live import MOST_TABS, Hub, Tab
 from serving import hear
 
 
+ANEW = 'id="again"'  # the list draws itself anew
+
+
 def silent(socket, word, seconds=0.6):
     """What a socket says meanwhile does not hold the word."""
     heard = ""
@@ -25,19 +28,18 @@ def silent(socket, word, seconds=0.6):
 def test_another_tab_of_the_profile_sees_a_change_within_a_second(server):
     with server.socket("/default/tasks") as tab:
         server.act("POST", "/default/tasks", {"title": "seen at once", "done": "false"})
-        text = hear(tab, "seen at once", 1.0)
-        assert "hx-swap-oob" in text
-        key = re.search(r'id="task-(\d+)"', text)[1]
+        hear(tab, ANEW, 1.0)
+        key = re.search(r'id="task-(\d+)"', server.page("/default/tasks"))[1]
         server.act("PATCH", f"/default/tasks/{key}", {"title": "changed", "version": "1"})
-        assert f'id="task-{key}"' in hear(tab, "changed", 1.0)
+        hear(tab, ANEW, 1.0)
         server.act("DELETE", f"/default/tasks/{key}")
-        assert f"task-{key}" in hear(tab, "delete", 1.0)
+        hear(tab, ANEW, 1.0)
 
 
 def test_a_change_by_the_shell_reaches_the_page_too(server):
     with server.socket("/default/tasks") as tab:
         server.call("task_add", title="from a terminal")
-        hear(tab, "from a terminal", 1.0)
+        hear(tab, ANEW, 1.0)
 
 
 def test_tabs_of_another_profile_or_another_app_hear_nothing(server):
@@ -47,13 +49,13 @@ def test_tabs_of_another_profile_or_another_app_hear_nothing(server):
         tabs = [stack.enter_context(server.socket(at)) for at in places]
         server.call("task_add", title="private matter")
         for tab in tabs:
-            silent(tab, "private matter", 0.3)
+            silent(tab, ANEW, 0.3)
 
 
 def test_a_tab_that_searches_or_pages_is_still_on_its_app(server):
     with server.socket("/default/tasks?q=word") as tab:
         server.call("task_add", title="a word more")
-        hear(tab, "a word more", 1.0)
+        hear(tab, ANEW, 1.0)
 
 
 def test_the_tab_that_asked_is_not_told_again(server):
@@ -64,8 +66,8 @@ def test_the_tab_that_asked_is_not_told_again(server):
         server.act(
             "POST", "/default/tasks", {"title": "mine already", "done": "false"}, X_Tab="tab1"
         )
-        hear(other, "mine already", 1.0)
-        silent(asker, "mine already")
+        hear(other, ANEW, 1.0)
+        silent(asker, ANEW)
 
 
 def test_the_progress_and_the_end_of_a_step_reach_every_tab_of_the_run(server):

@@ -141,4 +141,4 @@ def test_a_list_that_missed_a_change_before_its_socket_opened_draws_itself_anew(
     seen = re.search(r"seen=(\w+)", drawn)[1]
     server.call("task_add", title="Added while the socket was away")
     with server.socket("/default/tasks", seen=seen) as socket:
-        assert 'id="again-plain"' in socket.recv(timeout=5)
+        assert 'id="again"' in socket.recv(timeout=5)

@@ -45,6 +45,7 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     partial: bool = False  # only a part of the page is wanted (htmx)
+    here: str = ""  # the address of the page that asks (htmx)
 
     @property
     def base(self) -> str:
@@ -103,8 +104,6 @@ class AppKind(Protocol):
     routes: list[Route]
 
     def tools(self, house) -> list[Tool]: ...
-
-    def live(self, house, profile, event: dict[str, Any]) -> str: ...
 
 
 def snake(name: str) -> str:

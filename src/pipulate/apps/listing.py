@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
-from fasthtml.components import H1, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
+from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
 
 from pipulate.apps import exchange
@@ -13,7 +13,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import Many
-from pipulate.apps.rows import count_mark
+from pipulate.apps.rows import AGAIN, count_mark
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
@@ -94,12 +94,10 @@ class Listing(Many):
 
     def _frame_of(self, base: str, state: State, names: tuple[str, ...], last: int):
         """The list without its rows and their number."""
-        plain = state.plain and not names
         sortable = {"data_sortable": base} if self._movable(state) else {}
         table = Table(
             Thead(self._heads(base, state), self._filters(state)),
-            Tbody(ROWS, id="rows" if plain else None, **sortable),
-            hx_vals=f'{{"cols": "{",".join(names)}"}}' if names else None,
+            Tbody(ROWS, id="rows", **sortable),
             cls="rows",
             **KEEP,
         )
@@ -108,7 +106,7 @@ class Listing(Many):
             self._empty(base, state),
             self.bulk_bar(base, state, COUNT),
             *self._pager(base, last, state),
-            NotStr(f'<i id="again-{"plain" if plain else "any"}"></i>'),
+            I(id="again"),
             id="listing",
         )
 
@@ -199,10 +197,12 @@ class Listing(Many):
 
     # -- routes
 
+    def _asking(self, visit: Visit) -> State:
+        """The state of the list from which a row was clicked."""
+        return self.state(dict(parse_qsl(urlsplit(visit.here).query)))
+
     def _names(self, visit: Visit) -> tuple[str, ...]:
-        """The columns the asking list shows; none named: all."""
-        said = visit.query.get("cols") or visit.form.get("cols") or ""
-        return tuple(name for name in said.split(",") if name in self.columns)
+        return self._asking(visit).columns
 
     async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
@@ -218,11 +218,11 @@ class Listing(Many):
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
+        state = self._asking(visit)
+        if self.model.order != "position" or not state.plain or state.columns:
+            return NotStr(AGAIN)
         row = self.drawn_rows([made], visit.caller)
-        new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-        if self.model.order != "position":
-            new = NotStr(self.again("plain"))
-        return new, NotStr(self.again("any")), counted
+        return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""

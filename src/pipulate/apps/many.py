@@ -127,7 +127,7 @@ class Many(Rows):
             Span("", data_ticked=True, aria_live="polite"),
             every,
             Select(*names, name="field", aria_label="Field", hx_target="#bulk-value",
-                   hx_trigger="change", hx_get=f"{base}/bulk/value"),
+                   hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(first), id="bulk-value"),
             Button("Set", name="action", value="set", cls="secondary"),
             Button("Export", name="action", value="export", cls="outline secondary"),

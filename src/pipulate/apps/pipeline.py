@@ -270,10 +270,6 @@ class Guided:
         await visit.call("run_delete", run=visit.number("run"))
         return notice(f"Deleted run {visit.path['run']}.", visit.undo)
 
-    def live(self, house, profile, event: Row) -> str:
-        """Runs are refreshed by their jobs; a list of runs needs nothing from the log."""
-        return ""
-
 
 def _progress(at: str, job):
     if job is None:

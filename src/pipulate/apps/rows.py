@@ -16,10 +16,12 @@ from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
 from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
-from pipulate.core.store import Row
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
+ANEW = 'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML"'
+# What tabs are sent when rows changed: their list draws itself anew, each in its own state.
+AGAIN = f'<i id="again" hx-swap-oob="true" {ANEW}></i>'
 NO: Mapping[str, str] = {}
 Labels = Mapping[tuple[str, Any], str]
 
@@ -53,10 +55,10 @@ class Rows(Data):
         if not cells and self.drawn:
             cells = html(owned(Td(row.__ft__())))
         cells = cells or "".join(self._cell(row, base, n, labels) for n in names or self.columns)
-        frame = self._frame(base, "some" if names else self.name)
+        frame = self._frame(base)
         return frame.replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
 
-    def _frame(self, base: str, prefix: str) -> str:
+    def _frame(self, base: str) -> str:
         one = f"{base}/\0id\0"
         pick = {"type": "checkbox", "name": "ids[]", "value": "\0id\0", "form": "bulk"}
         pick = Input(**pick, aria_label="Select")
@@ -69,7 +71,7 @@ class Rows(Data):
         pen = Button("✎", cls="link", hx_get=f"{one}/*", aria_label="Edit", title="Edit")
         erase = Button("✕", cls="link", hx_delete=one, aria_label="Delete", title="Delete")
         ends = html(Td(pick, grip, cls="grip")), html(Td(*own, pen, erase, cls="actions"))
-        return f'<tr id="{prefix}-\0id\0" tabindex="-1">{ends[0]}\0cells\0{ends[1]}</tr>'
+        return f'<tr id="{self.name}-\0id\0" tabindex="-1">{ends[0]}\0cells\0{ends[1]}</tr>'
 
     def _cell(self, row, base: str, name: str, labels: Labels) -> str:
         field, at = self.fields.get(name), f"{base}/{row.id}"
@@ -168,44 +170,9 @@ class Rows(Data):
         """Attributes of an input that offers the rows a Ref may mean."""
         return {"data_options": f"{base}/options/{field.name}"} if field.type is Ref else {}
 
-    # -- what open tabs are sent
-
-    def live(self, house, profile, event: Row) -> str:
-        """The rows an event changed, as out-of-band fragments for tabs that show this app."""
-        caller, images = Caller("system", profile), event["images"]
-        if len(images) > 20:
-            return self.again("any") + self.again("plain")
-        parts, base = [], self.base(caller)
-        for image in (i for i in images if i["table"] == self.table_name):
-            key, after = f"{self.name}-{image['id']}", image["after"]
-            if after is None:
-                parts.append(f'<tr id="{key}" hx-swap-oob="delete"></tr>')
-                continue
-            made = self.model(after, self.plain(caller), self, caller)
-            row = self.row_html(made, base, self.labels(caller, [made]))
-            if image["before"] is None and self.model.order != "position":
-                parts.append(self.again("plain"))
-            elif image["before"] is None:
-                place = self._place(caller, after["position"])
-                parts.append(f'<tbody hx-swap-oob="{place}">{row}</tbody>')
-            else:
-                parts.append(row.replace("<tr ", '<tr hx-swap-oob="true" ', 1))
-        return html(*parts, self.again("any"), self.counted(caller)) if parts else ""
-
-    @staticmethod
-    def again(which: str) -> str:
-        """Lets a list draw itself anew: "plain" the one as it stands, "any" every other one."""
-        more = 'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML"'
-        return f'<i id="again-{which}" hx-swap-oob="true" {more}></i>'
-
     def counted(self, caller: Caller):
         """The number of rows, out of band, after one came or went."""
         return count_mark(f"{self.plain(caller).count():,}", more=' hx-swap-oob="true"')
-
-    def _place(self, caller: Caller, position: float) -> str:
-        """Where a row that appears goes: behind the one before it, else on top."""
-        before = self.plain(caller)("position < ?", [position], "position DESC", 1)
-        return f"afterend:#{self.name}-{before[0]['id']}" if before else "afterbegin:#rows"
 
 
 def count_mark(number: str, word: str = "in all", more: str = ""):

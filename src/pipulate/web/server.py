@@ -23,9 +23,10 @@ from starlette.websockets import WebSocket
 from pipulate.ai.chat import Chat
 from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
 from pipulate.apps.crud import Crud
-from pipulate.apps.exchange import export
 from pipulate.apps.files import shown_as
+from pipulate.apps.exchange import export
 from pipulate.apps.house import House
+from pipulate.apps.rows import AGAIN
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Missing, Problem
@@ -120,16 +121,14 @@ class Site:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
 
     def _event(self, event: Row):
-        """Rows changed: the tabs open on their apps show it; nothing is drawn for nobody."""
+        """Rows changed: the lists that show them in other tabs draw themselves anew."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
         for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others(origin)}:
             app = self.house.shelf.apps.get(slug)
-            if app is None or f"app_{slug}" not in names:
+            if not isinstance(app, Crud) or app.table_name not in names:
                 continue
-            shared = getattr(getattr(app, "model", None), "shared", False)
-            if shared or event["profile_id"] in (profile.id, None):
-                text = app.live(self.house, profile, event)
-                self.hub.put(profile.id, text, f"/{profile.slug}/{slug}", origin)
+            if app.model.shared or event["profile_id"] in (profile.id, None):
+                self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -179,7 +178,8 @@ class Site:
             origin_tab.set(headers.get("x-tab", ""))
             wanted = "hx-request" in headers and "hx-history-restore-request" not in headers
             caller, title = Caller("user", profile, confirmed=True), "Pipulate"
-            visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted)
+            here, query = headers.get("hx-current-url", ""), request.query_params
+            visit = Visit(self.house, caller, None, path, query, {}, wanted, here)
             try:
                 if request.method != "GET":
                     visit.form = await _form(request)
@@ -259,7 +259,7 @@ class Site:
         is being typed."""
         listed = self.house.shelf.apps.get(app_of(tab.at))
         if isinstance(listed, Crud) and seen not in ("", self.layout.newest()):
-            tab.put(listed.again("any") + listed.again("plain"))
+            tab.put(AGAIN)
         named = re.fullmatch(r"/[^/]+/([^/]+)/(\d{1,18})/?", tab.at)
         app = self.house.shelf.apps.get(named[1]) if named else None
         if not hasattr(app, "draw_run"):

@@ -297,10 +297,20 @@ on('click', '.rows tbody .grip input', (box, event) => {
 });
 on('change', '[data-every]', box => picks().forEach(x => { x.checked = box.checked; }));
 on('change', '.rows', tell);
+const busy = () => find('#listing .edit') || picks().some(x => x.checked);
+let waiting = false;
 document.addEventListener('htmx:beforeRequest', event => {
-  const busy = find('#listing .edit') || picks().some(x => x.checked);
-  if (event.target.id.startsWith('again-') && busy) event.preventDefault();
+  if (event.target.id != 'again') return;
+  waiting = Boolean(busy());
+  if (waiting) event.preventDefault();
 });
+const catchUp = () => {
+  if (!waiting || busy() || !find('#listing')) return;
+  waiting = false;
+  htmx.ajax('GET', location.href, {target: '#listing', swap: 'outerHTML'});
+};
+document.addEventListener('htmx:afterSettle', catchUp);
+on('change', '.rows', catchUp);
 
 // a slider says its value; a reference offers what fits while it is typed
 on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
@@ -421,6 +431,11 @@ const KEYS = {
   '?': () => find('#keys').showModal(),
 };
 on('click', '#help', KEYS['?']);
+on('keydown', 'details.dropdown[open]', (menu, event) => {
+  if (event.key != 'Escape') return;
+  menu.open = false;
+  menu.querySelector('summary').focus();
+});
 document.addEventListener('keydown', event => {
   const inside = event.target.closest('input,textarea,select,button,a,summary,dialog');
   const typing = event.target.matches('input:not([type=checkbox]),textarea,select');
