@@ -192,6 +192,18 @@ def test_given_a_value_the_table_refuses_then_a_conflict_and_nothing_is_saved(mi
     assert mine.count() == 1
 
 
+def test_many_rows_change_each_to_its_own_values_or_none_does(db, mine, yours):
+    one, two = (mine.insert(title=title) for title in ("one", "two"))
+    mine.update_each([(one, {"title": "1"}), (two, {"done": 1})])
+    assert [(r["title"], r["done"], r["version"]) for r in mine()] == [("1", 0, 2), ("two", 1, 2)]
+    fresh, theirs = mine[two["id"]], yours.insert(title="yours")
+    for stale in (one, theirs):
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            mine.update_each([(fresh, {"title": "2"}), (stale, {"title": "x"})])
+    assert mine.keys(order_by="id DESC") == [two["id"], one["id"]]
+    assert (mine[two["id"]]["title"], yours[theirs["id"]]["title"]) == ("two", "yours")
+
+
 @pytest.mark.parametrize("name", ["a b", "1a", 'a"b', "", "ü", "a;b"])
 def test_only_plain_names_become_sql(name):
     with pytest.raises(Problem):

@@ -265,3 +265,41 @@ def test_serve_prints_exactly_one_line_of_json_once_it_answers(tmp_path):
         server.process.terminate()
         assert server.process.stdout.read() == ""
         assert server.process.wait(5) == 0
+
+
+def test_rows_go_out_and_come_in_by_the_shell(shell, tmp_path):
+    code, out, err = shell("import", "notes", "-", stdin="Title,Body,Stars\nIn,=1+1,5\n,x,1\n")
+    assert (code, err) == (0, "") and out.splitlines()[0].startswith("1 added · 0 changed")
+    assert "row 3: title may not be blank" in out and "columns left out: Stars" in out
+    code, text, _ = shell("export", "notes", "--where", "q=In")
+    assert code == 0 and "'=1+1" in text and text.startswith("id,title,")
+    (tmp_path / "notes.csv").write_text(text, newline="")
+    code, out, _ = shell(
+        "import", "note", str(tmp_path / "notes.csv"), "--match", "id", "--json", "--map", "body="
+    )
+    assert code == 0 and json.loads(out)["unchanged"] == 1 and "body" in json.loads(out)["ignored"]
+    code, raw, _ = shell("export", "notes", "--raw", "--format", "json")
+    assert json.loads(raw)[0]["body"] == "=1+1"
+
+
+def test_a_dry_run_of_the_shell_changes_nothing(shell):
+    before = shell("export", "notes")
+    code, out, _ = shell("import", "notes", "-", "--dry-run", stdin="title\nNever\n")
+    assert code == 0 and out.startswith("1 to add") and shell("export", "notes") == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["export", "nots"], 2, "Did you mean 'notes'"),
+        (["import", "nots", "-"], 2, "Did you mean 'notes'"),
+        (["import", "notes", "nowhere.csv"], 1, "no file"),
+        (["import", "notes", "-"], 1, "nothing in it"),
+        (["import", "notes", "-", "--match", "isbn"], 1, "no field 'isbn'"),
+        (["export", "notes", "--format", "xml"], 2, "xml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_cannot_go_in_or_out_is_one_line(shell, words, code, says):
+    found, out, err = shell(*words, stdin="title\nx\n" if "isbn" in words else "")
+    assert (found, out) == (code, "") and one_line(err) and says in err

@@ -77,7 +77,8 @@ def tool(
 
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
     """The Tool of a function run(caller, …)."""
-    said, kind = about or inspect.getdoc(run) or "", kind or getattr(run, "tool_kind", "write")
+    said = " ".join((about or inspect.getdoc(run) or "").split())  # one line, however written
+    kind = kind or getattr(run, "tool_kind", "write")
     seconds, size = getattr(run, "tool_seconds", HOOK_SECONDS), getattr(run, "tool_size", None)
     return Tool(name or run.__name__, said, kind, fields_of(run), run, seconds=seconds, size=size)
 
