@@ -15,11 +15,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from pipulate.core.fields import Field, Ref, Secret, make_field, to_column
+from pipulate.core.kinds import LINE
 from pipulate.core.problems import Invalid
 from pipulate.core.tables import quote
 
 PAGE = 50  # rows of one page
 ID = make_field("id", int)
+BACKSLASH = r"'\'"
 Sql = tuple[str, list[Any]]
 
 
@@ -40,9 +42,10 @@ class State:
     def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":
         """From an address; what it names that is no field (any more) is left out."""
         sort, page = query.get("sort", ""), query.get("page", "1")
+        query = {k: v.replace("\0", "") for k, v in query.items()}  # it ends a text for SQLite
         filters = {k[2:]: v.strip() for k, v in query.items() if k[:2] == "f." and v.strip()}
         return cls(
-            query.get("q", "").strip(),
+            query.get("q", "").strip()[:LINE],
             {k: v for k, v in filters.items() if k in names or k == "id"},
             sort if sort.removeprefix("-") in names else "",
             tuple(name for name in query.get("cols", "").split(",") if name in names),
@@ -91,53 +94,81 @@ def condition(field: Field, text: str) -> Sql:
         return (empty if text == "=" else f"NOT {empty}"), []
     if field.type is Secret:
         raise ValueError("can only be filtered by = (empty) or != (set)")
+    if len(text) > LINE:
+        raise ValueError(f"may be {LINE:,} characters long")
     if field is ID and re.fullmatch(r"[0-9]+(,[0-9]+)+", text):
         return "id IN (SELECT value FROM json_each(?))", [f"[{text}]"]
     found = re.match(r"(<=|>=|!=|<|>|=)?(.*)", text, re.DOTALL)
-    sign, said = found[1] or "", found[2].strip()
+    chosen = isinstance(field.choices, tuple) and text in map(str, field.choices)
+    sign, said = ("=", text) if chosen else (found[1] or "", found[2].strip())
+    if field.many:
+        return _tagged(column, sign, said)
+    if not sign and _worded(field):
+        return contains(column, said)
     low, dots, high = said.partition("..")
-    if dots and not sign and low and high and not _worded(field):
+    if dots and not sign and low and high:
         one, two = condition(field, f">={low}"), condition(field, f"<={high}")
         return f"{one[0]} AND {two[0]}", [*one[1], *two[1]]
-    if field.many:
-        inside = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = ?)"
-        return (f"NOT {inside}" if sign == "!=" else inside), [said]
-    if not sign and (_worded(field) or field.type is date):
-        start = "" if _worded(field) else "%"
-        return f"{column} LIKE ? ESCAPE '\\'", [like(_today(said))[len(start) :]]
-    return _compared(field, sign or "=", _today(said) if _dated(field) else said)
+    return _compared(field, sign or "=", said)
+
+
+def _tagged(column: str, sign: str, said: str) -> Sql:
+    if sign not in ("", "=", "!="):
+        raise ValueError("holds words: give one of them")
+    inside = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = ?)"
+    return (f"NOT {inside}" if sign == "!=" else inside), [said]
 
 
 def _compared(field: Field, sign: str, said: str) -> Sql:
-    value, expression = field.parse(said), order_sql(field)
-    if isinstance(value, datetime) and len(said) == 10:  # a whole day
-        after = value + timedelta(days=1)
+    expression, dated = order_sql(field), field.type in (date, datetime)
+    said = date.today().isoformat() if dated and said == "today" else said
+    if dated and (span := _span(field, said)):
         if sign in ("=", "!="):
-            inside = f"{expression} >= ? AND {expression} < ?"
-            days = [to_column(value), to_column(after)]
-            return (f"NOT ({inside})" if sign == "!=" else inside), days
-        value = after if sign in ("<=", ">") else value
-        sign = {"<=": "<", ">": ">="}.get(sign, sign)
-    stored = float(value) if isinstance(value, Decimal) else to_column(value)
-    test = f"{expression} {sign} ?"
-    return (f"({test} OR {quote(field.name)} IS NULL)" if sign == "!=" else test), [stored]
+            test, values = f"{expression} >= ? AND {expression} < ?", span
+        else:  # after a month is after its last day
+            values = [span[sign in ("<=", ">")]]
+            test = f"{expression} {'<' if '<' in sign else '>='} ?"
+        test = f"NOT ({test})" if sign == "!=" else test
+    else:
+        value = field.kind.check(field.kind.parse(said))  # whatever the field may hold by now
+        values = [float(value) if isinstance(value, Decimal) else to_column(value)]
+        test = f"{expression} {sign} ?"
+    return (f"({test} OR {quote(field.name)} IS NULL)" if sign == "!=" else test), values
+
+
+def _span(field: Field, said: str) -> list[Any]:
+    """The stored beginning of a year, month (or, of moments, a day) and of the next; [] if none."""
+    found = re.fullmatch(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?", said)
+    if not found or (found[3] and field.type is date):
+        return []
+    year, month, day = (int(part or 1) for part in found.groups())
+    try:
+        start = date(year, month, day)
+        after = start + timedelta(days=1 if found[3] else 31 if found[2] else 366)
+    except (ValueError, OverflowError):
+        raise ValueError("needs a date like 2026-01-31") from None
+    if not found[3]:
+        after = after.replace(day=1, month=after.month if found[2] else 1)
+    return [to_column(field.kind.check(day.isoformat())) for day in (start, after)]
 
 
 def _worded(field: Field) -> bool:
-    return (
-        field.kind.column == "TEXT"
-        and not field.choices
-        and not _dated(field)
-        and (field.type is not Decimal)
-    )
+    known = field.choices or field.type in (date, datetime, Decimal)
+    return field.kind.column == "TEXT" and not known
 
 
-def _dated(field: Field) -> bool:
-    return field.type in (date, datetime)
+def contains(column: str, text: str) -> Sql:
+    """Where a column holds this text. LIKE knows upper and lower case of A to Z alone, so a word
+
+    with other letters is looked for as it is written, in small, in large, and with one capital."""
+    ways = [like(way) for way in spellings(text)]
+    return f"({' OR '.join([f'{column} LIKE ? ESCAPE {BACKSLASH}'] * len(ways))})", ways
 
 
-def _today(said: str) -> str:
-    return date.today().isoformat() if said == "today" else said
+def spellings(text: str) -> list[str]:
+    if text.isascii():
+        return [text]
+    return [*dict.fromkeys((text, text.lower(), text.upper(), text.capitalize()))]
 
 
 def like(text: str) -> str:
