@@ -98,10 +98,11 @@ class Rows(Data):
         field = self.model.computed[name]
         try:
             value = getattr(row, name)
-            yes = "✓" if value is True else "" if value is False else field.show(value)
+            yes = "✓" if value is True else "" if value is False else _text(field, value)
         except Exception as error:  # a fault of the plugin's own: its cell says so, the rest stays
-            yes = f"⚠ {type(error).__name__}: {error}"
-        return f'<td data-label="{field.label}" class="computed">{escape(yes)}</td>'
+            yes = escape(f"⚠ {type(error).__name__}: {error}")
+        number = " number" if field.kind.input == "number" else ""
+        return f'<td data-label="{field.label}" class="computed{number}">{yes}</td>'
 
     def _linked(self, field: Field, value: Any, base: str, labels: Labels) -> str:
         """What holds links of its own, so that it cannot be one button; "" for all else."""
@@ -191,9 +192,9 @@ def _file(at: str, name: str) -> str:
     look = f'<a href="{at}/view" target="_blank" title="Look at {said}">'
     if kind.startswith("image"):
         thumb = f'{look}<img src="{at}/view" loading="lazy" alt=""></a>'
-        look = thumb + look
+        look = f"{thumb} {look}"
     down = f'<a href="{at}" download title="Download" aria-label="Download {said}">⤓</a>'
-    return f"{look}{said}</a> {down}" if kind else f'<a href="{at}" download>{said}</a>'
+    return f"<span>{look}{said}</a> {down}</span>" if kind else f'<a href="{at}" download>{said}</a>'
 
 
 def _text(field: Field, value: Any) -> str:

@@ -8,14 +8,15 @@ from pipulate import CrudApp, File
 class Files(CrudApp):
     """Uploads, results of runs, and all you put into files/ in your home folder."""
 
-    menu_icon, menu_place = "▤", 40
+    menu_icon, menu_place, order = "▤", 40, "-id"
     file: File
     tags: list[str] = []
 
     @property
     def folder(self) -> str:
-        folder = self.follow("file").path.parent
-        return folder.relative_to(self.table.db.path.parent / "files").as_posix().strip(".")
+        home = self.table.db.path.parent / "files"
+        said = self.follow("file").path.parent.relative_to(home).as_posix().strip(".")
+        return "uploads" if said.startswith("uploads/") else said
 
     @property
     def bytes(self) -> int:
@@ -23,7 +24,7 @@ class Files(CrudApp):
 
     @property
     def changed(self) -> datetime:
-        return datetime.fromtimestamp(self.follow("file").path.stat().st_mtime).astimezone()
+        return datetime.fromtimestamp(int(self.follow("file").path.stat().st_mtime)).astimezone()
 
     @classmethod
     def before_list(cls, table, files):

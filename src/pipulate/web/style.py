@@ -55,6 +55,8 @@ h2{font-size:1.05rem;margin:0}
   min-width:4rem}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between;min-height:1.9rem}
 .linked>a{padding:.25rem;overflow-wrap:break-word}
+.linked img{max-width:6rem;max-height:3.5rem;border-radius:.2rem}
+.linked>span{padding:.25rem}
 .wide{overflow-x:auto}
 .linked .pen{opacity:.35}
 .linked .pen:hover,.linked .pen:focus{opacity:1}
@@ -195,6 +197,7 @@ label [role=switch]{margin-left:.5rem}
   .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
   .rows td.grip{grid-column:1;grid-row:1}
   .rows td.actions{grid-column:3;grid-row:1}
+  .rows td.computed:empty{display:none}
   .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;
   color:var(--pico-muted-color)}
   .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
