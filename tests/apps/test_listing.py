@@ -257,3 +257,24 @@ def test_given_a_row_that_its_class_draws_from_text_then_markup_in_it_stays_text
     call("note_add", text={"text": "<p hx-delete=/x hx-trigger=load>"})
     text = drawn(visit("GET", app=note))
     assert "&lt;p hx-delete" in text and "<p hx-delete" not in text
+
+
+def test_a_row_added_costs_eight_statements_of_the_writer_and_one_look_at_the_profiles(
+    house, add, monkeypatch
+):
+    add(title="the first reads what the tables are")
+    said, others, reader = [], [], house.db._reader
+
+    def watched():
+        used = reader()
+        if used is not house.db._writer:
+            others.append(used)
+        return used
+
+    monkeypatch.setattr(house.db, "_reader", watched)
+    house.db._writer.exec_trace = lambda _, sql, values: not said.append(sql)
+    assert "seven is one too few" in drawn(add(title="seven is one too few"))
+    assert [sql.split()[0] for sql in said] == (
+        ["BEGIN", "SELECT", "INSERT", "SELECT", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    )
+    assert len(others) == 1, "the profile of the address"
