@@ -16,7 +16,8 @@ from pipulate.apps.base import Download, Route, Visit
 from pipulate.apps.intake import SECONDS, SHOWN, Asked, bring_in, guess
 from pipulate.apps.markup import field_input, html, problem_card
 from pipulate.apps.query import State
-from pipulate.core.fields import MISSING, Field, File, Ref, Secret, make_field, to_json
+from pipulate.apps.refs import AMONG
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, make_field, to_json
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import Sheet, write_csv, write_json
 from pipulate.core.store import Row
@@ -52,7 +53,7 @@ def _batches(app, caller: Caller, keys: list[int]) -> Iterator[list[Any]]:
     table = app.rows(caller)
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
-        found = {row.id: row for row in table(f"id IN ({', '.join('?' * len(batch))})", batch)}
+        found = {row.id: row for row in table(AMONG, [dumps(batch)])}
         yield [found[key] for key in batch if key in found]
 
 

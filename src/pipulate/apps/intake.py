@@ -19,7 +19,7 @@ from pipulate.core.sheets import Sheet, read_sheet
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
 
-MOST = 500_000  # rows of one import: they are held until all of them are checked
+MOST = 200_000  # rows of one import: they are held until all of them are checked
 SECONDS = 600  # how long reading and checking may take
 SHOWN = 50  # rows that are left out, named in a report
 EMPTY = ("", None)
