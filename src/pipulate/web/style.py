@@ -71,7 +71,7 @@ th a{color:inherit;text-decoration:none}
 .values span+span::before{content:" · "}
 .edit.whole label{display:block}
 .rows{margin:.3rem 0 0}
-.rows td,.rows th{padding:.15rem .4rem}
+.rows td,.rows th{padding:.15rem .3rem}
 .wide:has(tbody tr)~.empty{display:none}
 .rows:not(:has(tbody tr)) thead tr:first-child{display:none}
 .empty{margin:.8rem 0}
@@ -95,7 +95,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
   color:var(--pico-muted-color);
   align-items:center}
 .pager a+a{margin-left:1rem}
-.add label>span{display:block}
+.add label>span:not(.slider){display:grid}
 .step{padding:.9rem 1rem;margin-bottom:.8rem;border-left:4px solid transparent}
 .step header{display:flex;justify-content:space-between;padding:0;margin:0 0 .4rem;
   background:none;border:0;align-items:center}
