@@ -1,9 +1,11 @@
 """The rows of a CRUD app: its scoped table, and which of them a list means."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from pipulate.apps.query import ID, PAGE, Sql, State, condition, like, order_sql, refuse
+from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
+from pipulate.apps.query import refuse, spellings
 from pipulate.apps.refs import Refs
 from pipulate.core.fields import Field, File, Ref, Secret, to_column
 from pipulate.core.problems import Problem
@@ -73,24 +75,21 @@ class Data(Refs):
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
-        parts, args, bad = [], [], {}
+        parts, bad = [], {}
         for name, text in state.filters.items():
             try:
-                sql, values = self._filter(caller, name, text)
-                parts, args = [*parts, f"({sql})"], [*args, *values]
+                parts.append(self._filter(caller, name, text))
             except ValueError as error:
                 bad[name] = str(error)
         if bad:
             raise refuse(bad)
-        for words in self._words(state.q):
-            sql, values = self._holds(caller, *words)
-            parts, args = [*parts, f"({sql})"], [*args, *values]
-        return " AND ".join(parts), args
+        parts += [self._holds(caller, *words) for words in self._words(state.q)]
+        return joined(" AND ", parts)
 
     def _words(self, q: str) -> list[list[str]]:
         """The words of a search; together those that one look into the index finds."""
-        words, apart = q.split()[:10], self.of_type(Ref) | self.of_type(File)
-        if apart or not self._large():
+        words = q.split()[:10]
+        if self._apart() or not self._large():
             return [[word] for word in words]
         long = [word for word in words if len(word) > 2]
         return [*([long] if long else []), *([word] for word in words if len(word) < 3)]
@@ -99,41 +98,59 @@ class Data(Refs):
         field = self.fields.get(name, ID)
         if name in self.model.computed:
             raise ValueError("is computed, and cannot be filtered")
-        named = field.type is File or (field.type is Ref and not text.isdecimal())
-        if not named or text[0] in "=!<>#":
-            sql, args = condition(field, text.removeprefix("#"))
-            if sql.startswith(order_sql(field)):
-                self._index(name)
-            return sql, args
-        named, args = self._named(caller, field, "LIKE ? ESCAPE '\\'")
-        return f"{quote(name)} IN ({named})", [*args, like(text)]
+        if name in self._apart() and text not in ("=", "!="):
+            return self._refers(caller, field, text)
+        sql, args = condition(field, text)
+        if sql.startswith(order_sql(field)):
+            self._index(name)
+        return sql, args
 
-    def _named(self, caller: Caller, field: Field, test: str, what: str = "id") -> Sql:
-        """A query for rows that a Ref may mean, by their first field; for files by their name."""
-        if field.type is File:
-            sql = f"SELECT 'file:' || id FROM files WHERE profile_id = ? AND name {test}"
-            return sql, [caller.profile.id]
-        app = self.target(field)
-        key = 0 if app.model.shared else caller.profile.id
-        title = quote(next(iter(app.fields)))
-        return f"SELECT {what} FROM {app.table_name} WHERE profile_id = ? AND {title} {test}", [key]
+    def _apart(self) -> dict[str, Field]:
+        """The fields whose values have their names elsewhere."""
+        refs = {n: f for n, f in self.of_type(Ref).items() if self.known_target(f)}
+        return refs | self.of_type(File)
 
-    def _holds(self, caller: Caller, word: str, *more: str) -> Sql:
-        """Rows that hold words: by the index of three letters (FTS5) once there are many."""
+    def _refers(self, caller: Caller, field: Field, text: str) -> Sql:
+        """Rows that refer to what is so called ("Ann", "=Ann", "!=Ann #12") or has that number."""
+        column, sign = quote(field.name), re.match("(?:!?=)?", text)[0]
+        said = text.removeprefix(sign).strip()
+        named, args = self._named(caller, field, said, exact=bool(sign))
+        tests = [(f"{column} IN ({named})", args)] if said[0] != "#" else []
+        if key := field.type is Ref and re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL):
+            tests.append((f"{column} = ?", [int(key[1])]))
+        sql, args = joined(" OR ", tests or [("0", [])])
+        return (f"{column} IS NULL OR NOT ({sql})" if sign == "!=" else sql), args
+
+    def _named(self, caller: Caller, field: Field, said: str, exact: bool = False) -> Sql:
+        """A query for what a Ref may mean, by its first field; for files by their name."""
+        key, table, title, profile = "'file:' || id", "files", "name", caller.profile.id
+        if field.type is Ref:
+            app = self.target(field)
+            key, table, title = "id", app.table_name, quote(next(iter(app.fields)))
+            profile = 0 if app.model.shared else profile
+        test, args = (f"{title} = ? COLLATE NOCASE", [said]) if exact else contains(title, said)
+        return f"SELECT {key} FROM {table} WHERE profile_id = ? AND {test}", [profile, *args]
+
+    def _holds(self, caller: Caller, *words: str) -> Sql:
+        """Rows that hold words: by the index of three letters (FTS5) once there are many.
+
+        Of letters beyond ASCII it takes more for the same than LIKE, which has the last word."""
         texts = [n for n, f in self.fields.items() if f.type not in BARE]
-        if len(word) > 2 and self._large():
+        columns, parts = [f"CAST({quote(name)} AS TEXT)" for name in texts] or ["''"], []
+        indexed = texts and len(words[0]) > 2 and self._large()
+        if indexed:
             self._search_index(texts)
             fts = f"{self.table_name}_fts"
-            parts = [f"id IN (SELECT rowid FROM {fts} WHERE {fts} MATCH ?)"]
-            args = [" AND ".join('"' + w.replace('"', '""') + '"' for w in (word, *more))]
-        else:
-            parts = [f"CAST({quote(n)} AS TEXT) LIKE ? ESCAPE '\\'" for n in texts]
-            args = [like(word)] * len(texts)
-        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
-            named, values = self._named(caller, field, "LIKE ? ESCAPE '\\'")
-            parts.append(f"{quote(name)} IN ({named})")
-            args += [*values, like(word)]
-        return " OR ".join(parts) or "0", args
+            match = " AND ".join(f"({' OR '.join(map(_phrase, spellings(w)))})" for w in words)
+            parts = [(f"id IN (SELECT rowid FROM {fts} WHERE {fts} MATCH ?)", [match])]
+        for word in words:
+            if not indexed or not word.isascii():
+                parts.append(joined(" OR ", [contains(c, word) for c in columns]))
+        parts = [joined(" AND ", parts)]
+        for name, field in self._apart().items():
+            named, values = self._named(caller, field, words[0])
+            parts.append((f"{quote(name)} IN ({named})", values))
+        return joined(" OR ", parts)
 
     def _turns(self, state: State) -> bool:
         sort = (state.sort or self.model.order).removeprefix("-")
@@ -152,8 +169,7 @@ class Data(Refs):
 
     def _orders(self, name: str) -> str:
         field, own = self.fields[name], ""
-        if field.type is Ref:
-            app = self.target(field)
+        if field.type is Ref and (app := self.known_target(field)):
             title = quote(next(iter(app.fields)))
             at = f"{app.table_name}.id = {self.table_name}.{quote(name)}"
             own = f"(SELECT {title} FROM {app.table_name} WHERE {at}) COLLATE NOCASE"
@@ -202,3 +218,7 @@ class Data(Refs):
                     db.execute(sql)
                     # without figures SQLite takes every index for a good one
                     db.execute(f"PRAGMA analysis_limit = 400; ANALYZE {self.table_name}")
+
+
+def _phrase(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'

@@ -158,14 +158,13 @@ def _worded(field: Field) -> bool:
 
 
 def contains(column: str, text: str) -> Sql:
-    """Where a column holds this text. LIKE knows upper and lower case of A to Z alone, so a word
-
-    with other letters is looked for as it is written, in small, in large, and with one capital."""
+    """Where a column holds this text, in whatever case."""
     ways = [like(way) for way in spellings(text)]
     return f"({' OR '.join([f'{column} LIKE ? ESCAPE {BACKSLASH}'] * len(ways))})", ways
 
 
 def spellings(text: str) -> list[str]:
+    """A word as it is written, and in the cases that LIKE does not know of."""
     if text.isascii():
         return [text]
     return [*dict.fromkeys((text, text.lower(), text.upper(), text.capitalize()))]
@@ -174,6 +173,11 @@ def spellings(text: str) -> list[str]:
 def like(text: str) -> str:
     """A LIKE pattern that finds this text anywhere."""
     return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+
+
+def joined(word: str, parts: list[Sql]) -> Sql:
+    """Conditions with AND or OR between them."""
+    return word.join(f"({sql})" for sql, _ in parts), [v for _, values in parts for v in values]
 
 
 def refuse(filters: Mapping[str, str]) -> Invalid:

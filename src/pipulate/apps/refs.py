@@ -16,14 +16,20 @@ AMONG = "id IN (SELECT value FROM json_each(?))"  # one JSON list: any number of
 class Refs:
     """References of a Crud; it has `house`, `model`, `fields`, `name`, `table_name`, `plain`."""
 
+    def known_target(self, field: Field):
+        """The app whose rows a Ref means; None while there is none of that name."""
+        return self._apps().get(field.target)
+
+    def _apps(self) -> dict[str, Any]:
+        apps = {a.name: a for a in self.house.shelf.apps.values() if isinstance(a, Refs)}
+        return {self.name: self, **apps}
+
     def target(self, field: Field):
         """The app whose rows a Ref means. Raises Problem when there is none of that name."""
-        apps = {a.name: a for a in self.house.shelf.apps.values() if isinstance(a, Refs)}
-        apps.setdefault(self.name, self)
-        if field.target not in apps:
-            what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
-            raise Problem(what, nearest(field.target, apps))
-        return apps[field.target]
+        if app := self.known_target(field):
+            return app
+        what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
+        raise Problem(what, nearest(field.target, self._apps()))
 
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
@@ -40,8 +46,8 @@ class Refs:
         return found
 
     def ref_names(self, caller: Caller, field: Field, keys: Iterable[int]) -> dict[int, str]:
-        app = self.target(field)
-        kept = app.plain(caller)(AMONG, [dumps([*keys])])
+        app = self.known_target(field)
+        kept = app.plain(caller)(AMONG, [dumps([*keys])]) if app and keys else []
         return {row["id"]: app.title_of(row) for row in kept}
 
     def title_of(self, row: Row) -> str:
@@ -76,8 +82,8 @@ class Refs:
     def referred(self, field: Field, said: int | str, caller: Caller) -> Ref:
         app, what = self.target(field), said if isinstance(said, str) else f"#{said}"
         if isinstance(said, str):
-            sql, args = self._named(caller, field, "= ? COLLATE NOCASE LIMIT 3")
-            found = [row["id"] for row in self.house.db.all(sql, [*args, said])]
+            sql, args = self._named(caller, field, said, exact=True)
+            found = [row["id"] for row in self.house.db.all(f"{sql} LIMIT 3", args)]
             if len(found) > 1:
                 raise Problem(f"Several {app.slug} are called {said!r}.", "Add the number: #12.")
             said = found[0] if found else int(said) if said.isdecimal() else -1

@@ -108,8 +108,11 @@ class Rows(Data):
         """What holds links of its own, so that it cannot be one button; "" for all else."""
         profile, said = base.split("/")[1], escape(str(value))
         if field.type is Ref:
-            at = f"/{profile}/{self.target(field).slug}?f.id={value}"
-            return f'<a href="{at}">{escape(labels.get((field.name, value), f"#{value}"))}</a>'
+            name, app = (
+                escape(labels.get((field.name, value), f"#{value}")),
+                self.known_target(field),
+            )
+            return f'<a href="/{profile}/{app.slug}?f.id={value}">{name}</a>' if app else ""
         if field.type is File:
             name = labels.get((field.name, value), "")
             return _file(f"/files/{profile}/{said.removeprefix('file:')}", name)
@@ -194,7 +197,9 @@ def _file(at: str, name: str) -> str:
         thumb = f'{look}<img src="{at}/view" loading="lazy" alt=""></a>'
         look = f"{thumb} {look}"
     down = f'<a href="{at}" download title="Download" aria-label="Download {said}">⤓</a>'
-    return f"<span>{look}{said}</a> {down}</span>" if kind else f'<a href="{at}" download>{said}</a>'
+    return (
+        f"<span>{look}{said}</a> {down}</span>" if kind else f'<a href="{at}" download>{said}</a>'
+    )
 
 
 def _text(field: Field, value: Any) -> str:
