@@ -15,6 +15,7 @@ CORE = {
     "profile_delete": "destructive",
     "history": "read",
     "undo": "write",
+    "undo_turn": "write",
     "run_list": "read",
     "run_finish": "write",
     "run_reopen": "write",

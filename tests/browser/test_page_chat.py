@@ -54,6 +54,27 @@ def test_what_the_model_adds_is_in_the_list_at_once(page, model):
     expect(talk(page)).to_contain_text("task_add")
 
 
+def test_a_turn_is_looked_at_as_one_diff_undone_and_redone(page, window, model, server):
+    key = server.call("task_add", title="Oat milk")["id"]
+    other = window()
+    for tab in (page, other):
+        tab.goto("/default/tasks")
+    changes = [{"id": key, "title": "Soy milk"}, {"id": key, "title": "Rice milk", "done": True}]
+    model.script(Reply(tools=[("task_update", c) for c in changes]), "The milk is changed.")
+    say(page, "Change the milk")
+    mark = talk(other).get_by_role("link", name="Undo this turn").last
+    expect(talk(page).get_by_role("link", name="Undo this turn").last).to_be_visible()
+    mark.click()
+    expect(other.locator(".diff dd").first).to_have_text("Oat milk → Rice milk")
+    other.get_by_role("button", name="Undo this turn").click()
+    expect(other.get_by_text("This turn was undone.")).to_be_visible()
+    expect(page.locator(f"#task-{key}")).to_contain_text("Oat milk")
+    expect(talk(page).get_by_role("link", name="This turn was undone").last).to_be_visible()
+    other.locator("#main").get_by_role("button", name="Redo").click()
+    expect(page.locator(f"#task-{key}")).to_contain_text("Rice milk")
+    expect(talk(page).get_by_role("link", name="Undo this turn").last).to_be_visible()
+
+
 def test_a_destructive_call_runs_only_after_the_click(page, model, server):
     server.call("profile_add", name="Doomed")
     model.script(Reply(tools=[("profile_delete", {"profile": "doomed"})]), "Asked.", "It is gone.")
@@ -81,7 +102,7 @@ def test_what_the_model_writes_is_never_run_nor_does_it_fetch_anything(page, mod
         Reply(token_list=[HOSTILE[n : n + 7] for n in range(0, len(HOSTILE), 7)], delay=0.002), "ok"
     )
     say(page, "Write markup")
-    expect(talk(page).get_by_role("link")).to_have_count(0)
+    expect(talk(page).locator("a:not(.turn a)")).to_have_count(0)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     expect(talk(page)).to_contain_text("onerror")
     page.reload()

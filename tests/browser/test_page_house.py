@@ -137,11 +137,54 @@ def test_the_search_of_the_house_finds_a_row(page):
     expect(page.get_by_text("wrap somewhere 3")).to_be_visible()
 
 
+def test_history_shows_news_keeps_what_is_open_and_goes_by_keyboard(page, server):
+    server.call("task_add", title="look inside")
+    page.goto("/default/history?q=inside")
+    page.get_by_role("listitem").filter(has_text="look inside").locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".diff")).to_contain_text("Title")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    server.call("task_add", title="also inside")
+    expect(page.get_by_role("listitem").filter(has_text="also inside")).to_be_visible()
+    expect(page.locator("details[open] .diff")).to_contain_text("look inside")
+    expect(page.get_by_role("button", name="Undo").last).to_be_focused()
+    page.get_by_label("Words of the change").fill("also")
+    expect(page.get_by_role("listitem").filter(has_text="look inside")).to_have_count(0)
+    page.wait_for_url(re.compile(r"history\?q=also$"))
+
+
+def test_history_asks_what_to_do_with_a_later_change(page, server):
+    key = server.call("task_add", title="one")["id"]
+    server.call("task_update", id=key, title="two", done=True)
+    server.call("task_update", id=key, title="three")
+    page.goto("/default/history")
+    page.locator(".log li").nth(1).get_by_role("button", name="Undo").click()
+    asked = page.get_by_role("alertdialog")
+    expect(asked).to_contain_text("now “three”; undo would make it “one”")
+    expect(asked.get_by_role("button", name="Leave it")).to_be_focused()
+    asked.get_by_role("button", name="Undo the rest").click()
+    expect(page.locator(".log li").first).to_contain_text("1 later change kept")
+    expect(asked).to_have_count(0)
+    row = server.call("task_get", id=key)
+    assert (row["title"], row["done"]) == ("three", False)
+
+
+def test_history_undoes_what_is_ticked(page, server):
+    keys = [server.call("task_add", title=f"tick {n}")["id"] for n in range(3)]
+    page.goto("/default/history")
+    expect(page.get_by_role("button", name="Undo the ticked")).to_be_hidden()
+    for n in (0, 2):
+        page.locator(".log li").nth(n).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Undo the ticked").click()
+    expect(page.locator(".log li").first).to_contain_text("Undid 2 changes")
+    expect(page.get_by_role("button", name="Undo the ticked")).to_be_hidden()
+    assert {r["id"] for r in server.call("task_list")["rows"]} & {*keys} == {keys[1]}
+
+
 def test_history_takes_a_change_back(page, server):
     server.call("task_add", title="oops")
     page.goto("/default/history")
-    page.get_by_role("listitem").filter(has_text="oops").get_by_role(
-        "button", name="Undo"
-    ).first.click()
-    expect(page.get_by_role("listitem").filter(has_text="Undid")).to_be_visible()
+    page.locator(".log li").filter(has_text="oops").get_by_role("button", name="Undo").click()
+    expect(page.locator(".log li").first).to_contain_text("Undid: Added task “oops”")
     assert "oops" not in [r["title"] for r in server.call("task_list")["rows"]]

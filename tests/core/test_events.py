@@ -147,7 +147,7 @@ def test_a_batch_picked_by_hand_is_taken_back_newest_first_as_one_event(db, task
     with change(db, summary="Soy"):
         tasks.update(id=milk["id"], title="soy milk")
     added, oat, soy = sorted(e["id"] for e in db.all("SELECT id FROM events"))[-3:]
-    assert undo(oat, soy) == "Undid: 2 changes: Oat; Soy"
+    assert undo(oat, soy) == "Undid 2 changes: Oat; Soy"
     assert tasks[milk["id"]]["title"] == "milk"
     with pytest.raises(Problem, match="undone already"):
         undo(added, soy)

@@ -267,6 +267,20 @@ def test_given_thousands_of_clashes_then_all_are_counted_and_twenty_listed(
     assert len(caught.value.details["clashes"]) == 20
 
 
+def test_given_a_field_changed_twice_and_once_later_then_the_clash_is_one_with_its_first_value(
+    books, dune, event, undo
+):
+    def twice():
+        books.update(id=dune["id"], title="Two")
+        books.update(id=dune["id"], title="Three")
+
+    done = event(twice)
+    retitled(books, dune)
+    with pytest.raises(Conflict) as caught:
+        undo(done)
+    assert caught.value.details["clashes"] == [clash(dune, "title", "Dune", "Later", "changed")]
+
+
 def test_given_a_unique_value_taken_meanwhile_then_undo_refuses_and_takes_nobodys_row(
     books, dune, event, undo
 ):

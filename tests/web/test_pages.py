@@ -216,25 +216,7 @@ def test_the_root_leads_to_the_profile_seen_last(server):
     assert server.client.get("/").headers["location"] == "/default"
 
 
-# -- history, search, settings ---------------------------------------------------------------
-
-
-def test_the_history_names_who_did_what_newest_first(server):
-    server.act("POST", "/default/tasks", {"title": "by hand", "done": "false"})
-    server.call("task_add", title="by shell")
-    page = server.page("/default/history")
-    assert 0 < page.index("by shell") < page.index("by hand")
-    assert "shell" in page and "user" in page
-
-
-def test_the_history_goes_back_a_page_at_a_time(server):
-    for n in range(110):
-        server.call("task_add", title=f"older {n}")
-    page = server.page("/default/history")
-    older = re.search(r'href="(\?before=\d+)"', page)[1]
-    assert "older 0”" in server.page(f"/default/history{older}")
-    for odd in ("x", "-1", "9" * 40):
-        assert server.client.get("/default/history", params={"before": odd}).status_code == 200
+# -- search, settings -------------------------------------------------------------------------
 
 
 def test_the_search_of_the_house_looks_into_every_app(server):

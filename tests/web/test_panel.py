@@ -195,6 +195,15 @@ def test_an_answer_that_did_not_end_says_so(state, said):
     assert said in panel.html(panel.message(row, WHO))
 
 
+@pytest.mark.parametrize(
+    ("undone", "said"), [(False, "Undo this turn"), (True, "This turn was undone"), (None, "")]
+)
+def test_a_turn_that_changed_something_leads_to_its_undo(undone, said):
+    row = {"id": 1, "role": "assistant", "text": "Done.", "state": "done", "calls": None}
+    drawn = panel.html(panel.message({**row, "turn": "turn-1"}, WHO, undone))
+    assert said in drawn and ('href="/default/history/turn-1"' in drawn) == bool(said)
+
+
 def test_an_approval_shows_exactly_what_would_run_and_answers_for_its_hash_only():
     record = {
         "id": "k",

@@ -105,11 +105,11 @@ class HouseTools:
         caller: Caller,
         event: int,
         on_conflict: OnConflict = "refuse",
-        also: list | None = None,
+        more: list | None = None,
     ):
-        """Take back an event of the history, `also` ids of more, as one. Undo an undo to redo."""
-        events, more = self.house.events, [key for key in also or [] if type(key) is int]
-        return events.undo([event, *more], caller.profile.id, caller.actor, on_conflict)
+        """Take back an event of the history, `more` ids with it, as one. Undo an undo to redo."""
+        keys = [event, *(int(key) for key in more or [] if str(key).isdecimal())]
+        return self.house.events.undo(keys, caller.profile.id, caller.actor, on_conflict)
 
     @tool(seconds=60.0)
     def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):

@@ -130,9 +130,9 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     return group(field.label, field_input(field, shown, error, **attrs), *notes)
 
 
-def notice(text: str, undo: str = "", link: str = ""):
+def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
     """A short message in the corner, out of band; `undo` is the address that takes it back."""
-    parts = [Button("Undo", hx_post=undo, cls="link")] if undo else []
+    parts = [Button(word, hx_post=undo, cls="link")] if undo else []
     parts += [A("Look and decide", href=link)] if link else []
     close = Button("×", cls="link", data_close=True, aria_label="Close")
     card = Div(Span(text), *parts, close, cls="notice", role="status")

@@ -19,7 +19,9 @@ from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
-ANEW = 'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML"'
+# One drawing at a time: an answer whose list was replaced meanwhile would go nowhere.
+ONE = 'hx-sync="closest body:queue last"'
+ANEW = f'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML" {ONE}'
 # What tabs are sent when rows changed: their list draws itself anew, each in its own state.
 AGAIN = f'<i id="again" hx-swap-oob="true" {ANEW}></i>'
 NO: Mapping[str, str] = {}

@@ -12,6 +12,8 @@ from pipulate.core.undo import OnConflict, Undoing
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
 
+# What the summary of an undo has around those of what it took back.
+TOOK_BACK = re.compile(r"^(Undid|Redid)( \d+ changes)?: | \((without|[\d,]+ later) [^)]*\)$")
 # The event that took e back, or NULL. Each link of the chain took back the one before it, so an
 # even number of them leaves e as it was done.
 UNDONE = """(
@@ -166,12 +168,11 @@ def _done(event: Row) -> str:
     """What an event did; of an undo, what it took back."""
     if event["verb"] not in ("undo", "redo"):
         return event["summary"]
-    return re.sub(r"^(Undid|Redid): | \((without|[\d,]+ later) [^)]*\)$", "", event["summary"])
+    return TOOK_BACK.sub("", event["summary"])
 
 
 def _said(word: str, events: list[Row]) -> str:
-    """Undid: Added task “milk”. Of several, how many and the first words of each."""
+    """Undid: Added task “milk”. Undid 2 changes: Added task “milk”; Deleted task “tea”."""
     told = [_done(event) for event in events]
-    many = f"{len(told)} changes: " if len(told) > 1 else ""
-    text = f"{many}{'; '.join(told)}"
-    return f"{word}: {text[:200]}{'…' if len(text) > 200 else ''}"
+    many, text = f" {len(told)} changes" if len(told) > 1 else "", "; ".join(told)
+    return f"{word}{many}: {text[:200]}{'…' if len(text) > 200 else ''}"

@@ -17,14 +17,13 @@ CHOICE = "Undo the rest (on_conflict=skip), or undo all the same (on_conflict=ov
 
 
 class Undoing:
-    """One undo at work inside a change. It collects `clashes`, the later changes it met, as {table,
+    """One undo at work inside a change. `clashes` are the later changes it met: {table, id, field,
 
-    id, field, mine, theirs, why}: `mine` is what undo would put back, `theirs` what is there."""
+    mine, theirs, why}; `mine` is what undo would put back, `theirs` what is there now."""
 
     def __init__(self, db: Database, change: Change, on_conflict: OnConflict):
         self.db, self.change, self.on_conflict = db, change, on_conflict
-        self.clashes: list[Row] = []
-        self.met = 0
+        self.clashes: dict[tuple[str, Any, str], Row] = {}  # by table, id and field
         self.lost: set[str] = set()  # tables and columns that are no more
 
     def reverse(self, images: Iterable[Row]) -> None:
@@ -90,24 +89,23 @@ class Undoing:
         else:
             clash = [n for n in names if row[n] not in (before.get(n), after.get(n))]
             why = "changed" if after else "put back"
-        self.met += len(clash)
-        about = {"table": image["table"], "id": image["id"], "why": why}
-        for name in clash[: TOLD - len(self.clashes)]:
-            told = {"field": name, "mine": before.get(name), "theirs": row and row[name]}
-            self.clashes.append(about | told)
+        table, key = image["table"], image["id"]
+        for name in clash:  # of a field changed several times the first value counts, met last
+            about = {"table": table, "id": key, "field": name, "why": why}
+            told = {"mine": before.get(name), "theirs": row and row[name]}
+            self.clashes[table, key, name] = about | told
         return clash
 
     def finish(self) -> str:
         """What the summary says besides. Raises Conflict, or Problem when nothing was done."""
-        if self.met and self.on_conflict == "refuse":
-            first = self.clashes[0]
-            more = f", and {self.met - 1:,} more" if self.met > 1 else ""
-            what = "{field} of {table}/{id} was {why} since".format_map(first)
-            what = what.replace("of app_", "of ") + more
-            raise Conflict(what, CHOICE, clashes=self.clashes, count=self.met)
+        met, told = len(self.clashes), [*self.clashes.values()][:TOLD]
+        if met and self.on_conflict == "refuse":
+            more = f", and {met - 1:,} more" if met > 1 else ""
+            what = "{field} of {table}/{id} was {why} since".format_map(told[0])
+            raise Conflict(what.replace("of app_", "of ") + more, CHOICE, clashes=told, count=met)
         lost = ", ".join(sorted(name.removeprefix("app_") for name in self.lost))
         gone = f"without {lost}, which is no field any more" if lost else ""
-        skipped = self.met if self.on_conflict == "skip" else 0
+        skipped = met if self.on_conflict == "skip" else 0
         kept = f"{skipped:,} later change{'s' * (skipped > 1)} kept" if skipped else ""
         said = "; ".join(filter(None, [gone, kept]))
         if not self.change.images:

@@ -1,7 +1,6 @@
 """The pages that belong to the house itself, and the door to every app's own routes."""
 
 import json
-from datetime import datetime
 from urllib.parse import quote
 
 from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
@@ -10,9 +9,9 @@ from starlette.responses import Response
 
 from pipulate import __version__
 from pipulate.ai.models import NONE_FOUND, find
-from pipulate.apps.base import Visit, origin_tab
+from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
-from pipulate.apps.markup import markdown, notice, problem_card
+from pipulate.apps.markup import markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.problems import Missing
@@ -89,36 +88,6 @@ def _opened(run: Row, base: str):
 def _unfinished(house, run: Row) -> bool:
     guided = house.shelf.apps.get(run["pipeline"])
     return run["state"] != "finished" and guided and not guided.complete(run)
-
-
-async def history(site, visit: Visit, request):
-    """What was done in this profile, newest first, with undo."""
-    shown, profile = visit.query.get("before", ""), visit.caller.profile
-    before = int(shown) if shown.isdecimal() and len(shown) < 19 else 2**62
-    events = site.house.events.recent(profile.id, 100, before)
-    items = Ul(*(_event(e, profile) for e in events), cls="events")
-    empty = "Nothing was done yet. Every change, by you or the assistant, is listed here."
-    older = A("Older →", href=f"?before={events[-1]['id']}") if len(events) == 100 else ""
-    return _page("History", items if events else P(empty, cls="hint"), older)
-
-
-def _event(event: Row, profile):
-    undo = Small("undone") if event["undone"] else ""
-    if event["undoable"] and not undo:
-        undo = _button("Undo", f"/{profile.slug}/undo/{event['id']}", hx_swap="none")
-    when = f"{datetime.fromisoformat(event['at_utc']).astimezone():%F %T}"
-    return Li(Small(when), Code(event["actor"]), Span(event["summary"]), undo)
-
-
-async def undo(site, visit: Visit, request):
-    """Take one event back; the notice offers to take that back in turn."""
-    origin_tab.set("")  # this tab wants to see what came back, too
-    said = await visit.call("undo", event=int(visit.path["event"]))
-    if "/history" in request.headers.get("hx-current-url", ""):
-        return Response(headers={"HX-Refresh": "true"})
-    profile = visit.caller.profile
-    newest = site.house.events.recent(profile.id, 1)[0]["id"]
-    return notice(said, f"/{profile.slug}/undo/{newest}")
 
 
 async def search(site, visit: Visit, request):

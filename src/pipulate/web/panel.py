@@ -4,7 +4,7 @@ import functools
 import json
 from html import escape
 
-from fasthtml.components import Button, Code, Details, Div, Form, NotStr, P, Pre, Section
+from fasthtml.components import A, Button, Code, Details, Div, Form, NotStr, P, Pre, Section
 from fasthtml.components import Small, Summary, Textarea
 
 from pipulate.apps.markup import html, markdown
@@ -17,24 +17,43 @@ BOX = Textarea(name="msg", rows=2, placeholder="Message, or /help", aria_label="
 SAY = html(Form(BOX, Button("Send"), ws_send=True, id="say"))  # the same on every page
 
 
-def message(row: Row, profile: Profile):
-    """One message: text as it is for the user, markdown for the model, a chip for a tool call."""
+def message(row: Row, profile: Profile, undone: bool | None = None):
+    """One message: text as it is for the user, markdown for the model, a chip for a tool call.
+
+    `undone`: whether what its turn changed was taken back; None when that was nothing."""
     key, kind, text = f"m{row['id']}", row["role"], row["text"]
+    mark = "" if undone is None else turn_mark(row["turn"], undone, profile)
     if kind == "user":
         return Div(text, id=key, cls="msg user")
     if kind == "tool" or (kind == "note" and row["calls"]):
-        return Div(_chip(row, profile), id=key, cls="msg tool")
+        return Div(_chip(row, profile), mark, id=key, cls="msg tool")
     if row["state"] == "streaming":
         return Div(text, id=key, cls="msg live")
     if not text and row["calls"]:
-        return Div(id=key, hidden=True)
+        return Div(id=key, cls="msg", hidden=True)
     ending = ENDINGS.get(row["state"])
-    return Div(markdown(text), Small(ending) if ending else "", id=key, cls=f"msg {kind}")
+    small = Small(ending) if ending else ""
+    return Div(markdown(text), small, mark, id=key, cls=f"msg {kind}")
+
+
+def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
+    """Leads to what a turn changed; the page's look shows it under the turn's last message only."""
+    word = "This turn was undone" if undone else "Undo this turn"
+    link = A(word, href=f"/{profile.slug}/history/{turn}")
+    return P(link, cls=f"turn {turn}", **attrs)
+
+
+def turn_marks(chat, profile: Profile) -> str:
+    """The marks of all turns in the conversation, to take the place of those that are there."""
+    turns = [*{row["turn"]: 1 for row in chat.history(profile.id) if row["turn"]}]
+    known = chat.house.events.turns(profile.id, turns).items()
+    marks = (turn_mark(*pair, profile, hx_swap_oob=f"outerHTML:.{pair[0]}") for pair in known)
+    return html(*marks)
 
 
 @functools.lru_cache(maxsize=2_000)
-def _drawn(row: tuple, profile: Profile) -> str:
-    return html(message(dict(row), profile))
+def _drawn(row: tuple, profile: Profile, undone: bool | None) -> str:
+    return html(message(dict(row), profile, undone))
 
 
 def _chip(row: Row, profile: Profile):
@@ -52,8 +71,10 @@ def _chip(row: Row, profile: Profile):
 
 def column(chat, profile: Profile) -> str:
     """What the chat column holds, as HTML."""
-    rows = (tuple(row.items()) for row in chat.history(profile.id))
-    talk = [NotStr(_drawn(row, profile)) for row in rows] or [P(HINT, cls="empty")]
+    rows = chat.history(profile.id)
+    undone = chat.house.events.turns(profile.id, [*{r["turn"]: 1 for r in rows if r["turn"]}])
+    drawn = (_drawn(tuple(r.items()), profile, undone.get(r["turn"])) for r in rows)
+    talk = [*map(NotStr, drawn)] or [P(HINT, cls="empty")]
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
     log = Section(*talk, id="talk", **live)
     return html(log, stop_button(profile, profile.id in chat.turns), SAY)
@@ -65,11 +86,11 @@ def stop_button(profile: Profile, busy: bool):
     return Div(button if busy else "", id="stop")
 
 
-def fragment(kind: str, row: Row, profile: Profile) -> str:
+def fragment(kind: str, row: Row, profile: Profile, undone: bool | None = None) -> str:
     """A chat event as out-of-band HTML. A token is the hot path: no elements, one escape."""
     if kind == "token":
         return f'<span hx-swap-oob="beforeend:#m{row["id"]}">{escape(row["text"])}</span>'
-    final, drawn = kind == "final", message(row, profile)
+    final, drawn = kind == "final", message(row, profile, undone)
     drawn = drawn(hx_swap_oob="true") if final else Div(drawn, hx_swap_oob="beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
     return html(drawn, stop_button(profile, busy)(hx_swap_oob="true"))

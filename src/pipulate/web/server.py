@@ -33,7 +33,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import pages, panel
+from pipulate.web import history, pages, panel
 from pipulate.web.guard import Keys
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
@@ -43,12 +43,16 @@ UPLOAD = 8 * 2**30  # bytes of one uploaded file
 PROGRESS_EVERY = 0.1  # seconds between two progress fragments of a job
 EVERY = "GET POST PATCH PUT DELETE"
 PAGES = (  # (methods, path below the profile's address, handler)
-    ("POST", "/undo/{event:int}", pages.undo),
+    ("POST", "/undo", history.undo),
+    ("POST", "/undo/{event:int}", history.undo),
+    ("GET", "/history", history.history),
+    ("GET", "/history/{event:int}", history.change),
+    ("GET", "/history/{turn}", history.turn),
+    ("POST", "/history/{turn}", history.undo_turn),
     ("GET", "/approvals/{id}", pages.approval),
     ("POST", "/approvals/{id}", pages.decide),
     ("POST", "/chat/stop", pages.stop),
     ("POST", "/call/{tool}", pages.call),
-    ("GET", "/history", pages.history),
     ("GET", "/search", pages.search),
     ("GET", "/settings", pages.settings),
     ("GET", "/plugin/{name}", pages.plugin),
@@ -120,8 +124,17 @@ class Site:
     def profile(self, key: int | None) -> Profile | None:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
 
+    def _history(self, event: Row):
+        """Open pages of the history show a new event; after an undo the chat's marks follow."""
+        for profile in {tab.profile for tab in self.hub.others("")}:
+            if event["profile_id"] in (profile.id, None):
+                self.hub.put(profile.id, AGAIN, f"/{profile.slug}/history")
+                if event["verb"] in ("undo", "redo"):
+                    self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
+
     def _event(self, event: Row):
         """Rows changed: the lists that show them in other tabs draw themselves anew."""
+        self._history(event)
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
         for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others(origin)}:
             app = self.house.shelf.apps.get(slug)
@@ -162,7 +175,9 @@ class Site:
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
         profile = None if kind == "token" else self.profile(profile_id)  # tokens come fast
-        self.hub.put(profile_id, panel.fragment(kind, row, profile))
+        turn = row.get("turn")
+        undone = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
+        self.hub.put(profile_id, panel.fragment(kind, row, profile, undone))
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -257,8 +272,9 @@ class Site:
 
         a list draws itself anew. A run does when a step ran lately; else it would take back what
         is being typed."""
-        listed = self.house.shelf.apps.get(app_of(tab.at))
-        if isinstance(listed, Crud) and seen not in ("", self.layout.newest()):
+        listed = isinstance(self.house.shelf.apps.get(app_of(tab.at)), Crud)
+        listed |= app_of(tab.at) == "history"
+        if listed and seen not in ("", self.layout.newest()):
             tab.put(AGAIN)
         named = re.fullmatch(r"/[^/]+/([^/]+)/(\d{1,18})/?", tab.at)
         app = self.house.shelf.apps.get(named[1]) if named else None

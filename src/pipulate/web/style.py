@@ -110,6 +110,11 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .step.failed,.step.interrupted,.step.cancelled{border-color:var(--pico-del-color)}
 .step.blocked{opacity:.6}
 .step.stale .output{opacity:.6}
+.beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1.2rem}
+.beside form button{width:auto;margin:0 .4rem .8rem 0}
+.beside details{margin:0}
+.beside aside{font-size:.9em;overflow-wrap:anywhere}
+.beside textarea,pre{font-family:var(--pico-font-family-monospace);font-size:.9em}
 .problem{border-left:4px solid var(--pico-del-color);padding:.6rem .9rem;margin:.4rem 0}
 .problem p{margin:0}
 pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
@@ -138,6 +143,39 @@ pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
   padding:.35rem 0;align-items:center}
 .inputs{flex:1}
 .runs span{color:var(--pico-muted-color)}
+#filter{display:flex;gap:.5rem;align-items:center;flex-wrap:wrap}
+#filter>*{margin:0;width:auto;height:2.2rem;padding-top:.2rem;padding-bottom:.2rem}
+#filter [type=search]{flex:1 1 9rem}
+#picked{position:sticky;bottom:0;padding:.5rem 0;display:none;
+  background:var(--pico-background-color)}
+#picked button{width:auto;margin:0}
+.history:has(.log :checked) #picked{display:block}
+.log{padding:0;margin:.2rem 0 1rem}
+.log li{list-style:none;display:flex;gap:.8rem;align-items:start;border-bottom:var(--edge);
+  padding:.35rem 0}
+.log button{margin:0;width:auto;padding:.05rem .6rem}
+.log small,.log time,.diff dt,.diff small{color:var(--pico-muted-color)}
+.log time{font-variant-numeric:tabular-nums}
+.entry{flex:1;display:flex;gap:.6rem;align-items:baseline;min-width:0}
+.entry>input,.entry>i{flex:0 0 1.25em;margin:0}
+.entry details,.entry p{flex:1;margin:0;min-width:0}
+.entry summary,.entry p{display:flex;gap:.7rem;line-height:inherit;align-items:baseline}
+.history h2{margin-top:.9rem}
+.history button+.diff{margin-top:.8rem}
+.entry span{flex:1;overflow-wrap:anywhere;color:var(--pico-color)}
+.who{flex:0 0 4.5rem}
+.undone .entry span{text-decoration:line-through;color:var(--pico-muted-color)}
+.diff{padding:.2rem 0 .4rem}
+.diff h3{font-size:1em;margin:.5rem 0 .2rem}
+.diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .9rem;margin:0}
+.diff dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
+.diff ins{text-decoration:none}
+.clash ul{max-height:14rem;overflow:auto;padding-left:1rem;margin:.3rem 0}
+.notice.clash button{width:auto;margin:0 .5rem 0 0;text-decoration:none}
+.notice.clash{display:block;background:var(--pico-card-background-color);margin:0;
+  color:var(--pico-color);border:var(--edge)}
+.msg:has(+.msg:not(.user,.note)) .turn{display:none}
+.turn{margin:.3rem 0 0}
 .events{padding:0}
 .events span{flex:1}
 .events form,.events button,.inline,.inline button,.inline input{margin:0;width:auto}
@@ -188,6 +226,7 @@ label [role=switch]{margin-left:.5rem}
   nav .menu{order:9;flex:1 1 100%}
   body{grid-template:auto 1fr auto/minmax(0,1fr)}
   main{padding:.8rem}
+  .beside{grid-template-columns:minmax(0,1fr)}
   #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
   nav input[type=search]{width:6.5rem}
   .rows thead{display:none}
@@ -203,6 +242,9 @@ label [role=switch]{margin-left:.5rem}
   .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
   .runs li{flex-wrap:wrap;gap:.3rem}
   #import .data td:nth-child(2){max-width:8rem}
+  .entry summary,.entry p{flex-wrap:wrap;gap:0 .7rem}
+  .entry span{order:9;flex:1 1 100%}
+  .who{flex:1}
 }
 """
 
@@ -396,6 +438,12 @@ const fold = on => {
 };
 if (localStorage.folded || innerWidth < 800 && localStorage.folded == null) fold(true);
 on('click', '#fold', () => fold(!document.body.classList.contains('folded')));
+
+// Ctrl+Enter in a box of several lines is its form's first button
+on('keydown', 'form:not(#say) textarea', (box, event) => {
+  const first = box.form.querySelector('button:not([type=button])');
+  if (event.key == 'Enter' && (event.ctrlKey || event.metaKey) && first) first.click();
+});
 
 // without the server the page says so; what was typed stays
 const gone = on => () => document.body.classList.toggle('gone', on);

@@ -1,0 +1,227 @@
+"""The history: every change from any door, who made it, what it changed; undo, redo, restore."""
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta, UTC
+from html import escape
+from itertools import groupby
+from urllib.parse import urlencode
+
+from fasthtml.components import H1, H2, A, Button, Div, Form, Header, I, Input, Label, Nav, NotStr
+from fasthtml.components import Option, P, Section, Select, Span, Ul
+from starlette.responses import HTMLResponse
+
+from pipulate.apps.base import Refusal, Visit, origin_tab
+from pipulate.apps.crud import Crud
+from pipulate.apps.markup import html, notice
+from pipulate.apps.rows import AGAIN
+from pipulate.core.events import Filter
+from pipulate.core.problems import Conflict
+from pipulate.core.store import Row
+from pipulate.web.diff import SHOWN, clash_card, diff
+
+PAGE = 50  # events of one page
+WHO = {"user": "You", "model": "Assistant", "mcp": "MCP", "shell": "Shell", "system": "Pipulate"}
+HOUSE = {"runs": "Runs", "profiles": "Profiles", "files": "Files"}  # tables without a class
+ABOUT = "Every change, by whomever. What it changed is kept for 30 days, to look at and to undo."
+EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be listed here."
+
+
+# -- the list ----------------------------------------------------------------------------------
+
+
+async def history(site, visit: Visit, request):
+    """What was done in this profile, newest first: ?who= app= q= day= deletions= before= after="""
+    base, query = f"/{visit.caller.profile.slug}/history", visit.query
+    log = _log(site, visit, base)
+    if not visit.partial:
+        head = Header(Div(H1("History"), P(ABOUT)), cls="head")
+        button = Button("Undo the ticked changes", cls="secondary")
+        picked = Form(button, id="picked", hx_post=f"/{base.split('/')[1]}/undo", hx_swap="none")
+        return Section(head, _filters(site, base, query), log, picked, I(id="again"), cls="history")
+    said = {k: v for k, v in query.items() if v}
+    pushed = {"HX-Push-Url": f"{base}?{urlencode(said)}" if said else base}
+    typed = request.headers.get("hx-trigger") == "filter"
+    return HTMLResponse(html(log), headers=pushed if typed else None)
+
+
+def _filters(site, base: str, query):
+    def pick(name: str, everything: str, options: dict[str, str]):
+        drawn = (Option(t, value=v, selected=query.get(name) == v) for v, t in options.items())
+        return Select(Option(everything, value=""), *drawn, name=name, aria_label=everything)
+
+    apps = (a for a in site.house.shelf.apps.values() if isinstance(a, Crud))
+    words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}
+    gone = Input(type="checkbox", name="deletions", value="1", checked="deletions" in query)
+    return Form(
+        pick("who", "Everybody", WHO),
+        pick("app", "Every app", {a.table_name: a.title for a in apps} | HOUSE),
+        Input(type="search", value=query.get("q", ""), **words),
+        Input(type="date", name="day", value=query.get("day", ""), aria_label="Day"),
+        Label(gone, "Deletions"),
+        id="filter",
+        hx_get=base,
+        hx_target="#listing",
+        hx_swap="outerHTML",
+        hx_sync="closest body:replace",
+        hx_trigger="submit, change, input changed delay:250ms from:find [type=search]",
+    )
+
+
+def _log(site, visit: Visit, base: str):
+    query, profile_id = visit.query, visit.caller.profile.id
+    gone, day = "deletions" in query, _day(query.get("day", ""))
+    only = Filter(query.get("who", ""), query.get("app", ""), query.get("q", ""), *day, gone)
+    before, after = (_number(query.get(name, "")) for name in ("before", "after"))
+    found = site.house.events.recent(profile_id, PAGE + 1, before or 2**62, after, only)
+    more = len(found) > PAGE
+    events = found[1:] if more and after else found[:PAGE]
+    if not events:
+        empty = (EMPTY,) if only == Filter() else ("Nothing matches. ", A("Show all", href=base))
+        return Div(P(*empty, cls="empty"), id="listing")
+    days = groupby(events, lambda event: _local(event).date())
+    parts = [part for day, some in days for part in (H2(_named(day)), _entries(some, base, gone))]
+    kept = {k: v for k, v in query.items() if v and k not in ("before", "after")}
+
+    def to(text: str, **place: int):
+        return A(text, href=f"{base}?{urlencode(kept | place)}")
+
+    newer = to("← Newer", after=events[0]["id"]) if before or (after and more) else Span()
+    older = to("Older →", before=events[-1]["id"]) if after or more else ""
+    return Div(*parts, Nav(newer, older, cls="pager"), id="listing")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _day(text: str) -> tuple[str, str]:
+    """The moments at which a local day begins and ends, in UTC; blank when it is no day."""
+    try:
+        first = date.fromisoformat(text)
+        ends = (datetime.combine(first + timedelta(days=n), time()) for n in (0, 1))
+        since, until = (end.astimezone(UTC).isoformat() for end in ends)
+    except (ValueError, OverflowError):
+        return "", ""
+    return since, until
+
+
+def _local(event: Row) -> datetime:
+    return datetime.fromisoformat(event["at_utc"]).astimezone()
+
+
+def _named(day: date) -> str:
+    names = {0: "Today", 1: "Yesterday"}
+    return names.get((date.today() - day).days, f"{day:%A} {day.day} {day:%B %Y}")
+
+
+def _entries(events: Iterable[Row], base: str, restore: bool):
+    return Ul(NotStr("".join(_entry(event, base, restore) for event in events)), cls="log")
+
+
+def _entry(event: Row, base: str, restore: bool) -> str:
+    """One event as HTML text (elements are slow): a line that opens to what it changed.
+
+    The line is kept as it is, open or ticked, when the log is drawn anew."""
+    key, said, actor = event["id"], escape(event["summary"]), event["actor"]
+    state = "undone" if event["undone"] else ""
+    rows = f" <small>{event['changed']:,} rows</small>" if event["changed"] > 1 else ""
+    line = (
+        f"<time>{_local(event):%H:%M}</time>"
+        f'<small class="who {escape(actor)}">{escape(WHO.get(actor, actor))}</small>'
+        f"<span>{said}{rows}</span>"
+    )
+    opened = (
+        f'<details hx-get="{base}/{key}" hx-trigger="toggle once" hx-target="find .diff" '
+        f'hx-swap="outerHTML"><summary>{line}</summary><div class="diff">…</div></details>'
+    )
+    tick = (
+        f'<input type="checkbox" name="more[]" value="{key}" form="picked" '
+        f'aria-label="Tick: {said}">'
+    )
+    return (
+        f'<li class="{state}"><div class="entry" id="d{key}{state}" hx-preserve="true">'
+        f"{tick if event['undoable'] else '<i></i>'}"
+        f"{opened if event['changed'] else f'<p>{line}</p>'}</div>"
+        f"{_action(event, base, restore)}</li>"
+    )
+
+
+def _action(event: Row, base: str, restore: bool) -> str:
+    """The button of an event, or why it has none."""
+    word = "Redo" if event["verb"] == "undo" else "Restore" if restore else "Undo"
+    if event["undoable"]:
+        address = f"{base.removesuffix('history')}undo/{event['id']}"
+        attrs = f'id="u{event["id"]}" hx-swap="none" class="outline secondary"'
+        return f'<button hx-post="{address}" {attrs}>{word}</button>'
+    if event["undone"]:
+        return f"<small>{'redone' if word == 'Redo' else 'undone'}</small>"
+    return "<small>too old to undo</small>" if event["changed"] else ""
+
+
+# -- one event, one turn -----------------------------------------------------------------------
+
+
+async def change(site, visit: Visit, request):
+    """What one event changed, of the first fifty rows; of the model's, a link to its turn."""
+    profile, events = visit.caller.profile, site.house.events
+    event = events.get(visit.path["event"], profile.id)
+    images = events.images(event["id"], limit=SHOWN)
+    drawn, link = diff(visit, images, event["changed"], event["kept"]), ""
+    if event["turn"]:
+        link = P(A("All of this turn", href=f"/{profile.slug}/history/{event['turn']}"))
+    drawn = Div(drawn, link, cls="diff")
+    return drawn if visit.partial else Section(H1(event["summary"]), drawn)
+
+
+async def turn(site, visit: Visit, request):
+    """All that the assistant changed in one turn, as one diff, and the button that undoes it."""
+    profile, key, log = visit.caller.profile, visit.path["turn"], site.house.events
+    events, base = log.of_turn(key, profile.id), f"/{profile.slug}"
+    by, total = {event["undone"] for event in events}, sum(e["changed"] for e in events)
+    if not events:
+        state = P("This turn changed nothing.", cls="empty")
+    elif site.house.events.turns(profile.id, [key])[key]:
+        redo = Button("Redo", hx_post=f"{base}/undo/{max(by)}", hx_swap="none")
+        state = P("This turn was undone. ", redo if len(by) == 1 else "")
+    else:
+        state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
+    images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)
+    drawn = diff(visit, images, total, any(e["kept"] for e in events)) if events else ""
+    page = Div(state, Div(drawn, cls="diff"), id="listing")
+    back = A("← History", href=f"{base}/history")
+    head = Header(H1("What the assistant did in this turn"), back, cls="head")
+    return page if visit.partial else Section(head, page, I(id="again"), cls="history")
+
+
+# -- undo --------------------------------------------------------------------------------------
+
+
+async def undo(site, visit: Visit, request):
+    """Take back the event in the address, or the ticked ones; the notice offers to redo it."""
+    ticked = [int(key) for key in re.findall(r"\b\d{1,18}\b", visit.form.get("more", ""))]
+    first, *more = [visit.path["event"]] if "event" in visit.path else ticked or [0]
+    return await _taken_back(site, visit, request, "undo", event=first, more=more)
+
+
+async def undo_turn(site, visit: Visit, request):
+    """Take back a whole turn of the assistant."""
+    return await _taken_back(site, visit, request, "undo_turn", turn=visit.path["turn"])
+
+
+async def _taken_back(site, visit: Visit, request, tool: str, **what):
+    origin_tab.set("")  # this tab wants to see what came back, too
+    choice = visit.form.get("on_conflict", "refuse")
+    try:
+        said = await visit.call(tool, on_conflict=choice, **what)
+    except Conflict as problem:
+        if "clashes" not in problem.details:
+            raise
+        return Refusal(clash_card(visit, problem, request.url.path), 409, "#notices")
+    events, profile = site.house.events, visit.caller.profile
+    event = what.get("event") or events.of_turn(what["turn"], profile.id)[0]["id"]
+    by = events.get(event, profile.id)["undone"]
+    word = "Undo" if said.startswith("Redid") else "Redo"
+    told = notice(said, f"/{profile.slug}/undo/{by}", word=word)
+    here = "/history" in request.headers.get("hx-current-url", "")
+    return (told, NotStr(AGAIN)) if here else told
