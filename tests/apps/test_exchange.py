@@ -9,6 +9,7 @@ from pipulate.apps.base import Download, Visit
 from pipulate.apps.exchange import export
 from pipulate.apps.markup import html
 from pipulate.core.problems import Confirm, NeedsApproval, Unknown
+from workbooks import workbook
 
 APPS = """
     from decimal import Decimal
@@ -127,6 +128,14 @@ def test_a_table_without_a_heading_is_noticed(visit, file):
     drawn = visit("GET", "import", file=file("Dune\t3.5\nEmma\t2\n"))
     assert re.search(r'name="c.Column 1".*?value="title" selected', drawn)
     assert "2 to add" in visit("GET", "import/check", file=file("Dune\t3.5\nEmma\t2\n"))
+
+
+def test_one_of_several_sheets_is_chosen(visit, tmp_path):
+    sheets = {"One": [["title"], ["Dune"]], "Two": [["title"], ["Emma"]]}
+    given = {"file": str(workbook(tmp_path / "t.xlsx", sheets))}
+    assert "Dune" in visit("GET", "import", **given)
+    drawn = visit("GET", "import", sheet="Two", **given)
+    assert "Emma" in drawn and re.search(r"<option[^>]*selected[^>]*>Two", drawn)
 
 
 def test_what_cannot_be_read_is_said_where_another_can_be_chosen(visit, file):

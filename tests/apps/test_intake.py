@@ -347,6 +347,44 @@ things = st.lists(
 )
 
 
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=4,
+)
+fields = st.sampled_from(["name", "note", "number", "price", "at", "tags", "parts", "data", "x"])
+
+
+def test_whatever_a_file_holds_it_is_taken_or_refused_with_a_reason(plugin, bring):
+    app = plugin(THING, "things").apps[0]
+
+    @given(st.lists(st.dictionaries(fields, junk, min_size=1), min_size=1, max_size=5))
+    @rules(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+    def taken_or_refused(given_rows):
+        try:
+            report = bring(json.dumps(given_rows), app=app)
+        except Problem as problem:
+            assert problem.next_step
+            return
+        assert report["add"] + report["skip"] == len(given_rows)
+        assert all(reason for reasons in why(report).values() for reason in reasons.values())
+        json.dumps(report).encode()
+
+    taken_or_refused()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\0", "\u202eevil", "👩‍👩‍👧", "x" * 5_000_000, "\r", "a\tb"],
+    ids=lambda v: repr(v)[:20],
+)
+def test_odd_text_in_a_cell_is_kept_exactly_or_refused_at_its_field(bring, rows, value):
+    first = ",".join(["x" * 900] * 80)  # what a file is, is told from its beginning
+    report = bring(f'title,author_name,{first}\nplain,x\n"{value}",y\n')
+    assert report["add"] == 2 or why(report)[3].keys() == {"title"}
+    assert report["add"] == 1 or rows()[1]["title"] == value
+
+
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_what_goes_out_comes_back_the_same(plugin, house, bring, rows, call, tmp_path, form):
     app, path = plugin(THING, "things").apps[0], tmp_path / f"out.{form}"

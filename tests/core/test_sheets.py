@@ -200,6 +200,7 @@ def test_what_is_no_table_is_a_problem(saved, content, says):
         ("[]", "0 columns"),
         ('{"a": 1}\n{"a"', "no JSON"),
         ("[" * 100_000, "no JSON"),
+        (r'[{"\ud800": 1}]', "cannot be shown"),
     ],
     ids=lambda value: repr(value)[:30],
 )

@@ -166,7 +166,10 @@ class Planner:
                 continue
             try:
                 found = read(cell)
-            except (ValueError, TypeError, Problem) as error:
+            except TypeError:  # a list or an object cannot be looked up again
+                bad[name] = "cannot be a list or an object"
+                continue
+            except (ValueError, Problem) as error:
                 bad[name] = str(error)
                 continue
             if found is not MISSING:

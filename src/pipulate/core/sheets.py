@@ -242,6 +242,8 @@ def _from_json(text: str) -> Sheet:
     if not all(isinstance(row, dict) for row in data):
         raise _no_sheet("JSON has to be a list of objects")
     columns = [*dict.fromkeys(name for row in data for name in row)]
+    if re.search("[\0\ud800-\udfff]", "".join(columns)):
+        raise _no_sheet("A name in it holds a character that cannot be shown")
     if not columns or len(columns) > COLUMNS:
         what = f"It has {len(columns):,} columns; 1 to {COLUMNS:,} can be read."
         raise Problem(what, "Give a list of objects with the same names.")
