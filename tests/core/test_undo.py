@@ -227,6 +227,17 @@ def test_given_a_row_that_was_added_and_moved_later_then_it_is_no_conflict(books
     assert content(books) == []
 
 
+@pytest.mark.parametrize("more", [add, import_many], ids=lambda v: v.__name__)
+def test_given_the_last_row_was_deleted_and_others_added_then_it_comes_back_beside_them(
+    books, dune, event, undo, more
+):
+    done = event(lambda: delete(books, dune))
+    more(books, dune)
+    count = books.count()
+    undo(done)
+    assert books.count() == count + 1 and books[dune["id"]]["title"] == "Dune"
+
+
 def test_given_another_field_changed_later_then_undo_leaves_that_alone(books, dune, event, undo):
     done = event(lambda: retitled(books, dune))
     books.update(id=dune["id"], rating=5)

@@ -146,8 +146,11 @@ class Table:
         """Add rows that all have the same columns, as stored; returns their ids, in order."""
         with self.db.change():
             self.db.begin()
-            top = self.db.all(f"SELECT coalesce(max({quote(self.pk)}), 0) AS top FROM {self._table}")
-            ids = range(top[0]["top"] + 1, top[0]["top"] + 1 + len(records))
+            # as SQLite would: never the number of a row that was there, which undo may bring back
+            given = "(SELECT seq FROM sqlite_sequence WHERE name = ?)"
+            top = f"max(coalesce(max({quote(self.pk)}), 0), coalesce({given}, 0))"
+            first = self.db.all(f"SELECT {top} + 1 AS n FROM {self._table}", [self.name])[0]["n"]
+            ids = range(first, first + len(records))
             rows = [{**r, **self.scope, self.pk: key} for key, r in zip(ids, records, strict=True)]
             self._known(rows[0] if rows else {})
             names, marks = ", ".join(map(quote, rows[0])), ", ".join("?" * len(rows[0]))
