@@ -4,6 +4,8 @@ THEME = """
 :root{--pico-font-size:15px;--pico-spacing:.75rem;--pico-form-element-spacing-vertical:.35rem;
   --pico-form-element-spacing-horizontal:.6rem;--pico-line-height:1.45;
   --pico-border-radius:.4rem;--edge:1px solid var(--pico-muted-border-color)}
+@media (prefers-color-scheme:dark){ /* Pico's own are a shade too near to what lies below */
+  :root:not([data-theme]){--pico-muted-color:#8f97a8;--pico-primary-hover-background:#016499}}
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
 body.folded{grid-template-columns:minmax(0,1fr) 0}
 body.folded #chat{display:none}
@@ -58,8 +60,7 @@ h2{font-size:1.05rem;margin:0}
 .linked img{max-width:6rem;max-height:3.5rem;border-radius:.2rem}
 .linked>span{padding:.25rem}
 .wide{overflow-x:auto}
-.linked .pen{opacity:.35}
-.linked .pen:hover,.linked .pen:focus{opacity:1}
+.linked .pen{color:var(--pico-muted-color)}
 .md{padding:.25rem;max-height:14rem;overflow:auto;flex:1}
 .md>:last-child{margin-bottom:0}
 .tag{background:var(--pico-card-sectioning-background-color);border-radius:.6rem;
@@ -84,9 +85,8 @@ button.cell,button.link{background:none;border:0;color:inherit;padding:.25rem;ma
 button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:break-word}
 .number button.cell{text-align:right}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
-.none{opacity:.35}
-.actions button{opacity:.45}
-.actions button:hover,.actions button:focus{opacity:1;color:var(--pico-del-color)}
+.none,.actions button{color:var(--pico-muted-color)}
+.actions button:hover,.actions button:focus{color:var(--pico-del-color)}
 .edit{margin:0}
 .edit [role=switch]{min-width:0}
 .edit input,.edit select,.edit textarea{margin:0;min-width:6rem}
@@ -108,8 +108,8 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .step.done{border-color:#2f9e62}
 .step.stale{border-color:#d08a00}
 .step.failed,.step.interrupted,.step.cancelled{border-color:var(--pico-del-color)}
-.step.blocked{opacity:.6}
-.step.stale .output{opacity:.6}
+.step.blocked,.step.blocked h2{border-style:dashed;color:var(--pico-muted-color)}
+.step.stale .output{color:var(--pico-muted-color);filter:grayscale(1)}
 .beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1.2rem}
 .beside form button{width:auto;margin:0 .4rem .8rem 0}
 .beside details{margin:0}
