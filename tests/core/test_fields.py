@@ -63,6 +63,20 @@ def test_absent_empty_and_a_value_are_three_things():
     assert check_values([field], {}, partial=True) == {}
 
 
+def test_a_default_is_the_value_it_means_and_belongs_to_one_row_alone():
+    made = [make_field("price", Decimal, 0), make_field("tags", list[str], ["a"])]
+    assert made[0].show(made[0].default) == "0"
+    first, second = check_values(made, {}), check_values(made, {})
+    first["tags"].append("b")
+    assert second == {"price": Decimal(0), "tags": ["a"]} == check_values(made, {})
+
+
+def test_none_among_the_choices_makes_a_value_optional():
+    field = make_field("x", Literal["a", None])
+    assert field.check(None) is field.parse("") is None
+    assert field.choices == ("a",) and field.schema["enum"] == ["a", None]
+
+
 @pytest.mark.parametrize("blank", ["", "  ", "\t"])
 def test_required_text_may_not_be_blank_but_text_with_a_default_may(blank):
     with pytest.raises(ValueError, match="blank"):
@@ -91,6 +105,9 @@ def test_every_wrong_value_is_told_at_once_by_its_name():
         (int | str, MISSING, "no field type"),
         (int, "three", "needs a whole number"),
         (Literal["a"], "b", "must be one of"),
+        (Literal["a", 1], MISSING, "choices are all of one type"),
+        (list[Literal[1, 2]], MISSING, "choices are all of one type"),
+        (Annotated[str, Between(0, 5)], MISSING, "Between bounds numbers"),
         (Annotated[int, Between(0, 5)], 6, "must be from 0 to 5"),
     ],
     ids=str,

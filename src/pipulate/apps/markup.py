@@ -54,15 +54,14 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     attrs |= {"name": field.name, "aria_label": field.label}
     if error:
         attrs |= {"aria_invalid": "true", "title": error}
-    if field.many and isinstance(field.choices, tuple):
-        return _boxes(field, field.parse(shown) if shown else [])
-    if isinstance(field.choices, tuple):
-        names = ["", *field.choices] if field.optional else field.choices
-        options = [Option(c, value=c, selected=c == shown) for c in map(str, names)]
-        return Select(*options, **attrs)
+    choices = ("true", "false") if field.type is bool and field.optional else field.choices
+    if field.many and isinstance(choices, tuple):
+        return _boxes(field, shown)
+    if isinstance(choices, tuple):
+        return _select(["", *choices] if field.optional else choices, shown, attrs)
     kind = field.kind.input
     if kind == "textarea":
-        return Textarea(shown, rows=3, **attrs)
+        return Textarea("\n" + shown, rows=3, **attrs)  # a browser leaves out one line break
     if kind == "checkbox":
         off = Input(type="hidden", name=field.name, value="false")
         on = {"type": "checkbox", "value": "true", "checked": shown == "true", "role": "switch"}
@@ -74,7 +73,9 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     if kind == "ref":
         return _look_up(shown, attrs)
     if kind == "password":
-        attrs |= {"autocomplete": "new-password"}
+        shown, attrs = "", attrs | {"autocomplete": "new-password"}
+    if kind == "datetime-local" and len(shown) > len("2026-01-31T14:30:59"):
+        kind = "text"  # browsers know no millionths of a second, and would send nothing
     if kind == "tags":
         kind, attrs = "text", attrs | {"placeholder": "words, between commas"}
     if field.bounds:
@@ -93,12 +94,23 @@ def _slides(field: Field) -> bool:
     return bool(span and span <= 100 and field.type is int and not field.optional)
 
 
-def _boxes(field: Field, chosen: Sequence[str]):
+def _select(choices: Sequence[Any], shown: str, attrs: dict[str, Any]):
+    """One of some values; what is none of them (any more) stays chosen until it is changed."""
+    names = [str(choice) for choice in choices]
+    names += [shown] if shown and shown not in names else []
+    return Select(*(Option(n, value=n, selected=n == shown) for n in names), **attrs)
+
+
+def _boxes(field: Field, shown: str):
     """A multiple choice: one box each; the hidden one says that none is ticked."""
     name, off = f"{field.name}[]", Input(type="hidden", name=f"{field.name}[]", value="")
+    try:
+        chosen = field.kind.parse(shown)
+    except ValueError:
+        chosen = []
     boxes = [
         Label(Input(type="checkbox", name=name, value=c, checked=c in chosen), c)
-        for c in map(str, field.choices)
+        for c in dict.fromkeys([*map(str, field.choices), *chosen])
     ]
     return Span(off, *boxes, cls="boxes", role="group", aria_label=field.label)
 
@@ -114,10 +126,9 @@ def filter_input(field: Field, shown: str):
     """The box above a column by which its rows are filtered."""
     attrs = {"name": f"f.{field.name}", "id": f"f-{field.name}", "form": "state"}
     attrs["aria_label"] = f"Filter {field.label}"
-    words = ["yes", "no"] if field.type is bool else field.choices
-    if isinstance(words, tuple | list):
-        options = [Option(w, value=w, selected=str(w) == shown) for w in ("", *words)]
-        return Select(*options, **attrs)
+    words = ("yes", "no") if field.type is bool else field.choices
+    if isinstance(words, tuple):
+        return _select(["", *words], shown, attrs)
     hint = ">3  2..5  =" if field.kind.input == "number" else "contains"
     return Input(type="text", value=shown, placeholder=hint, **attrs)
 

@@ -1,5 +1,6 @@
 """What a value of a CRUD app stands for: a row of another app, a file of the home, a secret."""
 
+import re
 import secrets
 from collections.abc import Iterable
 from typing import Any
@@ -86,7 +87,8 @@ class Refs:
             found = [row["id"] for row in self.house.db.all(f"{sql} LIMIT 3", args)]
             if len(found) > 1:
                 raise Problem(f"Several {app.slug} are called {said!r}.", "Add the number: #12.")
-            said = found[0] if found else int(said) if said.isdecimal() else -1
+            marked = re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL)
+            said = found[0] if found else int(marked[1]) if marked else -1
         if said not in app.plain(caller):
             raise Missing(f"{app.title} has no {what!r}.", "Add it there first.")
         return Ref(said)

@@ -80,7 +80,7 @@ class Rows(Data):
         if field is None:
             return self._read_only(row, name)
         value = getattr(row, name)
-        if field.type is bool:
+        if field.type is bool and not field.optional:
             on = " checked" if value else ""
             flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
             inner = (

@@ -5,13 +5,14 @@ forms, tools, MCP, shell and tables all work from those. Parsing is strict: a va
 out exactly as meant or is refused with a sentence that says what would do.
 """
 
+import copy
 import inspect
 import json
 import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -146,9 +147,14 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
     first = {type(extra): extra for extra in reversed(extras)}
     choices = first[Choices].source if Choices in first else None
     if origin is Literal:
-        choices = typing.get_args(annotation)
-        origin = type(choices[0])
+        choices = tuple(c for c in typing.get_args(annotation) if c is not None)
+        optional |= None in typing.get_args(annotation)
+        origin = type(next(iter(choices), None))
     base = origin or annotation
+    one = str if base is Tags else base
+    if (origin is not None or base is Tags) and any(type(c) is not one for c in choices or ()):
+        what = f"{owner}{name}: choices are all of one type; of a list, text."
+        raise Problem(what, "Write them alike.")
     target = first[Target].app if Target in first else ""
     if base is Ref and not target:
         raise Problem(f"{owner}{name}: a Ref names an app.", 'Write Ref["author"].')
@@ -158,12 +164,14 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
         raise Problem(f"{owner}{name}: there is no field type {said!r}.", known)
     choices = tuple(choices) if isinstance(choices, list) else choices
     bounds, note = first.get(Between), first.get(str, "")
+    if bounds and KINDS[base].input != "number":
+        raise Problem(f"{owner}{name}: Between bounds numbers.", "Use int, float or Decimal.")
     renamed = first[Renamed].old if Renamed in first else ""
     shape = (optional, choices, bounds, note, target, renamed)
     made = Field(name, base, KINDS[base], default, *shape)
     if default not in (MISSING, None) and not callable(choices):
         try:
-            made.check(default)
+            return replace(made, default=made.check(default))
         except ValueError as error:
             what = f"{owner}{name}: the default {default!r} {error}."
             raise Problem(what, "Change one.") from None
@@ -197,7 +205,7 @@ def check_values(
             elif f.required:
                 raise ValueError("is needed")
             else:
-                good[name] = None if f.default is MISSING else f.default
+                good[name] = None if f.default is MISSING else copy.deepcopy(f.default)
         except (ValueError, TypeError) as error:
             bad[name] = str(error)
     if bad:

@@ -152,10 +152,10 @@ def _show_tags(tags: list[str]) -> str:
 
 
 def _ref(value: Any) -> int | str:
-    """An id; or a name, which the app looks up ("Ann Leckie", "Ann Leckie #12")."""
+    """An id; or a name, which the app looks up ("Ann Leckie", "Ann Leckie #12", "1984")."""
     if not isinstance(value, str):
         return _int(value)
-    marked = re.fullmatch(r".*#([0-9]{1,18})", value.strip(), re.DOTALL)
+    marked = re.fullmatch(r"#([0-9]{1,18})", value.strip())
     return int(marked[1]) if marked else _text(LINE)(value.strip())
 
 
