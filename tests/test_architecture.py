@@ -32,8 +32,8 @@ BUDGET = 38_000  # the framework's budget now; NOT met, and `make check` fails o
 CEILING = 72_000  # what it may not grow beyond until then; only ever lowered
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
 FILE_LINES, FUNCTION_LINES = 400, 60
-APP_LINES = {"tasks.py": 20}  # bundled CRUD apps; 40 for the others: one that needs more
-APP_MOST = 40  # shows what the base lacks
+APP_MOST = 40  # lines of a bundled CRUD app: one that needs more shows what the base lacks
+APP_LINES = {"tasks.py": 20, "queries.py": 60}  # the latter draws a page of its own
 
 # Heavy or optional libraries, imported where they are used.
 LATE = {"numpy", "httpx2", "mcp", "markdown_it", "nh3", "python_calamine"}

@@ -13,6 +13,7 @@ _HOMES = {
     "Between": ("core.fields", "Between"),
     "Choices": ("core.fields", "Choices"),
     "CrudApp": ("apps.crud", "CrudApp"),
+    "CsvFile": ("apps.base", "csv_file"),
     "DataTable": ("apps.markup", "data_table"),
     "DictLikeDB": ("core.tables", "DictLikeDB"),
     "Email": ("core.fields", "Email"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipulate.core.problems import Problem
+from pipulate.core.sheets import write_csv
 from pipulate.core.tools import Caller, Tool
 
 # The tab a change came from: it has its answer already and is left out of the live refresh.
@@ -82,6 +83,13 @@ class Download:
     media_type: str
     chunks: Iterable[str]
     rows: int = 0
+
+
+def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False):
+    """A CSV download, made while it is sent; cells that a spreadsheet would run are defused unless
+
+    `raw`. A route returns it."""
+    return Download(name, "text/csv; charset=utf-8", write_csv(columns, rows, raw))
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,14 @@ async def _extra(function, visit: Visit):
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
     values = ours | check_values(asked, known, text=True)
     named = inspect.signature(function).parameters
-    result = await limited(functools.partial(function, **{n: values[n] for n in named}))
+    caller, verb = visit.caller, f"{visit.app.name}_{function.__name__}"
+
+    def work():
+        about = {"actor": caller.actor, "verb": verb, "profile_id": caller.profile.id}
+        with visit.house.db.change(**about):  # one event, by whoever sent the form
+            return function(**{n: values[n] for n in named})
+
+    result = await limited(work)
     parts = tuple(
         escape(part) if isinstance(part, str) else owned(part) if isinstance(part, FT) else part
         for part in (result if isinstance(result, tuple) else [result])

@@ -12,14 +12,14 @@ from fasthtml.components import H1, A, Button, Details, Div, Fieldset, Form, Hea
 from fasthtml.components import Legend, Option, P, Section, Select, Small, Strong, Summary, Table
 from fasthtml.components import Tbody, Td, Textarea, Th, Thead, Tr
 
-from pipulate.apps.base import Download, Route, Visit
+from pipulate.apps.base import Download, Route, Visit, csv_file
 from pipulate.apps.intake import SECONDS, SHOWN, Asked, bring_in, guess
 from pipulate.apps.markup import field_input, html, problem_card
 from pipulate.apps.query import State
 from pipulate.apps.refs import AMONG
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, make_field, to_json
 from pipulate.core.problems import Problem
-from pipulate.core.sheets import Sheet, write_csv, write_json
+from pipulate.core.sheets import Sheet, write_json
 from pipulate.core.store import Row
 from pipulate.core.tools import BULK, Caller, limited, tool
 
@@ -43,9 +43,7 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
         )
         return Download(name, "application/json", write_json(rows), len(keys))
     cells = itertools.chain.from_iterable(_cells(app, caller, names, b) for b in batches)
-    return Download(
-        name, "text/csv; charset=utf-8", write_csv(["id", *names], cells, raw), len(keys)
-    )
+    return replace(csv_file(name, ["id", *names], cells, raw), rows=len(keys))
 
 
 def _batches(app, caller: Caller, keys: list[int]) -> Iterator[list[Any]]:

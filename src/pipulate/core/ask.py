@@ -9,7 +9,7 @@ import functools
 import itertools
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import apsw
 from pipulate.core.problems import Problem, Refused
 
 ROWS, SECONDS = 1_000, 5.0
+NONE: Mapping[str, Any] = {}
 STEPS = 10_000  # of SQLite's machine, between two looks at the clock
 LARGEST = 50_000_000  # bytes of one value
 INNOCUOUS = 0x200000  # SQLite's own mark of functions without effects beyond their answer
@@ -52,13 +53,16 @@ def ask(
     sql: str,
     limit: int = ROWS,
     seconds: float = SECONDS,
+    values: Mapping[str, Any] = NONE,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Answer:
-    """The first rows that one SELECT gives. `stopped` is looked at often and ends it.
+    """The first rows that one SELECT gives. `values` stand for :name in it; `stopped` is looked at
+
+    often and ends it.
 
     Raises Problem with SQLite's own words and, in details, the line and column of the fault."""
     started = time.monotonic()
-    with closing(answer(path, sql, seconds, stopped)) as lines:
+    with closing(answer(path, sql, seconds, values, stopped)) as lines:
         columns = _unlike(next(lines))
         rows = [dict(zip(columns, line, strict=True)) for line in itertools.islice(lines, limit)]
         more = next(lines, None) is not None
@@ -66,7 +70,11 @@ def ask(
 
 
 def answer(
-    path: Path, sql: str, seconds: float = SECONDS, stopped: Callable[[], bool] = lambda: False
+    path: Path,
+    sql: str,
+    seconds: float = SECONDS,
+    values: Mapping[str, Any] = NONE,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[Any, ...]]:
     """All that one SELECT gives, as it comes: first the column names, then each row's values."""
     end = time.monotonic() + seconds
@@ -83,7 +91,7 @@ def answer(
     try:
         db.set_progress_handler(lambda: stopped() or time.monotonic() > end, STEPS)
         db.exec_trace = once
-        rows = db.execute(sql)
+        rows = db.execute(sql, values)
         if not heads:
             raise Problem("There is no query.", "Write one, such as SELECT * FROM profiles.")
         yield heads[0]
@@ -94,7 +102,7 @@ def answer(
     except (apsw.AuthError, apsw.ReadOnlyError) as error:
         what = f"That is not let through here ({error})."
         raise Refused(what, "A query only reads, and no secrets.") from None
-    except apsw.BindingsError:
+    except (apsw.BindingsError, KeyError):
         raise Problem("A value is missing.", "Write it in place of the ? or :name.") from None
     except (apsw.Error, UnicodeError, ValueError) as error:
         raise _problem(error, sql) from None

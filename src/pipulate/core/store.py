@@ -8,7 +8,7 @@ Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-r
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, UTC
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from pipulate.core.ask import Answer, ask
+from pipulate.core.ask import Answer, answer, ask
 from pipulate.core.images import pack
 from pipulate.core.problems import Broken, Busy, Conflict, Missing
 from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
@@ -148,6 +148,10 @@ class Database:
     def ask(self, sql: str, **limits: Any) -> Answer:
         """What one SELECT of the user's gives, over a connection that cannot write: core/ask.py."""
         return ask(self.path, sql, **limits)
+
+    def stream(self, sql: str, **limits: Any) -> Generator[tuple[Any, ...]]:
+        """The same without end, as it comes: the column names, then each row's values."""
+        return answer(self.path, sql, **limits)
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
