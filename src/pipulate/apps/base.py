@@ -86,9 +86,9 @@ class Download:
 
 
 def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False):
-    """A CSV download, made while it is sent; cells that a spreadsheet would run are defused unless
+    """A CSV download that a route returns: its rows are read while it is sent.
 
-    `raw`. A route returns it."""
+    Cells that a spreadsheet would run are defused, unless `raw`."""
     return Download(name, "text/csv; charset=utf-8", write_csv(columns, rows, raw))
 
 
