@@ -237,13 +237,12 @@ class Crud(Listing):
         self.house.db.begin()  # two that are added at once get two places
         first = self.plain(caller)(order_by="position", limit=1)
         top = first[0]["position"] if first else 0
-        stored = self.stored(meant)
-        return self._done("Added", self.rows(caller).insert(**stored, position=top - 1))
+        return self._done("Added", self.rows(caller).insert(**meant, position=top - 1))
 
     def _update(self, caller: Caller, id: int, **values) -> Row:
         table, meant = self.rows(caller), self._meant(values, caller)
         self.checked({**vars(table[id]), **meant}, caller)
-        return self._done("Changed", table.update(id=id, **self.stored(meant)))
+        return self._done("Changed", table.update(id=id, **meant))
 
     def _delete(self, caller: Caller, id: int) -> Row:
         self.refuse_used(caller, [id])

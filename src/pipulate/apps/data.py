@@ -29,8 +29,9 @@ class Data(Refs):
         return self._shelf(0 if self.model.shared else caller.profile.id)
 
     def _shelf(self, key: int):
-        given = {n: to_column(f.default) for n, f in self.fields.items() if not f.required}
-        options = {"scoped": True, "defaults": {n: v for n, v in given.items() if v is not None}}
+        open_ = (f for f in self.fields.values() if not f.required and f.type is not Secret)
+        given = {f.name: to_column(f.default) for f in open_ if f.default is not None}
+        options = {"scoped": True, "defaults": given, "keep": self.stored}
         return self.house.db.table(self.table_name, **options).xtra(profile_id=key)
 
     def of_type(self, kind: type) -> dict[str, Field]:

@@ -111,7 +111,7 @@ class Many(Rows):
         if self.checks:
             for row in table(where, args):
                 self.checked({**vars(row), **meant}, caller)
-        changed = self.plain(caller).update_many(where, args, **self.stored(meant))
+        changed = self.plain(caller).update_many(where, args, **meant)
         said = ", ".join(self.fields[n].label for n in values)
         self.house.db.current.summary = f"Set {said} of {changed:,} {self.slug}"
         return changed

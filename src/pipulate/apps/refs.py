@@ -7,6 +7,7 @@ from typing import Any
 
 from pipulate.apps.query import State
 from pipulate.core.fields import Field, File, Ref, Secret, dumps
+from pipulate.core.kinds import SET
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, nearest
 from pipulate.core.store import Row, now, quote
 from pipulate.core.tools import Caller
@@ -95,19 +96,24 @@ class Refs:
 
     def stored(self, values: Row) -> Row:
         """The values as columns take them: a secret goes to its own table, a reference stays."""
-        stored = dict(values)
+        stored, db = dict(values), self.house.db
         for name in self.of_type(Secret):
-            if plain := values.get(name):
-                key = secrets.token_hex(8)
-                sql = "INSERT INTO secrets (id, value, created_utc) VALUES (?, ?, ?)"
-                self.house.db.execute(sql, (key, plain, now()))
-                stored[name] = f"{plain[8:][-4:]} {key}"
+            plain = values.get(name)
+            key = (plain or "").rpartition(" ")[2]
+            if not plain or db.one("SELECT 1 FROM secrets WHERE id = ?", (key,)):
+                continue  # as it was kept already
+            if plain.startswith(SET):
+                raise Invalid(f"{plain!r} is only how {name} is shown.", "Use follow(…).")
+            key = secrets.token_hex(8)
+            sql = "INSERT INTO secrets (id, value, created_utc) VALUES (?, ?, ?)"
+            db.execute(sql, (key, plain, now()))
+            stored[name] = f"{plain[8:][-4:]} {key}"
         return stored
 
     def follow(self, row: Any, name: str, caller: Caller) -> Any:
         """What a value stands for: the row of a Ref, the File, the text of a Secret, or None."""
         field, value = self.fields[name], getattr(row, name)
-        if value is None:
+        if value in (None, ""):
             return None
         if field.type is File:
             return self.house.files.resolve(value, caller)
@@ -116,7 +122,7 @@ class Refs:
             return kept[value] if value in kept else None
         if field.type is not Secret:
             return value
-        key = self.plain(caller).raw(row.id)[name].split(" ")[1]
+        key = self.plain(caller).raw(row.id)[name].rpartition(" ")[2]
         found = self.house.db.one("SELECT value FROM secrets WHERE id = ?", (key,))
         return found["value"] if found else None
 

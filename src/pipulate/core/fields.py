@@ -96,7 +96,7 @@ class Field:
     def load(self, stored: Any) -> Any:
         """The Python value of a database column."""
         if self.type is Secret and stored:
-            return Secret(SET + stored.split(" ")[0])
+            return Secret(SET + stored.rpartition(" ")[0])
         if stored is None or issubclass(self.type, str):
             return stored
         if self.many:

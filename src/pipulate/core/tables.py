@@ -42,6 +42,7 @@ class Table:
     row: Callable[[Row], Any] = dict
     scope: Row = field(default_factory=dict)
     defaults: Row = field(default_factory=dict)  # of columns that an insert leaves out
+    keep: Callable[[Row], Row] = dict  # values as they are kept, of values as they are given
 
     def xtra(self, **scope: Any) -> Table:
         """A new handle that sees, makes and changes only rows with these values."""
@@ -53,7 +54,7 @@ class Table:
     ) -> list[Any]:
         """Rows that match; `where` and `order_by` are our own SQL, values go in `args`."""
         tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
-        return [self.row(r) for r in self._select("*", where, [*args, limit, offset], tail)]
+        return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
 
     def count(self, where: str = "", args: Any = ()) -> int:
         if len(self.scope) == 1 and not where:
@@ -61,7 +62,7 @@ class Table:
             every = self._census(quote(name))
             if every["low"] == every["high"] == value:
                 return every["n"]
-        return self._select("count(*) AS n", where, args)[0]["n"]
+        return self.select("count(*) AS n", where, args)[0]["n"]
 
     def _census(self, name: str) -> Row:
         """All rows, whosever: SQLite counts a whole table 200 times as fast as a part of it."""
@@ -72,7 +73,7 @@ class Table:
     def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
         """The keys of the rows that match, in order."""
         tail = order_by and f" ORDER BY {order_by}"
-        return [row["key"] for row in self._select(f"{quote(self.pk)} AS key", where, args, tail)]
+        return [row["key"] for row in self.select(f"{quote(self.pk)} AS key", where, args, tail)]
 
     def __getitem__(self, key: Any) -> Any:
         return self.row(self.raw(key))
@@ -166,7 +167,7 @@ class Table:
         was changed since."""
         with self.db.change():
             self.db.begin()
-            now = self._select(f"{quote(self.pk)} AS key, version", "", [])
+            now = self.select(f"{quote(self.pk)} AS key, version", "", [])
             seen = {row["key"]: row["version"] for row in now}
             for before, new in changes:
                 if seen.get(before[self.pk]) != before["version"]:
@@ -195,7 +196,7 @@ class Table:
     def _write_many(self, sql: str, new: Row | None, where: str, args: Any) -> int:
         with self.db.change():
             self.db.begin()
-            found = self._select("*", where, args)
+            found = self.select("*", where, args)
             scoped, scope = self._where(where, args)
             self.db.execute(f"{sql}{scoped}", [*(new or {}).values(), *scope])
             for row in found:
@@ -212,7 +213,7 @@ class Table:
     def _values(self, record: Any, values: Row) -> Row:
         given = record if isinstance(record, Mapping) else vars(record) if record else {}
         self._known(new := {**given, **values})
-        return {k: to_column(v) for k, v in new.items()}
+        return {k: to_column(v) for k, v in self.keep(new).items()}
 
     def _known(self, names: Iterable[str]) -> None:
         columns = self.db.columns(self.name)
@@ -237,12 +238,13 @@ class Table:
     def _at(self, key: Any) -> tuple[str, list[Any]]:
         return self._where(f"{quote(self.pk)} = ?", [key])
 
-    def _select(self, what: str, where: str, args: Any, tail: str = "") -> list[Row]:
+    def select(self, what: str, where: str = "", args: Any = (), tail: str = "") -> list[Row]:
+        """SELECT what FROM the scoped rows that match; the SQL is our own, values go in `args`."""
         scoped, values = self._where(where, args)
         return self.db.all(f"SELECT {what} FROM {self._table}{scoped}{tail}", values)
 
     def _find(self, key: Any) -> list[Row]:
-        return self._select("*", f"{quote(self.pk)} = ?", [key])
+        return self.select("*", f"{quote(self.pk)} = ?", [key])
 
 
 @dataclass
