@@ -182,6 +182,7 @@ class Rows(Data):
 
 
 def count_mark(number: str, word: str = "in all", more: str = ""):
+    """How many rows there are ("in all") or match ("found"), where the page finds it again."""
     key = "count" if word == "in all" else "found"
     return NotStr(f'<span id="{key}"{more}>{number} {word}</span>')
 
