@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
+from pipulate.apps.migrate import recast
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups
 from pipulate.core.events import Events
@@ -13,7 +14,7 @@ from pipulate.core.jobs import Jobs
 from pipulate.core.profiles import Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
-from pipulate.core.store import DictLikeDB, Store
+from pipulate.core.store import DictLikeDB, Row, Store
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
 from pipulate.core.undo import OnConflict
 
@@ -25,7 +26,7 @@ class House:
         settings.make_home()
         self.settings, files = settings, settings.folder("files")
         self.db = backups.open_store(settings)
-        self.profiles, self.events = Profiles(self.db), Events(self.db)
+        self.profiles, self.events = Profiles(self.db), Events(self.db, self._recast)
         self.tools, self.files = Tools(self.db), Files(self.db, files)
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
@@ -37,6 +38,10 @@ class House:
         self.jobs.sweep()
         self.shelf = Shelf(self)
         self.shelf.scan()
+
+    def _recast(self, table: str, row: Row) -> Row:
+        apps = (a for a in self.shelf.apps.values() if getattr(a, "table_name", "") == table)
+        return next((recast(app, row) for app in apps), row)
 
     def settings_of(self, scope: str = "") -> DictLikeDB:
         """The settings of a scope ('': the whole program) as a dictionary."""

@@ -4,6 +4,7 @@ What the class was when it last loaded is kept in the settings under `fields:TAB
 would lose values is refused until somebody accepts exactly that change (its digest).
 """
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -146,3 +147,28 @@ def _value(reader: Field, field: Field, stored: Any) -> Any:
         return field.parse(text) if text.strip() else None
     except (ValueError, TypeError):
         return MISSING
+
+
+def recast(app, row: Row) -> Row:
+    """An older row of columns as the class has it now: values are read by way of their text, those
+
+    that do not fit are left out, fields that are new have their default."""
+    new = {name: value for name, value in row.items() if name not in app.fields}
+    for name, field in app.fields.items():
+        value = row.get(name, field.default)
+        if name in row and value is not None:
+            value = _fitting(field, value)
+        if value is not MISSING:
+            new[name] = to_column(value)
+    return new
+
+
+def _fitting(field: Field, stored: Any) -> Any:
+    own = isinstance(stored, str) or not issubclass(field.type, str)
+    with contextlib.suppress(ValueError, TypeError):
+        if stored in (0, 1) if field.type is bool else own:
+            field.load(stored)
+            return stored
+    with contextlib.suppress(ValueError, TypeError):
+        return field.parse(str(stored))
+    return MISSING

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, UTC
 from pipulate.core.images import unpack
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row
-from pipulate.core.undo import OnConflict, Undoing
+from pipulate.core.undo import OnConflict, Recast, Undoing
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
 
@@ -55,8 +55,8 @@ class Filter:
 class Events:
     """What was done, by whom; newest first. Undo is itself an event, so undoing it is redo."""
 
-    def __init__(self, db: Database):
-        self.db = db
+    def __init__(self, db: Database, recast: Recast = lambda _, row: row):
+        self.db, self.recast = db, recast
 
     def recent(
         self,
@@ -119,11 +119,11 @@ class Events:
             self.db.begin()
             found = [self.get(key, profile_id) for key in sorted({*events}, reverse=True)]
             change.undoes = [event["id"] for event in found]
-            work = Undoing(self.db, change, on_conflict)
+            work = Undoing(self.db, change, on_conflict, self.recast)
             for event in found:
                 _refuse_undone(event, change.undoes)
                 for body in self._parts(event["id"], "DESC"):
-                    work.reverse(reversed(unpack(body)))
+                    work.reverse(event["id"], reversed(unpack(body)))
             redo = all(event["verb"] == "undo" for event in found)
             change.verb = "redo" if redo else "undo"
             change.summary = _said("Redid" if redo else "Undid", found[::-1]) + work.finish()

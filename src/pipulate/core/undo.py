@@ -1,7 +1,8 @@
 """The inverse of what events changed: row by row, newest first, written many rows at a time."""
 
+import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from pipulate.core.problems import Conflict, Problem
 from pipulate.core.store import Change, Database, Row, quote
 
 OnConflict = Literal["refuse", "skip", "overwrite"]
+ENDS = ("before", "after")
+GONE, RETYPED = "is no field any more", "is of another type now"
+Recast = Callable[[str, Row], Row]  # (table, an older row) → the row as the table's class has it
 TOLD = 20  # clashes that a Conflict lists; all are counted
 LOOSE = ("version", "position")  # a row may be removed though these changed since
 CHOICE = "Undo the rest (on_conflict=skip), or undo all the same (on_conflict=overwrite)."
@@ -21,27 +25,32 @@ class Undoing:
 
     mine, theirs, why}; `mine` is what undo would put back, `theirs` what is there now."""
 
-    def __init__(self, db: Database, change: Change, on_conflict: OnConflict):
-        self.db, self.change, self.on_conflict = db, change, on_conflict
+    def __init__(self, db: Database, change: Change, on_conflict: OnConflict, recast: Recast):
+        self.db, self.change, self.on_conflict, self.recast = db, change, on_conflict, recast
         self.clashes: dict[tuple[str, Any, str], Row] = {}  # by table, id and field
-        self.lost: set[str] = set()  # tables and columns that are no more
+        self.lost: dict[str, str] = {}  # tables and columns that cannot come back: why
+        self.followed = functools.cache(self._followed)
 
-    def reverse(self, images: Iterable[Row]) -> None:
-        """Take back images, given newest first."""
+    def reverse(self, event: int, images: Iterable[Row]) -> None:
+        """Take back images of an event, given newest first."""
         for table, some in groupby(images, key=itemgetter("table")):
-            columns = self.db.columns(table)
-            if columns:
-                self._reverse_in(table, "id" if "id" in columns else "key", list(some))
-            else:
-                self.lost.add(table)
+            columns, here = self.db.columns(table), list(some)
+            if not columns:
+                self.lost[table] = GONE
+                continue
+            renamed, since = self.followed(table)
+            for image in here:
+                _rename(image, renamed)
+                if event < since:
+                    self._recast(image)
+            self._reverse_in(table, "id" if "id" in columns else "key", here)
 
     def _reverse_in(self, table: str, pk: str, images: list[Row]) -> None:
         keys = json.dumps([image["id"] for image in images])
         sql = f"SELECT * FROM {quote(table)} WHERE {pk} IN (SELECT value FROM json_each(?))"
         rows: dict[Any, Row | None] = {row[pk]: row for row in self.db.all(sql, [keys])}
-        renamed, writes = self._renamed(table), []
+        writes = []
         for image in images:
-            _rename(image, renamed)
             key, row = image["id"], rows.get(image["id"])
             wanted = rows[key] = self._wanted(image, row)
             if wanted != row:
@@ -51,11 +60,24 @@ class Undoing:
         for statement, same in groupby(writes, key=itemgetter(0)):
             self.db.execute_many(statement, [values for _, values in same])
 
-    def _renamed(self, table: str) -> dict[str, str]:
-        """{old: new} names of columns that were renamed, in order."""
+    def _followed(self, table: str) -> tuple[dict[str, str], int]:
+        """{old: new} names of columns that were renamed, in order; and the event in which the table
+
+        last followed its class."""
         sql = "SELECT value FROM store WHERE scope = '' AND key = ?"
         found = self.db.one(sql, (f"renamed:{table}",))
-        return json.loads(found["value"]) if found else {}
+        sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate' AND target = ?"
+        since = self.db.all(sql, (table,))[0]["id"] or 0
+        return json.loads(found["value"]) if found else {}, since
+
+    def _recast(self, image: Row) -> None:
+        """Read an image as its table's class is now; what was there and does not fit is lost."""
+        moved, table, old = changed(image), image["table"], image["before"] or {}
+        before, after = (image[end] and self.recast(table, image[end]) for end in ENDS)
+        lost = [n for n in moved if old.get(n) is not None and n not in before]
+        self.lost |= dict.fromkeys(lost, RETYPED)
+        image["before"] = before
+        image["after"] = after and {n: v for n, v in after.items() if n not in lost}
 
     def _wanted(self, image: Row, row: Row | None) -> Row | None:
         """What the row should be again: as before the image's change; None means gone."""
@@ -78,7 +100,8 @@ class Undoing:
         """The columns to put back. Of those that are no more the ones with a value are `lost`."""
         before, columns = image["before"], self.db.columns(image["table"])
         names = changed(image) if before else [n for n in image["after"] if n not in LOOSE]
-        self.lost |= {n for n in names if n not in columns and before and before.get(n) is not None}
+        gone = [n for n in names if n not in columns and before and before.get(n) is not None]
+        self.lost |= dict.fromkeys(gone, GONE)
         return [name for name in names if name in columns]
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
@@ -103,11 +126,10 @@ class Undoing:
             more = f", and {met - 1:,} more" if met > 1 else ""
             what = "{field} of {table}/{id} was {why} since".format_map(told[0])
             raise Conflict(what.replace("of app_", "of ") + more, CHOICE, clashes=told, count=met)
-        lost = ", ".join(sorted(name.removeprefix("app_") for name in self.lost))
-        gone = f"without {lost}, which is no field any more" if lost else ""
+        lost = [f"without {n.removeprefix('app_')}, which {why}" for n, why in self.lost.items()]
         skipped = met if self.on_conflict == "skip" else 0
         kept = f"{skipped:,} later change{'s' * (skipped > 1)} kept" if skipped else ""
-        said = "; ".join(filter(None, [gone, kept]))
+        said = "; ".join(filter(None, [*lost, kept]))
         if not self.change.images:
             why = f" ({said})" if said else ": all is as it was before"
             raise Problem(f"There is nothing left to take back{why}.", "See History.")
