@@ -1,11 +1,13 @@
 """The bundled Files app: the list follows the folder, and nothing outside of it is reached."""
 
+import asyncio
 import os
 import time
 
 import pytest
 
 from pipulate.core.problems import Missing, Refused
+from pipulate.core.tools import limited
 
 LONG_AGO = time.time() - 40 * 86_400
 
@@ -72,6 +74,18 @@ def test_the_number_of_a_file_that_vanished_is_never_given_again(put, listed):
     put("b.txt")
     (after,) = listed().values()
     assert before["file"] != after["file"]
+
+
+def test_two_tabs_that_look_at_once_enter_a_file_once(house, run, put):
+    for n in range(20):
+        put(f"{n}.txt")
+    app, caller = house.shelf.get("files"), house.caller("user")
+
+    async def together():
+        await asyncio.gather(*(limited(app.keep_in_step, caller) for _ in range(4)))
+
+    run(together())
+    assert len(app.rows(caller)()) == 20
 
 
 @pytest.mark.parametrize("name", [".hidden", ".git/config", "sub/.part", "é\udcff.txt"])

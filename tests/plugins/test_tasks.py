@@ -29,13 +29,18 @@ def test_a_task_is_added_ticked_moved_found_and_deleted(call):
 
 @pytest.mark.parametrize(
     ("days", "done", "late"),
-    [(-1, False, "1 day overdue"), (-9, False, "9 days overdue"), (0, False, ""), (-9, True, "")],
-    ids=["yesterday", "long ago", "today", "done"],
+    [(-1, False, 1), (-9, False, 9), (0, False, None), (3, False, None), (-9, True, None)],
+    ids=["yesterday", "long ago", "today", "later", "done"],
 )
-def test_a_task_says_how_long_it_is_overdue(call, days, done, late):
+def test_a_task_says_by_how_many_days_it_is_overdue(call, days, done, late):
     due = date.today() + timedelta(days)
-    assert call("task_add", title="Tax", due=due.isoformat(), done=done)["late"] == late
+    made = call("task_add", title="Tax", due=due.isoformat(), done=done)
+    assert made["days_overdue"] == late
 
 
-def test_a_task_without_a_date_is_never_late(call):
-    assert call("task_add", title="Some day")["late"] == ""
+def test_tasks_are_sorted_by_how_late_they_are_with_those_in_time_last(call):
+    for days in (-2, 5, -10, None, -3):
+        due = (date.today() + timedelta(days)).isoformat() if days else None
+        call("task_add", title=f"{days}", due=due)
+    listed = [row["title"] for row in call("task_list", sort="-days_overdue")["rows"]]
+    assert listed[:3] == ["-10", "-3", "-2"] and {*listed[3:]} == {"5", "None"}

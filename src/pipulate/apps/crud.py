@@ -157,10 +157,12 @@ class Crud(Listing):
         migrate.define(house, self)
 
     def keep_in_step(self, caller: Caller) -> None:
-        """The class's own before_list, in one change."""
-        files = functools.partial(self.house.files.in_step, caller.profile)
-        with self.house.db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
-            self.model.before_list(self.rows(caller), files)
+        """The class's own before_list, in one change; two tabs at once do it one by one."""
+        files, db = functools.partial(self.house.files.in_step, caller.profile), self.house.db
+        if self.model.before_list.__func__ is not CrudApp.before_list.__func__:
+            with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
+                db.begin()
+                self.model.before_list(self.rows(caller), files)
 
     def checked(self, row: Row, caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
@@ -240,8 +242,11 @@ class Crud(Listing):
         return self._done("Added", self.rows(caller).insert(**meant, position=top - 1))
 
     def _update(self, caller: Caller, id: int, **values) -> Row:
-        table, meant = self.rows(caller), self._meant(values, caller)
-        self.checked({**vars(table[id]), **meant}, caller)
+        table = self.rows(caller)
+        row = vars(table[id])
+        new = {n: v for n, v in values.items() if n == "version" or v != row[n]}
+        meant = self._meant(new, caller)  # what stays may refer to what is gone by now
+        self.checked({**row, **meant}, caller)
         return self._done("Changed", table.update(id=id, **meant))
 
     def _delete(self, caller: Caller, id: int) -> Row:

@@ -1,6 +1,7 @@
 """The rows of a CRUD app: its scoped table, and which of them a list means."""
 
 import re
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -63,16 +64,13 @@ class Data(Refs):
         if len(rows) > LARGE:
             what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
             raise Problem(what, "Filter or search first.")
-        keys = {row.id: getattr(row, name) for row in rows}
-        empty = [row for row in rows if keys[row.id] in (None, "")]
-        return (
-            sorted(
-                (row for row in rows if keys[row.id] not in (None, "")),
-                key=lambda row: keys[row.id],
-                reverse=down,
-            )
-            + empty
-        )
+        keys: dict[int, Any] = {}
+        for row in rows:
+            with contextlib.suppress(Exception):  # a fault of the plugin's own: its cell says so
+                keys[row.id] = getattr(row, name)
+        known = [row for row in rows if keys.get(row.id) not in (None, "")]
+        empty = [row for row in rows if keys.get(row.id) in (None, "")]
+        return sorted(known, key=lambda row: keys[row.id], reverse=down) + empty
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""

@@ -15,6 +15,6 @@ class Task(CrudApp):
     done: bool = False
 
     @property
-    def late(self) -> str:
-        days = (date.today() - self.due).days if self.due and not self.done else 0
-        return f"{days} day{'s' * (days > 1)} overdue" if days > 0 else ""
+    def days_overdue(self) -> int | None:
+        late = (date.today() - self.due).days if self.due and not self.done else 0
+        return late if late > 0 else None
