@@ -12,7 +12,7 @@ TABLES = """SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLO
 class Query(CrudApp):
     """Questions in SQL to all your rows, kept under a name. They can only read."""
 
-    plural, menu_icon, menu_place, links = "queries", "⌕", 60, {"Write a query": "run"}
+    plural, menu_icon, menu_place, links = "queries", "⌕", 45, {"Write a query": "run"}
     title: str
     sql: Text
 

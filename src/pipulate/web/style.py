@@ -112,7 +112,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .step.stale .output{color:var(--pico-muted-color);filter:grayscale(1)}
 .beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1.2rem}
 .beside form button{width:auto;margin:0 .4rem .8rem 0}
-.beside details{margin:0}
+.beside details{margin:0 0 .3rem}
 .beside aside{font-size:.9em;overflow-wrap:anywhere}
 .beside textarea,pre{font-family:var(--pico-font-family-monospace);font-size:.9em}
 .problem{border-left:4px solid var(--pico-del-color);padding:.6rem .9rem;margin:.4rem 0}
@@ -230,12 +230,13 @@ label [role=switch]{margin-left:.5rem}
   #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
   nav input[type=search]{width:6.5rem}
   .rows thead{display:none}
-  .rows tr{display:grid;grid-template-columns:2rem 1fr auto;border-bottom:var(--edge);
+  .rows tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;border-bottom:var(--edge);
   padding:.3rem 0}
-  .rows td{border:0;grid-column:2;text-align:left}
+  .rows td{border:0;grid-column:2/-1;text-align:left}
+  .rows td:nth-child(2){grid-column:2}
   .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
-  .rows td.grip{grid-column:1;grid-row:1}
-  .rows td.actions{grid-column:3;grid-row:1}
+  .rows td.grip{grid-column:1;grid-row:1;width:auto}
+  .rows td.actions{grid-column:3;grid-row:1;width:auto}
   .rows td.computed:empty{display:none}
   .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;
   color:var(--pico-muted-color)}
