@@ -214,7 +214,7 @@ class Listing(Many):
         try:
             made, counted = await visit.call(f"{self.name}_add", known, look)
         except Invalid as problem:
-            bad = problem.details.get("fields", {"": str(problem)})
+            bad = self._untold(known, problem.details.get("fields", {"": str(problem)}))
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
@@ -244,6 +244,7 @@ class Listing(Many):
         except (Invalid, Conflict) as problem:
             row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
             bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
+            bad = self._untold(kept, bad)
             edit = sent[0] if len(sent) == 1 else "*"
             drawn = NotStr(self.editor(row, caller, edit, names, typed, bad))
             return Refusal(drawn, problem.status)
@@ -252,11 +253,17 @@ class Listing(Many):
     def _hidden(self, name: str) -> bool:
         return name in self.fields and self.fields[name].kind.input == "password"
 
+    def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
+        """A secret is not sent back into its box, which has to say so when a form was refused."""
+        again = {n: "Type it again: it is not sent back." for n in typed if self._hidden(n)}
+        return {**again, **bad}
+
     def _clash(self, row, name: str, problem) -> str:
         if not isinstance(problem, Conflict):
             return problem.what
         theirs = self.fields[name].show(getattr(row, name))
-        return f"Changed meanwhile to “{theirs}”. Yours is kept here: save again, or Escape."
+        now = f"Somebody changed this row meanwhile; here it says “{theirs}” now."
+        return f"{now} Yours is kept: save again, or Escape."
 
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))

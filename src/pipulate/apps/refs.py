@@ -128,13 +128,15 @@ class Refs:
 
     def refuse_used(self, caller: Caller, keys: Iterable[int]) -> None:
         """Raise Conflict when rows of other apps refer to these, saying which."""
-        wanted = [dumps([*keys])]
+        gone = dumps([*keys])
         apps = [a for a in self.house.shelf.apps.values() if isinstance(a, Refs)]
         uses = [(a, n) for a in apps for n, f in a.of_type(Ref).items() if f.target == self.name]
         for app, name in uses:
             table = app.house.db.table(app.table_name) if self.model.shared else app.plain(caller)
-            where = AMONG.replace("id", quote(name), 1)
+            where, wanted = AMONG.replace("id", quote(name), 1), [gone]
+            if app.name == self.name:  # those that go along do not count
+                where, wanted = f"{where} AND NOT {AMONG}", [gone, gone]
             if count := table.count(where, wanted):
-                said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, limit=3))
+                said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
                 what = f"Used by {count:,} {app.slug if count > 1 else app.some}: {said}."
                 raise Conflict(what, "Change or delete those first.")
