@@ -172,6 +172,28 @@ def test_given_a_later_column_then_it_is_added_and_old_rows_have_its_default(db,
     assert mine.update(id=1, stars=4)["stars"] == 4
 
 
+@pytest.fixture
+def searched(db, mine):
+    """Ten books with a search index, as apps/data.py makes it."""
+    db.execute("CREATE VIRTUAL TABLE app_books_fts USING fts5 (title)")
+    body = "BEGIN INSERT INTO app_books_fts (rowid, title) VALUES (new.id, new.title); END"
+    db.execute(f"CREATE TRIGGER app_books_fts_i AFTER INSERT ON app_books {body}")
+    mine.insert_many([{"title": f"book {n}"} for n in range(10)])
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(3, True), (4, False)])
+def test_a_search_index_goes_before_a_change_of_much_of_a_table_and_never_else(
+    db, mine, searched, monkeypatch, rows, kept
+):
+    monkeypatch.setattr(store, "MANY", 2)
+    mine.delete_many("id <= ?", [rows])
+    assert bool(db.columns("app_books_fts")) == kept
+    mine.insert(title="after")
+    monkeypatch.setattr(store, "MANY", 5_000)
+    mine.delete_many("1")
+    assert bool(db.columns("app_books_fts")) == kept
+
+
 # -- the file --------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Undo: exactly what was there before, or a Conflict that changes nothing and lets one choose."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -134,6 +135,15 @@ def test_an_undo_is_one_event_however_many_rows(db, books, dune, event, undo):
     undo()
     row = db.one("SELECT * FROM events ORDER BY id DESC")
     assert (newest(db), row["deleted"]) == (first + 1, 2 * PART + 1)
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_rows_are_undone_and_redone_in_five_seconds_each(books, undo):
+    books.insert_many([{"title": f"book {n}", "isbn": f"{n}"} for n in range(100_000)])
+    for count in (0, 100_000, 0, 100_000):
+        start = time.process_time()
+        undo()
+        assert time.process_time() - start < 5 and books.count() == count
 
 
 # -- later changes ---------------------------------------------------------------------------

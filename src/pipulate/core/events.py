@@ -123,7 +123,8 @@ class Events:
             for event in found:
                 _refuse_undone(event, change.undoes)
                 for body in self._parts(event["id"], "DESC"):
-                    work.reverse(event["id"], reversed(unpack(body)))
+                    images = reversed(unpack(body))
+                    work.reverse(event["id"], images, event["changed"])
             redo = all(event["verb"] == "undo" for event in found)
             change.verb = "redo" if redo else "undo"
             change.summary = _said("Redid" if redo else "Undid", found[::-1]) + work.finish()

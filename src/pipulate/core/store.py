@@ -24,6 +24,7 @@ from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 
 WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
 ROOM = 1_000_000  # bytes below which a store that does not open is a full disk, not a fault
+MANY = 5_000  # rows of one change from which a search index is rather made anew
 MAGIC = b"SQLite format 3\0"
 
 
@@ -245,6 +246,18 @@ class Database:
     def _index(self, name: str, on: str) -> None:
         if not self.one("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)):
             self.execute(f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {on}")
+
+    def unindex(self, name: str, rows: int) -> None:
+        """Before so many rows of a table change: drop its search index (apps/data.py) if that costs
+
+        less than keeping it in step. The next search makes it again."""
+        fts = f"{name}_fts"
+        if rows < MANY or not self.columns(fts):
+            return
+        if 3 * rows > self.all(f"SELECT count(*) AS n FROM {quote(name)}")[0]["n"]:
+            drops = (f"DROP TRIGGER IF EXISTS {quote(f'{fts}_{when}')};" for when in "idu")
+            self.execute("".join(drops) + f"DROP TABLE IF EXISTS {quote(fts)}")
+            self.forget(fts)
 
     def forget(self, name: str) -> None:
         """A table's columns changed: read them again."""

@@ -152,6 +152,7 @@ class Table:
             top = f"max(coalesce(max({quote(self.pk)}), 0), coalesce({given}, 0))"
             first = self.db.all(f"SELECT {top} + 1 AS n FROM {self._table}", [self.name])[0]["n"]
             ids = range(first, first + len(records))
+            self.db.unindex(self.name, len(records))
             rows = [{**r, **self.scope, self.pk: key} for key, r in zip(ids, records, strict=True)]
             self._known(rows[0] if rows else {})
             names, marks = ", ".join(map(quote, rows[0])), ", ".join("?" * len(rows[0]))
@@ -197,6 +198,8 @@ class Table:
         with self.db.change():
             self.db.begin()
             found = self.select("*", where, args)
+            if new is None:
+                self.db.unindex(self.name, len(found))
             scoped, scope = self._where(where, args)
             self.db.execute(f"{sql}{scoped}", [*(new or {}).values(), *scope])
             for row in found:

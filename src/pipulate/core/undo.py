@@ -31,13 +31,14 @@ class Undoing:
         self.lost: dict[str, str] = {}  # tables and columns that cannot come back: why
         self.followed = functools.cache(self._followed)
 
-    def reverse(self, event: int, images: Iterable[Row]) -> None:
-        """Take back images of an event, given newest first."""
+    def reverse(self, event: int, images: Iterable[Row], rows: int = 0) -> None:
+        """Take back images of an event, given newest first; it changed so many `rows` in all."""
         for table, some in groupby(images, key=itemgetter("table")):
             columns, here = self.db.columns(table), list(some)
             if not columns:
                 self.lost[table] = GONE
                 continue
+            self.db.unindex(table, rows)
             renamed, since = self.followed(table)
             for image in here:
                 _rename(image, renamed)
