@@ -259,9 +259,7 @@ def test_given_a_row_that_its_class_draws_from_text_then_markup_in_it_stays_text
     assert "&lt;p hx-delete" in text and "<p hx-delete" not in text
 
 
-def test_a_row_added_costs_eight_statements_of_the_writer_and_one_look_at_the_profiles(
-    house, add, monkeypatch
-):
+def test_a_row_added_costs_eight_statements_of_the_writer(house, add, monkeypatch):
     add(title="the first reads what the tables are")
     said, others, reader = [], [], house.db._reader
 
@@ -277,4 +275,4 @@ def test_a_row_added_costs_eight_statements_of_the_writer_and_one_look_at_the_pr
     assert [sql.split()[0] for sql in said] == (
         ["BEGIN", "SELECT", "INSERT", "SELECT", "SELECT", "INSERT", "INSERT", "COMMIT"]
     )
-    assert len(others) == 1, "the profile of the address"
+    assert len(others) <= 1, "the profile of the address, once a second"

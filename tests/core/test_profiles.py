@@ -1,9 +1,12 @@
 """Profiles: slugs that no route needs, renames that redirect, deletions that come back."""
 
+import time
+
 import pytest
 
 from pipulate.core.problems import Missing, Problem
-from pipulate.core.profiles import ROUTE_WORDS
+from pipulate.core.profiles import ROUTE_WORDS, Profiles
+from pipulate.core.store import Database
 
 
 @pytest.fixture
@@ -140,3 +143,19 @@ def test_each_change_of_profiles_is_in_the_history_and_undone(house, call, profi
     assert event["verb"] == tool and event["actor"] == "user"
     call("undo", at="default", event=event["id"])
     assert slugs(profiles) == before
+
+
+def test_profiles_are_read_once_a_second_and_at_once_after_a_change_here(
+    profiles, house, monkeypatch
+):
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    profiles.all()
+    profiles.add("Work")
+    assert slugs(profiles) == ["default", "work"]
+    other = Profiles(Database(house.db.path))
+    other.add("From elsewhere")
+    other.db.close()
+    assert slugs(profiles) == ["default", "work"]
+    clock += 1.1
+    assert slugs(profiles) == ["default", "work", "from-elsewhere"]

@@ -1,11 +1,12 @@
 """Profiles: whose rows. The scope of everything is the profile named in the address."""
 
 import re
+import time
 import unicodedata
 from dataclasses import dataclass
 
 from pipulate.core.problems import Missing, Problem
-from pipulate.core.store import Database, now
+from pipulate.core.store import Database, Row, now
 
 # Words that routes use; a profile may not be called so.
 ROUTE_WORDS = frozenset(
@@ -26,14 +27,26 @@ class Profiles:
     """The profiles in their order; there is always at least one."""
 
     def __init__(self, db: Database):
-        self.db = db
+        self.db, self._changes = db, 0
+        self._kept: tuple[int, float, list[Profile]] = (-1, 0.0, [])
+        db.on_event.append(self._heard)
         self.table = db.table("profiles", row=lambda r: Profile(r["id"], r["slug"], r["name"]))
         if not self.all():
             sql = "INSERT INTO profiles (slug, name, position) VALUES ('default', 'Default', 1)"
             self.db.execute(f"{sql} ON CONFLICT (slug) DO UPDATE SET deleted_utc = NULL")
 
     def all(self) -> list[Profile]:
-        return self.table("deleted_utc IS NULL", order_by="position, id")
+        """Asked by every request, so kept until they change; what another process did, for 1 s."""
+        changes, until, kept = self._kept
+        if self.db.current or changes != self._changes or until < time.monotonic():
+            changes = self._changes
+            kept = self.table("deleted_utc IS NULL", order_by="position, id")
+            if kept and not self.db.current:
+                self._kept = changes, time.monotonic() + 1, kept
+        return [*kept]
+
+    def _heard(self, event: Row) -> None:
+        self._changes += any(image["table"] == "profiles" for image in event["images"])
 
     def at(self, slug: str | None = None) -> Profile:
         """The profile of an address; without one the first. Raises Missing, with the new slug of a
