@@ -38,7 +38,7 @@ class Site:
                     self.done.wait(5)
 
     def page(self, path, body=b"", head=HTML, status=b"200 OK"):
-        length = b"content-length: %d\r\n" % len(body)
+        length = b"connection: close\r\ncontent-length: %d\r\n" % len(body)
         self.answers[path] = [b"HTTP/1.1 " + status + b"\r\n" + head + length + b"\r\n" + body]
 
     def leads(self, path, to):
