@@ -37,6 +37,7 @@ from pipulate.web import history, pages, panel
 from pipulate.web.guard import Keys
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
+from pipulate.web.style import SCRIPT, THEME
 
 ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
@@ -104,6 +105,8 @@ class Site:
             secret_key="unused: the guard signs its own cookie",
             routes=[
                 Route("/", self.home, methods=["GET"]),
+                Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
+                Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
