@@ -18,9 +18,7 @@ KEEP = 7
 
 
 def backup(db: Database, folder: Path, label: str = "") -> Path:
-    """Copy the store as it is now to folder/pipulate-DATE-TIME[-label].db. Raises Problem if the
-
-    copy fails its integrity check; a half copy is never left."""
+    """Copy the store to folder/pipulate-DATE-TIME[-label].db: whole and checked, or a Problem."""
     return _copy(db.path, folder, label)
 
 
@@ -59,24 +57,23 @@ def daily(db: Database, folder: Path) -> Path | None:
 
 def listing(folder: Path) -> list[dict[str, Any]]:
     """[{name, size, made}] newest first; size in bytes, made in local time."""
-    kept = filter(Path.is_file, folder.glob("*.db"))
-    found = sorted(kept, key=lambda p: p.stat().st_mtime, reverse=True)
+    kept = [(path.stat(), path.name) for path in folder.glob("*.db") if path.is_file()]
     return [
-        {"name": p.name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
-        for p, s in ((p, p.stat()) for p in found)
+        {"name": name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
+        for s, name in sorted(kept, key=lambda pair: pair[0].st_mtime, reverse=True)
     ]
 
 
 def restore(settings: Settings, name: str) -> Path:
-    """Put a copy of a backup in the store's place. What stood there is kept in backups/ under a
+    """Put a copy of a backup in the store's place; returns where what stood there is kept.
 
-    name with "replaced"; returns that path. Only while no server holds the home."""
-    folder = settings.folder("backups")
-    source = folder / Path(name).name
-    if source.name not in {b["name"] for b in listing(folder)}:
-        known = ", ".join(b["name"] for b in listing(folder)[:5]) or "none yet"
-        raise Missing(f"There is no backup {name!r}.", f"Backups: {known}.")
-    fresh = _copy(source, settings.home, "restoring")
+    Only while no server holds the home."""
+    folder, name = settings.folder("backups"), Path(name).name
+    known = [kept["name"] for kept in listing(folder)]
+    if name not in known:
+        there = ", ".join(known[:5]) or "none yet"
+        raise Missing(f"There is no backup {name!r}.", f"Backups: {there}.")
+    fresh = _copy(folder / name, settings.home, "restoring")
     aside = folder / f"replaced-{datetime.now():%Y%m%d-%H%M%S}.db"
     for suffix in ("-wal", "-shm", ""):
         part = Path(f"{settings.database}{suffix}")
@@ -88,18 +85,20 @@ def restore(settings: Settings, name: str) -> Path:
 
 def open_store(settings: Settings) -> Database:
     """Open the store of a home: migrate it (after a backup) and return it. Raises Broken."""
-    db = Database(settings.database, latest=len(MIGRATIONS))
-    version = db.all("PRAGMA user_version")[0]["user_version"]
-    if version and version < len(MIGRATIONS):
-        backup(db, settings.folder("backups"), f"before-v{len(MIGRATIONS)}")
-    with db.change():
-        if version < len(MIGRATIONS):
+    latest = len(MIGRATIONS)
+    db = Database(settings.database, latest)
+    if 0 < _version(db) < latest:
+        backup(db, settings.folder("backups"), f"before-v{latest}")
+    if _version(db) < latest:
+        with db.change():
             db.begin()  # another process may have done it while this one waited for the lock
-            version = db.all("PRAGMA user_version")[0]["user_version"]
-            for script in MIGRATIONS[version:]:
+            for script in MIGRATIONS[_version(db) :]:
                 db.execute(script)
-            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    check = db.all("PRAGMA quick_check(1)")[0]
-    if "ok" not in check.values():
+            db.execute(f"PRAGMA user_version = {latest}")
+    if "ok" not in db.all("PRAGMA quick_check(1)")[0].values():
         raise Broken("The store is damaged.", "Restore a backup; the damaged file is kept.")
     return db
+
+
+def _version(db: Database) -> int:
+    return db.all("PRAGMA user_version")[0]["user_version"]

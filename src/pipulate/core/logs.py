@@ -11,7 +11,7 @@ HIDDEN = re.compile(rf"(?i)((?:{NAMES})\W{{1,4}}(?:\w+ )?)[^\s&\"',;]+")
 
 
 class Redacted(logging.Formatter):
-    """A formatter whose output, traces included, shows no value that is named like a secret."""
+    """Shows no value that is named like a secret, in messages and in traces."""
 
     def format(self, record: logging.LogRecord) -> str:
         return HIDDEN.sub(r"\1…", super().format(record))
@@ -21,9 +21,7 @@ def open_log(folder: Path) -> None:
     """Send the program's log to folder/pipulate.log: 10 MB, five old ones kept."""
     handler = RotatingFileHandler(folder / "pipulate.log", maxBytes=10_000_000, backupCount=5)
     handler.setFormatter(Redacted("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for quiet in ("httpx2", "httpcore2", "watchfiles", "mcp"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
 

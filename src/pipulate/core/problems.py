@@ -26,8 +26,10 @@ class Problem(Exception):
 
     status, exit_code = 400, 1
 
+    def __init_subclass__(cls, status: int, exit_code: int = 1) -> None:
+        cls.status, cls.exit_code = status, exit_code
+
     def __init__(self, what: str, next_step: str = "", **details: Any):
-        super().__init__(what)
         self.what = what if what[-1:] in ".!?…:)" else f"{what}."
         self.next_step, self.details = next_step, details
 
@@ -40,78 +42,46 @@ class Problem(Exception):
         return {"problem": self.what, "next_step": self.next_step, "kind": kind, **self.details}
 
 
-class Invalid(Problem):
+class Invalid(Problem, status=422):
     """Values that do not fit; details["fields"] says why, by name."""
 
-    status = 422
+
+class Missing(Problem, status=404): ...
 
 
-class Missing(Problem):
-    """A row, run, file or page that is not there."""
-
-    status = 404
+class Unknown(Problem, status=404, exit_code=2): ...
 
 
-class Unknown(Problem):
-    """A tool, option, app or pipeline that nobody has."""
-
-    status, exit_code = 404, 2
+class Conflict(Problem, status=409): ...
 
 
-class Conflict(Problem):
-    """Somebody else changed it; details may hold "mine" and "theirs"."""
-
-    status = 409
+class Locked(Problem, status=423): ...
 
 
-class Locked(Problem):
-    """A finished run refuses changes."""
-
-    status = 423
+class Refused(Problem, status=403): ...
 
 
-class Refused(Problem):
-    """Not allowed through this door."""
-
-    status = 403
+class Busy(Problem, status=503): ...
 
 
-class Busy(Problem):
-    """The store or a limit says not now; nothing was saved."""
-
-    status = 503
+class Broken(Problem, status=503): ...
 
 
-class Broken(Problem):
-    """The store cannot be used as it is."""
-
-    status = 503
+class Confirm(Problem, status=409, exit_code=3): ...
 
 
-class Confirm(Problem):
-    """A person has to say yes first."""
-
-    status, exit_code = 409, 3
+class NeedsApproval(Problem, status=202, exit_code=3): ...
 
 
-class NeedsApproval(Problem):
-    """Stored with its exact arguments; a click runs it."""
-
-    status, exit_code = 202, 3
-
-
-class Waiting(Problem):
-    """A run that needs input."""
-
-    status, exit_code = 202, 3
+class Waiting(Problem, status=202, exit_code=3): ...
 
 
 def from_dict(data: dict[str, Any]) -> Problem:
     """The Problem that `as_dict` described, for doors that speak to a server."""
     kinds = {kind.__name__.lower(): kind for kind in Problem.__subclasses__()}
-    details = {**data}
-    kind = kinds.get(details.pop("kind", ""), Problem)
-    return kind(details.pop("problem"), details.pop("next_step", ""), **details)
+    details = {"next_step": "", "kind": "", **data}
+    kind = kinds.get(details.pop("kind"), Problem)
+    return kind(details.pop("problem"), **details)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -9,9 +9,8 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row, now
 
 # Words that routes use; a profile may not be called so.
-ROUTE_WORDS = frozenset(
-    "mcp ws static events files share settings shell undo approvals".split()  # noqa: SIM905
-)
+ROUTE_WORDS = {"mcp", "ws", "static", "events", "files", "share", "settings", "shell"}
+ROUTE_WORDS |= {"undo", "approvals"}
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,26 @@ class Profiles:
 
         renamed profile in details["moved"]."""
         everyone = self.all()
-        found = next((p for p in everyone if slug in (None, p.slug)), None)
-        if found:
-            return found
+        for profile in everyone:
+            if slug in (None, profile.slug):
+                return profile
         old = self.db.one("SELECT profile_id AS id FROM old_slugs WHERE slug = ?", (slug,))
         moved = next((p.slug for p in everyone if old and p.id == old["id"]), None)
         names = ", ".join(p.slug for p in everyone[:12])
         raise Missing(f"There is no profile {slug!r}.", f"Profiles: {names}.", moved=moved)
 
     def add(self, name: str) -> Profile:
-        name = self._name(name)
         last = self.db.all("SELECT max(position) AS place FROM profiles")[0]["place"]
-        return self.table.insert(slug=self._slug(name), name=name, position=last + 1)
+        return self.table.insert(**self._names(name), position=last + 1)
 
     def rename(self, profile: Profile, name: str) -> Profile:
         """Give a new name and slug; the old address redirects."""
-        name = self._name(name)
-        slug = self._slug(name, profile.id)
-        if slug != profile.slug:
+        new = self._names(name, profile.id)
+        if new["slug"] != profile.slug:
             sql = "INSERT OR REPLACE INTO old_slugs (slug, profile_id) VALUES (?, ?)"
             self.db.execute(sql, (profile.slug, profile.id))
-            self.db.execute("DELETE FROM old_slugs WHERE slug = ?", (slug,))
-        return self.table.update(id=profile.id, name=name, slug=slug)
+            self.db.execute("DELETE FROM old_slugs WHERE slug = ?", (new["slug"],))
+        return self.table.update(id=profile.id, **new)
 
     def move(self, profile: Profile, after: Profile | None) -> None:
         """Put a profile behind another, or first."""
@@ -98,15 +95,15 @@ class Profiles:
         tables = (self.db.table(r["name"]).xtra(profile_id=profile.id) for r in self.db.all(sql))
         return {t.name.removeprefix("app_"): n for t in tables if (n := t.count())}
 
-    @staticmethod
-    def _name(name: str) -> str:
-        if not name.strip() or len(name) > 60:
+    def _names(self, name: str, own: int | None = None) -> dict[str, str]:
+        """{name, slug}; the slug is one that nobody else has, nor had before a deletion."""
+        name = name.strip()
+        if not name or len(name) > 60:
             raise Problem("A profile needs a name of 1 to 60 characters.", "Choose another name.")
-        return name.strip()
-
-    def _slug(self, name: str, own: int | None = None) -> str:
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "profile"
-        taken = ROUTE_WORDS | {p.slug for p in self.table() if p.id != own}
-        tries = (base if n == 1 else f"{base}-{n}" for n in range(1, 10_000))
-        return next(slug for slug in tries if slug not in taken)
+        base = slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "profile"
+        taken, number = ROUTE_WORDS | {p.slug for p in self.table() if p.id != own}, 1
+        while slug in taken:
+            number += 1
+            slug = f"{base}-{number}"
+        return {"name": name, "slug": slug}

@@ -12,7 +12,7 @@ FOLDERS = ("apps", "quarantine", "files", "models", "backups", "logs", "locks")
 
 @dataclass(frozen=True)
 class Settings:
-    """`home` holds everything the user owns; the rest comes from options or the environment."""
+    """`home` holds everything the user owns."""
 
     home: Path
     port: int = 5001
@@ -30,16 +30,14 @@ class Settings:
         return self.home / name
 
     def make_home(self) -> None:
-        """Create the home and its folders, owner-only. Raises Problem when it cannot be written."""
+        """Create the home and its folders, owner-only. Raises Problem."""
         try:
             for folder in map(self.folder, ("", *FOLDERS)):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
-            raise Problem(
-                f"The home folder {self.home} cannot be written ({error.strerror}).",
-                "Choose another with --home DIR, or make it writable.",
-            ) from error
+            what = f"The home folder {self.home} cannot be written ({error.strerror})."
+            raise Problem(what, "Choose another with --home DIR, or make it writable.") from error
 
     def secret(self, name: str) -> str:
         """A random key kept in the home (0600), made at first use. 256 bits, hexadecimal."""
