@@ -1,4 +1,4 @@
-"""Sheets: CSV, JSON, workbooks and pasted tables read as rows; rows written as CSV and JSON.
+"""Sheets: CSV, JSON and workbooks read as rows; rows written as CSV and JSON.
 
 Text that a spreadsheet would take for a formula leaves with a `'` before it, and reading takes
 exactly one such `'` away again: what goes out comes back the same. `raw` does neither.
@@ -14,8 +14,8 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,6 +34,7 @@ SAMPLE = 65_536  # characters from which the delimiter is guessed
 BATCH = 500  # rows of one chunk
 OTHERS = (b"%PDF", b"<", b"\x89PNG", b"\xff\xd8", b"\x1f\x8b")  # what no sheet begins with
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # zip: xlsx, ods; compound file: xls
+EMPTY = ("", None)
 Numbered = Iterator[tuple[int, list[Any]]]
 
 csv.field_size_limit(CELL)
@@ -49,7 +50,7 @@ class Sheet:
 
     columns: list[str]
     rows: Numbered
-    sheets: list[str] = field(default_factory=list)  # of a workbook
+    sheets: Sequence[str] = ()  # of a workbook
     typed: bool = False
 
 
@@ -62,18 +63,20 @@ def read_sheet(path: Path, sheet: str = "", header: bool = True, raw: bool = Fal
     with path.open("rb") as file:
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):
-        names, rows = _workbook(path, sheet)
-        return _table(rows, header, raw, sheets=names)
-    if head.startswith(OTHERS):
-        raise _no_sheet(f"{path.name} is no table")
+        lines = _workbook(path, sheet)
+        names = next(lines)
+        return _table(enumerate(lines, 1), header, raw, names)
     encoding = _encoding(path, head)
-    return _from_text(lambda: path.open(encoding=encoding, newline=""), path.name, header, raw)
-
-
-def read_text(text: str, header: bool = True, raw: bool = False) -> Sheet:
-    """The rows of pasted text: cells of a spreadsheet, CSV, JSON or one value a line."""
-    plain = text.replace("\r\n", "\n")
-    return _from_text(lambda: io.StringIO(plain, newline=""), "What was pasted", header, raw)
+    with path.open(encoding=encoding, newline="") as text:
+        sample = text.read(SAMPLE)
+        said = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
+        if said or sample.lstrip()[:1] in ("[", "{"):
+            try:
+                return _from_json(sample + text.read(WHOLE))
+            except Problem:
+                if said:
+                    raise
+    return _table(_records(path, encoding, sample), header, raw)
 
 
 def write_csv(
@@ -89,8 +92,7 @@ def write_csv(
 
 def write_json(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON list of objects, one a line, in chunks of text."""
-    before = "[\n"
-    lines = iter(rows)
+    before, lines = "[\n", iter(rows)
     while batch := list(itertools.islice(lines, BATCH)):
         yield before + ",\n".join(map(dumps, batch))
         before = ",\n"
@@ -113,46 +115,43 @@ def _meant(cell: Any) -> Any:
     return cell[1:] if quoted else cell
 
 
-# -- rows of every kind ----------------------------------------------------------------------
-
-
-def _table(records: Numbered, header: bool, raw: bool, **more: Any) -> Sheet:
+def _table(records: Numbered, header: bool, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
     """Records without the empty ones, the first of them taken as the heading."""
-    filled = (r for r in records if any(cell not in ("", None) for cell in r[1]))
+    filled = (r for r in records if any(cell not in EMPTY for cell in r[1]))
     first = next(filled, None)
     if first is None:
         raise Problem("There is nothing in it.", "Give a table with a heading and rows.")
-    if len(first[1]) > COLUMNS:
-        what = f"It has {len(first[1]):,} columns; {COLUMNS:,} are the most."
-        raise Problem(what, "Leave out those that are not needed.")
-    rows = filled if header else itertools.chain([first], filled)
-    columns = _names(first[1] if header else [""] * len(first[1]))
-    one = next(rows, None)
+    heading = _few(_within(first[1], 1) if header else [""] * len(first[1]))
+    one = next(filled, None) if header else first
     if one is None:
         raise Problem("It has a heading but no rows.", "Add rows, or say that there is no heading.")
-    return Sheet(columns, _cells(itertools.chain([one], rows), len(columns), raw), **more)
+    rows = ((n, _within(cells, len(heading))) for n, cells in itertools.chain([one], filled))
+    if not raw:
+        rows = ((n, [_meant(cell) for cell in cells]) for n, cells in rows)
+    return Sheet(_names(heading), rows, sheets)
 
 
-def _cells(records: Numbered, width: int, raw: bool) -> Numbered:
-    """Cells as they were meant; empty ones beyond the heading are left out."""
-    for number, cells in records:
-        while len(cells) > width and cells[-1] in ("", None):
-            cells.pop()
-        yield number, cells if raw else [_meant(cell) for cell in cells]
+def _within(cells: list[Any], width: int) -> list[Any]:
+    """Cells without the empty ones beyond this width."""
+    while len(cells) > width and cells[-1] in EMPTY:
+        cells.pop()
+    return cells
+
+
+def _few(columns: list[Any]) -> list[Any]:
+    if 0 < len(columns) <= COLUMNS:
+        return columns
+    what = f"It has {len(columns):,} columns; 1 to {COLUMNS:,} can be read."
+    raise Problem(what, "Leave out those that are not needed.")
 
 
 def _names(cells: list[Any]) -> list[str]:
     """Headings as text, each once: an empty one is "Column 3", a second "Title" is "Title 2"."""
-    while len(cells) > 1 and cells[-1] in ("", None) and any(cells):
-        cells = cells[:-1]
     names: list[str] = []
     for number, cell in enumerate(cells, 1):
-        name = again = str(_meant("" if cell is None else cell)).strip() or f"Column {number}"
-        for count in itertools.count(2):
-            if again not in names:
-                break
-            again = f"{name} {count}"
-        names.append(again)
+        name = str("" if cell is None else _meant(cell)).strip() or f"Column {number}"
+        again = (f"{name} {count}" for count in itertools.count(2))
+        names.append(next(n for n in itertools.chain([name], again) if n not in names))
     return names
 
 
@@ -166,7 +165,7 @@ def _no_sheet(what: str) -> Problem:
 def _encoding(path: Path, head: bytes) -> str:
     """UTF-16 with its mark, UTF-8, else what Windows writes, else Latin-1, which is never wrong."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if b"\0" in head and not wide:
+    if head.startswith(OTHERS) or (b"\0" in head and not wide):
         raise _no_sheet(f"{path.name} is no table")
     for encoding in ["utf-16"] if wide else ["utf-8-sig", "cp1252", "latin-1"]:
         with contextlib.suppress(UnicodeError), path.open(encoding=encoding, newline="") as file:
@@ -176,27 +175,14 @@ def _encoding(path: Path, head: bytes) -> str:
     raise _no_sheet(f"{path.name} is no readable text")
 
 
-def _from_text(open_it: Callable[[], TextIO], name: str, header: bool, raw: bool) -> Sheet:
-    with open_it() as file:
-        sample = file.read(SAMPLE)
-        said = re.search(r"\.(json|jsonl|ndjson)$", name, re.IGNORECASE)
-        if said or sample.lstrip()[:1] in ("[", "{"):
-            try:
-                return _from_json(sample + file.read(WHOLE))
-            except Problem:
-                if said:
-                    raise
-    delimiter, skip = _delimiter(sample)
-    return _table(_records(open_it, delimiter, skip), header, raw)
-
-
-def _records(open_it: Callable[[], TextIO], delimiter: str, skip: int) -> Numbered:
-    number = 0
-    with open_it() as file:
-        reader = csv.reader(_lines(file), delimiter=delimiter)
+def _records(path: Path, encoding: str, sample: str) -> Numbered:
+    """Numbered rows of CSV; a first line such as sep=; says what stands between cells."""
+    told, number = re.match(r"sep=([^\w\s]|\t)\r?\n", sample, re.IGNORECASE), 0
+    with path.open(encoding=encoding, newline="") as file:
+        reader = csv.reader(_lines(file), delimiter=told[1] if told else _delimiter(sample))
         try:
             for number, cells in enumerate(reader, 1):
-                if number > skip:
+                if number > 1 or not told:
                     yield number, cells
         except csv.Error as error:
             what = f"Row {number + 1} cannot be read ({error})."
@@ -211,12 +197,8 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _delimiter(sample: str) -> tuple[str, int]:
-    """(what stands between cells, rows to skip). The one that splits most rows as the first is;
-
-    one value a line is split by nothing where a comma stands in one."""
-    if told := re.match(r"sep=([^\w\s]|\t)\r?\n", sample, re.IGNORECASE):
-        return told[1], 1
+def _delimiter(sample: str) -> str:
+    """What splits most rows as the first is; nothing, where commas stand in one value a line."""
     best, found = 0, ","
     for delimiter in ",\t;|":
         with contextlib.suppress(csv.Error):
@@ -228,7 +210,7 @@ def _delimiter(sample: str) -> tuple[str, int]:
                 best, found = alike, delimiter
             elif delimiter == "," and max(widths) > 1:
                 found = "\x1f"
-    return found, 0
+    return found
 
 
 def _from_json(text: str) -> Sheet:
@@ -241,12 +223,9 @@ def _from_json(text: str) -> Sheet:
         raise _no_sheet(f"This is no JSON ({str(error)[:80]})") from None
     if not all(isinstance(row, dict) for row in data):
         raise _no_sheet("JSON has to be a list of objects")
-    columns = [*dict.fromkeys(name for row in data for name in row)]
+    columns = _few([*dict.fromkeys(itertools.chain.from_iterable(data))])
     if re.search("[\0\ud800-\udfff]", "".join(columns)):
         raise _no_sheet("A name in it holds a character that cannot be shown")
-    if not columns or len(columns) > COLUMNS:
-        what = f"It has {len(columns):,} columns; 1 to {COLUMNS:,} can be read."
-        raise Problem(what, "Give a list of objects with the same names.")
     rows = ([row.get(name, MISSING) for name in columns] for row in data)
     return Sheet(columns, enumerate(rows, 1), typed=True)
 
@@ -262,36 +241,31 @@ def _objects(text: str) -> list[Any]:
     return data if isinstance(data, list) else [data]
 
 
-# -- workbooks -----------------------------------------------------------------------------------
-
-
-def _workbook(path: Path, sheet: str) -> tuple[list[str], Numbered]:
-    """(names of the sheets, rows), from the process that reads it (core/workbook.py)."""
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
-        if sum(part.file_size for part in packed.infolist()) > UNPACKED:
-            raise _too_large()
-    lines = _said([sys.executable, "-m", "pipulate.core.workbook", str(path), sheet])
-    names = next(lines, None)
-    if isinstance(names, str):
-        raise Problem(f"{names}.", "Save it as XLSX or CSV, then try again.")
-    if names is None:
-        raise _too_large()
-    return names, enumerate(lines, 1)
+def _workbook(path: Path, sheet: str) -> Iterator[Any]:
+    """The names of the sheets, then rows, from the process that reads it (core/workbook.py)."""
+    command = [sys.executable, "-m", "pipulate.core.workbook", str(path), sheet]
+    try:
+        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+            if sum(part.file_size for part in packed.infolist()) > UNPACKED:
+                raise ValueError
+        yield from _said(command)
+    except ValueError:  # too large, ended by its limits, or broken off within a line
+        what = "This workbook is damaged, or needs over 1 GB of memory."
+        raise Problem(what, "Save the sheet as CSV, then try again.") from None
 
 
 def _said(command: list[str]) -> Iterator[Any]:
-    """The JSON lines that a process prints; it ends with whoever reads them."""
+    """The JSON lines that a process prints, which ends with whoever reads them; text is an error.
+
+    Raises Problem, or ValueError when the process fails."""
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=silent, stderr=silent) as child:
-        assert child.stdout
         try:
-            yield from map(json.loads, child.stdout)
+            for line in map(json.loads, child.stdout or ()):
+                if isinstance(line, str):
+                    raise Problem(f"{line}.", "Save it as XLSX or CSV, then try again.")
+                yield line
             if child.wait():
-                raise _too_large()
+                raise ValueError
         finally:
             child.kill()
-
-
-def _too_large() -> Problem:
-    what = "This workbook is damaged, or needs over 1 GB of memory."
-    return Problem(what, "Save the sheet as CSV, then try again.")

@@ -2,15 +2,13 @@
 
 A few hostile kilobytes can unpack to gigabytes, which ends the process that reads them; so that is
 this one, under a limit (where the system has limits), and never the house. Arguments: the file, the
-sheet's name or "". Output: the names of the sheets, or a sentence when it cannot be read; then one
-list of cells a row.
+sheet's name or "". Output: the names of the sheets, then one list of cells a row; or a sentence.
 """
 
 import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from datetime import date, datetime, time
 from typing import Any
 
 MEMORY = 2**30  # bytes a workbook may need
@@ -19,20 +17,19 @@ SECONDS = 120
 
 def limit() -> None:
     """Bound this process's memory and time, where the system can."""
-    try:
+    with contextlib.suppress(ImportError):  # Windows
         import resource
-    except ImportError:  # Windows
-        return
-    for kind, most in (("RLIMIT_AS", MEMORY), ("RLIMIT_CPU", SECONDS), ("RLIMIT_CORE", 0)):
-        with contextlib.suppress(ValueError, OSError):  # macOS has none for memory
-            resource.setrlimit(getattr(resource, kind), (most, most))
+
+        for kind, most in (("RLIMIT_AS", MEMORY), ("RLIMIT_CPU", SECONDS), ("RLIMIT_CORE", 0)):
+            with contextlib.suppress(ValueError, OSError):  # macOS has none for memory
+                resource.setrlimit(getattr(resource, kind), (most, most))
 
 
 def plain(cell: Any) -> Any:
     """A cell as a JSON value: dates as ISO text, whole numbers as whole numbers."""
-    if isinstance(cell, float):
-        return int(cell) if cell.is_integer() and abs(cell) < 2**63 else cell
-    return cell.isoformat() if isinstance(cell, datetime | date | time) else cell
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**63:
+        return int(cell)
+    return cell.isoformat() if hasattr(cell, "isoformat") else cell
 
 
 def lines(path: str, name: str) -> Iterator[Any]:
@@ -45,10 +42,10 @@ def lines(path: str, name: str) -> Iterator[Any]:
         if name and name not in names:
             yield f"There is no sheet {name!r}; there are: {', '.join(names)}"
             return
-        sheets = map(book.get_sheet_by_name, [name] if name else names)
-        sheet = next((sheet for sheet in sheets if sheet.height), None)
         yield names
-        yield from ([plain(cell) for cell in row] for row in (sheet.iter_rows() if sheet else ()))
+        sheets = map(book.get_sheet_by_name, [name] if name else names)
+        if sheet := next((sheet for sheet in sheets if sheet.height), None):
+            yield from ([plain(cell) for cell in row] for row in sheet.iter_rows())
     except CalamineError as error:
         yield f"This workbook cannot be read: {error}"
 
