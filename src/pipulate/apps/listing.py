@@ -29,6 +29,7 @@ class Listing(Many):
         super().__init__()
         self._top, self._state_form = drawn_once(self._top), drawn_once(self._state_form)
         self._frame_of, self._views_menu = drawn_once(self._frame_of), drawn_once(self._views_menu)
+        self._kept_again = drawn_once(lambda state: self._kept(state, hx_swap_oob="true"))
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.add),
@@ -56,15 +57,18 @@ class Listing(Many):
     async def page(self, visit: Visit):
         """The list with its add form; see query.py for what its address may say."""
         state = self.state(visit.query)
-        await limited(self.keep_in_step, visit.caller)
         try:
-            listed = await limited(self._listing, visit, state)
+            listed = await limited(self._in_step, visit, state)
         except Invalid as problem:
             listed = Div(problem_card(problem), Table(self._filters(state)), id="listing")
         if visit.partial:
-            return listed, self._kept(state, hx_swap_oob="true")
+            return listed, self._kept_again(state)
         bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
         return Section(self._top(visit.base), bar, listed, cls="crud")
+
+    def _in_step(self, visit: Visit, state: State):
+        self.keep_in_step(visit.caller)
+        return self._listing(visit, state)
 
     def _top(self, base: str):
         """Heading and add form."""
