@@ -14,7 +14,8 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html
 from pipulate.core.profiles import Profile
-from pipulate.web.style import SCRIPT, THEME
+from pipulate.web.script import SCRIPT
+from pipulate.web.style import THEME
 
 HTMX = {
     "allowEval": False,

@@ -37,7 +37,8 @@ from pipulate.web import history, pages, panel
 from pipulate.web.guard import Keys
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
-from pipulate.web.style import SCRIPT, THEME
+from pipulate.web.script import SCRIPT
+from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
