@@ -230,7 +230,8 @@ class Crud(Listing):
 
     def _done(self, verb: str, row: CrudApp) -> Row:
         """The row as JSON; what was done with it goes into the history."""
-        self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
+        if self.house.db.current.images:
+            self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
         return self.as_json(row)
 
     def _add(self, caller: Caller, **values) -> Row:

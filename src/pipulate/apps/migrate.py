@@ -6,12 +6,14 @@ would lose values is refused until somebody accepts exactly that change (its dig
 
 import contextlib
 import hashlib
+import re
 from typing import Any
 
 from pipulate.core import backups
-from pipulate.core.fields import KINDS, MISSING, Field, dumps, to_column
+from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
+from pipulate.core.tools import Caller
 
 COLUMNS = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",  # a deleted row can come back under its number
@@ -26,28 +28,46 @@ def define(house, app) -> None:
 
     lost, with `accept` (a digest) in its details; `house.accepted` holds those agreed to."""
     db, settings, key = house.db, house.settings_of(), f"fields:{app.table_name}"
-    own = {n: {"column": f.kind.column, "kind": f.type.__name__} for n, f in app.fields.items()}
+    own = {n: {"column": f.kind.column, "kind": _kind(f)} for n, f in app.fields.items()}
     wanted = {"fields": own, "shared": app.model.shared}
-    if settings.get(key) != wanted:
-        with db.change(verb="migrate", target=app.table_name):
-            db.begin()  # another process may have done it while this one waited
+    db.forget(app.table_name)  # another process may have changed it
+    with db.change():
+        if settings.get(key) != wanted:
+            db.begin()  # it may be doing so while this one waits
             _step(house, app, settings.get(key) or {}, own)
             settings[key] = wanted
-    if app.model.order.removeprefix("-") not in app.fields:
-        db.all(f"SELECT 1 FROM {app.table_name} ORDER BY {app.model.order} LIMIT 1")
+        _check_order(db, app)
+
+
+def _kind(field: Field) -> str:
+    return f"{field.type.__name__} {field.target}".strip()
+
+
+def _check_order(db, app) -> None:
+    order = app.model.order
+    if order.removeprefix("-") not in app.fields:
+        try:
+            db.all(f"SELECT 1 FROM {app.table_name} ORDER BY {order} LIMIT 1")
+        except Exception as error:
+            what = f"{app.model.__name__}: the rows cannot be in the order {order!r} ({error})."
+            raise Problem(what, "Name a field, or write SQL.") from None
 
 
 def _step(house, app, known: Row, own: dict[str, Row]) -> None:
     db, table, shared = house.db, app.table_name, app.model.shared
-    db.forget(table)
-    there = [name for name in db.columns(table) if name not in COLUMNS]
-    was = {n: known.get("fields", {}).get(n) or own.get(n) or TEXT for n in there}
+    columns = db.all("SELECT name, type FROM pragma_table_info(?)", (table,))
+    there = {c["name"]: c["type"] for c in columns if c["name"] not in COLUMNS}
+    was = {n: known.get("fields", {}).get(n) or _taken(own.get(n), c) for n, c in there.items()}
     if there and (was != own or known.get("shared", shared) != shared):
         Migration(house, app, was).run(known.get("shared", shared))
     db.define(table, COLUMNS | {n: f["column"] for n, f in own.items()})
 
 
-TEXT = {"column": "TEXT", "kind": "str"}
+def _taken(now: Row | None, column: str) -> Row:
+    """What a column is taken for of which no record says what it was (homes of version 0.1)."""
+    if now and now["column"] == column:
+        return now
+    return {"column": column, "kind": {"INTEGER": "int", "REAL": "float"}.get(column, "str")}
 
 
 class Migration:
@@ -60,8 +80,9 @@ class Migration:
         }
         self.was = {self.renamed.get(name, name): kind for name, kind in was.items()}
         self.removed = [name for name in self.was if name not in app.fields]
-        kinds = {n: f.type.__name__ for n, f in app.fields.items()}
-        self.retyped = [n for n, k in kinds.items() if n in self.was and self.was[n]["kind"] != k]
+        self.kinds = {n: _kind(f) for n, f in app.fields.items()}
+        known = {name: self.was[name]["kind"] for name in self.kinds if name in self.was}
+        self.retyped = [name for name, kind in known.items() if kind != self.kinds[name]]
         self.added = [name for name in app.fields if name not in self.was]
 
     def run(self, was_shared: bool) -> None:
@@ -79,10 +100,13 @@ class Migration:
         said = {"added": self.added, "renamed": [*self.renamed], "removed": self.removed}
         said["retyped"] = self.retyped
         words = "; ".join(f"{verb} {', '.join(names)}" for verb, names in said.items() if names)
-        self.db.current.summary = f"{self.app.title} follows its class: {words or 'sharing'}"
+        said, change = f"{self.app.title} follows its class: {words or 'sharing'}", self.db.current
+        change.verb, change.target = "migrate", f"{change.target} {self.table}".strip()
+        change.summary = f"{change.summary}; {said}" if change.summary else said
 
     def _ask(self, lost: dict[str, int]) -> None:
-        digest = hashlib.sha256(dumps([self.table, self.was, lost]).encode()).hexdigest()[:16]
+        asked = dumps([self.table, self.was, self.kinds, lost])
+        digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
         if not lost or digest in self.house.accepted:
             return
         said = ", ".join(f"{count:,} of {name}" for name, count in lost.items())
@@ -95,16 +119,40 @@ class Migration:
 
     def _filled(self, name: str) -> int:
         """How many rows hold something in a column."""
-        sql = f"SELECT count(*) AS n FROM {self.table} WHERE coalesce({quote(name)}, '') != ''"
-        return self.db.all(sql)[0]["n"]
+        empty = f"coalesce({quote(name)}, '') IN ('', '[]', '{{}}')"
+        return self.db.all(f"SELECT count(*) AS n FROM {self.table} WHERE NOT {empty}")[0]["n"]
 
     def _converted(self, name: str, old: str) -> list[tuple[int, Any]]:
         """[(id, new value)] of a column by way of its text; MISSING where that cannot be."""
         kinds = {kind.__name__: kind for kind in KINDS}
-        before = kinds.get(self.was[name]["kind"], str)
-        reader, field = Field(name, before, KINDS[before]), self.app.fields[name]
-        sql = f"SELECT id, {quote(old)} AS value FROM {self.table} WHERE {quote(old)} IS NOT NULL"
-        return [(row["id"], _value(reader, field, row["value"])) for row in self.db.all(sql)]
+        kind, _, target = self.was[name]["kind"].partition(" ")
+        before = kinds.get(kind, str)
+        reader, field = Field(name, before, KINDS[before], target=target), self.app.fields[name]
+        callers = {p.id: Caller("system", p) for p in self.house.profiles.all()}
+        other = next(iter(callers.values()))  # for rows that are shared
+        what = f"id, profile_id, {quote(old)} AS value"
+
+        def new(row: Row) -> Any:
+            return self._value(reader, field, row["value"], callers.get(row["profile_id"], other))
+
+        rows = self.db.all(f"SELECT {what} FROM {self.table} WHERE {quote(old)} IS NOT NULL")
+        return [(row["id"], new(row)) for row in rows]
+
+    def _value(self, reader: Field, field: Field, stored: Any, caller: Caller) -> Any:
+        """A value by way of its text: of a reference, what it is called."""
+        try:
+            text = reader.text(reader.load(stored))
+            if reader.type is Ref:
+                text = self.app.ref_names(caller, reader, [stored]).get(stored, text)
+            if not text.strip():
+                return None
+            value = field.parse(re.sub(r"(?<=\d)\.0+$", "", text) if field.type is int else text)
+            if field.type is Ref:
+                return self.app.referred(field, value, caller)
+            known = field.type is not File or re.fullmatch("file:[0-9]+", value)
+            return value if known and reader.type is not Secret else MISSING
+        except (ValueError, TypeError, Problem):
+            return MISSING
 
     def _change(self, read: dict[str, list[tuple[int, Any]]]) -> None:
         table, fields = self.table, self.app.fields
@@ -118,11 +166,12 @@ class Migration:
         self.db.define(table, columns)
         for name in self.added + self.retyped:
             default = fields[name].default
-            if default not in (MISSING, None):
+            if default not in (MISSING, None) and fields[name].type is not Secret:
                 self.db.execute(f"UPDATE {table} SET {quote(name)} = ?", (to_column(default),))
         for name, pairs in read.items():
             sql = f"UPDATE {table} SET {quote(name)} = ? WHERE id = ?"
-            kept = [(to_column(v), key) for key, v in pairs if v not in (MISSING, None)]
+            known = [(value, key) for key, value in pairs if value not in (MISSING, None)]
+            kept = [(to_column(self.app.stored({name: v})[name]), key) for v, key in known]
             self.db.execute_many(sql, kept)
         if self.renamed:
             settings, key = self.house.settings_of(), f"renamed:{table}"
@@ -141,14 +190,6 @@ class Migration:
         self.db.execute(f"UPDATE {self.table} SET profile_id = ?", (key,))
 
 
-def _value(reader: Field, field: Field, stored: Any) -> Any:
-    try:
-        text = reader.text(reader.load(stored))
-        return field.parse(text) if text.strip() else None
-    except (ValueError, TypeError):
-        return MISSING
-
-
 def recast(app, row: Row) -> Row:
     """An older row of columns as the class has it now: values are read by way of their text, those
 
@@ -160,6 +201,7 @@ def recast(app, row: Row) -> Row:
             value = _fitting(field, value)
         if value is not MISSING:
             new[name] = to_column(value)
+    new["profile_id"] = 0 if app.model.shared else row["profile_id"] or app.house.profiles.at().id
     return new
 
 

@@ -149,13 +149,18 @@ class Shelf:
             if slugs.count(slug) > 1 or slug in (*others, *PAGE_WORDS):
                 what = f"The name {slug!r} is already taken."
                 raise Problem(what, "Rename the class or pipeline, or set plural = …")
-        for app in apps:
-            app.define(self.house)
-        tools = [tool for app in apps for tool in app.tools(self.house)]
-        for bundled in yielding:
-            self.house.tools.replace(str(bundled.path), [])
-            bundled.apps = []
-        self.house.tools.replace(str(plugin.path), tools)
+        try:
+            with self.house.db.change():  # all of it or nothing
+                for app in apps:
+                    app.define(self.house)
+                tools = [tool for app in apps for tool in app.tools(self.house)]
+                for bundled in yielding:
+                    self.house.tools.replace(str(bundled.path), [])
+                    bundled.apps = []
+                self.house.tools.replace(str(plugin.path), tools)
+        finally:
+            for slug in slugs:
+                self.house.db.forget(f"app_{slug}")
         plugin.apps, plugin.problem = apps, None
         self.apps = others | {app.slug: app for app in apps}
         self.plugins[plugin.path] = plugin

@@ -67,8 +67,9 @@ class Undoing:
         last followed its class."""
         sql = "SELECT value FROM store WHERE scope = '' AND key = ?"
         found = self.db.one(sql, (f"renamed:{table}",))
-        sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate' AND target = ?"
-        since = self.db.all(sql, (table,))[0]["id"] or 0
+        sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate'"
+        sql += " AND ' ' || target || ' ' LIKE ?"
+        since = self.db.all(sql, (f"% {table} %",))[0]["id"] or 0
         return json.loads(found["value"]) if found else {}, since
 
     def _recast(self, image: Row) -> None:
