@@ -22,7 +22,7 @@ from bench.figures import Figure, interleaved, used
 from bench.servers import Server, baseline, baseline_file, environment, ours
 
 ROWS = 100_000
-TIMES = 20  # requests of a round
+TIMES = 50  # requests of a round
 APPS = '''
 from datetime import date
 from pipulate import CrudApp
