@@ -1,8 +1,10 @@
 """What every kind of app has: names, routes as data, and the visit."""
 
+import threading
+
 import pytest
 
-from pipulate.apps.base import Route, Visit, line_of, refuse_builtin, snake
+from pipulate.apps.base import Route, Visit, line_of, made, refuse_builtin, snake
 from pipulate.core.problems import Problem
 
 
@@ -62,3 +64,17 @@ def test_a_visit_calls_tools_as_its_visitor(house, run):
     assert visit.base == "/default/tasks"
     assert run(visit.call("task_add", text={"title": "x"}))["title"] == "x"
     assert house.events.recent(1, 1)[0]["actor"] == "user"
+
+
+def test_the_undo_of_a_visit_takes_back_what_it_did_whoever_did_something_since(house, run):
+    visit, theirs = Visit(house, house.caller("user"), None), {"title": "theirs", "profile_id": 1}
+
+    async def visiting():
+        made.set([])
+        await visit.call("task_add", title="mine")
+        other = threading.Thread(target=house.db.table("app_tasks").insert, args=[theirs])
+        other.start()
+        other.join()
+        return visit.undo
+
+    assert (run(visiting()), visit.undo) == ("/default/undo/1", "/default/undo/2")

@@ -15,6 +15,14 @@ from pipulate.core.tools import Caller, Tool
 
 # The tab a change came from: it has its answer already and is left out of the live refresh.
 origin_tab: ContextVar[str] = ContextVar("origin_tab", default="")
+# The events that the visit at work has made, newest last: others may make some meanwhile.
+made: ContextVar[list[int] | None] = ContextVar("made", default=None)
+
+
+def note(event: dict[str, Any]) -> None:
+    """Listens to the store."""
+    if (own := made.get()) is not None:
+        own.append(event["id"])
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,10 @@ class Visit:
 
     @property
     def undo(self) -> str:
-        """The address that takes back what was done last."""
-        profile = self.caller.profile
-        return f"/{profile.slug}/undo/{self.house.events.recent(profile.id, 1)[0]['id']}"
+        """The address that takes back what this visit did last."""
+        profile, events = self.caller.profile, self.house.events
+        event = (made.get() or [e["id"] for e in events.recent(profile.id, 1)] or [0])[-1]
+        return f"/{profile.slug}/undo/{event}"
 
     def number(self, name: str) -> int:
         """A number in the path; -1, which no row has, when it is none."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
+from pipulate.apps.base import note
 from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
@@ -26,6 +27,7 @@ class House:
         settings.make_home()
         self.settings, files = settings, settings.folder("files")
         self.db = backups.open_store(settings)
+        self.db.on_event.append(note)
         self.profiles, self.events = Profiles(self.db), Events(self.db, self._recast)
         self.tools, self.files = Tools(self.db), Files(self.db, files)
         self.runs = Runs(self.db, files)

@@ -218,10 +218,5 @@ async def _taken_back(site, visit: Visit, request, tool: str, **what):
         if "clashes" not in problem.details:
             raise
         return Refusal(clash_card(visit, problem, request.url.path), 409, "#notices")
-    events, profile = site.house.events, visit.caller.profile
-    event = what.get("event") or events.of_turn(what["turn"], profile.id)[0]["id"]
-    by = events.get(event, profile.id)["undone"]
-    word = "Undo" if said.startswith("Redid") else "Redo"
-    told = notice(said, f"/{profile.slug}/undo/{by}", word=word)
-    here = "/history" in request.headers.get("hx-current-url", "")
-    return (told, NotStr(AGAIN)) if here else told
+    told = notice(said, visit.undo, word="Undo" if said.startswith("Redid") else "Redo")
+    return (told, NotStr(AGAIN)) if "/history" in visit.here else told

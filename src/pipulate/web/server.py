@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
-from pipulate.apps.base import Download, Go, Refusal, Visit, origin_tab
+from pipulate.apps.base import Download, Go, Refusal, Visit, made, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.files import shown_as
 from pipulate.apps.exchange import export
@@ -195,6 +195,7 @@ class Site:
             except Missing as missing:
                 return self._elsewhere(request, missing)
             origin_tab.set(headers.get("x-tab", ""))
+            made.set([])
             wanted = "hx-request" in headers and "hx-history-restore-request" not in headers
             caller, title = Caller("user", profile, confirmed=True), "Pipulate"
             here, query = headers.get("hx-current-url", ""), request.query_params
