@@ -192,7 +192,7 @@ def test_open_gives_a_fresh_address_that_works_once(shell, server, bare_home):
 def test_a_command_goes_through_the_running_server_and_its_tabs_see_it(shell, server):
     with server.socket("/default/tasks") as tab:
         shell("call", "task_add", "title=live from the shell", at=server.home)
-        assert "live from the shell" in tab.recv(timeout=2)
+        assert 'id="again"' in tab.recv(timeout=2), "the list draws itself anew"
 
 
 def test_a_file_named_in_the_shell_is_found_from_where_it_stands(shell, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import click
 from pipulate import __version__
 from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, Waiting, nearest
-from pipulate.core.settings import Settings, read_settings
+from pipulate.core.settings import read_settings
 from pipulate.core.store import Row
 from pipulate.doors.door import Door
 
@@ -51,6 +51,14 @@ def show(value, as_json: bool):
     if as_json or not isinstance(value, str | int | float):
         value = json.dumps(value, ensure_ascii=False, indent=None if as_json else 1)
     click.echo(value)
+
+
+def _ask(settings, tool: str, values: Row | None = None, profile: str | None = None, **more):
+    return asyncio.run(Door(settings, profile).call(tool, values, **more))
+
+
+def _agreed(question: str) -> bool:
+    return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
 @click.group(cls=Commands)
@@ -112,7 +120,12 @@ def doctor(settings, as_json):
     from pipulate.ai.models import find
     from pipulate.web.server import ASSETS
 
-    running = Door(settings).server or {}
+    running, store = Door(settings).server or {}, "ok"
+    try:
+        backups.open_store(settings).close()
+    except Problem as problem:
+        store = str(problem)
+    model = asyncio.run(find(settings))
     report = {
         "pipulate": __version__,
         "python": sys.version.split()[0],
@@ -121,52 +134,31 @@ def doctor(settings, as_json):
         "server": running.get("url"),
         "assets": len(list(ASSETS.glob("*.js"))) >= 4,
         "backups": len(backups.listing(settings.folder("backups"))),
-        "store": "ok",
+        "store": store,
+        "model": model and model.name,
     }
-    try:
-        backups.open_store(settings).close()
-    except Problem as problem:
-        report["store"] = str(problem)
-    model = asyncio.run(find(settings))
-    report["model"] = model.name if model else None
     lines = [f"{name:10} {value}" for name, value in report.items()]
     click.echo(json.dumps(report) if as_json else "\n".join(lines))
-    if report["store"] != "ok" or not report["assets"]:
-        sys.exit(1)
+    sys.exit(store != "ok" or not report["assets"])
 
 
-def _listing(name: str):
-    @cli.command(name, help=f"List the {name}; with a NAME show that one whole.")
-    @click.argument("one", metavar="[NAME]", required=False)
-    @HOME
-    @JSON
-    def command(one, settings, as_json):
-        rows = asyncio.run(Door(settings).call(name))
-        found = [row for row in rows if row["name"] == one]
-        if one and not found:
-            raise Unknown(f"There is no {one!r}.", nearest(one, [row["name"] for row in rows]))
-        if one or as_json:
-            return show(found[0] if one else rows, as_json)
+def _listing(name: str, about: str, tool: str, line: str, *options):
+    def command(settings, as_json, profile=None):
+        rows = _ask(settings, tool, profile=profile)
+        if as_json:
+            return show(rows, True)
         for row in rows:
-            state = row.get("problem") or row.get("description") or row["title"]
-            click.echo(f"{row['name']:20} {row.get('class') or row['kind']:12} {state}")
+            click.echo(line.format(**row))
+
+    for option in (JSON, *options, HOME):
+        command = option(command)
+    cli.command(name, help=about)(command)
 
 
-_listing("tools")
-_listing("apps")
-
-
-@cli.command()
-@HOME
-@PROFILE
-@JSON
-def runs(settings, profile, as_json):
-    """List the runs of a profile."""
-    rows = asyncio.run(Door(settings, profile).call("run_list"))
-    if as_json:
-        return show(rows, True)
-    for row in rows:
-        click.echo(f"{row['id']:6} {row['pipeline']:16} {row['state']:9} {row['created_utc'][:16]}")
+_listing("tools", "List the tools.", "tools", "{name:20} {class:12} {description}")
+_listing("apps", "List the apps and pipelines.", "apps", "{name:20} {kind:12} {title}")
+RUN = "{id:6} {pipeline:16} {state:9} {created_utc:.16}"
+_listing("runs", "List the runs of a profile.", "run_list", RUN, PROFILE)
 
 
 @cli.command()
@@ -181,17 +173,16 @@ def call(tool, words, settings, profile, yes, as_json):
     show(_call(tool, words, settings, profile, yes), as_json)
 
 
-def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | None, yes=False):
+def _call(tool: str, words: tuple[str, ...], settings, profile: str | None, yes=False):
     from pipulate.ai.slash import read_words
 
     text, values = read_words(words, files=True)
-    door = Door(settings, profile)
     try:
-        return asyncio.run(door.call(tool, values, text=text, yes=yes))
+        return _ask(settings, tool, values, profile, text=text, yes=yes)
     except Confirm as asked:
-        if not sys.stdin.isatty() or not click.confirm(asked.what + " Go on?", err=True):
+        if not _agreed(f"{asked.what} Go on?"):
             raise
-        return asyncio.run(door.call(tool, values, text=text, yes=True))
+        return _ask(settings, tool, values, profile, text=text, yes=True)
 
 
 @cli.command("export")
@@ -201,13 +192,10 @@ def _call(tool: str, words: tuple[str, ...], settings: Settings, profile: str | 
 @click.option("--where", default="", help='As in a list\'s address: "f.done=no&sort=-due".')
 @HOME
 @PROFILE
-def export_(app, form, raw, where, settings, profile):
+def export_(settings, profile, **asked):
     """Print the rows of an app, such as tasks."""
-    out = Door(settings, profile).export(
-        sys.stdout.buffer.write, app=app, form=form, raw=raw, where=where
-    )
     try:
-        asyncio.run(out)
+        _ask(settings, "export", asked, profile, write=sys.stdout.buffer.write)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -224,23 +212,22 @@ def export_(app, form, raw, where, settings, profile):
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @HOME
 @PROFILE
-@YES
 @JSON
-def import_(app, file, mapped, no_header, settings, profile, yes, as_json, **said):
+def import_(file, mapped, no_header, settings, profile, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
     pairs = [pair.rpartition("=") for pair in mapped]
-    values = {"app": app, "header": not no_header, "columns": {c: f for c, _, f in pairs}, **said}
+    values = {**said, "header": not no_header, "columns": {c: f for c, _, f in pairs}}
+    values["match"] = list(said["match"])
     with tempfile.NamedTemporaryFile(suffix=".txt") as copy:
         if file == "-":
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
-        values |= {"file": copy.name if file == "-" else file, "match": list(said["match"])}
-        report = asyncio.run(Door(settings, profile).call("rows_import", values, yes=True))
+        values["file"] = copy.name if file == "-" else file
+        report = _ask(settings, "rows_import", values, profile, yes=True)
     if as_json:
         return show(report, True)
-    words = {"add": "to add", "update": "to change"} if said["dry_run"] else {}
-    words = {"add": "added", "update": "changed", **words, "unchanged": "as they were"}
-    words |= {"skip": "left out"}
+    added, changed = ("to add", "to change") if said["dry_run"] else ("added", "changed")
+    words = {"add": added, "update": changed, "unchanged": "as they were", "skip": "left out"}
     click.echo(" · ".join(f"{report[key]:,} {word}" for key, word in words.items()))
     for row in report["skipped"]:
         why = "; ".join(f"{name} {why}".strip() for name, why in row["why"].items())
@@ -300,7 +287,7 @@ def restore(name, settings, yes):
         return show(backups.listing(settings.folder("backups")), False)
     if running:
         raise Problem("A server is running on this home.", "Stop it first.")
-    if not yes and not (sys.stdin.isatty() and click.confirm(f"Restore {name}?", err=True)):
+    if not yes and not _agreed(f"Restore {name}?"):
         raise Confirm("Restoring replaces the present store.", "Answer y, or add --yes.")
     click.echo(f"The store that was there is kept as {backups.restore(settings, name)}")
 
@@ -312,10 +299,10 @@ def mcp(settings, profile):
     """Speak MCP on standard input and output; holds no lock between calls."""
     from pipulate.doors.mcp import serve_stdio
 
-    async def once(tool: str, values: Row | None = None):
-        return await Door(settings, profile, actor="mcp").call(tool, values)
+    def ask(request, tool, values=None):
+        return Door(settings, profile, "mcp").call(tool, values)
 
-    asyncio.run(serve_stdio(lambda: once("tools"), once))
+    asyncio.run(serve_stdio(lambda request: ask(request, "tools"), ask))
 
 
 def main():

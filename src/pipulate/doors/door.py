@@ -14,47 +14,34 @@ from pipulate.core.store import Row
 class Door:
     """Calls tools of a home, through its server when one is alive, else in this process."""
 
-    def __init__(self, settings: Settings, profile: str | None = None, **said):
+    def __init__(self, settings: Settings, profile: str | None = None, actor: str = "shell"):
         from pipulate.web.run import server_info
 
         settings.make_home()
         self.settings, self.server = settings, server_info(settings)
-        self.said = {"profile": profile, **said}
+        self.said = {"profile": profile, "actor": actor, "cwd": os.getcwd()}
 
-    async def call(self, tool: str, values: Row | None = None, **more):
-        """The tool's result; more: text (values as typed), yes. Raises its Problem."""
+    async def call(self, tool: str, values: Row | None = None, write=None, **more):
+        """The tool's result; more: text (values as typed), yes. Raises its Problem.
+
+        What is a download goes to `write`, piece by piece."""
         from pipulate.apps.house import House
         from pipulate.web.server import shell_answer
 
-        said = self.said | {"tool": tool, "values": values, "cwd": os.getcwd(), **more}
+        said = {**self.said, "tool": tool, "values": values, **more}
         if self.server:
-            answer = await self.post("call", said)
-            if "problem" in answer:
-                raise from_dict(answer["problem"])
-            return answer["result"]
+            return (await self.post("call", said, write))["result"]
         house = House(self.settings)
         try:
-            return await shell_answer(house, said)
-        finally:
-            await house.close()
-
-    async def export(self, write, **values):
-        """Write an app's rows, piece by piece: app, form, raw, where."""
-        from pipulate.apps.house import House
-        from pipulate.web.server import shell_answer
-
-        said = self.said | {"tool": "export", "values": values}
-        if self.server:
-            return await self.post("call", said, write)
-        house = House(self.settings)
-        try:
-            for chunk in (await shell_answer(house, said)).chunks:
+            result = await shell_answer(house, said)
+            for chunk in getattr(result, "chunks", ()):
                 write(chunk.encode())
+            return result
         finally:
             await house.close()
 
-    async def post(self, path: str, said: Row, write=None):
-        """The server's JSON answer at /shell/{path}; a download goes to `write` as it comes."""
+    async def post(self, path: str, said: Row, write=None) -> Row:
+        """What the server answers at /shell/{path}: JSON, or a download. Raises its Problem."""
         import httpx2
 
         if not self.server:
@@ -66,13 +53,14 @@ class Door:
                 httpx2.AsyncClient(timeout=None, headers=key) as client,
                 client.stream("POST", at, json=said) as answer,
             ):
-                if not write or "content-disposition" not in answer.headers:
-                    data = json.loads(await answer.aread())
-                    if write:
-                        raise from_dict(data["problem"])
-                    return data
-                async for chunk in answer.aiter_bytes():
-                    write(chunk)
+                if "content-disposition" in answer.headers:
+                    async for chunk in answer.aiter_bytes():
+                        write(chunk)
+                    return {"result": None}
+                data = json.loads(await answer.aread())
         except (httpx2.HTTPError, ValueError):
             what = "The running server did not answer."
             raise Problem(what, "Restart it, then try again.") from None
+        if "problem" in data:
+            raise from_dict(data["problem"])
+        return data
