@@ -24,7 +24,7 @@ nav .menu a[aria-current],.msg.user{background:var(--pico-primary-background);
 nav .menu a.broken,.error,.actions button:is(:hover,:focus){color:var(--bad)}
 body>nav :is([role=search],details.dropdown,button){flex:0 0 auto}
 nav summary{white-space:nowrap}
-nav input[type=search]{width:12rem}
+body>nav input[type=search]{width:11rem}
 main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
 h1{font-size:1.5rem;margin:0}
 h2{font-size:1.05rem;margin:0}
@@ -42,16 +42,18 @@ pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
   :is(.runs,.events,.log) li,.bar li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(nav,.head,.bar,#bulk,.step,.pager,.inline,.events,.log,#filter,#picked,#import,.add,#say,.boxes,
-  .beside) :is(form,button,label,select,input,details,fieldset){margin:0;width:auto}
-:is(.add,.step,.edit,#import) :is(label,span)>*{margin-bottom:0}
-:is(nav,.bar) :is(summary,summary:focus,button,input[type=search]),#filter>*{height:2.2rem;
-  padding:.25rem .7rem;line-height:1.6rem}
+  .beside) :is(button,form,label,details,fieldset){margin:0;width:auto}
+:is(nav,.bar,.inline,.events) input,
+  :is(#bulk,#filter,#import) :is(select,input:not([type=checkbox])){margin:0;width:auto}
+#import label>*{display:block}
+:is(.add,.step,.edit,#import,.boxes,#bulk) :is(label,span)>*,#filter input{margin-bottom:0}
+:is(nav,.bar) :is(summary,summary:focus,button,[type=search]),#filter>*{height:2.2rem;
+  padding-top:.25rem;padding-bottom:.25rem;line-height:1.6rem}
+:is(nav,.bar) :is(summary,button){padding-left:.7rem;padding-right:.7rem}
 :is(.bar,nav) :is(summary,button){border-radius:.4rem}
-:is(nav,.bar) input[type=search]{padding-left:2.2rem}
 .head,.step header{margin-bottom:.8rem}
 .head p,.problem p,.edit,.edit :is(input,select,textarea),.log button,.msg details,.slider input,
   .step h2,.cards article,.data,.notice .problem{margin:0}
-:is(.step,.add) label>:is(input,select,textarea,span),.slider{width:100%}
 .add{display:grid;gap:.5rem .8rem;align-items:end;padding:.7rem .7rem .8rem;border:var(--edge);
   grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));border-radius:.5rem}
 .add label:has(textarea){grid-row:span 2}
@@ -138,7 +140,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .step.done{border-color:#2f9e62}
 .step.stale{border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled){border-color:var(--bad)}
-.step.blocked{border-style:dashed}
+.step.blocked{border-left:4px dashed var(--muted)}
 .step.stale .output{filter:grayscale(1)}
 .problem{border-left:4px solid var(--bad);padding:.6rem .9rem;margin:.4rem 0}
 .runs,.cards,.events,.log{padding:0}
@@ -210,7 +212,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
   main{padding:.8rem}
   .beside{grid-template-columns:minmax(0,1fr)}
   #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
-  nav input[type=search]{width:6.5rem}
+  body>nav input[type=search]{width:6.5rem}
   .rows thead{display:none}
   .rows tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;border-bottom:var(--edge);
     padding:.3rem 0}
