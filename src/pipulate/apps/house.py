@@ -103,8 +103,10 @@ class HouseTools:
 
     @tool(kind="read")
     def history(self, caller: Caller):
-        """What was done last, newest first, with event ids."""
-        return self.house.events.recent(caller.profile.id, 30)
+        """What was done last, newest first: with event ids, turns, and what can be undone."""
+        names = "id at_utc actor verb summary turn changed undone undoable".split()  # noqa: SIM905
+        events = self.house.events.recent(caller.profile.id, 30)
+        return [{name: event[name] for name in names} for event in events]
 
     @tool(seconds=60.0)
     def undo(
