@@ -226,7 +226,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
     color:var(--muted)}
   .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
   .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
-  .runs li{flex-wrap:wrap;gap:.3rem}
+  :is(.runs,.events) li{flex-wrap:wrap;gap:.3rem}
   #import .data td:nth-child(2){max-width:8rem}
   .entry :is(summary,p){flex-wrap:wrap;gap:0 .7rem}
   .entry span{order:9;flex:1 1 100%}
