@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import partial
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_person_names_any_file_relative_to_where_they_are(house, tmp_path):
 
 
 def test_a_path_in_the_home_has_an_address_and_others_have_none(house, first, upload, tmp_path):
-    address = house.files.address_maker(first)
+    address = partial(house.files.address, first)
     key = upload("a.csv")
     path = next(p for p in house.files.folder.rglob("a.csv"))
     assert address(path) == f"/files/default/{key}" == address(path)

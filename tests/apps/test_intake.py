@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings as rules, strategies as st
 
 from pipulate.apps import intake
 from pipulate.apps.exchange import export
-from pipulate.apps.intake import Asked, Planner, bring_in, carry_out
+from pipulate.apps.intake import Intake
 from pipulate.apps.query import State
 from pipulate.core.problems import Conflict, Problem
 from workbooks import workbook
@@ -62,7 +62,7 @@ def book(plugin):
 
 
 @pytest.fixture
-def bring(house, book, run, tmp_path):
+def bring(house, book, tmp_path):
     """bring(text or path, …): the report of an import of that file."""
 
     def bringing(given, app=book, dry_run=False, at=None, **asked):
@@ -70,8 +70,9 @@ def bring(house, book, run, tmp_path):
         if not isinstance(given, Path):
             path = tmp_path / "t.txt"
             path.write_text(given, newline="")
-        caller = house.caller("user", at)
-        return run(bring_in(app, caller, Asked(path, **asked), "t.txt", dry_run))
+        intake = Intake(app, house.caller("user", at), path, **asked)
+        report = intake.read()
+        return report if dry_run else intake.write("t.txt")
 
     return bringing
 
@@ -281,12 +282,13 @@ def test_given_a_row_changed_since_it_was_read_then_nothing_is_imported(
     bring, book, house, call, rows, tmp_path
 ):
     bring("title\nDune\nEmma\n")
-    path, caller = tmp_path / "t.csv", house.caller("user")
+    path = tmp_path / "t.csv"
     path.write_text("title,stars\nDune,1\nNew,1\n")
-    plan = Planner(book, caller, Asked(path, ("title",))).run(lambda count: None)
+    intake = Intake(book, house.caller("user"), path, ["title"])
+    intake.read()
     call("book_update", id=1, stars=4)
     with pytest.raises(Conflict, match="changed meanwhile"):
-        carry_out(book, caller, plan, "t.csv")
+        intake.write("t.csv")
     assert [row["title"] for row in rows()] == ["Dune", "Emma"]
 
 

@@ -218,7 +218,7 @@ class Guided:
         return html(_progress(at, job)(hx_swap_oob="morph"))
 
     async def _output(self, profile, state: StepState):
-        output, address = state.output, self.house.files.address_maker(profile)
+        output, address = state.output, partial(self.house.files.address, profile)
         if state.step.draw is None:
             return Div(draw(output, address), cls="output")
         try:
