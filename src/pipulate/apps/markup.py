@@ -1,5 +1,6 @@
 """Elements every app shares: inputs, notices, tables, charts, sanitised markdown, drawn outputs."""
 
+import contextlib
 import functools
 import json
 from collections.abc import Sequence
@@ -55,77 +56,69 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     if error:
         attrs |= {"aria_invalid": "true", "title": error}
     choices = ("true", "false") if field.type is bool and field.optional else field.choices
-    if field.many and isinstance(choices, tuple):
+    if isinstance(choices, tuple) and field.many:
         return _boxes(field, shown)
     if isinstance(choices, tuple):
         return _select(["", *choices] if field.optional else choices, shown, attrs)
-    kind = field.kind.input
-    if kind == "textarea":
-        return Textarea("\n" + shown, rows=3, **attrs)  # a browser leaves out one line break
-    if kind == "checkbox":
-        off = Input(type="hidden", name=field.name, value="false")
-        on = {"type": "checkbox", "value": "true", "checked": shown == "true", "role": "switch"}
-        return Span(off, Input(**attrs, **on))  # an unticked box sends its hidden false
-    if kind == "file":
-        attrs |= {"placeholder": "path on this machine, or choose"}
-        path = Input(type="text", value=shown, **attrs)
-        return Span(path, Input(type="file", data_upload=field.name, aria_label="Choose a file"))
-    if kind == "ref":
-        return _look_up(shown, attrs)
-    if kind == "password":
-        shown, attrs = "", attrs | {"autocomplete": "new-password"}
-    if kind == "datetime-local" and len(shown) > len("2026-01-31T14:30:59"):
-        kind = "text"  # browsers know no millionths of a second, and would send nothing
-    if kind == "tags":
-        kind, attrs = "text", attrs | {"placeholder": "words, between commas"}
-    if field.bounds:
-        attrs |= {"min": field.bounds.low, "max": field.bounds.high}
-    if kind == "number":
-        attrs["step"] = "1" if field.type is int else "any"
-    if _slides(field):
-        slider = Input(type="range", value=shown, **attrs)
-        return Span(slider, Output(shown), cls="slider")
-    return Input(type=kind, value=shown, required=field.required, **attrs)
+    match field.kind.input:
+        case "textarea":
+            return Textarea("\n" + shown, rows=3, **attrs)  # a browser leaves out one line break
+        case "checkbox":  # an unticked box sends its hidden false
+            off = Input(type="hidden", name=field.name, value="false")
+            on = {"value": "true", "checked": shown == "true", "role": "switch"}
+            return Span(off, Input(type="checkbox", **attrs, **on))
+        case "file":
+            attrs |= {"placeholder": "path on this machine, or choose"}
+            pick = Input(type="file", data_upload=field.name, aria_label="Choose a file")
+            return Span(Input(type="text", value=shown, **attrs), pick)
+        case "ref":  # its suggestions follow what is typed (data-options: their address)
+            attrs |= {"list": f"options-{field.name}", "autocomplete": "off"}
+            return Span(Input(type="text", value=shown, **attrs), Datalist(id=attrs["list"]))
+        case "password":
+            shown, attrs = "", attrs | {"autocomplete": "new-password"}
+        case "tags":
+            attrs |= {"type": "text", "placeholder": "words, between commas"}
+        case "datetime-local" if len(shown) > len("2026-01-31T14:30:59"):
+            attrs["type"] = "text"  # browsers know no millionths of a second, would send nothing
+        case "number":
+            return _number(field, shown, attrs)
+    return Input(**{"type": field.kind.input, "required": field.required} | attrs, value=shown)
 
 
-def _slides(field: Field) -> bool:
+def _number(field: Field, shown: str, attrs: dict[str, Any]):
     """A whole number between close bounds is chosen with a slider."""
-    span = field.bounds and field.bounds.high - field.bounds.low
-    return bool(span and span <= 100 and field.type is int and not field.optional)
+    whole, bounds = field.type is int, field.bounds
+    attrs["step"] = "1" if whole else "any"
+    if bounds:
+        attrs |= {"min": bounds.low, "max": bounds.high}
+    if bounds and whole and not field.optional and 0 < bounds.high - bounds.low <= 100:
+        return Span(Input(type="range", value=shown, **attrs), Output(shown), cls="slider")
+    return Input(type="number", value=shown, required=field.required, **attrs)
 
 
 def _select(choices: Sequence[Any], shown: str, attrs: dict[str, Any]):
     """One of some values; what is none of them (any more) stays chosen until it is changed."""
-    names = [str(choice) for choice in choices]
-    names += [shown] if shown and shown not in names else []
+    names = dict.fromkeys([*map(str, choices), *([shown] if shown else [])])
     return Select(*(Option(n, value=n, selected=n == shown) for n in names), **attrs)
 
 
 def _boxes(field: Field, shown: str):
     """A multiple choice: one box each; the hidden one says that none is ticked."""
-    name, off = f"{field.name}[]", Input(type="hidden", name=f"{field.name}[]", value="")
-    try:
+    name, chosen = f"{field.name}[]", []
+    with contextlib.suppress(ValueError):
         chosen = field.kind.parse(shown)
-    except ValueError:
-        chosen = []
-    boxes = [
+    boxes = (
         Label(Input(type="checkbox", name=name, value=c, checked=c in chosen), c)
         for c in dict.fromkeys([*map(str, field.choices), *chosen])
-    ]
+    )
+    off = Input(type="hidden", name=name, value="")
     return Span(off, *boxes, cls="boxes", role="group", aria_label=field.label)
-
-
-def _look_up(shown: str, attrs: dict[str, Any]):
-    """A box whose list of suggestions follows what is typed (data-options: their address)."""
-    key = f"options-{attrs['name']}"
-    box = Input(type="text", value=shown, list=key, autocomplete="off", **attrs)
-    return Span(box, Datalist(id=key))
 
 
 def filter_input(field: Field, shown: str):
     """The box above a column by which its rows are filtered."""
-    attrs = {"name": f"f.{field.name}", "id": f"f-{field.name}", "form": "state"}
-    attrs["aria_label"] = f"Filter {field.label}"
+    name, label = field.name, f"Filter {field.label}"
+    attrs = {"name": f"f.{name}", "id": f"f-{name}", "form": "state", "aria_label": label}
     words = ("yes", "no") if field.type is bool else field.choices
     if isinstance(words, tuple):
         return _select(["", *words], shown, attrs)
@@ -135,18 +128,18 @@ def filter_input(field: Field, shown: str):
 
 def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
-    note = [Small(error, cls="error", role="alert")] if error else [Small(field.help)]
-    notes = note if error or field.help else []
+    note = Small(error, cls="error", role="alert") if error else Small(field.help)
     group = Fieldset if field.many and isinstance(field.choices, tuple) else Label
-    return group(field.label, field_input(field, shown, error, **attrs), *notes)
+    box = field_input(field, shown, error, **attrs)
+    return group(field.label, box, *([note] if error or field.help else []))
 
 
 def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
     """A short message in the corner, out of band; `undo` is the address that takes it back."""
-    parts = [Button(word, hx_post=undo, cls="link")] if undo else []
-    parts += [A("Look and decide", href=link)] if link else []
+    back = Button(word, hx_post=undo, cls="link") if undo else ""
+    look = A("Look and decide", href=link) if link else ""
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    card = Div(Span(text), *parts, close, cls="notice", role="status")
+    card = Div(Span(text), back, look, close, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 
@@ -182,11 +175,10 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
     """Rows as a table that sorts by a click on a heading; numbers to the right, links live."""
     if not rows:
         return P("No rows.", cls="empty")
-    columns = list(columns) or list(rows[0])
+    columns, more = columns or [*rows[0]], len(rows) - SHOWN_ROWS
     words = (column.replace("_", " ") for column in columns)
-    heads = [Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words)]
-    body = [Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS]]
-    more = len(rows) - SHOWN_ROWS
+    heads = (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
+    body = (Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS])
     note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
     table = Table(Thead(Tr(*heads)), Tbody(*body), cls="data")
     return Div(table, note, cls="scroll", tabindex="0")
@@ -207,18 +199,16 @@ def _cell(value):
 def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)]."""
     top = max((float(value) for _, value in pairs), default=0) or 1
-    bars = ""
+    said = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]))
+    svg = f'<svg viewBox="0 0 600 {22 * len(pairs)}" role="img" aria-label="{said}">'
     for n, (label, value) in enumerate(pairs):
         y, width = n * 22, 380 * float(value) / top
-        bars += (
+        svg += (
             f'<text x="112" y="{y + 15}" text-anchor="end">{escape(str(label)[:16])}</text>'
             f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
             f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
         )
-    label = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]))
-    size = f"0 0 600 {22 * len(pairs)}"
-    svg = f'<svg viewBox="{size}" role="img" aria-label="{label}">{bars}</svg>'
-    return Figure(NotStr(svg), Figcaption(title), cls="chart")
+    return Figure(NotStr(f"{svg}</svg>"), Figcaption(title), cls="chart")
 
 
 def file_link(file: File, address: str):
@@ -228,33 +218,30 @@ def file_link(file: File, address: str):
     return A(said, href=address, download=file.name) if address else Span(said)
 
 
-def draw(value, file_address):
-    """Any output, by its type. `file_address(path)` gives a File's download address."""
+def draw(value, address):
+    """Any output, by its type. `address(path)` gives a File's download address."""
     match value:
         case None:
             return P("Done, without output.", cls="empty")
         case File():
-            return P(file_link(value, file_address(value.path)))
+            return files_of(value, address)
         case str():
             return (Pre if "\n" in value else P)(value[:20_000])
-        case bool():
-            return P(Strong(str(value).lower()))
-        case int() | float():
-            return P(Strong(f"{value:,}"))
+        case bool() | int() | float():
+            return P(Strong(f"{value:,}" if not isinstance(value, bool) else str(value).lower()))
         case list() if value and all(isinstance(row, dict) for row in value):
             return data_table(value)
         case dict():
             rest = {k: v for k, v in value.items() if not isinstance(v, File)}
             if len(rest) < len(value):
-                return Div(files_of(value, file_address), draw(rest, file_address))
+                return Div(files_of(value, address), draw(rest, address))
             if not any(isinstance(v, dict | list) for v in value.values()):
                 return data_table([value])
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
     return Details(Summary("Output"), Pre(Code(text[:20_000])), open=len(text) < 600)
 
 
-def files_of(value, file_address):
+def files_of(value, address):
     """The download links of the Files in an output."""
     values = value.values() if isinstance(value, dict) else [value]
-    links = [P(file_link(v, file_address(v.path))) for v in values if isinstance(v, File)]
-    return Div(*links) if links else ""
+    return Div(*(P(file_link(v, address(v.path))) for v in values if isinstance(v, File)))
