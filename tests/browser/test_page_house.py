@@ -1,9 +1,13 @@
 """The frame around everything: profiles, plugins, search, a phone, the dark, the keyboard."""
 
+import contextlib
 import re
+import subprocess
+import sys
 
 import pytest
 from playwright.sync_api import expect
+from serving import serving
 
 PLACES = [
     "/default",
@@ -119,7 +123,7 @@ def test_keys_lead_to_search_new_row_and_chat(page):
     page.locator("h1").first.click()
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("/")
-    expect(page.locator("nav [type=search]").first).to_be_focused()
+    expect(page.get_by_label("Search tasks")).to_be_focused()
     page.keyboard.press("Escape")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("n")
@@ -188,3 +192,19 @@ def test_history_takes_a_change_back(page, server):
     page.locator(".log li").filter(has_text="oops").get_by_role("button", name="Undo").click()
     expect(page.locator(".log li").first).to_contain_text("Undid: Added task “oops”")
     assert "oops" not in [r["title"] for r in server.call("task_list")["rows"]]
+
+
+def test_the_recovery_page_restores_by_a_click_in_a_real_browser(browser, tmp_path):
+    home, command = tmp_path / "home", [sys.executable, "-m", "pipulate"]
+    with serving(home) as server:
+        server.call("task_add", title="kept in the backup")
+        subprocess.run([*command, "backup", "--home", str(home)], check=True)
+    (home / "pipulate.db").write_bytes(b"not a store")
+    with serving(home) as server, contextlib.closing(browser.new_context()) as context:
+        way = [*command, "open", "--no-browser", "--home", str(home)]
+        page = context.new_page()
+        page.goto(subprocess.run(way, capture_output=True, text=True, check=True).stdout)
+        page.get_by_role("button", name="Restore a copy").first.click()
+        page.wait_for_url("**/default")
+        page.goto(f"{server.url}/default/tasks")
+        expect(page.locator("#rows")).to_contain_text("kept in the backup")

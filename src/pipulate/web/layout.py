@@ -142,7 +142,7 @@ class Layout:
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
         others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
         manage = Li(A("Manage profiles…", href=f"{base}/settings"))
-        said = {"placeholder": "Search all  /", "aria_label": "Search all apps"}
+        said = {"placeholder": "Search all", "aria_label": "Search all apps"}
         box = Input(type="search", name="q", **said)
         return Nav(
             A(Strong("Pipulate"), href=base),

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from fasthtml.components import Body, Button, Form, H1, Head, Html, Input, Li, Link, Main, P
-from fasthtml.components import Title, Ul
+from fasthtml.components import Body, Button, Form, H1, Head, Html, Link, Main, Meta, P
+from fasthtml.components import Script, Title
 from filelock import FileLock, Timeout
+from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipulate.apps.house import House
@@ -33,6 +34,7 @@ IDLE = 5.0  # seconds a connection may be open without a whole request
 SAFE = (
     "The file was not touched. Restoring puts a copy of a backup in its place and keeps the file."
 )
+SWAP_ALL = '{"includeIndicatorStyles":false,"responseHandling":[{"code":"...","swap":true}]}'
 PROBE = 0.1  # seconds; longer than another command holds the lock just to look
 LAG = 0.25  # seconds the event loop may be late before it is logged
 Ready = Callable[[dict[str, Any]], None]
@@ -45,8 +47,15 @@ class Front:
     def __init__(self, settings: Settings, keys: Keys, mcp: Callable[[House], Any]):
         self.settings, self.keys, self.mcp = settings, keys, mcp
         self.site: Site | None = None
-        self.broken: Broken | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self.own = Starlette(
+            routes=[
+                Route("/shell/launch", self._launch, methods=["POST"]),
+                Mount("/static", StaticFiles(directory=ASSETS)),
+                Route("/recover", self._recover, methods=["POST"]),
+                Route("/{path:path}", lambda request: self._page(self.broken)),
+            ]
+        )
 
     def open(self):
         """Open the house; a store that cannot be used leaves the recovery page in its place."""
@@ -55,47 +64,46 @@ class Front:
         except Broken as broken:
             self.broken = broken
             return
-        self.site = Site(house, self.keys, self.mcp(house))
+        self.site = Site(house, self.mcp(house))
         self._tasks = [asyncio.create_task(house.shelf.watch()), asyncio.create_task(_daily(house))]
 
     async def __call__(self, scope, receive, send):
+        ready = self.site and scope["path"] != "/shell/launch"
+        await (self.site.app if ready else self.own)(scope, receive, send)
+
+    async def _launch(self, request) -> Response:
+        return JSONResponse({"token": self.keys.launch_token()})
+
+    async def _recover(self, request) -> Response:
+        name, problem = str((await request.form()).get("name", "")), None
+        try:
+            await asyncio.to_thread(backups.restore, self.settings, name)
+            self.open()
+        except Problem as failed:
+            problem = failed
         if self.site:
-            await self.site.app(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith("/static/"):
-            inside = scope | {"path": scope["path"].removeprefix("/static")}
-            await StaticFiles(directory=ASSETS)(inside, receive, send)
-        elif scope["type"] == "http":
-            response = await self._recover(Request(scope, receive))
-            await response(scope, receive, send)
+            return Response(headers={"HX-Redirect": "/"})
+        return self._page(problem or self.broken)
 
-    async def _recover(self, request: Request) -> Response:
-        problem = None
-        if request.method == "POST" and request.url.path == "/recover":
-            name = str((await request.form()).get("name", ""))
-            try:
-                await asyncio.to_thread(backups.restore, self.settings, name)
-                self.open()
-                if self.site:
-                    return RedirectResponse("/", 303)
-            except Problem as failed:
-                problem = failed
-        return HTMLResponse(self._recovery_page(problem or self.broken), 503)
-
-    def _recovery_page(self, problem: Problem) -> str:
-        items = [
-            Form(
-                Input(type="hidden", name="name", value=b["name"]),
-                f"{b['made']} · {b['name']} · {b['size']:,} bytes ",
-                Button("Restore a copy of this", cls="outline"),
-                method="post",
-                action="/recover",
+    def _page(self, problem: Problem) -> Response:
+        rows = [
+            P(
+                Button("Restore a copy of this", name="name", value=b["name"], cls="outline"),
+                f" {b['made']} · {b['name']} · {b['size']:,} bytes",
             )
             for b in backups.listing(self.settings.folder("backups"))
         ]
-        listed = Ul(*map(Li, items)) if items else P("There are no backups in this home.")
+        rows = rows or [P("There are no backups in this home.")]
+        # by htmx: under our no-referrer policy a browser's own form says Origin: null
+        listed = Form(*rows, hx_post="/recover", hx_target="body")
         main = Main(H1("Recovery"), problem_card(problem), P(SAFE), listed, cls="container")
-        css = Link(rel="stylesheet", href="/static/pico.min.css")
-        return html(Html(Head(Title("Recovery · Pipulate"), css), Body(main), lang="en"))
+        head = Head(
+            Title("Recovery · Pipulate"),
+            Meta(name="htmx-config", content=SWAP_ALL),
+            Link(rel="stylesheet", href="/static/pico.min.css"),
+            Script(src="/static/htmx.min.js"),
+        )
+        return HTMLResponse(html(Html(head, Body(main), lang="en")), 503)
 
     async def close(self):
         for task in self._tasks:
@@ -131,8 +139,7 @@ async def _watchdog():
     while True:
         due = time.monotonic() + 0.1
         await asyncio.sleep(0.1)
-        late = time.monotonic() - due
-        if late > LAG:
+        if (late := time.monotonic() - due) > LAG:
             log.warning("event loop was %.0f ms late", late * 1000)
 
 
@@ -189,7 +196,7 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
         lock.release()
 
 
-async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready):
+async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Ready):
     port, keys = socket.getsockname()[1], Keys(settings.secret)
     front = Front(settings, keys, mcp)
     front.open()
@@ -198,8 +205,8 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready):
     limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
     config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = uvicorn.Server(config)
-    aside = (_watchdog(), _evict(server), _tell(server, settings, keys, port, ready))
-    tasks = [asyncio.create_task(work) for work in aside]
+    aside = _watchdog(), _evict(server), _tell(server, settings, keys, port, ready)
+    tasks = [*map(asyncio.create_task, aside)]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
@@ -215,7 +222,7 @@ def _leave(number: int, frame):
     signal.signal(number, signal.SIG_DFL)
 
 
-async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready):
+async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready: Ready):
     while not server.started:
         await asyncio.sleep(0.005)
     address = f"http://127.0.0.1:{port}"

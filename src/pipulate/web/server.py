@@ -34,7 +34,6 @@ from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
 from pipulate.web import history, pages, panel
-from pipulate.web.guard import Keys
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
 from pipulate.web.script import SCRIPT
@@ -89,8 +88,8 @@ async def shell_answer(house: House, said: Row):
 class Site:
     """A house on the web: its routes, and what its engines tell the open tabs."""
 
-    def __init__(self, house: House, keys: Keys, mcp):
-        self.house, self.keys = house, keys
+    def __init__(self, house: House, mcp):
+        self.house = house
         self.hub, self.layout = Hub(), Layout(house)
         self.chat = Chat(house, self._chat_event)
         self._told: dict[int, float] = {}
@@ -112,7 +111,6 @@ class Site:
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
-                Route("/shell/launch", self.shell_launch, methods=["POST"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 Route("/files/{profile}/{file:int}", self.download, methods=["GET"]),
                 Route("/files/{profile}/{file:int}/view", self.download, methods=["GET"]),
@@ -332,9 +330,6 @@ class Site:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             unread = Problem(f"Unreadable request ({error}).")
             return JSONResponse({"problem": unread.as_dict()}, 400)
-
-    async def shell_launch(self, request):
-        return JSONResponse({"token": self.keys.launch_token()})
 
     async def close(self):
         for profile_id in list(self.chat.turns):
