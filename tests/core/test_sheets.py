@@ -58,10 +58,6 @@ def test_decimal_commas_do_not_count_as_delimiters(saved):
     assert cells(read_sheet(saved("title;price\nDune;1,5\nEmma;2,5\n")))[0] == ["Dune", "1,5"]
 
 
-def test_a_line_may_say_what_the_delimiter_is(saved):
-    assert cells(read_sheet(saved("sep=|\r\na|b,c\r\n1|2,3\r\n"))) == [["1", "2,3"]]
-
-
 def test_one_value_a_line_may_hold_commas():
     assert cells(read_text("title\nMilk, eggs\nBread")) == [["Milk, eggs"], ["Bread"]]
     assert cells(read_text("Milk, eggs\nBread", header=False)) == [["Milk, eggs"], ["Bread"]]
@@ -125,13 +121,8 @@ def test_a_large_file_needs_little_memory(tmp_path):
 # -- JSON --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "text",
-    ['[{"a": 1}, {"b": "x"}]', '{"rows": [{"a": 1}, {"b": "x"}]}', '{"a": 1}\n{"b": "x"}\n'],
-    ids=["a list", "a tool's answer", "an object a line"],
-)
-def test_json_objects_are_rows_and_a_key_that_is_not_there_is_not_empty(text):
-    sheet = read_text(text)
+def test_json_objects_are_rows_and_a_key_that_is_not_there_is_not_empty():
+    sheet = read_text('[{"a": 1}, {"b": "x"}]')
     assert sheet.columns == ["a", "b"] and sheet.typed
     assert list(sheet.rows) == [(1, [1, MISSING]), (2, [MISSING, "x"])]
 
@@ -210,7 +201,7 @@ def test_what_is_no_table_is_a_problem(saved, content, says):
         ('[{"a": 1}', "no JSON"),
         ("[1, 2]", "list of objects"),
         ("[]", "0 columns"),
-        ('{"a": 1}\n{"a"', "no JSON"),
+        ('{"a": 1}', "list of objects"),
         ("[" * 100_000, "no JSON"),
         (r'[{"\ud800": 1}]', "cannot be shown"),
     ],
@@ -250,7 +241,7 @@ def test_writing_streams():
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-leads = st.sampled_from(["", "'", "''", "=", "'=", "\t", '"', "'\r", "sep=", "＠"])
+leads = st.sampled_from(["", "'", "''", "=", "'=", "\t", '"', "'\r", "＠"])
 cell = st.builds("{}{}".format, leads, texts)
 names = st.lists(st.text("abcdef_", min_size=1, max_size=5), min_size=1, max_size=4, unique=True)
 

@@ -60,16 +60,6 @@ def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
 # -- pages -----------------------------------------------------------------------------------------
 
 
-def routes() -> list[Route]:
-    """What every app has for rows in and out, below its address."""
-    return [
-        Route("GET", "export", _export),
-        Route("GET", "import", _form),
-        Route("GET", "import/check", _check),
-        Route("POST", "import", _import),
-    ]
-
-
 async def _export(visit: Visit) -> Download:
     """Rows of the list that the address describes: ?format=csv|json&raw=1&…"""
     said, state = visit.query, visit.app.state(visit.query)
@@ -234,6 +224,14 @@ def _report(app, report: Row, added: str, changed: str):
     note = Small(f"and {more:,} more") if more > 0 else ""
     return Div(said, Details(Summary("Rows left out"), data_table(rows), note, open=True))
 
+
+# What every app has below its address.
+ROUTES = [
+    Route("GET", "export", _export),
+    Route("GET", "import", _form),
+    Route("GET", "import/check", _check),
+    Route("POST", "import", _import),
+]
 
 # -- tools -----------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class Listing(Many):
             *self.model.extra_routes,  # before those with {id}
             Route("GET", "options/{field}", self.offer),
             *self.many_routes(),
-            *exchange.routes(),
+            *exchange.ROUTES,
             Route("POST", "{id}/move", self.move),
             Route("POST", "{id}/call/{tool}", self.call),
             Route("GET", "{id}", self.show),

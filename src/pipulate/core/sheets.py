@@ -69,14 +69,9 @@ def read_sheet(path: Path, sheet: str = "", header: bool = True, raw: bool = Fal
     encoding = _encoding(path, head)
     with path.open(encoding=encoding, newline="") as text:
         sample = text.read(SAMPLE)
-        said = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
-        if said or sample.lstrip()[:1] in ("[", "{"):
-            try:
-                return _from_json(sample + text.read(WHOLE))
-            except Problem:
-                if said:
-                    raise
-    return _table(_records(path, encoding, sample), header, raw)
+        if path.suffix.lower() == ".json" or re.match(r"\s*\[\s*{", sample):
+            return _from_json(sample + text.read(WHOLE))
+    return _table(_records(path, encoding, _delimiter(sample)), header, raw)
 
 
 def write_csv(
@@ -175,15 +170,12 @@ def _encoding(path: Path, head: bytes) -> str:
     raise _no_sheet(f"{path.name} is no readable text")
 
 
-def _records(path: Path, encoding: str, sample: str) -> Numbered:
-    """Numbered rows of CSV; a first line such as sep=; says what stands between cells."""
-    told, number = re.match(r"sep=([^\w\s]|\t)\r?\n", sample, re.IGNORECASE), 0
+def _records(path: Path, encoding: str, delimiter: str) -> Numbered:
+    number = 0
     with path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(_lines(file), delimiter=told[1] if told else _delimiter(sample))
         try:
-            for number, cells in enumerate(reader, 1):
-                if number > 1 or not told:
-                    yield number, cells
+            for number, cells in enumerate(csv.reader(_lines(file), delimiter=delimiter), 1):
+                yield number, cells
         except csv.Error as error:
             what = f"Row {number + 1} cannot be read ({error})."
             raise Problem(what, "Look for a quote that is opened there and never closed.") from None
@@ -214,14 +206,13 @@ def _delimiter(sample: str) -> str:
 
 
 def _from_json(text: str) -> Sheet:
-    """A list of objects, {"rows": […]}, or an object a line. Read as a whole."""
     if len(text) >= WHOLE:
         raise Problem(f"JSON of over {WHOLE:,} characters is too much.", "Give it as CSV.")
     try:
-        data = _objects(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _no_sheet(f"This is no JSON ({str(error)[:80]})") from None
-    if not all(isinstance(row, dict) for row in data):
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise _no_sheet("JSON has to be a list of objects")
     columns = _few([*dict.fromkeys(itertools.chain.from_iterable(data))])
     if re.search("[\0\ud800-\udfff]", "".join(columns)):
@@ -230,19 +221,8 @@ def _from_json(text: str) -> Sheet:
     return Sheet(columns, enumerate(rows, 1), typed=True)
 
 
-def _objects(text: str) -> list[Any]:
-    try:
-        data = json.loads(text)
-    except ValueError:
-        if text.lstrip()[:1] == "[":
-            raise
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
-    data = data.get("rows", [data]) if isinstance(data, dict) else data
-    return data if isinstance(data, list) else [data]
-
-
 def _workbook(path: Path, sheet: str) -> Iterator[Any]:
-    """The names of the sheets, then rows, from the process that reads it (core/workbook.py)."""
+    """The names of the sheets, then cells, from the process that reads it (core/workbook.py)."""
     command = [sys.executable, "-m", "pipulate.core.workbook", str(path), sheet]
     try:
         with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
@@ -255,9 +235,7 @@ def _workbook(path: Path, sheet: str) -> Iterator[Any]:
 
 
 def _said(command: list[str]) -> Iterator[Any]:
-    """The JSON lines that a process prints, which ends with whoever reads them; text is an error.
-
-    Raises Problem, or ValueError when the process fails."""
+    """The JSON lines that a process prints; it ends with whoever reads them."""
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=silent, stderr=silent) as child:
         try:
