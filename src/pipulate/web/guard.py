@@ -1,7 +1,7 @@
 """The guard: one ASGI layer in front of everything, HTTP, sockets and mounted apps alike.
 
-Order: Host → Origin and Sec-Fetch-Site → credential → size → app. Nothing behind it needs to know;
-nothing can be reached around it. Why each check is there: docs/security.md.
+Order: Host → Origin and Sec-Fetch-Site → launch address → credential → size → app. Nothing behind
+it needs to know; nothing can be reached around it. Why each check is there: docs/security.md.
 """
 
 import hashlib
@@ -9,10 +9,9 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qs
 
 from itsdangerous import BadSignature, TimestampSigner
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import HTMLResponse
 from starlette.websockets import WebSocketClose
 
@@ -21,12 +20,13 @@ from pipulate.core.logs import log_fault
 LAUNCH_SECONDS, COOKIE_SECONDS = 300, 30 * 86_400
 BODY = 1_000_000  # bytes of a request body, unless its route declares another limit
 SAFE = ("GET", "HEAD", "OPTIONS")
-HEADERS = [
+OURS = ([], ["same-origin"], ["none"])  # Sec-Fetch-Site of what no other page started
+HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
-]
+)
 CSP = (
     "default-src 'self'; script-src 'self' 'nonce-{0}'; style-src 'self' 'nonce-{0}'; "
     "style-src-attr 'unsafe-inline'; worker-src 'self' blob:; img-src 'self' data: blob:; "
@@ -40,10 +40,16 @@ OPENED = (
 )
 
 
-class Refusal(BaseException):
-    """(status, what, next step) of a request that does not come in. No Exception, so that nothing
+class Answer(BaseException):
+    """The response to a request that goes no further. No Exception, so that nothing behind the
 
-    behind the guard that reads a body takes it for a fault of its own."""
+    guard that reads a body takes it for a fault of its own."""
+
+
+def refusal(status: int, what: str, then: str) -> Answer:
+    """The answer that says what was wrong and what to do."""
+    text = f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}"
+    return Answer(HTMLResponse(text, status))
 
 
 class Keys:
@@ -52,33 +58,26 @@ class Keys:
     def __init__(self, secret: Callable[[str], str]):
         self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
         self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
-        self._launch: dict[str, float] = {}
-        self._good: dict[str, float] = {}  # cookies seen to be signed by us, until when
+        self._launch: dict[str, float] = {}  # token → until when
 
     def launch_token(self) -> str:
         """A token that opens the door once, within five minutes."""
-        self._launch = {t: at for t, at in self._launch.items() if at > time.monotonic()}
-        token = secrets.token_urlsafe(24)
-        self._launch[token] = time.monotonic() + LAUNCH_SECONDS
+        moment, token = time.monotonic(), secrets.token_urlsafe(24)
+        self._launch = {t: until for t, until in self._launch.items() if until > moment}
+        self._launch[token] = moment + LAUNCH_SECONDS
         return token
 
     def use_launch_token(self, token: str) -> bool:
-        same = (t for t in self._launch if hmac.compare_digest(t.encode(), token.encode()))
-        known = next(same, None)
-        return known is not None and self._launch.pop(known) > time.monotonic()
+        return self._launch.pop(token, 0) > time.monotonic()
 
     def make_cookie(self) -> str:
         return self._signer.sign(secrets.token_urlsafe(8)).decode()
 
     def cookie_is_good(self, value: str) -> bool:
-        if self._good.get(value, 0) > time.time():
-            return True
         try:
-            _, made = self._signer.unsign(value, max_age=COOKIE_SECONDS, return_timestamp=True)
+            return bool(self._signer.unsign(value, max_age=COOKIE_SECONDS))
         except BadSignature:
             return False
-        self._good[value] = made.timestamp() + COOKIE_SECONDS
-        return True
 
 
 class Guard:
@@ -89,42 +88,25 @@ class Guard:
         self.cookie = f"pipulate_{port}"  # cookies are shared by all ports of a host
         names = {"127.0.0.1", "localhost", "[::1]"}
         self.hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
-        self.checks = [self.check_host, self.check_origin, self.check_credential, self.check_size]
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
         scope["nonce"], headers = secrets.token_urlsafe(12), Headers(scope=scope)
-        send = send if scope["type"] == "websocket" else _with_headers(scope, send)
+        send, begun = _with_headers(scope, send)
         try:
-            for check in self.checks[:2]:
-                check(scope, headers)
-            if self._launches(scope):
-                return await self._open(scope, receive, send)
-            for check in self.checks[2:]:
-                check(scope, headers)
-        except Refusal as refusal:
-            return await _refuse(scope, receive, send, *refusal.args)
-        await self._enter(scope, _counted(receive, self._limit(scope)), send)
-
-    async def _enter(self, scope, receive, send):
-        started = False
-
-        async def watched(message):
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Refusal as refusal:
-            if not started:
-                await _refuse(scope, receive, send, *refusal.args)
+            self.check_host(scope, headers)
+            self.check_origin(scope, headers)
+            self.check_launch(scope, headers)
+            self.check_credential(scope, headers)
+            self.check_size(scope, headers)
+            return await self.app(scope, _counted(receive, self._limit(scope)), send)
+        except Answer as said:
+            answer = said.args[0]
         except Exception as error:
-            reference = log_fault(error)
-            if not started and scope["type"] == "http":
-                text = f"Something went wrong here. Reference {reference} in the log."
-                await HTMLResponse(text, 500)(scope, receive, send)
+            text = f"Something went wrong here. Reference {log_fault(error)} in the log."
+            answer = HTMLResponse(text, 500)
+        if not begun:
+            answer = WebSocketClose(4403) if scope["type"] == "websocket" else answer
+            await answer(scope, receive, send)
 
     # -- the checks, each removable by the mutation script -----------------------------------
 
@@ -132,76 +114,63 @@ class Guard:
         """Only our own names: a foreign one is a page that rebinds DNS."""
         host = headers.getlist("host")
         if len(host) != 1 or host[0].lower() not in self.hosts:
-            what = "This name is not served here."
-            raise Refusal(421, what, "Use http://127.0.0.1 and the port.")
+            raise refusal(
+                421, "This name is not served here.", "Use http://127.0.0.1 and the port."
+            )
 
     def check_origin(self, scope, headers: Headers):
         """Nothing another page started: compare whole origins, sockets need one."""
-        own = f"http://{headers.get('host', '').lower()}"
-        origin = headers.getlist("origin") or None
-        foreign = Refusal(403, "Another page asked for this.", "Do it in Pipulate's own page.")
-        if scope["type"] == "websocket":
-            if origin != [own]:
-                raise foreign
-            return
-        site = headers.getlist("sec-fetch-site") or ["none"]
-        visiting = headers.getlist("sec-fetch-mode") == ["navigate"] and scope["method"] in SAFE
-        if site not in (["same-origin"], ["none"]) and not visiting:
-            raise foreign
-        if scope["method"] in SAFE:
-            return
-        if origin is not None and origin != [own]:
-            raise foreign
+        own = [f"http://{headers['host'].lower()}"]
+        origin, site = headers.getlist("origin"), headers.getlist("sec-fetch-site")
         referer = headers.get("referer")
-        if origin is None and "sec-fetch-site" not in headers and referer:
-            inside = f"{referer}/".lower().startswith(f"{own}/")
-            if not inside:
-                raise foreign
+        if scope["type"] == "websocket":
+            good = origin == own
+        elif scope["method"] in SAFE:
+            good = site in OURS or headers.getlist("sec-fetch-mode") == ["navigate"]
+        elif referer and not origin and not site:
+            good = f"{referer}/".lower().startswith(f"{own[0]}/")
+        else:
+            good = site in OURS and origin in ([], own)
+        if not good:
+            raise refusal(403, "Another page asked for this.", "Do it in Pipulate's own page.")
+
+    def check_launch(self, scope, headers: Headers):
+        """The launch address: an answer with the cookie, once for its token."""
+        if (scope.get("method"), scope["path"]) != ("GET", "/"):
+            return
+        tokens = QueryParams(scope["query_string"]).getlist("token")
+        if len(tokens) == 1 and self.keys.use_launch_token(tokens[0]):
+            flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}"
+            cookie = f"{self.cookie}={self.keys.make_cookie()}; {flags}"
+            # A page that moves on: a Strict cookie does not follow a redirect from elsewhere.
+            raise Answer(HTMLResponse(OPENED, headers={"set-cookie": cookie}))
 
     def check_credential(self, scope, headers: Headers):
         """The launch cookie; for programs the bearer token of their door. Before any routing."""
-        for prefix, token in self.keys.bearer.items():
-            if scope["path"] == prefix or scope["path"].startswith(prefix + "/"):
+        for door, token in self.keys.bearer.items():
+            if f"{scope['path']}/".startswith(f"{door}/"):
                 given = headers.get("authorization", "").encode()
                 if not hmac.compare_digest(given, f"Bearer {token}".encode()):
-                    raise Refusal(401, "This door needs its token.", "It is in server.json.")
+                    raise refusal(401, "This door needs its token.", "It is in server.json.")
                 return
         cookies = (c.strip().partition("=") for c in ";".join(headers.getlist("cookie")).split(";"))
         if not any(n == self.cookie and self.keys.cookie_is_good(value) for n, _, value in cookies):
-            what = "This browser has not been let in."
-            raise Refusal(403, what, "In a terminal, run: pipulate open")
+            raise refusal(
+                403, "This browser has not been let in.", "In a terminal, run: pipulate open"
+            )
 
     def check_size(self, scope, headers: Headers):
         """A body that says it is too large is not read at all; see _counted for the others."""
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._limit(scope):
-            raise Refusal(413, f"That is over {self._limit(scope):,} bytes.", "Send less at once.")
+        length, limit = headers.get("content-length", "0"), self._limit(scope)
+        if not length.isdecimal() or int(length) > limit:
+            raise _too_large(limit)
 
     def _limit(self, scope) -> int:
         return self.limits(scope.get("method", ""), scope["path"]) or BODY
 
-    # -- the launch address ------------------------------------------------------------------
 
-    def _launches(self, scope) -> bool:
-        if (scope.get("method"), scope["path"]) != ("GET", "/"):
-            return False
-        tokens = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
-        return len(tokens) == 1 and self.keys.use_launch_token(tokens[0])
-
-    async def _open(self, scope, receive, send):
-        flags = f"Path=/; HttpOnly; SameSite=Strict; Max-Age={COOKIE_SECONDS}"
-        cookie = f"{self.cookie}={self.keys.make_cookie()}; {flags}"
-        # A page that moves on, not a redirect: a Strict cookie does not follow a foreign redirect.
-        response = HTMLResponse(OPENED, headers={"set-cookie": cookie})
-        await response(scope, receive, send)
-
-
-async def _refuse(scope, receive, send, status: int, what: str, then: str):
-    answer = HTMLResponse(f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}", status)
-    if scope["type"] == "websocket":
-        await receive()
-        answer = WebSocketClose(4403)
-    await answer(scope, receive, send)
+def _too_large(limit: int) -> Answer:
+    return refusal(413, f"That is over {limit:,} bytes.", "Send less at once.")
 
 
 def _counted(receive, limit: int):
@@ -213,24 +182,26 @@ def _counted(receive, limit: int):
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            raise Refusal(413, f"That is over {limit:,} bytes.", "Send less at once.")
+            raise _too_large(limit)
         return message
 
     return counted
 
 
 def _with_headers(scope, send):
-    """The headers of every response, errors and downloads included."""
+    """(send, what was sent): the headers of every response, errors and downloads included."""
     fixed = [*HEADERS, (b"content-security-policy", CSP.format(scope["nonce"]).encode())]
+    begun: set[str] = set()
 
     async def sending(message):
+        begun.add(message["type"])
         if message["type"] == "http.response.start":
-            own = [(k, v) for k, v in message["headers"] if k.lower() not in (b"server", b"date")]
+            own = message["headers"]
             lasting = scope["path"].startswith("/static/") and message["status"] < 400
             age = b"max-age=31536000, immutable" if lasting else b"no-store"
-            aged = any(k.lower() == b"cache-control" for k, _ in own)
+            aged = any(name.lower() == b"cache-control" for name, _ in own)
             keep = [] if aged else [(b"cache-control", age)]
             message["headers"] = [*own, *fixed, *keep]
         await send(message)
 
-    return sending
+    return sending, begun
