@@ -254,7 +254,7 @@ def test_given_a_tool_of_a_taken_name_then_the_table_is_as_it_was(book, call, ro
     book("stars: str = ''")
     call("book_add", title="a")
     taken = source("pages: int = 0") + "\nclass Rows(CrudApp):\n    x: str\n"
-    assert "The tool rows_update exists already" in plugin(taken, "books").problem.what
+    assert "exists already (core)" in plugin(taken, "books").problem.what
     assert rows() == [{"id": 1, "title": "a", "stars": "", "version": 1}]
     assert call("book_add", title="b", stars="x")["stars"] == "x"
 

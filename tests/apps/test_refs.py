@@ -212,6 +212,12 @@ def test_a_list_shows_sorts_and_searches_by_the_names_of_what_it_refers_to(apps,
         "third",
     ]
     assert [r["title"] for r in call("thing_list", q="ann")["rows"]] == ["second"]
+    call("thing_update", id=2, parent="first")
+    call("thing_update", id=1, parent="third")
+    assert [r["title"] for r in call("thing_list", sort="parent")["rows"]][:2] == [
+        "second",
+        "first",
+    ]
     assert "Ann #1" in visit("things", "2/author")
 
 
@@ -342,7 +348,9 @@ def test_a_planted_secret_is_found_in_no_page_log_event_export_answer_or_prompt(
         seen["edit"] = server.act("PATCH", f"{own}/1", {"name": " ", "key": PLAIN}).text
         assert "may not be blank" in seen["edit"] and "Type it again" in seen["edit"]
         seen["bulk"] = server.act(
-            "POST", f"{own}/bulk", {"ids[]": "1", "action": "set", "field": "key", "key": PLAIN}
+            "POST",
+            f"{own}/bulk",
+            {"bulk.ids[]": "1", "bulk.do": "set", "bulk.field": "key", "key": PLAIN},
         ).text
         seen["renew"] = str(server.call("account_renew", id=1, key=PLAIN))
         seen["long"] = str(server.act("PATCH", f"{own}/1", {"key": PLAIN * 999}).text)

@@ -189,7 +189,7 @@ class Crud(Listing):
         ]
 
     def _method_tool(self, name: str, method) -> Tool:
-        def run(caller: Caller, id: int, **values):
+        def run(caller: Caller, /, id: int, **values):
             return method(self.rows(caller)[id], **values)
 
         said, fields = (inspect.getdoc(method) or name).split("\n")[0], fields_of(method)
@@ -234,7 +234,7 @@ class Crud(Listing):
             self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
         return self.as_json(row)
 
-    def _add(self, caller: Caller, **values) -> Row:
+    def _add(self, caller: Caller, /, **values) -> Row:
         meant = self._meant(values, caller)
         self.checked(meant, caller)
         self.house.db.begin()  # two that are added at once get two places
@@ -242,7 +242,7 @@ class Crud(Listing):
         top = first[0]["position"] if first else 0
         return self._done("Added", self.rows(caller).insert(**meant, position=top - 1))
 
-    def _update(self, caller: Caller, id: int, **values) -> Row:
+    def _update(self, caller: Caller, /, id: int, **values) -> Row:
         table = self.rows(caller)
         row = vars(table[id])
         new = {n: v for n, v in values.items() if n == "version" or v != row[n]}

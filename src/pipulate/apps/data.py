@@ -1,7 +1,8 @@
 """The rows of a CRUD app: its scoped table, and which of them a list means."""
 
-import re
 import contextlib
+import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipulate.core.store import quote
 from pipulate.core.tools import Caller
 
 LARGE = 5_000  # rows from which a search or an order gets an index of its own
+FILL_ROWS, FILL_SECONDS = 200, 1.0  # entered into the index at once; spent on that in one search
 BARE = (bool, File, Ref, Secret)  # types whose columns hold no words to search
 
 
@@ -136,9 +138,8 @@ class Data(Refs):
         Of letters beyond ASCII it takes more for the same than LIKE, which has the last word."""
         texts = [n for n, f in self.fields.items() if f.type not in BARE]
         columns, parts = [f"CAST({quote(name)} AS TEXT)" for name in texts] or ["''"], []
-        indexed = texts and len(words[0]) > 2 and self._large()
+        indexed = texts and len(words[0]) > 2 and self._large() and self._search_index(texts)
         if indexed:
-            self._search_index(texts)
             fts = f"{self.table_name}_fts"
             match = " AND ".join(f"({' OR '.join(map(_phrase, spellings(w)))})" for w in words)
             parts = [(f"id IN (SELECT rowid FROM {fts} WHERE {fts} MATCH ?)", [match])]
@@ -169,9 +170,9 @@ class Data(Refs):
     def _orders(self, name: str) -> str:
         field, own = self.fields[name], ""
         if field.type is Ref and (app := self.known_target(field)):
-            title = quote(next(iter(app.fields)))
-            at = f"{app.table_name}.id = {self.table_name}.{quote(name)}"
-            own = f"(SELECT {title} FROM {app.table_name} WHERE {at}) COLLATE NOCASE"
+            title, at = quote(next(iter(app.fields))), f"{self.table_name}.{quote(name)}"
+            own = f"SELECT _it.{title} FROM {app.table_name} AS _it WHERE _it.id = {at}"
+            own = f"({own}) COLLATE NOCASE"
         elif field.type is File:
             key = f"CAST(substr({self.table_name}.{quote(name)}, 6) AS INTEGER)"
             own = f"(SELECT name FROM files WHERE files.id = {key}) COLLATE NOCASE"
@@ -192,21 +193,38 @@ class Data(Refs):
             sql = f"CREATE INDEX IF NOT EXISTS {index} ON {self.table_name} (profile_id, {by})"
             self._once(index, sql)
 
-    def _search_index(self, texts: list[str]) -> None:
+    def _search_index(self, texts: list[str]) -> bool:
+        """Make the index of words, or go on with it; whether it is whole. Meanwhile rows are looked
+
+        through: to enter thousands of pages takes longer than anybody waits."""
+        db, settings = self.house.db, self.house.settings_of()
         table, fts = self.table_name, f"{self.table_name}_fts"
-        names = ", ".join(map(quote, texts))
-        news, olds = (", ".join(f"{row}.{quote(n)}" for n in texts) for row in ("new", "old"))
-        gone = f"INSERT INTO {fts} ({fts}, rowid, {names}) VALUES ('delete', old.id, {olds})"
-        come = f"INSERT INTO {fts} (rowid, {names}) VALUES (new.id, {news})"
+        key, end = f"filled:{fts}", time.monotonic() + FILL_SECONDS
+        names = [quote(name) for name in texts]
+        said = " || char(10) || ".join(f"coalesce(new.{name}, '')" for name in names)
+        come = f"INSERT OR REPLACE INTO {fts} (rowid, said) VALUES (new.id, {said})"
         self._once(
             fts,
             f"CREATE VIRTUAL TABLE {fts} USING fts5"
-            f"({names}, content={table}, content_rowid=id, tokenize=trigram);"
+            "(said, content='', contentless_delete=1, tokenize=trigram);"
             f"CREATE TRIGGER {fts}_i AFTER INSERT ON {table} BEGIN {come}; END;"
-            f"CREATE TRIGGER {fts}_d AFTER DELETE ON {table} BEGIN {gone}; END;"
-            f"CREATE TRIGGER {fts}_u AFTER UPDATE OF {names} ON {table} BEGIN {gone}; {come}; END;"
-            f"INSERT INTO {fts} ({fts}) VALUES ('rebuild')",
+            f"CREATE TRIGGER {fts}_d AFTER DELETE ON {table} BEGIN"
+            f" DELETE FROM {fts} WHERE rowid = old.id; END;"
+            f"CREATE TRIGGER {fts}_u AFTER UPDATE OF {', '.join(names)} ON {table}"
+            f" BEGIN {come}; END;"
+            f"DELETE FROM store WHERE scope = '' AND key = '{key}'",
         )
+        while (last := settings.get(key, 0)) >= 0:  # the last id entered; -1: all of them
+            with db.change():
+                db.begin()
+                some = f"SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {FILL_ROWS}"
+                top = db.all(f"SELECT max(id) AS id FROM ({some})", (last,))[0]["id"]
+                come = f"SELECT id, {said} FROM {table} AS new WHERE id > ? AND id <= ?"
+                db.execute(f"INSERT OR REPLACE INTO {fts} (rowid, said) {come}", (last, top or 0))
+                settings[key] = top or -1
+            if time.monotonic() > end:
+                return False
+        return True
 
     def _once(self, name: str, sql: str) -> None:
         db, there = self.house.db, "SELECT 1 FROM sqlite_master WHERE name = ?"

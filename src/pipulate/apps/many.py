@@ -4,22 +4,24 @@ Which rows: their ids, or `where`, the text after "?" in a list's address ("f.ra
 """
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Option
 from fasthtml.components import Select, Small, Span, Summary, Table, Tbody, Td, Th, Thead, Tr, Ul
 
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.markup import field_input, notice
-from pipulate.apps.query import Sql, State
+from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.refs import AMONG
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
 from pipulate.core.fields import to_json
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Problem, nearest
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
 
@@ -47,9 +49,10 @@ class RowTools:
         crud = self.house.shelf.crud(app)
         if ids:
             return crud, (AMONG, [dumps(ids)])
-        if not where:
+        state = crud.state_of(where)
+        if not state.narrow and "all=1" not in where.split("&"):
             raise Problem("Which rows?", "Give ids:=[1,2], or where=f.done=yes (all=1: every row).")
-        return crud, crud.where(caller, crud.state_of(where))
+        return crud, crud.where(caller, state)
 
     @tool(seconds=SECONDS)
     def rows_update(
@@ -67,7 +70,7 @@ class RowTools:
         """Delete many rows of an app; one event, undoable."""
         crud, (sql, args) = self._meant(caller, app, ids, where)
         table = crud.plain(caller)
-        crud.refuse_used(caller, (row["id"] for row in table(sql, args)))
+        crud.refuse_used(caller, table.keys(sql, args))
         leaving = crud.rows(caller)(sql, args) if crud.mourns else []
         gone = table.delete_many(sql, args)
         for row in leaving:
@@ -85,8 +88,9 @@ class RowTools:
     def view_save(self, caller: Caller, app: str, name: str, where: str = ""):
         """Save a list's state (filter, order, columns) under a name; no `where`: remove it."""
         crud = self.house.shelf.crud(app)
-        views = crud.views(caller) | {name.strip()[:60]: crud.state_of(where).query(page=1)}
-        kept = {n: said for n, said in views.items() if said and n}
+        said = where and (crud.state_of(where).query(page=1) or "all=1")
+        kept = crud.views(caller) | {name.strip()[:60]: said}
+        kept = {n: said for n, said in kept.items() if said}
         self.house.settings_of(str(caller.profile.id))[f"views:{crud.slug}"] = kept
         return kept
 
@@ -103,6 +107,13 @@ class Many(Rows):
         ]
 
     def state_of(self, text: str) -> State:
+        """The list that a tool means. Raises Problem for a name that is none: an address leaves it
+
+        out, but here it would mean more rows than were asked for."""
+        known = ["q", "sort", "cols", "page", "all", *(f"f.{n}" for n in (*self.named, "id"))]
+        for name, _ in parse_qsl(text, keep_blank_values=True):
+            if name not in known:
+                raise Problem(f"{self.title}: {name!r} says nothing.", nearest(name, known))
         return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
@@ -122,17 +133,18 @@ class Many(Rows):
         names = [Option(f.label, value=n) for n, f in self.fields.items()]
         first = next(iter(self.fields.values()))
         said = f"all {count} that match"
-        every = Label(Input(type="checkbox", name="every", value="1", aria_label=said), said)
+        every = Label(Input(type="checkbox", name="bulk.every", value="1"), said)
+        where = ("" if state.narrow else "all=1&") + state.query(page=1)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
             every,
-            Select(*names, name="field", aria_label="Field", hx_target="#bulk-value",
+            Select(*names, name="bulk.field", aria_label="Field", hx_target="#bulk-value",
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(first), id="bulk-value"),
-            Button("Set", name="action", value="set", cls="secondary"),
-            Button("Export", name="action", value="export", cls="outline secondary"),
-            Button("Delete", name="action", value="delete", cls="outline"),
-            Input(type="hidden", name="where", value=state.query(page=1) or "all=1"),
+            Button("Set", name="bulk.do", value="set", cls="secondary"),
+            Button("Export", name="bulk.do", value="export", cls="outline secondary"),
+            Button("Delete", name="bulk.do", value="delete", cls="outline"),
+            Input(type="hidden", name="bulk.where", value=where),
             hx_post=f"{base}/bulk",
             hx_target="#listing",
             hx_swap="outerHTML",
@@ -141,7 +153,7 @@ class Many(Rows):
 
     async def bulk_input(self, visit: Visit):
         """The input of the field chosen in the bar."""
-        name = visit.query.get("field", visit.path["field"])
+        name = visit.query.get("bulk.field", visit.path["field"])
         if name not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
         field = self.fields[name]
@@ -149,25 +161,24 @@ class Many(Rows):
 
     async def bulk(self, visit: Visit):
         """Set a field of the ticked rows, delete or export them."""
-        form, where = visit.form, visit.form.get("where", "")
-        ids = [int(key) for key in json.loads(form.get("ids", "[]")) if key.isdecimal()]
-        which = {"where": where} if form.get("every") else {"ids": ids}
-        if not ids and not form.get("every"):
+        form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}
+        ids = [int(key) for key in re.findall("[0-9]{1,18}", form.get("ids", ""))]
+        which = {"where": form.get("where", "")} if form.get("every") else {"ids": ids}
+        if not any(which.values()):
             raise Problem("No row is ticked.", "Tick some first.")
-        said = which.get("where") or f"f.id={','.join(map(str, ids))}"
-        if form.get("action") == "export":
+        if form.get("do") == "export":
+            said = which.get("where") or f"f.id={','.join(map(str, ids))}"
             return Go(f"{visit.base}/export?{said}")
-        if form.get("action") == "delete":
-            done = await visit.call("rows_delete", app=self.slug, **which)
-            told = f"Deleted {done['deleted']:,} {self.slug}."
+        if form.get("do") == "delete":
+            count = (await visit.call("rows_delete", app=self.slug, **which))["deleted"]
         else:
             name = form.get("field", "")
-            new = check_values(self.fields.values(), {name: form.get(name, "")}, True, True)
-            new = to_json(new)
-            done = await visit.call("rows_update", app=self.slug, values=new, **which)
-            told = f"Changed {done['changed']:,} {self.slug}."
-        state = self.state_of(where)
-        return await limited(self._listing, visit, state), notice(told, visit.undo)
+            new = check_values(self.fields.values(), {name: visit.form.get(name, "")}, True, True)
+            call = visit.call("rows_update", app=self.slug, values=to_json(new), **which)
+            count = (await call)["changed"]
+        told = f"{'Deleted' if form.get('do') == 'delete' else 'Changed'} {count:,} {self.slug}."
+        listed = await limited(self._listing, visit, self.state_of(form.get("where", "")))
+        return listed, notice(told, visit.undo if count else "")
 
     # -- totals
 
@@ -184,7 +195,9 @@ class Many(Rows):
             yield A(f"Export {form.upper()}", href=at, download=True)
 
     def totals(self, caller: Caller, state: State) -> list[Row]:
-        """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list."""
+        """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list.
+
+        `count`: rows that hold something; sums of int and Decimal are exact."""
         where, args = self.where(caller, state)
         table = self.plain(caller)
         return [
@@ -196,32 +209,37 @@ class Many(Rows):
 
     def _sums(self, table, field: Field, where: str, args) -> Row:
         name = quote(field.name)
-        if field.type is Decimal:  # exact: SQLite would add them as binary fractions
-            held = [Decimal(row[field.name]) for row in table(where, args) if row[field.name]]
-            low, high = (min(held), max(held)) if held else (None, None)
-            total = sum(held, Decimal(0))
+        if field.type in (int, Decimal):  # SQLite adds binary fractions, and 63 bits at most
+            rows = table.select(f"{name} AS value", where, args)
+            held = [field.load(row["value"]) for row in rows if row["value"] is not None]
+            with localcontext(prec=150):
+                total = sum(held, field.type(0))
+            ends = {"min": min(held, default=None), "max": max(held, default=None)}
             mean = total / len(held) if held else None
-            return {"count": len(held), "sum": total, "mean": mean, "min": low, "max": high}
-        number = field.kind.input == "number"
-        sums = f", sum({name}) AS sum, avg({name}) AS mean" if number else ""
-        ranged = number or field.kind.input in ("date", "datetime-local")
+            return {"count": len(held), "sum": total, "mean": mean} | ends
+        sums = f", sum({name}) AS sum, avg({name}) AS mean" if field.type is float else ""
+        ranged = field.kind.input in ("number", "date", "datetime-local")
         ends = f", min({name}) AS min, max({name}) AS max" if ranged else ""
-        return table.select(f"count({name}) AS count{sums}{ends}", where, args)[0]
+        filled = f"count(nullif(nullif({name}, ''), '[]')) AS count"
+        return table.select(f"{filled}{sums}{ends}", where, args)[0]
 
     def _counts(self, caller: Caller, table, field: Field, where: str, args) -> list[list[Any]]:
         many_values = ("number", "date", "datetime-local", "textarea")
         if field.kind.input in many_values and not field.choices:
             return []
-        name, tail = quote(field.name), " GROUP BY 1 ORDER BY 2 DESC LIMIT 200"
-        found = table.select(f"{name} AS value, count(*) AS n", where, args, tail)
+        most = -1 if field.many else 200
+        tail = f" GROUP BY {order_sql(field)} ORDER BY _n DESC, _value LIMIT {most}"
+        what = f"nullif({quote(field.name)}, '') AS _value, count(*) AS _n"
+        found = table.select(what, where, args, tail)
         counted: Counter[Any] = Counter()
         for row in found:
-            value = field.load(row["value"])
+            value = field.load(row["_value"])
             for one in (value or [None]) if field.many else [value]:
-                counted[one] += row["n"]
+                counted[one] += row["_n"]
         if field.type is Ref:
             names = self.ref_names(caller, field, counted.keys() - {None})
-            return [[names.get(v, v), n] for v, n in counted.most_common(VALUES)]
+            told = {key: f"{name} #{key}" for key, name in names.items()}
+            return [[told.get(v, v), n] for v, n in counted.most_common(VALUES)]
         often = field.choices or field.type is bool or field.many
         return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
@@ -239,13 +257,14 @@ class Many(Rows):
         yield Th(field.label, scope="row")
         yield Td(f"{row['count']:,}", cls="number")
         for key in ("sum", "mean", "min", "max"):
-            yield Td(_short(row.get(key)), cls="number")
+            yield Td(_short(field, row.get(key), key), cls="number")
         links = []
         for value, count in row["values"]:
-            said = "=" if value is None else value if field.many else f"={field.show(value)}"
+            text = {True: "yes", False: "no"}.get(value) if field.type is bool else str(value)
+            chosen = field.type is bool or field.choices
+            said = "=" if value is None else text if chosen else f"={text}"
             at = f"{base}?{state.query(filters={**state.filters, field.name: said}, page=1)}"
-            shown = "(empty)" if value is None else field.show([value] if field.many else value)
-            links.append(Span(A(shown or "(empty)", href=at), f" {count:,}"))
+            links.append(Span(A("(empty)" if value is None else text, href=at), f" {count:,}"))
         yield Td(*links, cls="values")
 
     # -- saved views
@@ -276,11 +295,18 @@ class Many(Rows):
 
     async def save_view(self, visit: Visit):
         """Keep (or remove) the state that the page's form carries."""
-        where = "" if visit.form.get("drop") else self.state(visit.form).query(page=1)
+        drop = visit.form.get("drop")
+        where = "" if drop else self.state(visit.form).query(page=1) or "all=1"
         name = visit.form.get("name", "")
         kept = await visit.call("view_save", app=self.slug, name=name, where=where)
         return self._views_menu(visit.base, tuple(kept.items()), True)
 
 
-def _short(value: Any) -> str:
-    return f"{value:,.6g}" if isinstance(value, float) else "" if value is None else str(value)
+def _short(field: Field, value: Any, key: str) -> str:
+    if value is None:
+        return ""
+    if key == "mean" or field.type is float:
+        return f"{value:,.6g}"
+    if field.kind.input == "number":
+        return f"{value:,f}" if field.type is Decimal else f"{value:,}"
+    return field.show(field.load(value))

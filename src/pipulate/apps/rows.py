@@ -62,7 +62,7 @@ class Rows(Data):
 
     def _frame(self, base: str) -> str:
         one = f"{base}/\0id\0"
-        pick = {"type": "checkbox", "name": "ids[]", "value": "\0id\0", "form": "bulk"}
+        pick = {"type": "checkbox", "name": "bulk.ids[]", "value": "\0id\0", "form": "bulk"}
         pick = Input(**pick, aria_label="Select")
         grip = Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓", aria_label="Move")
         own = [

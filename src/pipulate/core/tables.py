@@ -89,7 +89,7 @@ class Table:
             raise Missing(what, "It may be deleted: see History.")
         return found[0]
 
-    def insert(self, record: Any = None, **values: Any) -> Any:
+    def insert(self, record: Any = None, /, **values: Any) -> Any:
         """Add a row; returns it as stored."""
         new = {self.pk: None, **self.defaults, **self.scope, **self._values(record, values)}
         self._stay(new)
@@ -100,7 +100,7 @@ class Table:
             self._log(None, after)
         return self.row(after)
 
-    def update(self, record: Any = None, **values: Any) -> Any:
+    def update(self, record: Any = None, /, **values: Any) -> Any:
         """Change only the given columns of the row with this key. With `version` among the values
 
         a row changed since then is refused: Conflict with details "mine" and "theirs"."""
@@ -128,7 +128,7 @@ class Table:
                 self._log(before, after)
         return self.row(after)
 
-    def upsert(self, record: Any = None, **values: Any) -> Any:
+    def upsert(self, record: Any = None, /, **values: Any) -> Any:
         """Update the row with this key, or insert it."""
         new = self._values(record, values)
         return self.update(new) if new.get(self.pk) in self else self.insert(new)
@@ -183,7 +183,7 @@ class Table:
                 sql = f"UPDATE {self._table} SET {sets}, version = version + 1"
                 self.db.execute_many(f"{sql} WHERE {quote(self.pk)} = ?", rows)
 
-    def update_many(self, where: str, args: Any = (), **values: Any) -> int:
+    def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
         """Give all rows that match these values; returns how many there were."""
         new = self._values(None, values)
         self._stay(new)
