@@ -1,6 +1,5 @@
 """The inverse of what events changed: row by row, newest first, written many rows at a time."""
 
-import functools
 import json
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -29,7 +28,7 @@ class Undoing:
         self.db, self.change, self.on_conflict, self.recast = db, change, on_conflict, recast
         self.clashes: dict[tuple[str, Any, str], Row] = {}  # by table, id and field
         self.lost: dict[str, str] = {}  # tables and columns that cannot come back: why
-        self.followed = functools.cache(self._followed)
+        self.followed: dict[str, tuple[dict[str, str], int]] = {}
 
     def reverse(self, event: int, images: Iterable[Row], rows: int = 0) -> None:
         """Take back images of an event, given newest first; it changed so many `rows` in all."""
@@ -39,7 +38,9 @@ class Undoing:
                 self.lost[table] = GONE
                 continue
             self.db.unindex(table, rows)
-            renamed, since = self.followed(table)
+            if table not in self.followed:
+                self.followed[table] = self._followed(table)
+            renamed, since = self.followed[table]
             for image in here:
                 _rename(image, renamed)
                 if event < since:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from fasthtml.components import H3, Article, Button, Dd, Del, Div, Dl, Dt, Ins, Li, P, Section
+from fasthtml.components import H3, Button, Dd, Del, Div, Dl, Dt, Ins, Li, P, Section
 from fasthtml.components import Small, Strong, Ul
 
 from pipulate.apps.base import Visit
@@ -111,7 +111,7 @@ def clash_card(visit: Visit, problem: Problem, address: str):
         to = {"hx_target": "closest .notice", "hx_swap": "delete"}
         return Button(word, hx_post=address, hx_vals=vals, cls=cls, **to)
 
-    return Article(
+    return Div(
         P(Strong("This was changed again since."), " Nothing was undone yet."),
         Ul(*items),
         way("Undo the rest", "skip", ""),

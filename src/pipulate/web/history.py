@@ -86,9 +86,10 @@ def _log(site, visit: Visit, base: str):
     def to(text: str, **place: int):
         return A(text, href=f"{base}?{urlencode(kept | place)}")
 
-    newer = to("← Newer", after=events[0]["id"]) if before or (after and more) else Span()
-    older = to("Older →", before=events[-1]["id"]) if after or more else ""
-    return Div(*parts, Nav(newer, older, cls="pager"), id="listing")
+    newer = [to("← Newer", after=events[0]["id"])] if before or (after and more) else [Span()]
+    older = [to("Older →", before=events[-1]["id"])] if after or more else []
+    pager = Nav(*newer, *older, cls="pager", aria_label="Pages of the history")
+    return Div(*parts, pager if before or after or more else "", id="listing")
 
 
 def _number(text: str) -> int:
@@ -188,7 +189,7 @@ async def turn(site, visit: Visit, request):
         state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
     images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)
     drawn = diff(visit, images, total, any(e["kept"] for e in events)) if events else ""
-    page = Div(state, Div(drawn, cls="diff"), id="listing")
+    page = Div(state, H2("Before and after"), Div(drawn, cls="diff"), id="listing")
     back = A("← History", href=f"{base}/history")
     head = Header(H1("What the assistant did in this turn"), back, cls="head")
     return page if visit.partial else Section(head, page, I(id="again"), cls="history")

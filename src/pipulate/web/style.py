@@ -167,7 +167,6 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .who{flex:0 0 4.5rem}
 .undone .entry span{text-decoration:line-through}
 .diff{padding:.2rem 0 .4rem}
-.history button+.diff{margin-top:.8rem}
 .diff h3{font-size:1em;margin:.5rem 0 .2rem}
 .diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .9rem;margin:0}
 .diff dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
