@@ -63,7 +63,8 @@ def test_a_turn_is_looked_at_as_one_diff_undone_and_redone(page, window, model, 
     model.script(Reply(tools=[("task_update", c) for c in changes]), "The milk is changed.")
     say(page, "Change the milk")
     for tab in (other, page):
-        expect(tab.locator(".msg", has_text="The milk is changed.").locator(".turn")).to_be_visible()
+        said = tab.locator(".msg", has_text="The milk is changed.")
+        expect(said.locator(".turn")).to_be_visible()
     talk(other).get_by_role("link", name="Undo this turn").last.click()
     expect(other.locator(".diff dd").first).to_have_text("Oat milk → Rice milk")
     other.get_by_role("button", name="Undo this turn").click()

@@ -160,7 +160,8 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .log button{padding:.05rem .6rem}
 .log time{font-variant-numeric:tabular-nums}
 .entry{flex:1;display:flex;gap:.6rem;align-items:baseline;min-width:0}
-.entry>:is(input,i){flex:0 0 1.25em}
+.entry>:is(input,i){flex:0 0 1.25em;margin:0}
+h2:has(+.log){margin-top:.9rem}
 .entry :is(details,p){flex:1;margin:0;min-width:0}
 .entry :is(summary,p){display:flex;gap:.7rem;line-height:inherit;align-items:baseline}
 .entry span{flex:1;overflow-wrap:anywhere;color:var(--ink)}
