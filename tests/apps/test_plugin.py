@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pipulate.apps.plugin import file_hash, load_file
+from pipulate.apps.plugin import load_file
 from pipulate.core.problems import Missing, Problem
 
 GOOD = "from pipulate import CrudApp, Pipeline\np = Pipeline('P')\n@p.step\ndef a(): return 1\n"
@@ -15,7 +15,7 @@ def load(tmp_path):
     def loading(content):
         path = tmp_path / "mine.py"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return load_file(path, file_hash(path))
+        return load_file(path, path.read_bytes())
 
     return loading
 
@@ -60,18 +60,10 @@ def test_a_file_is_run_once_per_content(load, capsys):
     assert capsys.readouterr().out == "loaded\n" * 2
 
 
-def test_given_another_hash_than_the_files_then_nothing_runs(tmp_path, capsys):
-    path = tmp_path / "mine.py"
-    path.write_text("print('ran')")
-    with pytest.raises(Problem, match="changed on disk"):
-        load_file(path, "0" * 64)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_pipeline_knows_its_file_and_hash(load, tmp_path):
+def test_a_pipeline_knows_its_file_and_content(load, tmp_path):
     plugin = load(GOOD)
     found = plugin.pipeline("p")
-    assert (found.file, found.hash) == (tmp_path / "mine.py", plugin.hash)
+    assert (found.file, found.content) == (tmp_path / "mine.py", GOOD.encode())
     assert plugin.name == "mine"
     with pytest.raises(Missing, match="no pipeline 'q'"):
         plugin.pipeline("q")

@@ -83,7 +83,7 @@ def test_a_parameter_is_the_job_then_an_earlier_step_then_asked(flow):
         def second(job, first: str, mark: str = "!"):
             return first + mark
     """).steps["second"]
-    assert step.wants_job and step.uses == ["first"]
+    assert "job" in step.parameters and step.uses == ["first"]
     assert [f.name for f in step.fields] == ["mark"]
 
 

@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-from pipulate.apps.plugin import file_hash
-
 STEPS = """
 import os, time
 from datetime import date
@@ -60,11 +58,11 @@ def worker():
 def ask(worker, file, tmp_path):
     """ask(step, **arguments): every answer up to the last; `replies` answers what it asks."""
 
-    def asking(step, replies=(), checkpoint=None, digest=None, **arguments):
+    def asking(step, replies=(), checkpoint=None, **arguments):
         replies = list(replies)
         request = {
             "file": str(file),
-            "hash": digest or file_hash(file),
+            "text": file.read_bytes().decode("latin-1"),
             "pipeline": "work",
             "step": step,
             "arguments": arguments,
@@ -129,11 +127,10 @@ def test_a_tool_is_called_in_the_engine_and_answers_or_raises_here(ask, reply, r
     ("change", "said"),
     [
         ({"step": "nope"}, "nope"),
-        ({"step": "first", "digest": "0" * 64, "name": "x"}, "changed on disk"),
         ({"step": "first"}, "name"),
         ({"step": "first", "name": "x", "when": "soon"}, "2026-01-31"),
     ],
-    ids=["no such step", "other file", "missing input", "bad input"],
+    ids=["no such step", "missing input", "bad input"],
 )
 def test_given_a_request_that_cannot_be_done_then_it_says_why_and_takes_the_next(ask, change, said):
     answer = ask(**change)[-1]["failed"]
@@ -151,7 +148,7 @@ def test_a_worker_starts_without_web_model_or_numbers(file):
     """It has to be quick: nothing of the page, of models or of numpy is loaded."""
     code = (
         "import sys, pipulate.apps.worker as w; from pathlib import Path;"
-        f"w.load_file(Path({str(file)!r}), {file_hash(file)!r});"
+        f"w.load_file(Path({str(file)!r}), Path({str(file)!r}).read_bytes());"
         "heavy = {'numpy', 'starlette', 'uvicorn', 'mcp', 'fasthtml', 'httpx2'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -339,7 +339,7 @@ def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled
 
 
 def test_given_a_step_that_is_not_at_work_then_there_is_nothing_to_cancel(engine):
-    assert engine.house.jobs.cancel(engine.run_id, "quick") is False
+    assert engine.house.jobs.cancel(engine.run_id, "quick") is None
 
 
 def test_given_a_lost_process_when_the_step_is_resumed_then_it_goes_on_from_its_checkpoint(engine):

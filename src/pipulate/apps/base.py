@@ -135,7 +135,7 @@ def refuse_builtin(name: str, what: str) -> None:
         raise Problem(f"{what} {name!r} hides a word of Python's own.", "Choose another name.")
 
 
-def line_of(source: str, name: str) -> int | None:
+def line_of(source: bytes, name: str) -> int | None:
     """The line on which a class or function of this name is defined."""
     kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))

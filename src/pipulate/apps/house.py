@@ -15,7 +15,7 @@ from pipulate.core.jobs import Jobs
 from pipulate.core.profiles import Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
-from pipulate.core.store import DictLikeDB, Row, Store
+from pipulate.core.store import DictLikeDB, Row, Store, now
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
 from pipulate.core.undo import OnConflict
 
@@ -135,18 +135,18 @@ class HouseTools:
     def run_finish(self, caller: Caller, run: int):
         """Finish (lock) a run."""
         self._said(f"Finished run {run}")
-        return self.runs.set_locked(caller.profile.id, run, True)
+        return self.runs.mark(caller.profile.id, run, locked_utc=now())
 
     @tool
     def run_reopen(self, caller: Caller, run: int):
         """Reopen a finished run."""
         self._said(f"Reopened run {run}")
-        return self.runs.set_locked(caller.profile.id, run, False)
+        return self.runs.mark(caller.profile.id, run, locked_utc=None)
 
     @tool
     def run_delete(self, caller: Caller, run: int):
         """Delete a run; can be undone."""
-        self.runs.delete(caller.profile.id, run)
+        self.runs.mark(caller.profile.id, run, deleted_utc=now())
         self._said(f"Deleted run {run}")
         return {"deleted": run}
 

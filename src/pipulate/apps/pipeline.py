@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,7 @@ from fasthtml.components import NotStr, P, Pre, Progress, Section, Small, Span, 
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import draw, files_of, html, labelled, notice, owned, problem_card
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import Field, check_values, from_json, make_field, to_json
+from pipulate.core.fields import Field, File, check_values, from_json, make_field, to_json
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import UNDONE, StepState
 from pipulate.core.store import Row
@@ -23,6 +22,8 @@ SAYS = {
     "ready": "next",
     "stale": "stale: an earlier step changed",
 }
+BUTTONS = {"ready": "Run", "interrupted": "Resume"}
+MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
 
 
 class Guided:
@@ -43,7 +44,7 @@ class Guided:
         ]
 
     def define(self, house) -> None:
-        self.house = house
+        self.house, self.runs, self.jobs = house, house.runs, house.jobs
 
     # -- the engine's side
 
@@ -59,61 +60,55 @@ class Guided:
 
     async def run_on(self, caller: Caller, run: int | None = None, **given) -> Row:
         """Run step after step. Returns {run, state, output, waiting_for, address}."""
-        known = {k: to_json(v) for k, v in given.items() if v is not None}
+        known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
-            run = (await asyncio.to_thread(self._new, caller))["id"]
+            run = (await asyncio.to_thread(self._new, caller, known))["id"]
+        elif known:  # kept, so that only what is missing has to be said later
+            await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self._at(caller.profile, run)}
-        for name in self.pipeline.steps:
-            missing = await self._advance(caller, run, name, known)
-            if missing:
-                return result | {"state": "waiting", "step": name, "waiting_for": missing}
-            state = self._states(self._run(caller.profile, run))[name]
+        for name, step in self.pipeline.steps.items():
+            state = self._open(caller.profile, run)[1][name]
+            if state.state != "done" or known.keys() & {f.name for f in step.fields}:
+                if missing := await self._do(caller, run, name):
+                    return result | {"state": "waiting", "step": name, "waiting_for": missing}
+                state = self._open(caller.profile, run)[1][name]
             if state.state != "done":
                 what = state.error.get("problem") or f"{name} was {state.state}."
                 raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
         return result | {"state": "done", "output": to_json(state.output)}
 
-    async def _advance(self, caller: Caller, run_id: int, name: str, known: Row) -> list[str]:
-        """Run one step unless it is done with these values; returns what it still needs."""
-        run, runs, jobs = self._run(caller.profile, run_id), self.house.runs, self.house.jobs
-        states = self._states(run)
-        asked = {f.name for f in states[name].step.fields}
-        if states[name].state == "done" and not known.keys() & asked:
-            return []
-        fields = await self.fields(states, name)
-        values = from_json(json.loads(run["inputs"]) | known)
-        own = {f.name: values[f.name] for f in fields if values.get(f.name) is not None}
-        missing = [f.name for f in fields if f.required and f.name not in own]
-        checked = self._resolve(check_values(fields, own, partial=bool(missing)), caller)
-        if missing:  # keep what was given, so that only the rest has to be said again
-            await asyncio.to_thread(runs.keep, caller.profile.id, run_id, checked)
+    async def _do(self, caller: Caller, run_id: int, name: str) -> list[str]:
+        """Run one step with the values kept; returns those that it still needs."""
+        run, states = self._open(caller.profile, run_id)
+        fields, kept = await self.fields(states, name), from_json(json.loads(run["inputs"]))
+        values = {f.name: kept[f.name] for f in fields if kept.get(f.name) is not None}
+        if missing := [f.name for f in fields if f.required and f.name not in values]:
             return missing
-        job = await jobs.start(caller, self.pipeline, run_id, name, checked)
+        checked = to_json(check_values(fields, values))
+        job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
         try:
-            await jobs.wait(job)
+            await self.jobs.wait(job)
         except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
-            jobs.cancel(run_id, name)
+            self.jobs.cancel(run_id, name)
             raise
         return []
 
-    def _states(self, run: Row) -> dict[str, StepState]:
-        return self.house.runs.states(run, self.pipeline)
-
-    def _run(self, profile, run_id: int) -> Row:
-        return self.house.runs.get(profile.id, run_id, self.slug)
+    def _open(self, profile, run_id: int) -> tuple[Row, dict[str, StepState]]:
+        """A run of this profile and its steps. Raises Missing."""
+        run = self.runs.get(profile.id, run_id, self.slug)
+        return run, self.runs.states(run, self.pipeline)
 
     def _at(self, profile, *path) -> str:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
-    def _new(self, caller: Caller) -> Row:
+    def _new(self, caller: Caller, inputs: Row) -> Row:
         about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
-            row = self.house.runs.create(caller.profile.id, self.slug)
+            row = self.runs.create(caller.profile.id, self.slug, inputs)
             change.summary = f"Started run {row['id']} of {self.title}"
-            change.images.clear()  # to take a run back is to delete it, outputs and all
             return row
 
-    async def fields(self, states: Mapping[str, StepState], name: str) -> tuple[Field, ...]:
+    async def fields(self, states: dict[str, StepState], name: str) -> tuple[Field, ...]:
         """A step's fields, choices computed from the outputs there are."""
         step = self.pipeline.steps[name]
         outputs = {up: states[up].output for up in step.uses}
@@ -121,52 +116,48 @@ class Guided:
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
         """Inputs as JSON, file references as checked paths."""
-        for name, field in self.pipeline.fields.items():
-            if field.kind.input == "file" and values.get(name) is not None:
-                values[name] = self.house.files.resolve(values[name], caller)
+        for name, value in values.items():
+            if self.pipeline.fields[name].type is File and value is not None:
+                values[name] = self.house.files.resolve(value, caller)
         return to_json(values)
 
     # -- the pages
 
     async def page(self, visit: Visit):
         """The runs of this pipeline, newest first."""
-        runs = self.house.runs.listing(visit.caller.profile.id, self.slug)
-        items = [self._run_item(visit.base, run) for run in runs]
+        runs = self.runs.listing(visit.caller.profile.id, self.slug)
         empty = "No runs yet. Start one: it is kept here and can be taken up again at any time."
         new = Form(Button("New run", autofocus=True), hx_post=visit.base)
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
         outline = P(Small(_words(" → ".join(self.pipeline.steps))), cls="outline")
+        items = [self._run_item(f"{visit.base}/{run['id']}", run) for run in runs]
         return Section(head, outline, Ul(*items, cls="runs") if runs else P(empty, cls="hint"))
 
-    def _run_item(self, base: str, run: Row):
-        at, name = f"{base}/{run['id']}", f"run {run['id']}"
-        done = f"{run['done']} of {len(self.pipeline.steps)} steps"
+    def _run_item(self, at: str, run: Row):
+        name, made = f"run {run['id']}", run["created_utc"][:16].replace("T", " ")
         state = "done" if self.complete(run) and run["state"] == "open" else run["state"]
+        done = f"{state} · {run['done']} of {len(self.pipeline.steps)} steps · {made} UTC"
+        inputs = from_json(json.loads(run["inputs"])).values()
+        inputs = ", ".join(str(getattr(v, "name", v))[:40] for v in inputs)
         erase = {"hx_delete": at, "hx_target": "closest li", "hx_swap": "outerHTML"}
-        inputs = ", ".join(str(_plain(v))[:40] for v in json.loads(run["inputs"]).values())
-        return Li(
-            A(name.capitalize(), href=at),
-            Span(inputs, cls="inputs"),
-            Span(f"{state} · {done} · {run['created_utc'][:16].replace('T', ' ')} UTC"),
-            Button("✕", cls="link", aria_label=f"Delete {name}", **erase),
-        )
+        button = Button("✕", cls="link", aria_label=f"Delete {name}", **erase)
+        return Li(A(name.capitalize(), href=at), Span(inputs, cls="inputs"), Span(done), button)
 
     def complete(self, run: Row) -> bool:
         """Whether every step of a listed run has been done at least once."""
         return run["done"] >= len(self.pipeline.steps)
 
     async def create(self, visit: Visit):
-        row = await asyncio.to_thread(self._new, visit.caller)
+        row = await asyncio.to_thread(self._new, visit.caller, {})
         return Go(f"{visit.base}/{row['id']}")
 
     async def show(self, visit: Visit):
         return await self.draw_run(visit.caller.profile, visit.number("run"))
 
-    async def draw_run(self, profile, run_id: int, refused: Mapping = {}):
-        """The whole run; `refused`: {step: (messages by field, texts as typed)} to show again."""
-        run = self._run(profile, run_id)
-        states = self._states(run)
-        cards = [await self.card(profile, run, states, name, refused) for name in states]
+    async def draw_run(self, profile, run_id: int, **refused):
+        """The whole run; `refused`: step=(messages by field, texts as typed) to show again."""
+        run, states = self._open(profile, run_id)
+        cards = [await self._card(profile, run, states, name, refused) for name in states]
         verb, word, note = "finish", "Finish and lock", ""
         if run["locked_utc"]:
             verb, word, note = "reopen", "Reopen", "Finished: steps cannot change until reopened."
@@ -175,42 +166,36 @@ class Guided:
         lock = Button(word, hx_post=address, cls="secondary", disabled=early)
         up = A(self.title, href=self._at(profile))
         head = Header(Div(H1(up, f" · run {run_id}")), cls="head")
-        attrs = {"hx_ext": "morph", "hx_target": f"#run-{run_id}", "hx_swap": "morph:outerHTML"}
-        foot = Nav(lock, Small(note), cls="pager")
-        return Section(head, *cards, foot, cls="run", id=f"run-{run_id}", **attrs)
+        foot, key = Nav(lock, Small(note), cls="pager"), f"run-{run_id}"
+        return Section(head, *cards, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
-    async def card(self, profile, run: Row, states, name: str, refused: Mapping):
+    async def _card(self, profile, run: Row, states, name: str, refused: Row):
         state, at = states[name], self._at(profile, run["id"], name)
         title = H2(f"{[*states].index(name) + 1}. {_words(name).capitalize()}")
         badge = Span(SAYS.get(state.state, state.state), cls="badge")
         parts = [Header(title, badge), P(state.step.description)]
         if state.state == "running":
-            parts.append(_progress(at, self.house.jobs.at_work(run["id"], name)))
-        elif not run["locked_utc"] and state.state != "blocked":
-            parts.append(await self._form(at, states, name, refused))
+            parts.append(_progress(at, self.jobs.live.get((run["id"], name))))
+        elif not run["locked_utc"] and all(states[up].has_output for up in state.step.uses):
+            parts.append(await self._form(at, states, name, *refused.get(name, ({}, {}))))
         if state.state in UNDONE:
             parts.append(_trouble(state))
         if state.has_output:
             parts.append(await self._output(profile, state))
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
-    async def _form(self, at: str, states, name: str, refused: Mapping):
+    async def _form(self, at: str, states, name: str, wrong: Row, typed: Row):
         state = states[name]
-        if not all(states[up].has_output for up in state.step.uses):
-            return ""
         try:
             fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
-        wrong, typed = refused.get(name, ({}, {}))
-        ready, boxes = state.state == "ready", []
-        for f in fields:
-            shown = typed.get(f.name, _text(f, state.inputs.get(f.name, f.default)))
-            first = ready and not boxes
-            boxes.append(labelled(f, shown, wrong.get(f.name, ""), autofocus=first))
-        word = {"ready": "Run", "interrupted": "Resume"}.get(state.state, "Run again")
-        look, first = "secondary" if state.state == "done" else "", ready and not boxes
-        send = Button(word, type="submit", cls=look, autofocus=first)
+        focus = [{"autofocus": state.state == "ready"}] + [{}] * len(fields)  # the first of all
+        shown = {f.name: _shown(f, state.inputs.get(f.name, f.default)) for f in fields} | typed
+        boxes = [labelled(f, shown[f.name], wrong.get(f.name, ""), **focus.pop(0)) for f in fields]
+        look = "secondary" if state.state == "done" else ""
+        word = BUTTONS.get(state.state, "Run again")
+        send = Button(word, type="submit", cls=look, **focus[0])
         return Form(*boxes, send, hx_post=at, novalidate=True)
 
     def live_progress(self, profile, job) -> str:
@@ -234,32 +219,28 @@ class Guided:
     async def start(self, visit: Visit):
         """Check the form and begin the step; the answer shows it running."""
         caller, run_id, name = visit.caller, visit.number("run"), visit.path["step"]
-        profile, jobs = caller.profile, self.house.jobs
-        run = self._run(profile, run_id)
-        self.house.runs.refuse_locked(run)
-        if name not in self.pipeline.steps:
+        states = self._open(caller.profile, run_id)[1]
+        if name not in states:
             raise Problem(f"There is no step {name!r} any more.", "Reload the page.")
-        fields = await self.fields(self._states(run), name)
+        fields = await self.fields(states, name)
         typed = {f.name: visit.form[f.name] for f in fields if f.name in visit.form}
         try:
             values = self._resolve(check_values(fields, typed, text=True), caller)
         except Invalid as problem:
             refused = {name: (problem.details["fields"], typed)}
-            return Refusal(await self.draw_run(profile, run_id, refused))
-        job = await jobs.start(caller, self.pipeline, run_id, name, values)
-        drawn = await self.draw_run(profile, run_id)
-        if jobs.at_work(run_id, name) is not job:
-            # It ended while this was drawn: its tabs may hear of that before they get this answer.
-            drawn = await self.draw_run(profile, run_id)
+            return Refusal(await self.draw_run(caller.profile, run_id, **refused))
+        job = await self.jobs.start(caller, self.pipeline, run_id, name, values)
+        drawn = await self.show(visit)
+        if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
+            drawn = await self.show(visit)
         return drawn
 
     async def cancel(self, visit: Visit):
         """Stop a step's process; the card changes when it is gone."""
-        run_id, name = visit.number("run"), visit.path["step"]
-        self._run(visit.caller.profile, run_id)  # raises Missing for a run of another profile
-        if job := self.house.jobs.at_work(run_id, name):
-            self.house.jobs.cancel(run_id, name)
-            await self.house.jobs.wait(job)
+        run_id = visit.number("run")
+        self._open(visit.caller.profile, run_id)
+        if job := self.jobs.cancel(run_id, visit.path["step"]):
+            await self.jobs.wait(job)
         return await self.show(visit)
 
     async def lock(self, verb: str, visit: Visit):
@@ -274,12 +255,11 @@ class Guided:
 def _progress(at: str, job):
     if job is None:
         return P("Another process is working on this step.")
-    left = job.seconds_left or 0
-    time = f" · about {left:.0f} s left" if left > 1 else ""
+    left = f" · about {job.seconds_left:.0f} s left" if job.seconds_left > 1 else ""
     count = f"{job.done:,g} of {job.total:,g} · " if job.total else ""
     return Div(
         Progress() if job.share is None else Progress(value=job.share, max=1),
-        P(f"{count}{job.message}{time}", aria_live="polite"),
+        P(f"{count}{job.message}{left}", aria_live="polite"),
         _log(job.log),
         Button("Cancel", hx_post=f"{at}/cancel", cls="secondary"),
         cls="progress",
@@ -305,14 +285,10 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _plain(value):
-    return value["$file"] if isinstance(value, dict) and "$file" in value else value
-
-
-def _text(field: Field, value) -> str:
+def _shown(field: Field, value) -> str:
     """An input, as kept or by default, as text for its box."""
-    value = _plain(value)
+    value = from_json(value)
     try:
-        return value if isinstance(value, str) else field.show(field.kind.check(value))
+        return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))
     except (ValueError, TypeError):
         return ""

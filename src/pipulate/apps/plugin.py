@@ -2,10 +2,11 @@
 
 import functools
 import hashlib
-import importlib.util
 import linecache
+import re
 import sys
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -16,16 +17,17 @@ from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import KINDS
 from pipulate.core.problems import Missing, Problem, nearest
 
+BUNDLED = Path(__file__).parents[1] / "plugins"
 
-@dataclass
+
+@dataclass(eq=False)
 class Plugin:
     """A loaded file, or the failure that its card shows. `name` is the file's stem."""
 
     path: Path
-    hash: str
+    content: bytes
     module: ModuleType | None = None
     problem: Problem | None = None
-    bundled: bool = False
     apps: list[Any] = field(default_factory=list)
 
     @property
@@ -33,8 +35,17 @@ class Plugin:
         return self.path.stem
 
     @property
+    def bundled(self) -> bool:
+        return self.path.parent == BUNDLED
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the content, as hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
     def pipelines(self) -> list[Pipeline]:
-        return [v for v in vars(self.module or object).values() if isinstance(v, Pipeline)]
+        return [v for v in vars(self.module).values() if isinstance(v, Pipeline)]
 
     def pipeline(self, slug: str) -> Pipeline:
         for found in self.pipelines:
@@ -43,54 +54,50 @@ class Plugin:
         raise Missing(f"{self.path.name} has no pipeline {slug!r} any more.", "Reload the page.")
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, as hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def plugin_files(*folders: Path) -> Iterator[Path]:
+    """The plugin files of folders, but no drafts (_x.py, .x.py)."""
+    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
+        if path.name[0] not in "_." and path.is_file():
+            yield path
 
 
 @functools.lru_cache(maxsize=16)
-def load_file(path: Path, digest: str, text: str = "") -> Plugin:
-    """Run a plugin file whose content has this hash. Raises Problem with the line of the fault.
-
-    `text` (bytes as Latin-1) stands for a version that is no longer on disk."""
-    content = text.encode("latin-1") if text else path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise Problem(f"{path.name} changed on disk meanwhile.", "Try again in a second.")
-    name = f"pipulate_plugin_{path.stem}_{digest[:12]}"
-    if path.parent == Path(__file__).parents[1] / "plugins":
-        name = f"pipulate.plugins.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
+def load_file(path: Path, content: bytes) -> Plugin:
+    """Run this content of a plugin file, once. Raises Problem with the line of the fault."""
+    plugin = Plugin(path, content)
+    name = f"pipulate_plugin_{plugin.name}_{plugin.hash[:12]}"
+    if plugin.bundled:
+        name = f"pipulate.plugins.{plugin.name}"
+    module = plugin.module = ModuleType(name)
+    module.__file__ = str(path)
     lines = content.decode(errors="replace").splitlines(True)
     linecache.cache[str(path)] = (len(content), None, lines, str(path))
     sys.modules[name] = module  # dataclasses and type hints look it up there
     try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
+        exec(compile(content, str(path), "exec"), vars(module))
     except BaseException as error:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise _load_problem(path, error) from error
-    plugin = Plugin(path, digest, module)
+        raise _load_problem(plugin, error) from error
     for pipeline in plugin.pipelines:
-        pipeline.file, pipeline.hash, pipeline.text = path, digest, content.decode("latin-1")
+        pipeline.file, pipeline.content = path, content
     return plugin
 
 
-def _load_problem(path: Path, error: BaseException) -> Problem:
-    frames = reversed(traceback.extract_tb(error.__traceback__))
+def _load_problem(plugin: Plugin, error: BaseException) -> Problem:
+    path, frames = plugin.path, reversed(traceback.extract_tb(error.__traceback__))
     line = next((f.lineno for f in frames if f.filename == str(path)), None)
-    if isinstance(error, SyntaxError):
-        line, error = error.lineno, SyntaxError(error.msg)
-    step = "Mend the file; it loads again when saved."
-    what = f"{type(error).__name__}: {error}"
-    if isinstance(error, Problem):
-        what, step = error.what, error.next_step or step
-        line = error.details.get("line") or line
-        owner = what.split(".")[0].split(":")[0]
-        line = line_of(path.read_text(), owner) or line if owner.isidentifier() else line
-    if isinstance(error, NameError):
-        step = nearest(error.name, [getattr(kind, "__name__", "Any") for kind in KINDS])
-    if isinstance(error, ModuleNotFoundError):
-        step = f"Install it into Pipulate's environment: pip install {error.name}"
+    what, step = f"{type(error).__name__}: {error}", "Mend the file; it loads again when saved."
+    match error:
+        case SyntaxError():
+            line, what = error.lineno, f"SyntaxError: {error.msg}"
+        case Problem():
+            what, step = error.what, error.next_step or step
+            owner = re.split("[.:]", what)[0]  # such as Book in "Book.title: …"
+            line = line_of(plugin.content, owner) or error.details.get("line") or line
+        case NameError():
+            step = nearest(error.name, [getattr(kind, "__name__", "Any") for kind in KINDS])
+        case ModuleNotFoundError():
+            step = f"Install it into Pipulate's environment: pip install {error.name}"
     return Problem(f"{path.name}, line {line}: {what}", step, line=line)

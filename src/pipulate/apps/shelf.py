@@ -8,58 +8,57 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import anyio.to_thread
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from pipulate.apps.base import AppKind
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
-from pipulate.apps.plugin import Plugin, file_hash, load_file
+from pipulate.apps.plugin import BUNDLED, Plugin, load_file, plugin_files
 from pipulate.apps.steps import Pipeline
 from pipulate.core.problems import Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import interrupt
 
-BUNDLED = Path(__file__).parents[1] / "plugins"
 IMPORT_SECONDS = 10
 PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
 PAGE_WORDS += ["settings", "call"]
 
 
 class Shelf:
-    """Apps by slug, plugins by path. `version` grows with every change, for caches of the menu."""
+    """Plugins by path, apps by slug. `version` grows with every change, for caches of the menu."""
 
     def __init__(self, house):
         self.house = house
         self.plugins: dict[Path, Plugin] = {}
-        self.apps: dict[str, AppKind] = {}
         self.version = 0
         self.on_change: list[Callable[[], None]] = []
         self._seen: dict[Path, tuple[int, int]] = {}
 
-    def _files(self) -> list[Path]:
-        settings = self.house.settings
-        folders = [*([settings.folder("apps")] if settings.plugins else []), BUNDLED]
-        found = (p for folder in folders for p in sorted(folder.glob("*.py")))
-        return [p for p in found if p.name[0] not in "_." and p.is_file()]
+    @property
+    def apps(self) -> dict[str, AppKind]:
+        return {app.slug: app for plugin in [*self.plugins.values()] for app in plugin.apps}
 
     def scan(self) -> bool:
         """Load new and changed files, drop removed ones; True when something changed."""
-        stats = [(path, path.stat()) for path in self._files()]
-        stamps = {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats}
-        if stamps == self._seen:
+        settings = self.house.settings
+        own = [settings.folder("apps")] if settings.plugins else []
+        stats = [(path, path.stat()) for path in plugin_files(*own, BUNDLED)]
+        before, self._seen = self._seen, {p: (s.st_mtime_ns, s.st_size) for p, s in stats}
+        if self._seen == before:
             return False
-        before, self._seen = self._seen, stamps
-        for path in before.keys() - stamps:
-            self._remove(path)
-        for path, stamp in stamps.items():
+        for path in before.keys() - self._seen.keys():
+            del self.plugins[path]
+            self.house.tools.replace(str(path), [])
+        for path, stamp in self._seen.items():
             if before.get(path) != stamp:
                 self._load(path)
-        for plugin in list(self.plugins.values()):
+        for plugin in [*self.plugins.values()]:
             if plugin.bundled and not plugin.apps and not plugin.problem:
-                self._commit(plugin, None)  # its name may be free again
+                self._commit(plugin)  # its name may be free again
         self.changed()
         return True
 
@@ -76,48 +75,38 @@ class Shelf:
                 await anyio.to_thread.run_sync(self.scan, abandon_on_cancel=True)
 
     def _load(self, path: Path) -> None:
-        old, digest = self.plugins.get(path), ""
+        old, content = self.plugins.get(path), b""
         try:
-            digest = file_hash(path)
-            if old and old.hash == digest and not old.problem:
-                return
-            with self._marked(path, digest):
-                plugin = _in_time(path, digest)
-            plugin.bundled = path.parent == BUNDLED
-            self._commit(plugin, old)
+            content = path.read_bytes()
+            if not old or old.problem or old.content != content:
+                self._commit(self._run(path, content))
         except Exception as error:
             ours = isinstance(error, Problem)
             problem = error if ours else Problem(repr(error), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
-            self.plugins.setdefault(path, Plugin(path, digest)).problem = problem
+            self.plugins.setdefault(path, Plugin(path, content)).problem = problem
 
-    @contextlib.contextmanager
-    def _marked(self, path: Path, digest: str) -> Iterator[None]:
-        """A mark for as long as a file of the user's loads: one that ends the whole program
+    def _run(self, path: Path, content: bytes) -> Plugin:
+        """Load a file, with a mark as long as that lasts: one that ends the whole program leaves
 
-        leaves it behind, and is not loaded again before it is changed."""
-        locks = self.house.settings.folder("locks")
-        mark = locks / f"loading-{digest[:16]}"
-        try:
-            lock = FileLock(locks / "loading").acquire(timeout=0)
-        except Timeout:  # another process loads right now: its mark says nothing
-            yield
-            return
-        with lock:
+        the mark behind, and is not loaded again before it is changed."""
+        fresh, locks = Plugin(path, content), self.house.settings.folder("locks")
+        mark = locks / f"loading-{fresh.hash[:16]}"
+        with FileLock(locks / "loading", timeout=2 * IMPORT_SECONDS):  # another's mark says nothing
             if mark.exists():
                 what = f"{path.name} ended the program when it was last loaded."
                 raise Problem(what, "Change the file; then it is loaded again.")
             mark.touch()
             try:
-                yield
+                return replace(fresh, module=_in_time(path, content).module)
             finally:
                 mark.unlink()
 
     def accept(self, name: str) -> None:
         """Load a plugin file whose class would lose values, as its problem said it would."""
-        for path, plugin in self.plugins.items():
-            loss = plugin.problem.details.get("accept") if plugin.problem else None
+        for path, plugin in [*self.plugins.items()]:
+            loss = plugin.problem and plugin.problem.details.get("accept")
             if plugin.name == name and loss:
                 self.house.accepted.add(loss)
                 self._load(path)
@@ -127,56 +116,53 @@ class Shelf:
                 return
         raise Missing(f"Nothing of {name!r} waits to be accepted.", "See its card in the menu.")
 
-    def _commit(self, plugin: Plugin, old: Plugin | None) -> None:
+    def _commit(self, plugin: Plugin) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place.
 
         An app of the user's own takes the place of a bundled one of that name."""
-        apps = _apps_in(plugin)
-        others = self._without(old)
+        apps = [*_apps_in(plugin)]
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
+        others = [p for p in self.plugins.values() if p.path != plugin.path]
+        rivals = [p for p in others if _names(apps) & _names(p.apps)]
+        if not (plugin.bundled and rivals):
+            yielding = [p for p in rivals if p.bundled]
+            kept = [app.slug for p in others if p not in yielding for app in p.apps]
+            self._register(plugin, apps, yielding, kept)
+            for bundled in yielding:
+                bundled.apps = []
+            plugin.apps, plugin.problem = apps, None
+        self.plugins[plugin.path] = plugin
+
+    def _register(self, plugin: Plugin, apps: list, yielding: list[Plugin], kept: list[str]):
+        """The tables and tools of apps: all of them or nothing."""
         slugs = [app.slug for app in apps]
-        names = _names(apps)
-        if plugin.bundled and not names.isdisjoint(_names(others.values())):
-            self.plugins[plugin.path] = plugin
-            return
-        yielding = [p for p in self.plugins.values() if p.bundled and p.path != plugin.path]
-        yielding = [p for p in yielding if not names.isdisjoint(_names(p.apps))]
-        for bundled in yielding:
-            others = {s: a for s, a in others.items() if a not in bundled.apps}
         for slug in slugs:
-            if slugs.count(slug) > 1 or slug in (*others, *PAGE_WORDS):
+            if (slugs + kept + PAGE_WORDS).count(slug) > 1:
                 what = f"The name {slug!r} is already taken."
                 raise Problem(what, "Rename the class or pipeline, or set plural = …")
         try:
-            with self.house.db.change():  # all of it or nothing
+            with self.house.db.change():
                 for app in apps:
                     app.define(self.house)
                 tools = [tool for app in apps for tool in app.tools(self.house)]
                 for bundled in yielding:
                     self.house.tools.replace(str(bundled.path), [])
-                    bundled.apps = []
                 self.house.tools.replace(str(plugin.path), tools)
         finally:
             for slug in slugs:
                 self.house.db.forget(f"app_{slug}")
-        plugin.apps, plugin.problem = apps, None
-        self.apps = others | {app.slug: app for app in apps}
-        self.plugins[plugin.path] = plugin
 
-    def _without(self, plugin: Plugin | None) -> dict[str, AppKind]:
-        return {s: a for s, a in self.apps.items() if not plugin or a not in plugin.apps}
-
-    def _remove(self, path: Path) -> None:
-        self.apps = self._without(self.plugins.pop(path))
-        self.house.tools.replace(str(path), [])
-
-    def get(self, slug: str) -> AppKind:
+    def get(self, slug: str, kind: type = object, word: str = "app"):
         """The app of an address. Raises Missing with the nearest name."""
-        if slug not in self.apps:
-            raise Missing(f"There is no app {slug!r}.", nearest(slug, self.apps))
-        return self.apps[slug]
+        found = {s: app for s, app in self.apps.items() if isinstance(app, kind)}
+        if slug not in found:
+            raise Missing(f"There is no {word} {slug!r}.", nearest(slug, found))
+        return found[slug]
+
+    def pipeline(self, slug: str) -> Guided:
+        return self.get(slug, Guided, "pipeline")
 
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
@@ -186,16 +172,9 @@ class Shelf:
                 return app
         raise Unknown(f"There is no app {name!r}.", nearest(name, [a.slug for a in apps]))
 
-    def pipeline(self, slug: str) -> Guided:
-        found = self.apps.get(slug)
-        if not isinstance(found, Guided):
-            names = [s for s, a in self.apps.items() if isinstance(a, Guided)]
-            raise Missing(f"There is no pipeline {slug!r}.", nearest(slug, names))
-        return found
-
     @property
     def failures(self) -> list[Plugin]:
-        return [p for p in self.plugins.values() if p.problem]
+        return [plugin for plugin in [*self.plugins.values()] if plugin.problem]
 
     def listing(self) -> list[Row]:
         """[{name, kind, title, file, hash, bundled, problem}] for doors."""
@@ -210,18 +189,18 @@ class Shelf:
                 "bundled": plugin.bundled,
                 "problem": plugin.problem.what if plugin.problem else None,
             }
-            for plugin in self.plugins.values()
+            for plugin in [*self.plugins.values()]
             for app in plugin.apps or ([None] if plugin.problem else [])
         ]
 
 
-def _in_time(path: Path, digest: str) -> Plugin:
+def _in_time(path: Path, content: bytes) -> Plugin:
     """load_file, but a file that does not come to its end keeps nobody waiting for ever."""
     loaded: Future[Plugin] = Future()
 
     def work() -> None:
         try:
-            loaded.set_result(load_file(path, digest))
+            loaded.set_result(load_file(path, content))
         except Exception as error:
             loaded.set_exception(error)
 
@@ -240,13 +219,12 @@ def _names(apps: Iterable[AppKind]) -> set[str]:
     return {getattr(app, at, app.slug) for app in apps for at in ("slug", "name")}
 
 
-def _apps_in(plugin: Plugin) -> list[AppKind]:
+def _apps_in(plugin: Plugin) -> Iterator[AppKind]:
     """What a plugin's file defines itself; an imported class belongs to another file."""
-    module = plugin.module
-
-    def own(value) -> bool:
-        model = isinstance(value, type) and issubclass(value, CrudApp)
-        return model and value.__module__ == module.__name__
-
-    found = (v for v in vars(module).values() if isinstance(v, Pipeline) or own(v))
-    return [Guided(v) if isinstance(v, Pipeline) else Crud(v) for v in found]
+    for value in vars(plugin.module).values():
+        if isinstance(value, Pipeline):
+            yield Guided(value)
+        elif getattr(value, "__module__", "") != plugin.module.__name__:
+            continue
+        elif isinstance(value, type) and issubclass(value, CrudApp):
+            yield Crud(value)

@@ -9,16 +9,17 @@ import asyncio
 import inspect
 import json
 import os
-import queue
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from queue import SimpleQueue
+from typing import Any
 
 from pipulate.apps.plugin import load_file
-from pipulate.apps.steps import Pipeline
+from pipulate.apps.steps import Step
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.problems import Problem, from_dict
 from pipulate.core.tables import Row
@@ -36,10 +37,9 @@ class Now:
 class JobHandle:
     """`job` inside a step: progress, checkpoint, files, tool. Works in sync and async steps."""
 
-    def __init__(self, wire, request: Row):
-        self._wire, self._last = wire, 0.0
-        self.checkpoint_data = request["checkpoint"]
-        self._folder = Path(request["folder"])
+    def __init__(self, tell: Callable[[Row], Any], folder: str, checkpoint=None):
+        self.checkpoint_data, self._tell = checkpoint, tell
+        self._folder, self._last = Path(folder), 0.0
 
     @property
     def files(self) -> Path:
@@ -51,55 +51,25 @@ class JobHandle:
         """Show how far the step is. Cheap: at most twenty messages a second are sent."""
         if done >= total or time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
-            self._wire.send({"progress": [done, total, str(message)[:500]]})
+            self._tell({"progress": [done, total, str(message)[:500]]})
         return Now()
 
     def checkpoint(self, data) -> Now:
         """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
-        self._wire.ask({"checkpoint": data})
+        self._tell({"checkpoint": data})
         return Now()
 
     def tool(self, name: str, **values):
         """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
-        reply = self._wire.ask({"call": [name, values]})
+        reply = self._tell({"call": [name, values]})
         if "problem" in reply:
             raise from_dict(reply["problem"])
         return reply["result"]
 
 
-class Wire:
-    """JSON lines to and from the engine; a thread reads so that a dead engine is noticed."""
-
-    def __init__(self, out: BinaryIO, into: BinaryIO):
-        self._out, self._into = out, into
-        self.requests: queue.Queue[Row] = queue.Queue()
-        self._replies: queue.Queue[Any] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def send(self, message: Row) -> None:
-        self._out.write(dumps(message).encode() + b"\n")
-        self._out.flush()
-
-    def ask(self, message: Row):
-        self.send(message)
-        return self._replies.get()
-
-    def _read(self) -> None:
-        for line in self._into:
-            message = json.loads(line)
-            if "reply" in message:
-                self._replies.put(message["reply"])
-            else:
-                self.requests.put(message)
-        os._exit(0)
-
-
-def run_step(pipeline: Pipeline, name: str, arguments: Row, job):
-    """Call one step with the outputs and inputs it takes (Python values), async or not."""
-    step = pipeline.steps[name]
-    known = arguments | {"job": job}
-    values = {n: known[n] for n in inspect.signature(step.function).parameters if n in known}
-    result = step(**values)
+def run_step(step: Step, known: Row):
+    """Call a step, async or not, with what it takes of the known values (Python values)."""
+    result = step(**{name: known[name] for name in step.parameters if name in known})
 
     async def awaited():
         return await result
@@ -107,31 +77,45 @@ def run_step(pipeline: Pipeline, name: str, arguments: Row, job):
     return asyncio.run(awaited()) if inspect.isawaitable(result) else result
 
 
-def _answer(wire: Wire, request: Row) -> None:
+def _answer(tell: Callable[[Row], Any], request: Row) -> None:
     try:
-        loaded = load_file(Path(request["file"]), request["hash"], request.get("text", ""))
-        pipeline = loaded.pipeline(request["pipeline"])
-        given = from_json(request["arguments"])
-        for field in pipeline.steps[request["step"]].fields:
-            if isinstance(value := given.get(field.name), str | list | dict):
-                given[field.name] = field.kind.check(value)
-        wire.send({"done": run_step(pipeline, request["step"], given, JobHandle(wire, request))})
+        plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
+        step = plugin.pipeline(request["pipeline"]).steps[request["step"]]
+        known = from_json(request["arguments"])
+        for field in step.fields:
+            if known.get(field.name) is not None:
+                known[field.name] = field.kind.check(known[field.name])
+        known["job"] = JobHandle(tell, request["folder"], request["checkpoint"])
+        tell({"done": run_step(step, known)})
     except Problem as problem:
-        wire.send({"failed": problem.as_dict()})
+        tell({"failed": problem.as_dict()})
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
         step = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
-        wire.send({"failed": Problem(what, step).as_dict()})
+        tell({"failed": Problem(what, step).as_dict()})
 
 
 def main() -> None:
-    """Serve steps until standard input ends."""
+    """Serve steps until standard input ends. A thread reads, to notice that the engine is dead."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    wire = Wire(out, sys.stdin.buffer)
+    requests, replies = SimpleQueue[Row](), SimpleQueue[Row]()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            (replies if "reply" in message else requests).put(message)
+        os._exit(0)
+
+    def tell(message: Row):
+        out.write(dumps(message).encode() + b"\n")
+        out.flush()
+        return replies.get()["reply"] if message.keys() & {"checkpoint", "call"} else None
+
+    threading.Thread(target=read, daemon=True).start()
     while True:
-        _answer(wire, wire.requests.get())
+        _answer(tell, requests.get())
 
 
 if __name__ == "__main__":

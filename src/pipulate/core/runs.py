@@ -1,12 +1,13 @@
 """Runs: one pass of a pipeline, kept as attempts of its steps. What is stale is derived.
 
-A pipeline here is anything with `slug` and `steps` (name → step with name, uses, fields, source).
+A pipeline here is anything with `slug` and `steps` (name → step with uses, fields, source).
 A step's key is its source, its inputs and the outputs it uses: an attempt whose key still matches
 is fresh, even an older one; the newest finished one with another key is shown as stale.
 """
 
 import hashlib
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class StepState:
 
     @property
     def output(self) -> Any:
-        """The step's output as Python values (File included), None without one."""
+        """As Python values (File included), None without one."""
         return from_json(json.loads(self.attempt.get("output") or "null"))
 
     @property
@@ -50,6 +51,29 @@ def step_key(step: Any, inputs: Row, used: list[str]) -> str:
     return _hash(dumps([step.source, inputs, stamps, used]))
 
 
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _state(step: Any, given: Row, tries: list[Row], before: dict[str, StepState]) -> StepState:
+    """`tries`: the step's attempts, newest first; `before`: the states of earlier steps."""
+    inputs = {f.name: given[f.name] for f in step.fields if f.name in given}
+    ups = [before[name] for name in step.uses]
+    ready = all(up.state == "done" for up in ups)
+    key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
+    done = [t for t in tries if t["state"] == "done"]
+    same = [t for t in done if t["key"] == key]
+    found = tries[0] if tries else {}
+    state = found.get("state", "ready")
+    if state == "running" or (state in UNDONE and found["key"] == key):
+        pass
+    elif done:
+        state, found = "done" if same and ready else "stale", [*same, *done][0]
+    elif not ready:
+        state, found = "blocked", {}
+    return StepState(step, state, key, inputs, found)
+
+
 class Runs:
     """The runs in the store. Changes here are the state machine; jobs.py does the work."""
 
@@ -60,8 +84,10 @@ class Runs:
     def table(self, profile_id: int, logged: bool = True) -> Table:
         return self.db.table("runs", scoped=True, logged=logged).xtra(profile_id=profile_id)
 
-    def create(self, profile_id: int, pipeline: str, name: str = "") -> Row:
-        return self.table(profile_id).insert(pipeline=pipeline, name=name, created_utc=now())
+    def create(self, profile_id: int, pipeline: str, inputs: Row | None = None) -> Row:
+        """A new run. No event holds it: to take it back is to delete it, outputs and all."""
+        about = {"pipeline": pipeline, "inputs": dumps(inputs or {}), "created_utc": now()}
+        return self.table(profile_id, logged=False).insert(about)
 
     def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
         """A run that is not deleted (of this pipeline, when named). Raises Missing."""
@@ -74,48 +100,32 @@ class Runs:
     def listing(self, profile_id: int, pipeline: str = "", limit: int = 100) -> list[Row]:
         """Runs, newest first, each with `done` steps and a `state`: running, finished or open."""
         return self.db.all(
-            "SELECT r.*, (SELECT count(DISTINCT step) FROM attempts a WHERE a.run_id = r.id"
-            " AND a.state = 'done') AS done, CASE WHEN r.locked_utc IS NOT NULL THEN 'finished'"
-            " WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = r.id AND a.state = 'running')"
-            " THEN 'running' ELSE 'open' END AS state FROM runs r WHERE r.profile_id = ?"
-            " AND (? IN ('', r.pipeline)) AND r.deleted_utc IS NULL ORDER BY r.id DESC LIMIT ?",
+            "SELECT r.*, count(DISTINCT step) FILTER (WHERE state = 'done') AS done,"
+            " CASE WHEN locked_utc IS NOT NULL THEN 'finished'"
+            " WHEN max(state = 'running') THEN 'running' ELSE 'open' END AS state"
+            " FROM runs r LEFT JOIN attempts a ON run_id = r.id WHERE profile_id = ?"
+            " AND ? IN ('', pipeline) AND deleted_utc IS NULL"
+            " GROUP BY r.id ORDER BY r.id DESC LIMIT ?",
             (profile_id, pipeline, limit),
         )
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         """Every step's state, in order."""
-        tries: dict[str, list[Row]] = {name: [] for name in pipeline.steps}
+        tries = defaultdict(list)
         for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
-            tries.setdefault(attempt["step"], []).append(attempt)
-        given = json.loads(run["inputs"])
-        found: dict[str, StepState] = {}
-        for step in pipeline.steps.values():
-            found[step.name] = self._state(step, given, tries[step.name], found)
+            tries[attempt["step"]].append(attempt)
+        given, found = json.loads(run["inputs"]), dict[str, StepState]()
+        for name, step in pipeline.steps.items():
+            found[name] = _state(step, given, tries[name], found)
         return found
-
-    def _state(self, step: Any, given: Row, tries: list[Row], before: dict) -> StepState:
-        inputs = {f.name: given[f.name] for f in step.fields if f.name in given}
-        ups = [before[name] for name in step.uses]
-        key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
-        ready = all(up.state == "done" for up in ups)
-        newest = tries[0] if tries else {}
-        tried = newest.get("state", "done")
-        done = [t for t in tries if t["state"] == "done"]
-        same = [t for t in done if t["key"] == key]
-        if tried == "running" or (tried != "done" and newest["key"] == key):
-            return StepState(step, tried, key, inputs, newest)
-        if done:
-            state = "done" if same and ready else "stale"
-            return StepState(step, state, key, inputs, [*same, *done][0])
-        state = "blocked" if not ready else tried if newest else "ready"
-        return StepState(step, state, key, inputs, newest if ready else {})
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
         """Add inputs to a run; returns it. They are undone by revising, so no event holds them."""
         with self.db.change():
             self.db.begin()
             run = self.get(profile_id, run_id, pipeline)
-            self.refuse_locked(run)
+            if run["locked_utc"]:
+                raise Locked(f"Run {run_id} is finished and locked.", "Reopen it to change it.")
             merged = json.loads(run["inputs"]) | inputs
             return self.table(profile_id, logged=False).update(id=run_id, inputs=dumps(merged))
 
@@ -126,23 +136,21 @@ class Runs:
 
         One that stopped with the same key passes its checkpoint on. Raises Locked, Waiting."""
         with self.db.change():
-            run = self.keep(profile_id, run_id, inputs, pipeline.slug)
-            states = self.states(run, pipeline)
-            state, used = states[name], states[name].step.uses
-            if state.state == "running":
+            states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
+            old, used = states[name], states[name].step.uses
+            if old.state == "running":
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
             late = [up for up in used if states[up].state != "done"]
             if late:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
-            old = state.attempt
-            resumes = old.get("state") in UNDONE and old["key"] == state.key
+            resumes = old.state in UNDONE and old.attempt["key"] == old.key
             attempt = self.attempts.insert(
                 run_id=run_id,
                 step=name,
                 state="running",
-                key=state.key,
-                inputs=dumps(state.inputs),
-                checkpoint=old["checkpoint"] if resumes else None,
+                key=old.key,
+                inputs=dumps(old.inputs),
+                checkpoint=old.attempt["checkpoint"] if resumes else None,
                 owner=owner,
                 started_utc=now(),
             )
@@ -150,42 +158,20 @@ class Runs:
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
         """Close an attempt: state and output (or error) in one transaction with its event."""
-        said = {"done": "is done", "failed": "failed", "cancelled": "was cancelled"}
-        about = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said.get(state, state)}"
+        said = {"done": "is done", "cancelled": "was cancelled"}.get(state, state)
+        about = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said}"
         with self.db.change(actor=actor, verb=f"step_{state}", profile_id=run["profile_id"]) as c:
             c.target, c.summary = f"runs/{run['id']}/{attempt['step']}", about
             self.attempts.update(id=attempt["id"], state=state, ended_utc=now(), **result)
 
-    def checkpoint(self, attempt_id: int, data: Any) -> None:
-        self.attempts.update(id=attempt_id, checkpoint=dumps(data))
-
-    @staticmethod
-    def refuse_locked(run: Row) -> None:
-        if run["locked_utc"]:
-            raise Locked(f"Run {run['id']} is finished and locked.", "Reopen it to change it.")
-
-    def set_locked(self, profile_id: int, run_id: int, locked: bool) -> Row:
-        """Finish (lock) or reopen a run."""
-        self._refuse_at_work(profile_id, run_id)
-        return self.table(profile_id).update(id=run_id, locked_utc=now() if locked else None)
-
-    def delete(self, profile_id: int, run_id: int) -> None:
-        """Out of sight, undoable; its outputs stay in the store."""
-        self._refuse_at_work(profile_id, run_id)
-        self.table(profile_id).update(id=run_id, deleted_utc=now())
-
-    def _refuse_at_work(self, profile_id: int, run_id: int) -> None:
+    def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
+        """Finish or reopen (locked_utc), or delete (deleted_utc) a run; refused while at work."""
         self.get(profile_id, run_id)
         if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
             raise Problem("This run is at work.", "Cancel its step first.")
+        return self.table(profile_id).update(id=run_id, **columns)
 
-    def interrupt(self, owners: set[str]) -> int:
-        """Mark what these dead owners left running; returns how many."""
-        left = [a for a in self.attempts("state = 'running'") if a["owner"] in owners]
-        for attempt in left:
-            self.attempts.update(id=attempt["id"], state="interrupted", ended_utc=now())
-        return len(left)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    def interrupt(self, owner: str) -> None:
+        """Mark what this dead owner left running."""
+        sql = "UPDATE attempts SET state = 'interrupted', ended_utc = ?"
+        self.db.execute(f"{sql} WHERE state = 'running' AND owner = ?", (now(), owner))

@@ -7,65 +7,62 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipulate.apps.plugin import Plugin, file_hash, load_file
-from pipulate.apps.shelf import BUNDLED
-from pipulate.apps.steps import Pipeline
+from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
+from pipulate.apps.steps import Pipeline, Step
 from pipulate.apps.worker import JobHandle, run_step
 from pipulate.core.fields import File, check_values, from_json, to_json
 from pipulate.core.problems import Invalid, Problem, Unknown, nearest
 from pipulate.core.settings import Settings
 
 
-class Terminal:
-    """The other end of `job` outside of a run: progress goes to standard error alone."""
-
-    def send(self, message: dict[str, Any]):
-        if "progress" in message and sys.stderr.isatty():
-            done, total, said = message["progress"]
-            print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
-
-    def ask(self, message: dict[str, Any]):
-        """A checkpoint is not kept; a tool would change data, which a filter does not."""
-        if "call" in message:
-            raise Problem("A filter changes no data.", "Use `pipulate run` for this step.")
-
-
 def filter_step(settings: Settings, name: str, text: str):
     """The output (JSON) of PIPELINE.STEP for a JSON object of upstream outputs and inputs.
 
     Raises Unknown, Invalid, or Problem when the step itself fails."""
-    slug, _, step_name = name.partition(".")
-    pipeline = _pipeline(settings, slug)
-    if step_name not in pipeline.steps:
-        raise Unknown(f"{slug} has no step {step_name!r}.", nearest(step_name, pipeline.steps))
+    step = _step(settings, name)
     try:
         given = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise Problem(f"Standard input is no JSON ({error}).", 'Write {"name": value}.') from None
     if not isinstance(given, dict):
         raise Invalid("Standard input must be a JSON object.", 'Write {"name": value}.')
-    step = pipeline.steps[step_name]
-    outputs = {up: from_json(given.pop(up)) for up in step.uses if up in given}
-    missing = [up for up in step.uses if up not in outputs]
+    missing = [up for up in step.uses if up not in given]
     if missing:
         raise Invalid(f"{name} needs {', '.join(missing)}.", "Put those outputs into the object.")
-    inputs = check_values(step.bound(outputs), given)
+    known = {up: from_json(given.pop(up)) for up in step.uses}
+    inputs = check_values(step.bound(known), given)
     for field in step.fields:
-        path = inputs.get(field.name)
-        if field.kind.input == "file" and field.name in inputs and not isinstance(path, File):
-            inputs[field.name] = File(Path(str(path)))
-    folder = tempfile.mkdtemp(prefix="pipulate-") if step.wants_job else ""
-    job = JobHandle(Terminal(), {"checkpoint": None, "folder": folder})
+        if field.type is File and isinstance(inputs[field.name], str):
+            inputs[field.name] = File(Path(inputs[field.name]))
+    folder = tempfile.mkdtemp(prefix="pipulate-") if "job" in step.parameters else ""
     with contextlib.redirect_stdout(sys.stderr):
-        return to_json(run_step(pipeline, step_name, outputs | inputs, job))
+        return to_json(run_step(step, known | inputs | {"job": JobHandle(_tell, folder)}))
+
+
+def _tell(message: dict[str, Any]) -> None:
+    """What `job` says outside of a run: progress to a terminal, checkpoints to nobody."""
+    if "call" in message:
+        raise Problem("A filter changes no data.", "Use `pipulate run` for this step.")
+    if "progress" in message and sys.stderr.isatty():
+        done, total, said = message["progress"]
+        print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
+
+
+def _step(settings: Settings, name: str) -> Step:
+    slug, _, step = name.partition(".")
+    steps = _pipeline(settings, slug).steps
+    if step not in steps:
+        raise Unknown(f"{slug} has no step {step!r}.", nearest(step, steps))
+    return steps[step]
 
 
 def _pipeline(settings: Settings, slug: str) -> Pipeline:
+    """The first of that name; the user's own files come before the bundled ones."""
     known = []
-    for path in [*BUNDLED.glob("[!_]*.py"), *settings.folder("apps").glob("[!_]*.py")]:
-        with contextlib.suppress(Problem):
-            plugin: Plugin = load_file(path, file_hash(path))
-            known += [p.slug for p in vars(plugin.module).values() if isinstance(p, Pipeline)]
-            with contextlib.suppress(Problem):
-                return plugin.pipeline(slug)
+    for path in plugin_files(settings.folder("apps"), BUNDLED):
+        with contextlib.suppress(Problem, OSError):
+            for pipeline in load_file(path, path.read_bytes()).pipelines:
+                if pipeline.slug == slug:
+                    return pipeline
+                known.append(pipeline.slug)
     raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))

@@ -164,7 +164,7 @@ class Site:
         if profile is None or name not in self.house.shelf.apps:
             return
         guided, at = self.house.shelf.pipeline(name), f"/{profile.slug}/{name}/{run}"
-        if key not in self.house.jobs.live:
+        if self.house.jobs.live.get((run, job.attempt["step"])) is not job:
             self._told.pop(key, None)
             asyncio.ensure_future(self._redraw(guided, profile, run, at))
         elif time.monotonic() - self._told.get(key, job.started) > PROGRESS_EVERY:
