@@ -72,11 +72,12 @@ async def _export(visit: Visit) -> Download:
 async def _form(visit: Visit):
     """Choose a file or paste; then say what its columns are."""
     if not visit.query.get("file"):
-        return _page(visit, *_choose(visit.base))
+        return _page(visit, *_choose(f"{visit.base}/import"))
     try:
-        return _page(visit, *await limited(_preview, visit, seconds=SECONDS))
+        parts = await limited(lambda: [*_preview(visit)], seconds=SECONDS)
     except Problem as problem:
-        return _page(visit, problem_card(problem), *_choose(visit.base))
+        parts = problem_card(problem), *_choose(f"{visit.base}/import")
+    return _page(visit, *parts)
 
 
 def _page(visit: Visit, *parts):
@@ -85,9 +86,8 @@ def _page(visit: Visit, *parts):
     return Section(Header(H1(title), back, cls="head"), *parts, id="import")
 
 
-def _choose(base: str):
+def _choose(at: str):
     """The two ways to give rows."""
-    at = f"{base}/import"
     pick = field_input(FILE, hx_get=at, hx_push_url="true", **WHOLE)
     yield Form(Label("A file: CSV, JSON, XLSX or ODS", pick), Button("Go on"), action=at)
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
@@ -111,15 +111,16 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
 def _preview(visit: Visit):
     """What the columns of the file become, how it is read, and what an import would do."""
     file, intake = _opened(visit)
-    at, press = f"{visit.base}/import", {"hx_push_url": "false", "hx_include": "closest form"}
+    at = f"{visit.base}/import"
     begin = {"hx_trigger": "load", "hx_target": "this", "hx_swap": "innerHTML", "id": "check"}
+    begin |= {"hx_push_url": "false", "hx_include": "closest form"}
     wait = P("Checking …", id="going", role="status")
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
     yield Form(
         Input(type="hidden", name="file", value=visit.query["file"]),
         _columns(intake),
         *_options(intake, visit.query),
-        Div(wait, hx_get=f"{at}/check", **begin, **press),
+        Div(wait, hx_get=f"{at}/check", **begin),
         hx_get=at,
         hx_trigger="change, submit",
         hx_push_url="true",
@@ -130,7 +131,8 @@ def _preview(visit: Visit):
 def _columns(intake: Intake):
     """One line a column: its heading, first values, and the field it becomes."""
     fields = {"": "– leave out –"} | {n: f.label for n, f in intake.app.fields.items()}
-    first, lines = [cells for _, cells in itertools.islice(intake.sheet.rows, FIRST)], []
+    first = [cells for _, cells in itertools.islice(intake.sheet.rows, FIRST)]
+    lines = []
     for index, (column, chosen) in enumerate(intake.columns.items()):
         values = [cells[index] for cells in first if index < len(cells)]
         shown = " · ".join(str(v)[:40] for v in values if v not in (*EMPTY, MISSING))
@@ -165,33 +167,33 @@ def _options(intake: Intake, said):
 
 
 def _box(name: str, label: str, on: bool):
-    box = Input(type="checkbox", name=name, value="true", checked=on, id=f"on-{name}")
-    return Label(box, label)
+    key = f"on-{name}"  # by which focus stays where it is
+    return Label(Input(type="checkbox", name=name, value="true", checked=on, id=key), label)
 
 
 async def _check(visit: Visit):
     """What the import would do, and the button for it."""
     try:
-        _, report = await _run(visit, dry_run=True)
+        _, report = await _read(visit)
     except Problem as problem:
         return problem_card(problem)
     rows, press = report["add"] + report["update"], {"hx_disabled_elt": "this", "type": "button"}
     said = f"Import {rows:,} {'row' if rows == 1 else 'rows'}"
     button = Button(said, hx_post=f"{visit.base}/import", **press, **WHOLE) if rows else ""
-    return _report(visit.app, report, "to add", "to change"), button, P(id="going", role="status")
+    return _report(visit.app, report), button, P(id="going", role="status")
 
 
 async def _import(visit: Visit):
     """Carry it out; then the way back."""
-    name, report = await _run(visit)
-    undo = Button("Undo", hx_post=visit.undo, hx_swap="none", cls="outline secondary")
-    undo = undo if report["add"] or report["update"] else ""
-    links = Div(A("Show the list", href=visit.base, role="button"), undo, cls="bar")
-    told = _report(visit.app, report, "added", "changed")
-    return _page(visit, P("From ", Strong(name), ":"), told, links)
+    name, report = await _read(visit, write=True)
+    links = [A("Show the list", href=visit.base, role="button")]
+    if report["add"] or report["update"]:
+        links += [Button("Undo", hx_post=visit.undo, hx_swap="none", cls="outline secondary")]
+    told = P("From ", Strong(name), ":"), _report(visit.app, report)
+    return _page(visit, *told, Div(*links, cls="bar"))
 
 
-async def _run(visit: Visit, dry_run: bool = False) -> tuple[str, Row]:
+async def _read(visit: Visit, write: bool = False) -> tuple[str, Row]:
     started = time.monotonic()
 
     def tell(count: int) -> None:
@@ -203,14 +205,15 @@ async def _run(visit: Visit, dry_run: bool = False) -> tuple[str, Row]:
     def work() -> tuple[str, Row]:
         file, intake = _opened(visit)
         report = intake.read(tell)
-        return file.name, report if dry_run else intake.write(file.name)
+        return file.name, intake.write(file.name) if write else report
 
     return await limited(work, seconds=SECONDS)
 
 
-def _report(app, report: Row, added: str, changed: str):
-    words = {"add": added, "update": changed, "unchanged": "as they are already"}
-    words |= {"skip": "left out"}
+def _report(app, report: Row):
+    words = {"add": "to add", "update": "to change"}
+    words = {"add": "added", "update": "changed"} if report["done"] else words
+    words |= {"unchanged": "as they are already", "skip": "left out"}
     parts = [f"{report[key]:,} {word}" for key, word in words.items() if report[key]]
     said = P(Strong(" · ".join(parts) or "There is nothing to import."), role="status")
     if not report["skip"]:

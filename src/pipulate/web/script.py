@@ -131,7 +131,7 @@ on('click', '[data-sort]', head => {
 // a chosen file is streamed up; its id lands in the box beside
 on('change', '[data-upload]', pick => {
   const file = pick.files[0], box = pick.previousElementSibling, ask = new XMLHttpRequest();
-  const send = pick.form.querySelector('[type=submit]');
+  const send = pick.form.querySelector('button');
   if (!file) return;
   send.disabled = true;
   ask.upload.onprogress = event => {
