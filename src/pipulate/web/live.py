@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from pipulate.core.profiles import Profile
 
@@ -51,20 +51,17 @@ class Hub:
         """Send a fragment to the tabs of a profile (None: all), only those at `at` when given.
 
         `skip` is the key of a tab that has its answer already."""
-        if threading.get_ident() == self._thread:  # a token needs no wake-up of the loop
-            return self._put(profile_id, fragment, at, skip)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-            self.loop.call_soon_threadsafe(self._put, profile_id, fragment, at, skip)
-
-    def _put(self, profile_id: int | None, fragment: str, at: str, skip: str):
+        if threading.get_ident() != self._thread:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+                self.loop.call_soon_threadsafe(self.put, profile_id, fragment, at, skip)
+            return
         for tab in self.others(skip):
-            here = not at or tab.at == at or tab.at.startswith(at + "?")
-            if profile_id in (None, tab.profile.id) and here:
+            if profile_id in (None, tab.profile.id) and at in ("", tab.at.partition("?")[0]):
                 tab.put(fragment)
 
     def others(self, skip: str) -> list[Tab]:
         """The open tabs but that one."""
-        return [tab for tab in [*self.tabs] if tab.key != (skip or None)]
+        return [tab for tab in [*self.tabs] if not skip or tab.key != skip]
 
     async def serve(self, socket: WebSocket, tab: Tab, on_message):
         """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
@@ -74,13 +71,12 @@ class Hub:
         self.tabs.add(tab)
         writer = asyncio.create_task(tab.write())
         try:
-            while True:
-                text = await socket.receive_text()
+            async for text in socket.iter_text():
                 with contextlib.suppress(ValueError, RecursionError):
                     data = json.loads(text)
                     if isinstance(data, dict):
                         await on_message(data)
-        except (WebSocketDisconnect, RuntimeError, KeyError):
+        except (RuntimeError, KeyError):  # it was closed by us, or sent bytes
             pass
         finally:
             self.tabs.discard(tab)

@@ -4,8 +4,8 @@ import functools
 import json
 from html import escape
 
-from fasthtml.components import A, Button, Code, Details, Div, Form, NotStr, P, Pre, Section
-from fasthtml.components import Small, Summary, Textarea
+from fasthtml.components import A, Button, Code, Details, Div, Form, Input, NotStr, P, Pre
+from fasthtml.components import Section, Small, Summary, Textarea
 
 from pipulate.apps.markup import html, markdown
 from pipulate.core.profiles import Profile
@@ -21,19 +21,16 @@ def message(row: Row, profile: Profile, undone: bool | None = None):
     """One message: text as it is for the user, markdown for the model, a chip for a tool call.
 
     `undone`: whether what its turn changed was taken back; None when that was nothing."""
-    key, kind, text = f"m{row['id']}", row["role"], row["text"]
+    key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
     mark = "" if undone is None else turn_mark(row["turn"], undone, profile)
-    if kind == "user":
-        return Div(text, id=key, cls="msg user")
-    if kind == "tool" or (kind == "note" and row["calls"]):
+    if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile), mark, id=key, cls="msg tool")
-    if row["state"] == "streaming":
-        return Div(text, id=key, cls="msg live")
-    if not text and row["calls"]:
+    if kind == "user" or row["state"] == "streaming":
+        return Div(text, id=key, cls="msg user" if kind == "user" else "msg live")
+    if not text and calls:
         return Div(id=key, cls="msg", hidden=True)
-    ending = ENDINGS.get(row["state"])
-    small = Small(ending) if ending else ""
-    return Div(markdown(text), small, mark, id=key, cls=f"msg {kind}")
+    ending = ENDINGS.get(row["state"], "")
+    return Div(markdown(text), ending and Small(ending), mark, id=key, cls=f"msg {kind}")
 
 
 def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
@@ -45,10 +42,14 @@ def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
 
 def turn_marks(chat, profile: Profile) -> str:
     """The marks of all turns in the conversation, to take the place of those that are there."""
-    turns = [*{row["turn"]: 1 for row in chat.history(profile.id) if row["turn"]}]
-    known = chat.house.events.turns(profile.id, turns).items()
+    known = _undone(chat, profile, chat.history(profile.id)).items()
     marks = (turn_mark(*pair, profile, hx_swap_oob=f"outerHTML:.{pair[0]}") for pair in known)
     return html(*marks)
+
+
+def _undone(chat, profile: Profile, rows: list[Row]) -> dict[str, bool]:
+    turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
+    return chat.house.events.turns(profile.id, [*turns])
 
 
 @functools.lru_cache(maxsize=2_000)
@@ -64,16 +65,16 @@ def _chip(row: Row, profile: Profile):
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if not approval:
         return chip
-    address = f"/{profile.slug}/approvals/{approval}"
-    ask = Button("Look and decide", hx_get=address, hx_target=f"#a{row['id']}", cls="outline")
-    return Div(chip, Div(ask, id=f"a{row['id']}"))
+    key, address = f"a{row['id']}", f"/{profile.slug}/approvals/{approval}"
+    ask = Button("Look and decide", hx_get=address, hx_target=f"#{key}", cls="outline")
+    return Div(chip, Div(ask, id=key))
 
 
 def column(chat, profile: Profile) -> str:
     """What the chat column holds, as HTML."""
     rows = chat.history(profile.id)
-    undone = chat.house.events.turns(profile.id, [*{r["turn"]: 1 for r in rows if r["turn"]}])
-    drawn = (_drawn(tuple(r.items()), profile, undone.get(r["turn"])) for r in rows)
+    undone = _undone(chat, profile, rows)
+    drawn = (_drawn(tuple(row.items()), profile, undone.get(row["turn"])) for row in rows)
     talk = [*map(NotStr, drawn)] or [P(HINT, cls="empty")]
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
     log = Section(*talk, id="talk", **live)
@@ -98,14 +99,15 @@ def fragment(kind: str, row: Row, profile: Profile, undone: bool | None = None) 
 
 def approval_card(record: Row, profile: Profile):
     """Exactly what would run, and two buttons; they answer for this hash only."""
-    address = f"/{profile.slug}/approvals/{record['id']}"
     what = Pre(f"{record['tool']} {record['arguments']}")
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
-
-    def button(word: str, yes: str, cls: str):
-        vals = json.dumps({"hash": record["hash"], "yes": yes})
-        return Button(word, hx_post=address, hx_vals=vals, hx_target="closest div", cls=cls)
-
-    buttons = button("Approve", "yes", ""), button("Reject", "no", "secondary")
-    return Div(P("The assistant asks to run, once:"), what, *buttons, cls="approval")
+    return Form(
+        P("The assistant asks to run, once:"),
+        what,
+        Input(type="hidden", name="hash", value=record["hash"]),
+        Button("Approve", name="yes", value="yes"),
+        Button("Reject", name="yes", value="no", cls="secondary"),
+        hx_post=f"/{profile.slug}/approvals/{record['id']}",
+        cls="approval",
+    )
