@@ -8,6 +8,7 @@
 The class is the row: in a method, `self` is one row and `self.table` its profile's table.
 """
 
+import contextlib
 import functools
 import inspect
 import typing
@@ -198,7 +199,11 @@ class Crud(Listing):
         return Tool(f"{self.name}_{name}", said, method.tool_kind, fields, run, **limits)
 
     def as_json(self, row: CrudApp) -> Row:
-        values = {n: to_json(getattr(row, n)) for n in (*self.fields, *self.model.computed)}
+        values = {name: to_json(getattr(row, name)) for name in self.fields}
+        for name in self.model.computed:
+            values[name] = None
+            with contextlib.suppress(Exception):  # a fault of the plugin's own
+                values[name] = to_json(getattr(row, name))
         return {"id": row.id, **values, "version": row.version}
 
     def _list(

@@ -62,7 +62,7 @@ class Data(Refs):
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
         """Rows by what is computed of each, empty last: SQLite knows nothing of it."""
         name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
-        rows = table(where, args, limit=LARGE + 1)
+        rows = table(where, args, "id", LARGE + 1)
         if len(rows) > LARGE:
             what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
             raise Problem(what, "Filter or search first.")
@@ -72,7 +72,10 @@ class Data(Refs):
                 keys[row.id] = getattr(row, name)
         known = [row for row in rows if keys.get(row.id) not in (None, "")]
         empty = [row for row in rows if keys.get(row.id) in (None, "")]
-        return sorted(known, key=lambda row: keys[row.id], reverse=down) + empty
+        try:
+            return sorted(known, key=lambda row: keys[row.id], reverse=down) + empty
+        except TypeError as error:
+            raise Problem(f"{name} has no order ({error}).", "Mend its property.") from None
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""

@@ -14,13 +14,14 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from pipulate.core.fields import Field, Ref, Secret, make_field, to_column
+from pipulate.core.fields import Field, Ref, Secret, Tags, make_field, to_column
 from pipulate.core.kinds import LINE
 from pipulate.core.problems import Invalid
 from pipulate.core.tables import quote
 
 PAGE = 50  # rows of one page
 ID = make_field("id", int)
+EMPTY = {Tags: "[]", list: "[]", dict: "{}"}
 BACKSLASH = r"'\'"
 Sql = tuple[str, list[Any]]
 
@@ -83,14 +84,17 @@ def order_sql(field: Field, name: Any = "") -> str:
         return f"CAST({column} AS REAL)"
     if name or field.type is Ref:
         return name or column
-    return f"{column} COLLATE NOCASE" if field.kind.column == "TEXT" else column
+    if field.kind.column != "TEXT":
+        return column
+    empty = EMPTY.get(field.type, "")  # is sorted to the end, as NULL is
+    return f"nullif({column}, '{empty}') COLLATE NOCASE"
 
 
 def condition(field: Field, text: str) -> Sql:
     """One filter as SQL and its values. Raises ValueError with the reason."""
     column = quote(field.name)
     if text in ("=", "!="):
-        empty = f"coalesce({column}, '') IN ('', '[]')"
+        empty = f"coalesce({column}, '') IN ('', '[]', '{{}}')"
         return (empty if text == "=" else f"NOT {empty}"), []
     if field.type is Secret:
         raise ValueError("can only be filtered by = (empty) or != (set)")
@@ -133,7 +137,7 @@ def _compared(field: Field, sign: str, said: str) -> Sql:
         value = field.kind.check(field.kind.parse(said))  # whatever the field may hold by now
         values = [float(value) if isinstance(value, Decimal) else to_column(value)]
         test = f"{expression} {sign} ?"
-    return (f"({test} OR {quote(field.name)} IS NULL)" if sign == "!=" else test), values
+    return (f"({test} OR {expression} IS NULL)" if sign == "!=" else test), values
 
 
 def _span(field: Field, said: str) -> list[Any]:

@@ -154,7 +154,9 @@ class Table:
             ids = range(first, first + len(records))
             self.db.unindex(self.name, len(records))
             rows = [{**r, **self.scope, self.pk: key} for key, r in zip(ids, records, strict=True)]
-            self._known(rows[0] if rows else {})
+            if not rows:
+                return ids
+            self._known(rows[0])
             names, marks = ", ".join(map(quote, rows[0])), ", ".join("?" * len(rows[0]))
             sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks})"
             self.db.execute_many(sql, ([*row.values()] for row in rows))
