@@ -9,10 +9,9 @@ import socket
 import threading
 import time
 
-import anyio
 import pytest
 
-from pipulate.core.fetch import Page, Web, fetch, is_public
+from pipulate.core.fetch import Page, fetch, is_public
 from pipulate.core.problems import Problem, Refused
 from web_site import HTML, Site
 
@@ -168,13 +167,8 @@ def test_the_name_is_kept_in_host_and_nothing_personal_is_sent(site, names, monk
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     names["named.test"] = ["127.0.0.1"]
     site.page("/a?b=1", head=HTML + b"set-cookie: one=1\r\n")
-
-    async def twice():
-        async with Web() as web:
-            for _ in range(2):
-                await web.get(f"http://named.test:{site.port}/a?b=1#c")
-
-    anyio.run(twice)
+    for _ in range(2):
+        fetch(f"http://named.test:{site.port}/a?b=1#c")
     first, second = (said.decode().lower() for said in site.asked)
     assert f"host: named.test:{site.port}\r\n" in first and first == second
     assert not any(word in second for word in ("cookie", "authorization", "referer", "127.0.0.1"))
