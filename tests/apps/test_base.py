@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from pipulate.apps.base import Route, Visit, line_of, made, refuse_builtin, snake
-from pipulate.core.problems import Problem
+from pipulate.apps.base import Route, Visit, line_of, made, snake
 
 
 @pytest.mark.parametrize(
@@ -41,16 +40,6 @@ def test_a_route_matches_whole_addresses_and_names_their_parts(path, asked, foun
 )
 def test_names_become_addresses(name, plain):
     assert snake(name) == plain
-
-
-@pytest.mark.parametrize("name", ["list", "print", "job", "id", "Exception", "open"])
-def test_a_word_of_pythons_own_is_refused(name):
-    with pytest.raises(Problem, match=repr(name)):
-        refuse_builtin(name, "The step name")
-
-
-def test_a_usual_word_is_not_refused():
-    refuse_builtin("letters", "The step name")
 
 
 def test_the_line_of_a_definition_is_found():

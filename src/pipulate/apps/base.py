@@ -1,21 +1,19 @@
-"""What every kind of app has: a name, an address, routes as data, tools; and the visit they get."""
+"""What every kind of app has (slug, title, description, routes, tools), and the visit it gets."""
 
 import ast
-import builtins
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv
-from pipulate.core.tools import Caller, Tool
+from pipulate.core.tools import Caller
 
 # The tab a change came from: it has its answer already and is left out of the live refresh.
 origin_tab: ContextVar[str] = ContextVar("origin_tab", default="")
-# The events that the visit at work has made, newest last: others may make some meanwhile.
+# The events that the visit at work has made, newest last; others may make some meanwhile.
 made: ContextVar[list[int] | None] = ContextVar("made", default=None)
 
 
@@ -112,31 +110,13 @@ class Refusal:
     target: str = ""
 
 
-class AppKind(Protocol):
-    """What the shelf and the doors need of an app, whatever its kind."""
-
-    slug: str
-    title: str
-    description: str
-    routes: list[Route]
-
-    def tools(self, house) -> list[Tool]: ...
-
-
 def snake(name: str) -> str:
     """WineBottle or "Wine bottle" → wine_bottle."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
 
 
-def refuse_builtin(name: str, what: str) -> None:
-    """Raise Problem for a name that Python or the routes use."""
-    if name in (*dir(builtins), "job"):
-        raise Problem(f"{what} {name!r} hides a word of Python's own.", "Choose another name.")
-
-
 def line_of(source: bytes, name: str) -> int | None:
     """The line on which a class or function of this name is defined."""
-    kinds = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds))
-    return next((node.lineno for node in nodes if node.name == name), None)
+    named = (n for n in ast.walk(ast.parse(source)) if getattr(n, "name", None) == name)
+    return next((n.lineno for n in named if isinstance(n, ast.stmt)), None)

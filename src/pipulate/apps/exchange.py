@@ -240,10 +240,7 @@ ROUTES = [
 
 
 class ExchangeTools:
-    """Tools of the house for rows in and out, of any app."""
-
-    def __init__(self, house):
-        self.house = house
+    """Tools for rows in and out of any app; part of HouseTools, which has `house`."""
 
     @tool(seconds=SECONDS)
     def rows_export(

@@ -33,8 +33,7 @@ class House:
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
-        owners = HouseTools(self), ExchangeTools(self)
-        own = [tool_of(method) for owner in owners for _, method in tools_in(owner)]
+        own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
         self.tools.replace("core", own + RowTools(self).tools())
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()
@@ -58,14 +57,18 @@ class House:
         self.db.close()
 
 
-class HouseTools:
-    """Tools of the house itself: profiles, history, undo, runs, approvals."""
+class HouseTools(ExchangeTools):
+    """Tools of the house itself: profiles, history, undo, runs, approvals, rows in and out."""
 
     def __init__(self, house: House):
         self.house, self.profiles, self.runs = house, house.profiles, house.runs
 
     def _said(self, text: str) -> None:
         self.house.db.current.summary = text
+
+    def _mark(self, caller: Caller, run: int, verb: str, **marks):
+        self._said(f"{verb} run {run}")
+        return self.runs.mark(caller.profile.id, run, **marks)
 
     @tool(kind="read")
     def profile_list(self, caller: Caller):
@@ -134,20 +137,17 @@ class HouseTools:
     @tool
     def run_finish(self, caller: Caller, run: int):
         """Finish (lock) a run."""
-        self._said(f"Finished run {run}")
-        return self.runs.mark(caller.profile.id, run, locked_utc=now())
+        return self._mark(caller, run, "Finished", locked_utc=now())
 
     @tool
     def run_reopen(self, caller: Caller, run: int):
         """Reopen a finished run."""
-        self._said(f"Reopened run {run}")
-        return self.runs.mark(caller.profile.id, run, locked_utc=None)
+        return self._mark(caller, run, "Reopened", locked_utc=None)
 
     @tool
     def run_delete(self, caller: Caller, run: int):
         """Delete a run; can be undone."""
-        self.runs.mark(caller.profile.id, run, deleted_utc=now())
-        self._said(f"Deleted run {run}")
+        self._mark(caller, run, "Deleted", deleted_utc=now())
         return {"deleted": run}
 
     @tool(kind="destructive", seconds=60.0)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from filelock import FileLock
 
-from pipulate.apps.base import AppKind
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plugin import BUNDLED, Plugin, load_file, plugin_files
@@ -39,7 +39,7 @@ class Shelf:
         self._seen: dict[Path, tuple[int, int]] = {}
 
     @property
-    def apps(self) -> dict[str, AppKind]:
+    def apps(self) -> dict[str, Any]:
         return {app.slug: app for plugin in [*self.plugins.values()] for app in plugin.apps}
 
     def scan(self) -> bool:
@@ -51,18 +51,17 @@ class Shelf:
         if self._seen == before:
             return False
         for path in before.keys() - self._seen.keys():
-            del self.plugins[path]
-            self.house.tools.replace(str(path), [])
+            self._withdraw(self.plugins.pop(path))
         for path, stamp in self._seen.items():
             if before.get(path) != stamp:
                 self._load(path)
+        self._changed()
+        return True
+
+    def _changed(self) -> None:
         for plugin in [*self.plugins.values()]:
             if plugin.bundled and not plugin.apps and not plugin.problem:
                 self._commit(plugin)  # its name may be free again
-        self.changed()
-        return True
-
-    def changed(self) -> None:
         self.version += 1
         for listener in self.on_change:
             listener()
@@ -110,7 +109,7 @@ class Shelf:
             if plugin.name == name and loss:
                 self.house.accepted.add(loss)
                 self._load(path)
-                self.changed()
+                self._changed()
                 if problem := self.plugins[path].problem:
                     raise problem
                 return
@@ -119,27 +118,29 @@ class Shelf:
     def _commit(self, plugin: Plugin) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place.
 
-        An app of the user's own takes the place of a bundled one of that name."""
-        apps = [*_apps_in(plugin)]
+        A bundled app waits while the user has one of that name."""
+        apps, others = [*_apps_in(plugin)], {**self.plugins}
+        others.pop(plugin.path, None)
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
-        others = [p for p in self.plugins.values() if p.path != plugin.path]
-        rivals = [p for p in others if _names(apps) & _names(p.apps)]
+        rivals = [p for p in others.values() if _names(apps) & _names(p.apps)]
         if not (plugin.bundled and rivals):
-            yielding = [p for p in rivals if p.bundled]
-            kept = [app.slug for p in others if p not in yielding for app in p.apps]
-            self._register(plugin, apps, yielding, kept)
-            for bundled in yielding:
-                bundled.apps = []
+            for bundled in (p for p in rivals if p.bundled):
+                self._withdraw(bundled)
+            self._register(plugin, apps, [a.slug for p in others.values() for a in p.apps])
             plugin.apps, plugin.problem = apps, None
         self.plugins[plugin.path] = plugin
 
-    def _register(self, plugin: Plugin, apps: list, yielding: list[Plugin], kept: list[str]):
+    def _withdraw(self, plugin: Plugin) -> None:
+        plugin.apps = []
+        self.house.tools.replace(str(plugin.path), [])
+
+    def _register(self, plugin: Plugin, apps: list[Any], taken: list[str]) -> None:
         """The tables and tools of apps: all of them or nothing."""
         slugs = [app.slug for app in apps]
         for slug in slugs:
-            if (slugs + kept + PAGE_WORDS).count(slug) > 1:
+            if (slugs + taken + PAGE_WORDS).count(slug) > 1:
                 what = f"The name {slug!r} is already taken."
                 raise Problem(what, "Rename the class or pipeline, or set plural = …")
         try:
@@ -147,8 +148,6 @@ class Shelf:
                 for app in apps:
                     app.define(self.house)
                 tools = [tool for app in apps for tool in app.tools(self.house)]
-                for bundled in yielding:
-                    self.house.tools.replace(str(bundled.path), [])
                 self.house.tools.replace(str(plugin.path), tools)
         finally:
             for slug in slugs:
@@ -166,11 +165,11 @@ class Shelf:
 
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
-        apps = [a for a in self.apps.values() if isinstance(a, Crud)]
-        for app in apps:
-            if name in (app.slug, app.name):
-                return app
-        raise Unknown(f"There is no app {name!r}.", nearest(name, [a.slug for a in apps]))
+        cruds = [a for a in self.apps.values() if isinstance(a, Crud)]
+        found = {key: app for app in cruds for key in (app.name, app.slug)}
+        if name not in found:
+            raise Unknown(f"There is no app {name!r}.", nearest(name, found))
+        return found[name]
 
     @property
     def failures(self) -> list[Plugin]:
@@ -214,12 +213,12 @@ def _in_time(path: Path, content: bytes) -> Plugin:
         raise Problem(what, "Put long work in a step, then save the file.") from None
 
 
-def _names(apps: Iterable[AppKind]) -> set[str]:
+def _names(apps: Iterable[Any]) -> set[str]:
     """By what addresses and tools are named; an app may have two of them (books, book)."""
     return {getattr(app, at, app.slug) for app in apps for at in ("slug", "name")}
 
 
-def _apps_in(plugin: Plugin) -> Iterator[AppKind]:
+def _apps_in(plugin: Plugin) -> Iterator[Any]:
     """What a plugin's file defines itself; an imported class belongs to another file."""
     for value in vars(plugin.module).values():
         if isinstance(value, Pipeline):

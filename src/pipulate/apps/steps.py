@@ -6,6 +6,7 @@ of the user. Everything is bound when the file loads, so mistakes show there, wi
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import inspect
 import typing
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipulate.apps.base import refuse_builtin, snake
+from pipulate.apps.base import snake
 from pipulate.core.fields import Field, make_field
 from pipulate.core.problems import Problem, nearest
 
@@ -100,7 +101,8 @@ class Pipeline:
             step.refuse("there is a step of that name already.")
         if step.name in self.fields or any(f.name == step.name for f in step.fields):
             step.refuse("a step asks for a value of that name.")
-        refuse_builtin(step.name, "The step name")
+        if step.name in (*dir(builtins), "job"):
+            step.refuse("hides a word of Python's own.", "Choose another name.")
         self.steps[step.name] = step
         return step
 
