@@ -1,7 +1,6 @@
 """Questions in SQL: they read rows, and can neither write nor reach a secret, however they try."""
 
 import re
-import threading
 from itertools import islice
 
 import pytest
@@ -167,18 +166,17 @@ def test_a_second_statement_is_refused_before_the_first_is_run(path, last):
 @pytest.mark.parametrize(
     ("sql", "said", "place"),
     [
-        ("SELECT titel FROM books", "no such column: titel", (1, 8)),
-        ("SELECT title,\n  'é', , rating FROM books", 'near ",": syntax error', (2, 8)),
-        ("SELECT * FROM book", "no such table: book", None),
-        ("SELECT title FROM", "incomplete input", None),
-        ("SELECT a(1)", "no such function: a", (1, 8)),
+        ("SELECT titel FROM books", "no such column: titel", "(line 1, column 8)"),
+        ("SELECT id,\n  'é', , id FROM books", 'near ",": syntax error', "(line 2, column 8)"),
+        ("SELECT * FROM book", "no such table: book", ""),
+        ("SELECT title FROM", "incomplete input", ""),
+        ("SELECT a(1)", "no such function: a", "(line 1, column 8)"),
     ],
 )
 def test_a_fault_is_told_in_sqlites_words_with_its_place(path, sql, said, place):
     with pytest.raises(Problem, match=re.escape(said)) as caught:
         ask(path, sql)
-    told = caught.value.details
-    assert place is None or (told["line"], told["column"]) == place
+    assert place in caught.value.what
 
 
 @pytest.mark.parametrize(
@@ -202,13 +200,6 @@ def test_odd_text_is_a_problem_or_an_answer_and_nothing_worse(path, sql):
 def test_a_query_without_end_is_stopped_in_time(path, what):
     with pytest.raises(Problem, match=r"stopped after 0\.2 s"):
         list(answer(path, ENDLESS.format(what), seconds=0.2))
-
-
-def test_a_query_can_be_stopped_from_outside(path):
-    stop = threading.Event()
-    threading.Timer(0.1, stop.set).start()
-    with pytest.raises(Problem, match="was stopped"):
-        ask(path, ENDLESS.format("count(*)"), stopped=stop.is_set)
 
 
 def test_the_row_limit_ends_even_an_endless_answer(path):
