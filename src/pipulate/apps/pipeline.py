@@ -17,11 +17,8 @@ from pipulate.core.runs import UNDONE, StepState
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
-SAYS = {
-    "blocked": "waits for earlier steps",
-    "ready": "next",
-    "stale": "stale: an earlier step changed",
-}
+SAYS = {"ready": "next", "stale": "stale: an earlier step changed"}
+SAYS["blocked"] = "waits for earlier steps"
 BUTTONS = {"ready": "Run", "interrupted": "Resume"}
 MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
 
@@ -67,23 +64,24 @@ class Guided:
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self._at(caller.profile, run)}
         for name, step in self.pipeline.steps.items():
-            state = self._open(caller.profile, run)[1][name]
-            if state.state != "done" or known.keys() & {f.name for f in step.fields}:
-                if missing := await self._do(caller, run, name):
-                    return result | {"state": "waiting", "step": name, "waiting_for": missing}
-                state = self._open(caller.profile, run)[1][name]
+            given_now = known.keys() & {f.name for f in step.fields}
+            state, missing = await self._do(caller, run, name, bool(given_now))
+            if missing:
+                return result | {"state": "waiting", "step": name, "waiting_for": missing}
             if state.state != "done":
                 what = state.error.get("problem") or f"{name} was {state.state}."
                 raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
         return result | {"state": "done", "output": to_json(state.output)}
 
-    async def _do(self, caller: Caller, run_id: int, name: str) -> list[str]:
-        """Run one step with the values kept; returns those that it still needs."""
+    async def _do(self, caller: Caller, run_id: int, name: str, again: bool):
+        """(a step's state, the values it still needs): run unless it is done, or `again`."""
         run, states = self._open(caller.profile, run_id)
+        if states[name].state == "done" and not again:
+            return states[name], []
         fields, kept = await self.fields(states, name), from_json(json.loads(run["inputs"]))
         values = {f.name: kept[f.name] for f in fields if kept.get(f.name) is not None}
         if missing := [f.name for f in fields if f.required and f.name not in values]:
-            return missing
+            return states[name], missing
         checked = to_json(check_values(fields, values))
         job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
         try:
@@ -91,7 +89,7 @@ class Guided:
         except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
             self.jobs.cancel(run_id, name)
             raise
-        return []
+        return self._open(caller.profile, run_id)[1][name], []
 
     def _open(self, profile, run_id: int) -> tuple[Row, dict[str, StepState]]:
         """A run of this profile and its steps. Raises Missing."""
@@ -154,22 +152,20 @@ class Guided:
     async def show(self, visit: Visit):
         return await self.draw_run(visit.caller.profile, visit.number("run"))
 
-    async def draw_run(self, profile, run_id: int, **refused):
-        """The whole run; `refused`: step=(messages by field, texts as typed) to show again."""
+    async def draw_run(self, profile, run_id: int):
         run, states = self._open(profile, run_id)
-        cards = [await self._card(profile, run, states, name, refused) for name in states]
+        cards = [await self._card(profile, run, states, name) for name in states]
         verb, word, note = "finish", "Finish and lock", ""
         if run["locked_utc"]:
             verb, word, note = "reopen", "Reopen", "Finished: steps cannot change until reopened."
         early = not note and any(s.state != "done" for s in states.values())
-        address = self._at(profile, run_id, verb)
-        lock = Button(word, hx_post=address, cls="secondary", disabled=early)
-        up = A(self.title, href=self._at(profile))
-        head = Header(Div(H1(up, f" · run {run_id}")), cls="head")
-        foot, key = Nav(lock, Small(note), cls="pager"), f"run-{run_id}"
+        post = {"hx_post": self._at(profile, run_id, verb), "disabled": early}
+        foot = Nav(Button(word, cls="secondary", **post), Small(note), cls="pager")
+        title = H1(A(self.title, href=self._at(profile)), f" · run {run_id}")
+        key, head = f"run-{run_id}", Header(Div(title), cls="head")
         return Section(head, *cards, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
-    async def _card(self, profile, run: Row, states, name: str, refused: Row):
+    async def _card(self, profile, run: Row, states, name: str, *refused: Row):
         state, at = states[name], self._at(profile, run["id"], name)
         title = H2(f"{[*states].index(name) + 1}. {_words(name).capitalize()}")
         badge = Span(SAYS.get(state.state, state.state), cls="badge")
@@ -177,7 +173,7 @@ class Guided:
         if state.state == "running":
             parts.append(_progress(at, self.jobs.live.get((run["id"], name))))
         elif not run["locked_utc"] and all(states[up].has_output for up in state.step.uses):
-            parts.append(await self._form(at, states, name, *refused.get(name, ({}, {}))))
+            parts.append(await self._form(at, states, name, *refused or ({}, {})))
         if state.state in UNDONE:
             parts.append(_trouble(state))
         if state.has_output:
@@ -185,17 +181,18 @@ class Guided:
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
     async def _form(self, at: str, states, name: str, wrong: Row, typed: Row):
-        state = states[name]
         try:
             fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
-        focus = [{"autofocus": state.state == "ready"}] + [{}] * len(fields)  # the first of all
-        shown = {f.name: _shown(f, state.inputs.get(f.name, f.default)) for f in fields} | typed
-        boxes = [labelled(f, shown[f.name], wrong.get(f.name, ""), **focus.pop(0)) for f in fields]
-        look = "secondary" if state.state == "done" else ""
-        word = BUTTONS.get(state.state, "Run again")
-        send = Button(word, type="submit", cls=look, **focus[0])
+        boxes, state = [], states[name]
+        for f in fields:
+            shown = typed.get(f.name, _shown(f, state.inputs.get(f.name, f.default)))
+            first = {"autofocus": state.state == "ready" and not boxes}
+            boxes.append(labelled(f, shown, wrong.get(f.name, ""), **first))
+        first = {"autofocus": state.state == "ready" and not boxes}
+        look = {"cls": "secondary"} if state.state == "done" else {}
+        send = Button(BUTTONS.get(state.state, "Run again"), **look, **first)
         return Form(*boxes, send, hx_post=at, novalidate=True)
 
     def live_progress(self, profile, job) -> str:
@@ -219,7 +216,7 @@ class Guided:
     async def start(self, visit: Visit):
         """Check the form and begin the step; the answer shows it running."""
         caller, run_id, name = visit.caller, visit.number("run"), visit.path["step"]
-        states = self._open(caller.profile, run_id)[1]
+        run, states = self._open(caller.profile, run_id)
         if name not in states:
             raise Problem(f"There is no step {name!r} any more.", "Reload the page.")
         fields = await self.fields(states, name)
@@ -227,8 +224,8 @@ class Guided:
         try:
             values = self._resolve(check_values(fields, typed, text=True), caller)
         except Invalid as problem:
-            refused = {name: (problem.details["fields"], typed)}
-            return Refusal(await self.draw_run(caller.profile, run_id, **refused))
+            shown = (caller.profile, run, states, name, problem.details["fields"], typed)
+            return Refusal(await self._card(*shown), target=f"#step-{run_id}-{name}")
         job = await self.jobs.start(caller, self.pipeline, run_id, name, values)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
