@@ -142,7 +142,8 @@ class Listing(Many):
         cells = [Th(cls="grip")]
         for name in state.columns or self.columns:
             field = self.fields.get(name)
-            cells.append(Th(filter_input(field, state.filters.get(name, "")) if field else ""))
+            box = field and filter_input(field, state.filters.get(name, ""))
+            cells.append(Th(box or "", data_label=field and field.label))
         shown = set(state.filters) - {"id"}
         return Tr(*cells, Th(cls="actions"), cls="filters", hidden=not shown)
 
