@@ -132,8 +132,8 @@ class Many(Rows):
     def bulk_bar(self, base: str, state: State, count: str):
         names = [Option(f.label, value=n) for n, f in self.fields.items()]
         first = next(iter(self.fields.values()))
-        said = f"all {count} that match"
-        every = Label(Input(type="checkbox", name="bulk.every", value="1"), said)
+        said = {"name": "bulk.every", "aria_label": f"all {count} that match"}
+        every = Label(Input(type="checkbox", value="1", **said), said["aria_label"])
         where = ("" if state.narrow else "all=1&") + state.query(page=1)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),

@@ -213,8 +213,12 @@ h2:has(+.log){margin-top:.9rem}
   .beside{grid-template-columns:minmax(0,1fr)}
   #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
   body>nav input[type=search]{width:6.5rem}
-  .rows thead{display:none}
-  .rows tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;border-bottom:var(--edge);
+  .rows thead tr:not([hidden]){display:flex;flex-wrap:wrap;align-items:end}
+  .rows th.grip,.rows th.actions{width:auto}
+  .rows th{border:0}
+  .rows .filters th[data-label]{flex:1 1 8rem}
+  .rows tbody tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;
+    border-bottom:var(--edge);
     padding:.3rem 0}
   .rows td{border:0;grid-column:2/-1;text-align:left}
   .rows td:nth-child(2){grid-column:2}
@@ -222,7 +226,8 @@ h2:has(+.log){margin-top:.9rem}
   .rows td.grip{grid-column:1}
   .rows td.actions{grid-column:3}
   .rows td.computed:empty{display:none}
-  .rows td[data-label]:not(:nth-child(2))::before{content:attr(data-label) " ";font-size:.8em;
+  .rows :is(.filters th,td:not(:nth-child(2)))[data-label]::before{font-size:.8em;
+    content:attr(data-label) " ";
     color:var(--muted)}
   .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
   .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
