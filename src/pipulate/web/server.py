@@ -43,24 +43,6 @@ ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
 PROGRESS_EVERY = 0.1  # seconds between two progress fragments of a job
 EVERY = "GET POST PATCH PUT DELETE"
-PAGES = (  # (methods, path below the profile's address, handler)
-    ("POST", "/undo", history.undo),
-    ("POST", "/undo/{event:int}", history.undo),
-    ("GET", "/history", history.history),
-    ("GET", "/history/{event:int}", history.change),
-    ("GET", "/history/{turn}", history.turn),
-    ("POST", "/history/{turn}", history.undo_turn),
-    ("GET", "/approvals/{id}", pages.approval),
-    ("POST", "/approvals/{id}", pages.decide),
-    ("POST", "/chat/stop", pages.stop),
-    ("POST", "/call/{tool}", pages.call),
-    ("GET", "/search", pages.search),
-    ("GET", "/settings", pages.settings),
-    ("GET", "/plugin/{name}", pages.plugin),
-    ("GET", "", pages.overview),
-    (EVERY, "/{app}", pages.app),
-    (EVERY, "/{app}/{rest:path}", pages.app),
-)
 
 
 def body_limit(method: str, path: str) -> int | None:
@@ -112,12 +94,7 @@ class Site:
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
-                Route("/files/{profile}/{file:int}", self.download, methods=["GET"]),
-                Route("/files/{profile}/{file:int}/view", self.download, methods=["GET"]),
-                *(
-                    Route("/{profile}" + path, self.page(handler), methods=methods.split())
-                    for methods, path, handler in PAGES
-                ),
+                *(Route(path, self.page(run), methods=how.split()) for how, path, run in PAGES),
             ],
         )
 
@@ -126,24 +103,18 @@ class Site:
     def profile(self, key: int | None) -> Profile | None:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
 
-    def _history(self, event: Row):
-        """Open pages of the history show a new event; after an undo the chat's marks follow."""
-        for profile in {tab.profile for tab in self.hub.others("")}:
-            if event["profile_id"] in (profile.id, None):
-                self.hub.put(profile.id, AGAIN, f"/{profile.slug}/history")
-                if event["verb"] in ("undo", "redo"):
-                    self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
-
     def _event(self, event: Row):
-        """Rows changed: the lists that show them in other tabs draw themselves anew."""
-        self._history(event)
+        """Lists that show what changed, and the history, draw themselves anew in other tabs; after
+
+        an undo the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
-        for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others(origin)}:
-            app = self.house.shelf.apps.get(slug)
-            if not isinstance(app, Crud) or app.table_name not in names:
-                continue
-            if app.model.shared or event["profile_id"] in (profile.id, None):
+        for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others("")}:
+            app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
+            listed = isinstance(app, Crud) and app.table_name in names
+            if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
                 self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
+            if ours and event["verb"] in ("undo", "redo"):
+                self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -195,35 +166,29 @@ class Site:
             origin_tab.set(headers.get("x-tab", ""))
             made.set([])
             wanted = "hx-request" in headers and "hx-history-restore-request" not in headers
-            caller, title = Caller("user", profile, confirmed=True), "Pipulate"
-            here, query = headers.get("hx-current-url", ""), request.query_params
-            visit = Visit(self.house, caller, None, path, query, {}, wanted, here)
+            caller, here = Caller("user", profile, True), headers.get("hx-current-url", "")
+            visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted, here)
+            title, at = "Pipulate", quote(_address(request), safe="/?")
             try:
                 if request.method != "GET":
                     visit.form = await _form(request)
                 result = await handler(self, visit, request)
                 title = getattr(visit.app, "title", None) or handler.__name__.capitalize()
-            except Problem as problem:
-                result = _shown(problem, wanted, problem.status)
-            except HTTPException as error:
-                what = f"That form cannot be read ({error.detail})."
-                result = _shown(Problem(what, "Send less at once."), wanted, error.status_code)
             except Exception as error:
-                fault = Problem("Something went wrong here; nothing was saved.", "Try again.")
-                result = _shown(fault, wanted, 500, log_fault(error))
-            return self._respond(request, profile, result, title, wanted)
+                result = _refusal(error, wanted)
+            if isinstance(result, Go):
+                headers = {"HX-Redirect": result.address}
+                return (
+                    Response(headers=headers) if wanted else RedirectResponse(result.address, 303)
+                )
+            return self._answer(request, profile, at, result, title, wanted)
 
         return endpoint
 
-    def _respond(self, request, profile: Profile, result, title: str, wanted: bool):
-        if isinstance(result, Response):
-            return result
-        if isinstance(result, Download):
-            return _sent(result)
-        if isinstance(result, Go):
-            if wanted:
-                return Response(headers={"HX-Redirect": result.address})
-            return RedirectResponse(result.address, 303)
+    def _answer(self, request, profile: Profile, at: str, result, title: str, wanted: bool):
+        """What a handler gave, as a response: a part of a page, or `wanted` is False, all of it."""
+        if isinstance(result, Download | Response):
+            return _sent(result) if isinstance(result, Download) else result
         headers, status = {}, 200
         if isinstance(result, Refusal):
             if target := result.target:
@@ -231,21 +196,19 @@ class Site:
                 headers = {"HX-Retarget": target, "HX-Reswap": swap}
             result, status = result.elements, result.status
         drawn = html(*result) if isinstance(result, tuple) else html(result)
-        if wanted:
-            return HTMLResponse(drawn, status, headers)
-        return self._framed(request, profile, _address(request), title, drawn, status)
-
-    def _framed(self, request, profile: Profile, at: str, title: str, main: str, status: int):
-        talk, nonce = panel.column(self.chat, profile), request.scope["nonce"]
-        text = self.layout.page(profile, quote(at, safe="/?"), title, main, talk, nonce)
-        return HTMLResponse(text, status)
+        if not wanted:
+            talk, nonce = panel.column(self.chat, profile), request.scope["nonce"]
+            drawn = self.layout.page(profile, at, title, drawn, talk, nonce)
+        return HTMLResponse(drawn, status, headers)
 
     def _elsewhere(self, request, missing: Missing):
+        """The same address below a renamed profile's new name, or a page that says it is gone."""
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
         if moved and request.method == "GET":
-            return RedirectResponse(_address(request).replace(f"/{slug}", f"/{moved}", 1), 308)
-        first, main = self.house.profiles.at(), html(problem_card(missing))
-        return self._framed(request, first, f"/{first.slug}", "Not found", main, 404)
+            there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
+            return RedirectResponse(there, 308)
+        first, said = self.house.profiles.at(), Refusal(problem_card(missing), 404)
+        return self._answer(request, first, f"/{first.slug}", said, "Not found", False)
 
     async def home(self, request):
         """Leads to the profile seen last."""
@@ -275,20 +238,18 @@ class Site:
 
         a list draws itself anew. A run does when a step ran lately; else it would take back what
         is being typed."""
-        listed = isinstance(self.house.shelf.apps.get(app_of(tab.at)), Crud)
-        listed |= app_of(tab.at) == "history"
-        if listed and seen not in ("", self.layout.newest()):
-            tab.put(AGAIN)
-        named = re.fullmatch(r"/[^/]+/([^/]+)/(\d{1,18})/?", tab.at)
-        app = self.house.shelf.apps.get(named[1]) if named else None
-        if not hasattr(app, "draw_run"):
-            return
-        run, lately = int(named[2]), (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
-        late = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
-        if self.house.runs.attempts(late, (run, lately)):
-            with contextlib.suppress(Problem):
-                drawn = await app.draw_run(tab.profile, run)
-                tab.put(html(drawn(hx_swap_oob="morph")))
+        slug, run = [*tab.at.split("?")[0].strip("/").split("/"), "", ""][1:3]
+        app = self.house.shelf.apps.get(slug)
+        if isinstance(app, Crud) or slug == "history":
+            if seen not in ("", self.layout.newest()):
+                tab.put(AGAIN)
+        elif app and re.fullmatch(r"\d{1,18}", run):
+            late = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+            where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
+            if self.house.runs.attempts(where, (int(run), late)):
+                with contextlib.suppress(Problem):
+                    drawn = await app.draw_run(tab.profile, int(run))
+                    tab.put(html(drawn(hx_swap_oob="morph")))
 
     async def upload(self, request):
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
@@ -299,18 +260,6 @@ class Site:
         except Problem as problem:
             return Response(str(problem), problem.status)
         return Response(f"file:{key}")
-
-    async def download(self, request):
-        """A file by its number; /view shows pictures and plain text, in which nothing runs."""
-        try:
-            profile = self.house.profiles.at(request.path_params["profile"])
-            file = self.house.files.get(profile, request.path_params["file"])
-        except Problem as problem:
-            return HTMLResponse(html(problem_card(problem)), problem.status)
-        shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
-        headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
-        about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
-        return FileResponse(file.path, filename=file.name, headers=headers, **about)
 
     # -- programs ----------------------------------------------------------------------------
 
@@ -337,8 +286,20 @@ class Site:
         await self.house.close()
 
 
-def _shown(problem: Problem, wanted: bool, status: int, reference: str = "") -> Refusal:
-    """A problem as a page, or as a notice in the corner of the page that asked."""
+async def download(site: Site, visit: Visit, request):
+    """A file by its number; /view shows pictures and plain text, in which nothing runs."""
+    file = site.house.files.get(visit.caller.profile, visit.path["file"])
+    shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
+    headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
+    about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
+    return FileResponse(file.path, filename=file.name, headers=headers, **about)
+
+
+def _refusal(error: Exception, wanted: bool) -> Refusal:
+    """What went wrong, as a page, or as a notice in the corner of the page that asked."""
+    reference = "" if isinstance(error, Problem) else log_fault(error)
+    fault = Problem("Something went wrong here; nothing was saved.", "Try again.")
+    problem, status = (fault, 500) if reference else (error, error.status)
     card = problem_card(problem, reference)
     if not wanted:
         return Refusal(card, status)
@@ -353,7 +314,11 @@ async def _form(request) -> dict[str, str]:
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         pairs = parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True)
     else:
-        pairs = [(name, str(value)) for name, value in (await request.form()).multi_items()]
+        try:
+            pairs = [(name, str(value)) for name, value in (await request.form()).multi_items()]
+        except HTTPException as error:
+            what = f"That form cannot be read ({error.detail})."
+            raise Problem(what, "Send less at once.") from None
     form: dict[str, str] = dict(pairs)
     for name in {name for name in form if name.endswith("[]")}:
         form[name[:-2]] = json.dumps([value for key, value in pairs if key == name and value])
@@ -369,3 +334,25 @@ def _sent(file: Download) -> StreamingResponse:
 
 def _address(request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+PAGES = (  # (methods, path, handler)
+    ("GET", "/files/{profile}/{file:int}", download),
+    ("GET", "/files/{profile}/{file:int}/view", download),
+    ("POST", "/{profile}/undo", history.undo),
+    ("POST", "/{profile}/undo/{event:int}", history.undo),
+    ("GET", "/{profile}/history", history.history),
+    ("GET", "/{profile}/history/{event:int}", history.change),
+    ("GET", "/{profile}/history/{turn}", history.turn),
+    ("POST", "/{profile}/history/{turn}", history.undo_turn),
+    ("GET", "/{profile}/approvals/{id}", pages.approval),
+    ("POST", "/{profile}/approvals/{id}", pages.decide),
+    ("POST", "/{profile}/chat/stop", pages.stop),
+    ("POST", "/{profile}/call/{tool}", pages.call),
+    ("GET", "/{profile}/search", pages.search),
+    ("GET", "/{profile}/settings", pages.settings),
+    ("GET", "/{profile}/plugin/{name}", pages.plugin),
+    ("GET", "/{profile}", pages.overview),
+    (EVERY, "/{profile}/{app}", pages.app),
+    (EVERY, "/{profile}/{app}/{rest:path}", pages.app),
+)
