@@ -74,7 +74,7 @@ def ask(worker, file, tmp_path):
         while not answers or not answers[-1].keys() & {"done", "failed"}:
             answers.append(json.loads(worker.stdout.readline()))
             if answers[-1].keys() & {"checkpoint", "call"}:
-                say({"reply": replies.pop(0)})
+                say(replies.pop(0))
         return answers
 
     def say(message):
@@ -100,7 +100,7 @@ def test_a_file_arrives_as_a_file(ask, tmp_path):
 
 
 def test_progress_is_thinned_out_and_its_last_word_always_comes(ask):
-    answers = ask("second", replies=[None], checkpoint={"row": 3}, first=1)
+    answers = ask("second", replies=[{}], checkpoint={"row": 3}, first=1)
     progress = [a["progress"] for a in answers if "progress" in a]
     assert len(progress) < 100 and progress[-1] == [1000, 1000, "row 999"]
     assert {"checkpoint": {"row": 1000}} in answers

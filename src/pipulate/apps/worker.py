@@ -105,13 +105,13 @@ def main() -> None:
     def read() -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
-            (replies if "reply" in message else requests).put(message)
+            (requests if "step" in message else replies).put(message)
         os._exit(0)
 
     def tell(message: Row):
         out.write(dumps(message).encode() + b"\n")
         out.flush()
-        return replies.get()["reply"] if message.keys() & {"checkpoint", "call"} else None
+        return replies.get() if message.keys() & {"checkpoint", "call"} else None
 
     threading.Thread(target=read, daemon=True).start()
     while True:

@@ -33,13 +33,13 @@ AT_ONCE = 4  # steps at work at the same time; the rest wait
 
 @dataclass
 class Job:
-    """A step at work, as the page shows it. `work` may be cancelled; `task` then settles it."""
+    """A step at work. `work` may be cancelled at any time; `task` keeps how it ended."""
 
     run: Row
     attempt: Row
-    message: str = ""
     done: float = 0
     total: float = 0
+    message: str = ""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     started: float = field(default_factory=time.monotonic)
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
@@ -58,18 +58,19 @@ class Job:
         return (time.monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
 
     def stop(self, ending: str) -> None:
-        if self.work.cancel():
+        if not self.ending and self.work.cancel():  # once: a second one would not see it gone
             self.ending = ending
 
     def result(self) -> tuple[str, Row]:
-        """(state, columns) that an attempt whose work has ended is kept with."""
-        if self.work.cancelled():
-            return self.ending or "interrupted", {"error": "{}"}
-        if error := self.work.exception():
-            problem = error if isinstance(error, Problem) else _lost(repr(error))
-            answer = {"failed": problem.as_dict()}
-        else:
+        """(state, columns) of the attempt, when its work has ended."""
+        try:
             answer = self.work.result()
+        except asyncio.CancelledError:
+            return self.ending or "interrupted", {"error": "{}"}
+        except Problem as problem:
+            answer = {"failed": problem.as_dict()}
+        except Exception as error:
+            answer = {"failed": _lost(repr(error)).as_dict()}
         if "done" in answer:
             return "done", {"output": dumps(answer["done"])}
         log = {"log": list(self.log)[-30:]} if self.log else {}
@@ -166,13 +167,13 @@ class Jobs:
     def _request(self, job: Job, pipeline: Any, used: Row) -> Row:
         run, attempt = job.run, job.attempt
         return {
-            "file": str(pipeline.file),
+            "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
             "pipeline": pipeline.slug,
             "step": attempt["step"],
             "arguments": used | json.loads(attempt["inputs"]),
             "checkpoint": json.loads(attempt["checkpoint"] or "null"),
-            "folder": str(self.runs.files / "runs" / str(run["id"]) / str(attempt["id"])),
+            "folder": self.runs.files / f"runs/{run['id']}/{attempt['id']}",
         }
 
     async def _listen(self, job: Job, process: Process) -> None:
@@ -190,17 +191,15 @@ class Jobs:
                 case {"checkpoint": data}:
                     new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
                     await asyncio.to_thread(self.runs.attempts.update, new)
-                    await _send(process, {"reply": None})
+                    await _send(process, {})
                 case {"call": [name, values]}:
-                    await _send(process, {"reply": await self._call(caller, name, values)})
+                    try:
+                        reply = {"result": await self.tools.call(name, values, caller)}
+                    except Problem as problem:
+                        reply = {"problem": problem.as_dict()}
+                    await _send(process, reply)
                 case answer:
                     return answer
-
-    async def _call(self, caller: Caller, name: str, values: Row) -> Row:
-        try:
-            return {"result": await self.tools.call(name, values, caller)}
-        except Problem as problem:
-            return {"problem": problem.as_dict()}
 
 
 async def _spawn(module: str) -> Process:

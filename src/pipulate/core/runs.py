@@ -21,7 +21,7 @@ UNDONE = ("failed", "interrupted", "cancelled")
 
 @dataclass(frozen=True)
 class StepState:
-    """state: blocked, ready, running, done, stale, failed, interrupted or cancelled."""
+    """state: blocked, ready, running, done, stale or one of UNDONE; inputs: JSON."""
 
     step: Any
     state: str
@@ -46,7 +46,7 @@ class StepState:
 def step_key(step: Any, inputs: Row, used: list[str]) -> str:
     """SHA-256 over source, inputs and used outputs; a file counts with its size and time."""
     files = (Path(v["$file"]) for v in inputs.values() if isinstance(v, dict) and "$file" in v)
-    stats = (file.stat() for file in files if file.exists())
+    stats = [file.stat() for file in files if file.exists()]
     stamps = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
     return _hash(dumps([step.source, inputs, stamps, used]))
 
@@ -75,19 +75,19 @@ def _state(step: Any, given: Row, tries: list[Row], before: dict[str, StepState]
 
 
 class Runs:
-    """The runs in the store. Changes here are the state machine; jobs.py does the work."""
+    """The runs in the store: the state machine. jobs.py does the work."""
 
     def __init__(self, db: Database, files: Path):
         self.db, self.files = db, files
         self.attempts = db.table("attempts", logged=False)
 
-    def table(self, profile_id: int, logged: bool = True) -> Table:
+    def table(self, profile_id: int, logged: bool = False) -> Table:
         return self.db.table("runs", scoped=True, logged=logged).xtra(profile_id=profile_id)
 
     def create(self, profile_id: int, pipeline: str, inputs: Row | None = None) -> Row:
         """A new run. No event holds it: to take it back is to delete it, outputs and all."""
         about = {"pipeline": pipeline, "inputs": dumps(inputs or {}), "created_utc": now()}
-        return self.table(profile_id, logged=False).insert(about)
+        return self.table(profile_id).insert(about)
 
     def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
         """A run that is not deleted (of this pipeline, when named). Raises Missing."""
@@ -120,14 +120,14 @@ class Runs:
         return found
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
-        """Add inputs to a run; returns it. They are undone by revising, so no event holds them."""
+        """Add inputs to a run; returns it. No event holds them: they are undone by revising."""
         with self.db.change():
             self.db.begin()
             run = self.get(profile_id, run_id, pipeline)
             if run["locked_utc"]:
                 raise Locked(f"Run {run_id} is finished and locked.", "Reopen it to change it.")
             merged = json.loads(run["inputs"]) | inputs
-            return self.table(profile_id, logged=False).update(id=run_id, inputs=dumps(merged))
+            return self.table(profile_id).update(id=run_id, inputs=dumps(merged))
 
     def begin(
         self, profile_id: int, run_id: int, pipeline: Any, name: str, inputs: Row, owner: str
@@ -144,16 +144,10 @@ class Runs:
             if late:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
             resumes = old.state in UNDONE and old.attempt["key"] == old.key
-            attempt = self.attempts.insert(
-                run_id=run_id,
-                step=name,
-                state="running",
-                key=old.key,
-                inputs=dumps(old.inputs),
-                checkpoint=old.attempt["checkpoint"] if resumes else None,
-                owner=owner,
-                started_utc=now(),
-            )
+            new = {"run_id": run_id, "step": name, "state": "running", "owner": owner}
+            new |= {"key": old.key, "inputs": dumps(old.inputs), "started_utc": now()}
+            checkpoint = old.attempt["checkpoint"] if resumes else None
+            attempt = self.attempts.insert(new, checkpoint=checkpoint)
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in used}
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
@@ -169,7 +163,7 @@ class Runs:
         self.get(profile_id, run_id)
         if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
             raise Problem("This run is at work.", "Cancel its step first.")
-        return self.table(profile_id).update(id=run_id, **columns)
+        return self.table(profile_id, logged=True).update(id=run_id, **columns)
 
     def interrupt(self, owner: str) -> None:
         """Mark what this dead owner left running."""
