@@ -78,10 +78,10 @@ def write_csv(
     columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False
 ) -> Iterator[str]:
     """CSV in chunks of text. Cells: text (defused unless `raw`), numbers, booleans, None."""
-    every, cell = itertools.chain([columns], rows), _plain if raw else _defused
+    every = itertools.chain([columns], rows)
     while batch := list(itertools.islice(every, BATCH)):
         out = io.StringIO()
-        csv.writer(out).writerows([[cell(value) for value in row] for row in batch])
+        csv.writer(out).writerows([[_cell(value, raw) for value in row] for row in batch])
         yield out.getvalue()
 
 
@@ -94,15 +94,12 @@ def write_json(rows: Iterable[Row]) -> Iterator[str]:
     yield "\n]\n" if before != "[\n" else "[]\n"
 
 
-def _plain(value: Any) -> Any:
+def _cell(value: Any, raw: bool) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if not raw and FORMULA.match(value) else value
     if isinstance(value, Decimal):
         return f"{value:f}"  # every digit, never 1E+2
     return str(value).lower() if isinstance(value, bool) else value
-
-
-def _defused(value: Any) -> Any:
-    unsafe = isinstance(value, str) and FORMULA.match(value)
-    return f"'{value}" if unsafe else _plain(value)
 
 
 def _meant(cell: Any) -> Any:
@@ -206,12 +203,12 @@ def _delimiter(sample: str) -> str:
 
 
 def _from_json(text: str) -> Sheet:
-    if len(text) >= WHOLE:
-        raise Problem(f"JSON of over {WHOLE:,} characters is too much.", "Give it as CSV.")
     try:
+        if len(text) >= WHOLE:
+            raise ValueError(f"over {WHOLE:,} characters")
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _no_sheet(f"This is no JSON ({str(error)[:80]})") from None
+        raise _no_sheet(f"This is no JSON that can be read ({str(error)[:80]})") from None
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise _no_sheet("JSON has to be a list of objects")
     columns = _few([*dict.fromkeys(itertools.chain.from_iterable(data))])
@@ -223,12 +220,14 @@ def _from_json(text: str) -> Sheet:
 
 def _workbook(path: Path, sheet: str) -> Iterator[Any]:
     """The names of the sheets, then cells, from the process that reads it (core/workbook.py)."""
-    command = [sys.executable, "-m", "pipulate.core.workbook", str(path), sheet]
     try:
         with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
             if sum(part.file_size for part in packed.infolist()) > UNPACKED:
                 raise ValueError
-        yield from _said(command)
+        for line in _said([sys.executable, "-m", "pipulate.core.workbook", str(path), sheet]):
+            if isinstance(line, str):
+                raise Problem(f"{line}.", "Save it as XLSX or CSV, then try again.")
+            yield line
     except ValueError:  # too large, ended by its limits, or broken off within a line
         what = "This workbook is damaged, or needs over 1 GB of memory."
         raise Problem(what, "Save the sheet as CSV, then try again.") from None
@@ -239,10 +238,7 @@ def _said(command: list[str]) -> Iterator[Any]:
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=silent, stderr=silent) as child:
         try:
-            for line in map(json.loads, child.stdout or ()):
-                if isinstance(line, str):
-                    raise Problem(f"{line}.", "Save it as XLSX or CSV, then try again.")
-                yield line
+            yield from map(json.loads, child.stdout or ())
             if child.wait():
                 raise ValueError
         finally:
