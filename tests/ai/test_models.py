@@ -3,7 +3,7 @@
 import pytest
 
 from model_server import ModelServer, Reply
-from pipulate.ai.models import Call, Delta, Model, find
+from pipulate.ai.models import Call, Model, _message, find
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
 
@@ -24,16 +24,13 @@ def hear(run, ollama):
 
             async def stream():
                 model = Model(server.url, "stand-in", ollama)
-                text, calls = "", {}
-                async for delta in model.stream(list(messages), list(tools)):
-                    text += delta.text
-                    for index, piece in delta.calls:
-                        call = calls.setdefault(index, Call())
-                        call.name, call.arguments = (
-                            call.name + piece.name,
-                            call.arguments + piece.arguments,
-                        )
-                return text, [(c.name, c.values()) for c in calls.values()]
+                text, calls = "", []
+                async for piece in model.stream(list(messages), list(tools)):
+                    if isinstance(piece, str):
+                        text += piece
+                    else:
+                        calls.append((piece.name, piece.values()))
+                return text, calls
 
             return *run(stream()), server.requests[-1]
 
@@ -101,7 +98,7 @@ def test_arguments_that_are_no_object_are_refused_with_a_reason(text):
     ],
 )
 def test_lines_of_the_event_stream_without_text_bring_nothing(line):
-    assert Model._openai_line(line) in (None, Delta())
+    assert _message(line) == {}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +106,7 @@ def test_lines_of_the_event_stream_without_text_bring_nothing(line):
 )
 def test_a_line_that_is_no_protocol_is_a_problem(line):
     with pytest.raises(Problem) as raised:
-        Model._openai_line(line)
+        _message(line)
     assert "answered wrongly" in raised.value.what
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger("pipulate.chat")
 
 
 class Chat:
-    """publish(profile_id, kind, message): kind is message, token, final or remove."""
+    """publish(profile_id, kind, message): kind is message, token or final."""
 
     def __init__(self, house: House, publish: Callable[[int, str, Row], None]):
         self.house, self.publish = house, publish
@@ -50,10 +50,10 @@ class Chat:
         live = self.streaming.get(profile_id)
         return [live if live and live["id"] == row["id"] else row for row in rows]
 
-    async def _add(self, profile_id: int, role: str, text: str, state: str = "done", **more) -> Row:
-        values = {"role": role, "text": text, "state": state, "at_utc": now(), **more}
-        row = await asyncio.to_thread(self.table(profile_id).insert, values)
-        self.publish(profile_id, "message", row)
+    async def _add(self, profile: Profile, role: str, text: str, **more) -> Row:
+        values = {"role": role, "text": text, "state": "done", "at_utc": now(), **more}
+        row = await asyncio.to_thread(self.table(profile.id).insert, values)
+        self.publish(profile.id, "message", row)
         return row
 
     async def say(self, profile: Profile, text: str, at: str = ""):
@@ -62,12 +62,12 @@ class Chat:
         if not text:
             return
         await self.stop(profile.id)
-        await self._add(profile.id, "user", text)
+        await self._add(profile, "user", text)
         work = self._command(profile, text) if text.startswith("/") else self._turn(profile, at)
         self._begin(profile, work)
 
     def _begin(self, profile: Profile, work):
-        self.turns[profile.id] = asyncio.create_task(self._guarded(profile.id, work))
+        self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):
         """End the running turn at once and free the upstream request; what came is kept."""
@@ -75,17 +75,18 @@ class Chat:
             task.cancel()
             await asyncio.wait([task], timeout=2)
 
-    async def _guarded(self, profile_id: int, work):
+    async def _guarded(self, profile: Profile, work):
         try:
             await work
         except Problem as problem:
-            await self._add(profile_id, "note", str(problem), "failed")
+            await self._add(profile, "note", str(problem), state="failed")
         except Exception:
             log.exception("turn failed")
-            await self._add(profile_id, "note", "Something went wrong here; see the log.", "failed")
+            said = "Something went wrong here; see the log."
+            await self._add(profile, "note", said, state="failed")
         finally:
-            if self.turns.get(profile_id) is asyncio.current_task():
-                del self.turns[profile_id]
+            if self.turns.get(profile.id) is asyncio.current_task():
+                del self.turns[profile.id]
 
     async def _command(self, profile: Profile, text: str):
         try:
@@ -93,12 +94,12 @@ class Chat:
         except NeedsApproval as needed:
             about = {"name": text, "arguments": "", "approval": needed.details["approval"]}
             said, calls = "This cannot simply be undone.", dumps([about])
-        await self._add(profile.id, "note", said, calls=calls)
+        await self._add(profile, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str):
         model = await find(self.house.settings)
         if model is None:
-            await self._add(profile.id, "note", NONE_FOUND)
+            await self._add(profile, "note", NONE_FOUND)
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
         made: list[str] = []
@@ -118,42 +119,33 @@ class Chat:
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", "Say “go on” to continue.")
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
-        key = caller.profile.id
-        messages = await asyncio.to_thread(self.prompt, caller.profile, at)
-        row = await self._add(key, "assistant", "", "streaming", turn=caller.turn)
-        self.streaming[key] = row
-        pieces: dict[int, Call] = {}
-        calls, state, saved = [], "cut off", time.monotonic()
+        """Let the model speak; its words are saved every second, and however it ends."""
+        profile, calls, state = caller.profile, [], "cut off"
+        messages = await asyncio.to_thread(self.prompt, profile, at)
+        row = await self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
+        self.streaming[profile.id], saved = row, time.monotonic()
+        save = self.table(profile.id).update
         try:
-            async for delta in model.stream(messages, self.house.tools.listing()):
-                if text := delta.text.encode(errors="replace").decode():  # no lone surrogates
-                    row["text"] += text
-                    self.publish(key, "token", {"id": row["id"], "text": text})
-                for index, piece in delta.calls:
-                    call = pieces.setdefault(index, Call())
-                    call.name, call.id = call.name + piece.name, call.id or piece.id
-                    call.arguments += piece.arguments
+            async for piece in model.stream(messages, self.house.tools.listing()):
+                if isinstance(piece, Call):
+                    calls.append(piece)
+                    continue
+                text = piece.encode(errors="replace").decode()  # no lone surrogates
+                row["text"] += text
+                self.publish(profile.id, "token", {"id": row["id"], "text": text})
                 if time.monotonic() - saved > 1:
                     saved = time.monotonic()
-                    await asyncio.to_thread(self._save, row, "text")
-            state, calls = "done", [call for _, call in sorted(pieces.items())]
+                    await asyncio.to_thread(save, {**row})
+            state = "done"
         except asyncio.CancelledError:
             state = "stopped"
             raise
         finally:
-            self.streaming.pop(key, None)
-            self._finish(row, state, calls)
+            del self.streaming[profile.id]
+            row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
+            save(row)
+            self.publish(profile.id, "final", row)
         return calls
-
-    def _save(self, row: Row, *names: str):
-        self.table(row["profile_id"]).update({name: row[name] for name in ("id", *names)})
-
-    def _finish(self, row: Row, state: str, calls: list[Call]):
-        for n, call in enumerate(calls):
-            call.id = call.id or f"call-{row['id']}-{n}"
-        row |= {"state": state, "calls": dumps([vars(call) for call in calls]) if calls else None}
-        self._save(row, "text", "state", "calls")
-        self.publish(row["profile_id"], "final", row)
 
     async def _run_call(self, call: Call, caller: Caller):
         about = {**vars(call), "approval": None}
@@ -164,12 +156,12 @@ class Chat:
             if isinstance(problem, NeedsApproval):
                 about["approval"] = problem.details["approval"]
         said, calls = dumps(result)[:RESULT], dumps([about])
-        await self._add(caller.profile.id, "tool", said, calls=calls, turn=caller.turn)
+        await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
 
     async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
-        await self._add(profile.id, "note", text)
+        await self._add(profile, "note", text)
         if profile.id not in self.turns:
             self._begin(profile, self._turn(profile, ""))
 
@@ -177,21 +169,30 @@ class Chat:
         """The messages sent: who the model is, where the user is, what was just done, the talk."""
         events = self.house.events.recent(profile.id, 8)
         done = "\n".join(f"- {e['actor']}: {e['summary']}" for e in reversed(events))
-        slug = at.strip("/").split("/")[1] if at.count("/") > 1 else ""
+        slug = [*at.partition("?")[0].strip("/").split("/"), ""][1]
         app = self.house.shelf.apps.get(slug)
         place = f"The user is in the app {app.title}: {app.description}" if app else ""
         about = f"{SYSTEM}\nProfile: {profile.name}. {place}\nLast events:\n{done}"
-        messages = [{"role": "system", "content": about}]
         rows = self.history(profile.id, HISTORY)
         while rows and rows[0]["role"] == "tool":  # its call was cut off by the limit
             del rows[0]
         answered = {json.loads(row["calls"])[0]["id"] for row in rows if row["role"] == "tool"}
-        for row in rows:
-            messages += _as_message(row)
-            if row["role"] == "assistant":  # a server refuses calls that nothing answers
-                left = (c for c in json.loads(row["calls"] or "[]") if c["id"] not in answered)
-                messages += [_result(call, "This call was not run.") for call in left]
-        return messages
+        talk = [message for row in rows for message in _messages(row, answered)]
+        return [{"role": "system", "content": about}, *talk]
+
+
+def _messages(row: Row, answered: set[str]) -> list[Row]:
+    """A row as the model is told it; a server refuses calls that nothing answers."""
+    calls, role, text = json.loads(row["calls"] or "[]"), row["role"], row["text"]
+    if role == "tool":
+        return [_result(calls[0], text)]
+    if role == "note":
+        return [{"role": "user", "content": text}] if text.startswith("Approval ") else []
+    if not (text or calls):
+        return []
+    said = {"role": role, "content": text, "calls": [{**c, "arguments": _given(c)} for c in calls]}
+    left = [_result(c, "This call was not run.") for c in calls if c["id"] not in answered]
+    return [said, *left]
 
 
 def _result(call: Row, text: str) -> Row:
@@ -199,20 +200,8 @@ def _result(call: Row, text: str) -> Row:
     return {"role": "tool", "content": text, **names}
 
 
-def _as_message(row: Row) -> list[Row]:
-    calls, role, text = json.loads(row["calls"] or "[]"), row["role"], row["text"]
-    if role == "tool":
-        return [_result(calls[0], text)]
-    if role == "note":
-        return [{"role": "user", "content": text}] if text.startswith("Approval ") else []
-    if role == "assistant" and not (text or calls):
-        return []
-    given = [c | {"arguments": _safe(c["arguments"])} for c in calls]
-    return [{"role": role, "content": text} | ({"calls": given} if given else {})]
-
-
-def _safe(arguments: str) -> Row:
+def _given(call: Row) -> Row:
     try:
-        return Call(arguments=arguments).values()
+        return Call(**call).values()
     except Problem:
         return {}

@@ -5,8 +5,8 @@
 """
 
 import asyncio
-import itertools
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
-LARGEST = 1_000_000  # characters of one answer
+LARGEST = 10_000_000  # characters of one answer, with what the protocol puts around each token
 NONE_FOUND = (
     "No model server is running, so I can only follow commands: type /help. To talk to a model, "
     "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
@@ -30,7 +30,7 @@ class Call:
 
     name: str = ""
     arguments: str = ""
-    id: str = ""
+    id: str = field(default_factory=lambda: f"call-{secrets.token_hex(6)}")
 
     def values(self) -> Row:
         """The arguments. Raises Problem when they are no JSON object."""
@@ -43,14 +43,6 @@ class Call:
         return values
 
 
-@dataclass
-class Delta:
-    """What one piece of the stream brought; `calls` are (index, piece of a tool call)."""
-
-    text: str = ""
-    calls: list[tuple[int, Call]] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Model:
     """A model on a server; `ollama` says which protocol it speaks."""
@@ -59,122 +51,122 @@ class Model:
     name: str
     ollama: bool
 
-    async def stream(self, messages: list[Row], tools: list[Row]) -> AsyncIterator[Delta]:
-        """Send a conversation, yield Deltas; closing it ends the request. Raises Problem."""
+    async def stream(self, messages: list[Row], tools: list[Row]) -> AsyncIterator[str | Call]:
+        """Send a conversation; yields its text as it comes, then the calls. Raises Problem.
+
+        Closing it ends the request."""
+        calls: dict[int, Call] = {}
+        async for line in self._lines(self._body(messages, tools)):
+            said = _message(line)
+            if text := said.get("content"):
+                yield text
+            for n, piece in enumerate(said.get("tool_calls") or []):
+                # Ollama numbers no calls: each is a whole one, never a piece
+                index = len(calls) if self.ollama else piece.get("index", n)
+                _join(calls.setdefault(index, Call()), piece)
+        for call in calls.values():
+            yield call
+
+    def _body(self, messages: list[Row], tools: list[Row]) -> Row:
+        body = {"model": self.name, "messages": [*map(self._sent, messages)], "stream": True}
+        if tools:
+            body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
+        if self.ollama:
+            body["options"] = {"num_ctx": 8192}
+        return body
+
+    def _sent(self, message: Row) -> Row:
+        sent = dict(message)
+        if calls := sent.pop("calls", []):
+            sent["tool_calls"] = [self._call(**call) for call in calls]
+        return sent
+
+    def _call(self, id: str, name: str, arguments: Row) -> Row:
+        given = arguments if self.ollama else json.dumps(arguments)
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
+
+    async def _lines(self, body: Row) -> AsyncIterator[str]:
         import httpx2
 
-        body = {"model": self.name, "messages": [*map(self._message, messages)], "stream": True}
-        body |= {"tools": [_offer(tool) for tool in tools]} if tools else {}
-        path, read = "/v1/chat/completions", self._openai_line
-        if self.ollama:
-            path, read = "/api/chat", self._ollama_line
-            body["options"] = {"num_ctx": 8192}
+        at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
         limits = httpx2.Timeout(FIRST, connect=5)
         try:
             async with (
                 asyncio.timeout(TOTAL),
                 httpx2.AsyncClient(timeout=limits, verify=tls_context()) as client,
-                client.stream("POST", self.url + path, json=body) as response,
+                client.stream("POST", at, json=body) as response,
             ):
                 if response.status_code != 200:
                     text = (await response.aread())[:200].decode(errors="replace")
                     what = f"The model server answered {response.status_code}: {text}"
                     raise Problem(what, "Check its log.")
-                async for line in _lines(response):
-                    if (delta := read(line)) is not None:
-                        yield delta
+                async for line in _in_time(response.aiter_lines()):
+                    yield line
         except (httpx2.TimeoutException, TimeoutError):
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
         except httpx2.HTTPError as error:
             what = f"The connection to the model broke ({type(error).__name__})."
             raise Problem(what, "Check that the model server runs, then send again.") from None
 
-    def _message(self, message: Row) -> Row:
-        said = dict(message)
-        if calls := said.pop("calls", []):
-            said["tool_calls"] = [_said_call(call, self.ollama) for call in calls]
-        return said
 
-    @staticmethod
-    def _openai_line(line: str) -> Delta | None:
-        kind, _, text = line.partition(":")
-        if kind in ("", "event", "id", "retry") or text.strip() == "[DONE]":
-            return None
-        choices = _parsed(text if kind == "data" else line).get("choices") or [{}]
-        said = choices[0].get("delta") or {}
-        delta = Delta(said.get("content") or "")
-        for n, piece in enumerate(said.get("tool_calls") or []):
-            function = piece.get("function") or {}
-            said = function.get("name"), function.get("arguments"), piece.get("id")
-            delta.calls.append((piece.get("index", n), Call(*(part or "" for part in said))))
-        return delta
-
-    @staticmethod
-    def _ollama_line(line: str) -> Delta | None:
-        said = _parsed(line)
-        if "error" in said:
-            raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
-        message = said.get("message") or {}
-        calls = [c.get("function", {}) for c in message.get("tool_calls") or []]
-        made = [Call(c.get("name", ""), json.dumps(c.get("arguments") or {})) for c in calls]
-        return Delta(message.get("content") or "", [(next(_NUMBERS), c) for c in made])
+async def _in_time(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    wait, left = FIRST, LARGEST
+    while left > 0:
+        async with asyncio.timeout(wait):  # wait_for would start a task per line
+            line = await anext(lines, None)
+        if line is None:
+            return
+        yield line
+        wait, left = BETWEEN, left - len(line)
+    raise Problem("The answer had no end and was cut.", "Ask for less at once.")
 
 
-_NUMBERS = itertools.count(1_000)  # Ollama numbers no calls: each is a whole one, never a piece
+def _message(line: str) -> Row:
+    """What one line of either stream adds to the message: {content, tool_calls}, or nothing."""
+    kind, _, text = line.partition(":")
+    if kind.strip() in ("", "event", "id", "retry") or text.strip() == "[DONE]":
+        return {}
+    try:
+        said = json.loads(text if kind == "data" else line)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Problem(
+            f"The model server answered wrongly: {line[:200]}", "Check its address and log."
+        )
+    if "error" in said:
+        raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
+    choice = (said.get("choices") or [said])[0]
+    return choice.get("delta") or choice.get("message") or {}
+
+
+def _join(call: Call, piece: Row) -> None:
+    function = piece.get("function") or {}
+    arguments = function.get("arguments") or ""
+    call.id = piece.get("id") or call.id
+    call.name += function.get("name") or ""
+    call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
 def _offer(tool: Row) -> Row:
-    about = {"description": tool["description"][:500], "parameters": tool["schema"]}
-    return {"type": "function", "function": {"name": tool["name"], **about}}
-
-
-def _said_call(call: Row, ollama: bool) -> Row:
-    arguments = call["arguments"] if ollama else json.dumps(call["arguments"])
-    made = {"function": {"name": call["name"], "arguments": arguments}}
-    return made if ollama else made | {"id": call["id"], "type": "function"}
-
-
-def _parsed(text: str) -> Row:
-    try:
-        data = json.loads(text)
-        if isinstance(data, dict):
-            return data
-    except (ValueError, RecursionError):
-        pass
-    raise Problem(f"The model server answered wrongly: {text[:200]}", "Check its address and log.")
-
-
-async def _lines(response) -> AsyncIterator[str]:
-    lines, wait, size = response.aiter_lines(), FIRST, 0
-    while True:
-        try:
-            async with asyncio.timeout(wait):  # wait_for would start a task per line
-                line = await anext(lines)
-        except StopAsyncIteration:
-            return
-        wait, size = BETWEEN, size + len(line)
-        if size > LARGEST * 10:
-            raise Problem("The answer had no end and was cut.", "Ask for less at once.")
-        if line.strip():
-            yield line
+    about = {"name": tool["name"], "description": tool["description"][:500]}
+    return {**about, "parameters": tool["schema"]}
 
 
 async def find(settings: Settings) -> Model | None:
     """The configured OpenAI-compatible server, else a running Ollama with a model, else None."""
     import httpx2
 
-    ollama = not settings.model_url
-    url, path, key = settings.model_url.removesuffix("/v1"), "/v1/models", "data"
-    if ollama:
-        url, path, key = settings.ollama_url, "/api/tags", "models"
+    url, at, key = settings.ollama_url, "/api/tags", "models"
+    if settings.model_url:
+        url, at, key = settings.model_url.removesuffix("/v1"), "/v1/models", "data"
+        if settings.model:
+            return Model(url, settings.model, False)
     try:
         async with httpx2.AsyncClient(timeout=3, verify=tls_context()) as client:
-            listed = (await client.get(url + path)).json()
-    except (httpx2.HTTPError, ValueError):
-        if ollama or not settings.model:
-            return None
-        listed = {}
-    models = listed.get(key) or [] if isinstance(listed, dict) else []
-    names = [m.get("name") or m.get("id", "") for m in models if isinstance(m, dict)]
+            listed = (await client.get(url + at)).json()[key]
+        names = [model.get("name") or model["id"] for model in listed]
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+        return None
     name = settings.model or next(iter(names), "")
-    return Model(url, name, ollama) if name else None
+    return Model(url, name, not settings.model_url) if name else None

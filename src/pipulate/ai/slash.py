@@ -17,42 +17,41 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
     values: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if not equals or not name.rstrip(":").isidentifier():
+        key = name.removesuffix(":")
+        if not equals or not key.isidentifier():
             raise Problem(f"{word!r} is not a value.", "Write key=text, or key:=JSON.")
-        if name.endswith(":"):
-            try:
-                values[name[:-1]] = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise Problem(f"{name[:-1]}: that is not JSON ({error}).", "Or use =.") from None
-        elif files and text.startswith("@"):
-            try:
-                typed[name] = Path(text[1:]).expanduser().read_text()
-            except (OSError, ValueError) as error:
-                what = f"{name}: {text[1:]} cannot be read ({error})."
-                raise Problem(what, "Name a text file.") from None
-        else:
-            typed[name] = text
+        try:
+            if key != name:
+                values[key] = json.loads(text)
+            elif files and text.startswith("@"):
+                typed[key] = Path(text[1:]).expanduser().read_text()
+            else:
+                typed[key] = text
+        except (OSError, ValueError, RecursionError) as error:
+            wrong = "that is not JSON" if key != name else f"{text[1:]} cannot be read"
+            raise Problem(
+                f"{key}: {wrong} ({error}).", "Write key=text, or name a text file."
+            ) from None
     return typed, values
 
 
 async def slash(line: str, tools: Tools, caller: Caller) -> str:
     """Run a slash command; the answer is markdown. Raises Problem."""
     try:
-        words = shlex.split(line.lstrip("/"))
+        words = shlex.split(line.lstrip("/")) or ["help"]
     except ValueError as error:
         raise Problem(f"That cannot be read ({error}).", "Close the quotation mark.") from None
-    if not words or words[0] == "help":
+    if words[0] == "help":
         return _help(tools, "_".join(words[1:]))
-    if words[0] == "run" and len(words) > 1:
-        words[:2] = [f"{words[1]}_run"]
-    if "_".join(words[:2]) in tools.by_name:
-        words[:2] = ["_".join(words[:2])]
-    name = words[0]
+    if words[0] == "run":
+        words[:2] = [*words[1:2], "run"]
+    two = "_".join(words[:2])
+    name, *given = [two, *words[2:]] if two in tools.by_name else words
     if name not in tools.by_name:
         known = [n.replace("_", " ") for n in tools.by_name]
         said = " ".join(word for word in words[:2] if "=" not in word)
         raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
-    typed, values = read_words(words[1:])
+    typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
     return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
 
