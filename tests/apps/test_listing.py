@@ -2,8 +2,12 @@
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import parse_qsl, quote
 
 import pytest
+
+from every import EVERY
+from serving import serving
 
 from pipulate.apps.base import Go, Refusal, Visit
 from pipulate.apps.markup import html
@@ -46,11 +50,12 @@ def book(plugin):
 def visit(house, book, run):
     """visit(method, path, form, query): what the page answers a browser with htmx."""
 
-    def visiting(method, path="", form=None, query=None, app=book, partial=True):
+    def visiting(method, path="", form=None, query=None, app=book, partial=True, here=""):
         matched = ((r, v) for r in app.routes if (v := r.match(method, path)) is not None)
         route, values = next(matched)
         caller = house.caller("user", confirmed=True)
-        return run(route.run(Visit(house, caller, app, values, query or {}, form or {}, partial)))
+        visit = Visit(house, caller, app, values, query or {}, form or {}, partial, here)
+        return run(route.run(visit))
 
     return visiting
 
@@ -239,14 +244,13 @@ def test_given_a_row_that_loops_while_it_is_drawn_then_the_page_says_so(
     plugin, visit, call, monkeypatch
 ):
     from pipulate.core import tools
-    from pipulate.core.problems import Problem
 
     source = OWN.replace("return B(self.text)", "\n            while True: pass")
     (note,) = plugin(source, "notes").apps
     call("note_add", text={"text": "x"})
     monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
-    with pytest.raises(Problem, match="was stopped"):
-        visit("GET", app=note)
+    text = drawn(visit("GET", app=note, partial=False))
+    assert "was stopped" in text and 'id="add"' in text
 
 
 @pytest.mark.parametrize("own", ["self.text", "B([self.text])", "({'a': self.text}, B('x'))"])
@@ -276,3 +280,163 @@ def test_a_row_added_costs_eight_statements_of_the_writer(house, add, monkeypatc
         ["BEGIN", "SELECT", "INSERT", "SELECT", "SELECT", "INSERT", "INSERT", "COMMIT"]
     )
     assert len(others) <= 1, "the profile of the address, once a second"
+
+
+# -- the state of the list in the address ----------------------------------------------------
+
+OPEN = """
+    from pipulate import CrudApp
+
+    class Job(CrudApp):
+        name: str
+        done: bool = False
+        order = "-name"
+        default_filter = "f.done=no"
+"""
+
+
+@pytest.fixture
+def jobs(plugin, call, visit):
+    """jobs(address): the names in the list that the address shows, and its HTML."""
+    (app,) = plugin(OPEN, "jobs").apps
+    for name, done in (("a", False), ("b", True), ("c", False)):
+        call("job_add", name=name, done=done)
+
+    def listing(address=""):
+        text = drawn(visit("GET", query=dict(parse_qsl(address)), app=app))
+        return re.findall(r'hx-get="/default/jobs/\d+/name">([^<]*)<', text), text
+
+    return listing
+
+
+def test_a_list_opens_with_the_filter_of_its_class_and_can_show_all(jobs):
+    assert jobs()[0] == ["c", "a"] and jobs("all=1")[0] == ["c", "b", "a"]
+    assert jobs("f.done=yes")[0] == ["b"] and jobs("sort=name")[0] == ["a", "b", "c"]
+    text = jobs("q=nothing")[1]
+    assert 'href="/default/jobs?all=1">Show all</a>' in text
+    assert '<input type="hidden" name="all" value="1">' in text  # a form without filters is all
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"f.stars": "many"}, "stars needs a whole number"),
+        ({"f.stars": ">", "f.shelf": "moon"}, "stars needs a whole number"),
+    ],
+    ids=str,
+)
+def test_a_filter_that_cannot_be_read_is_said_while_the_page_works_on(visit, add, query, said):
+    add(title="Emma")
+    text = drawn(visit("GET", query=query, partial=False))
+    assert said in text and 'role="alert"' in text
+    assert 'id="add"' in text and 'id="state"' in text and 'id="listing"' in text
+    assert f'value="{query["f.stars"].replace(">", "&gt;")}"' in text  # to be mended in its box
+
+
+def test_what_the_address_names_that_is_no_field_is_left_out(visit, add):
+    add(title="Emma")
+    odd = {"f.gone": "3", "sort": "-gone", "cols": "gone", "page": "-1", "odd": "x"}
+    assert drawn(visit("GET", query=odd)) == drawn(visit("GET"))
+
+
+def test_a_page_beyond_the_end_is_the_last_one(visit, house, book):
+    with house.db.change():
+        rows = [{"title": f"Book {n:03}", "position": n} for n in range(120)]
+        book.plain(house.caller("user")).insert_many(rows)
+    text = drawn(visit("GET", query={"page": "9"}))
+    assert "Book 119" in text and "Page 3 of 3" in text and "More" not in text
+
+
+def test_columns_are_hidden_and_put_in_order_and_their_filters_kept(visit, add):
+    add(title="Emma", stars="4")
+    query = {"cols": "done,title", "f.stars": ">3", "q": "emma"}
+    text = drawn(visit("GET", query=query, partial=False))
+    assert re.findall(r'<td data-label="([^"]*)"', text) == ["Done", "Title"]
+    heads = re.findall(r'<th[^>]*scope="col"[^>]*><a[^>]*>([^<]*)', text)
+    assert heads == ["Done", "Title"]
+    assert '<input type="hidden" name="f.stars" value="&gt;3">' in text
+    assert re.findall(r'data-column="([^"]*)"', text)[:2] == ["done", "title"]
+    here = "http://x/default/books?cols=done,title"
+    text = drawn(visit("PATCH", "1", {"stars": "5"}, here=here))
+    assert re.findall(r'<td data-label="([^"]*)"', text) == ["Done", "Title"]
+
+
+def test_a_heading_orders_up_then_down_then_not_at_all(visit, add):
+    add(title="Emma")
+    for sort, way, to in (
+        ("", None, "?sort=title"),
+        ("title", "ascending", "?sort=-title"),
+        ("-title", "descending", ""),
+    ):
+        text = drawn(visit("GET", query={"sort": sort} if sort else {}))
+        assert f'href="/default/books{to}"' in text
+        assert (f'aria-sort="{way}"' in text) is bool(way)
+
+
+def test_a_row_added_where_it_may_not_belong_lets_the_list_draw_itself_anew(visit):
+    for here in ("?sort=title", "?q=x", "?page=2", "?cols=title", "?f.done=no"):
+        text = drawn(visit("POST", form={"title": "Emma"}, here=f"http://x/default/books{here}"))
+        assert 'id="again"' in text and "Emma" not in text
+    assert "Emma" in drawn(visit("POST", form={"title": "Emma"}, here="http://x/default/books"))
+
+
+# -- nothing is a fault ----------------------------------------------------------------------
+
+ODD = [
+    "\0",
+    "\ud800",
+    "\u202egnp.exe",
+    "🙂" * 9,
+    "\r\n",
+    "'\"><script>",
+    "%00",
+    "9" * 400,
+    "-1",
+    "[]",
+]
+
+
+def test_no_text_anywhere_is_a_fault_of_the_server(tmp_path):
+    home = tmp_path / "home"
+    (home / "apps").mkdir(parents=True)
+    (home / "apps" / "every.py").write_text(EVERY)
+    with serving(home) as server:
+        server.call("thing_add", title="one")
+        names = ["title", "note", "count", "due", "met", "tags", "author", "paper", "extra"]
+        for odd in ODD:
+            said = quote(odd, errors="surrogatepass")
+            asked = [f"f.{name}={said}" for name in (*names, "key", "colors", "id", "double")]
+            asked += [f"{name}={said}" for name in ("q", "sort", "cols", "page", "f.x", said)]
+            for query in asked:
+                for path in ("", "/totals", "/export", "/options/author"):
+                    fine(server.client.get(f"/default/things{path}?{query}"), query)
+            form = "&".join(f"{name}={said}" for name in (*names, "colors[]", "version", "cols"))
+            bulk = f"bulk.ids[]={said}&bulk.do={said}&bulk.field={said}&bulk.where={said}"
+            for method, path, body in (
+                ("POST", "", form),
+                ("PATCH", "/1", form),
+                ("PATCH", "/1", f"title={said}"),
+                ("POST", "/bulk", bulk),
+                ("POST", "/bulk", f"{bulk}&bulk.every=1"),
+                ("POST", "/views", f"name={said}&q={said}"),
+                ("POST", "/1/move", f"after={said}"),
+                ("POST", f"/1/call/{said}", ""),
+                ("GET", f"/{said}", ""),
+                ("DELETE", f"/{said}", ""),
+            ):
+                head = {"content-type": "application/x-www-form-urlencoded", "HX-Request": "true"}
+                head["HX-Current-URL"] = f"http://[x?{said}"
+                sent = server.client.request(
+                    method, f"/default/things{path}", content=body, headers=head
+                )
+                fine(sent, f"{method} {path} {odd!r}")
+        long = "x" * 5_000_000
+        assert server.act("POST", "/default/things", {"title": long}).status_code == 413
+        assert (
+            server.act("PATCH", "/default/things/1", {"title": long[:900_000]}).status_code == 422
+        )
+        assert "Traceback" not in server.log
+
+
+def fine(answer, about):
+    assert answer.status_code < 500, (about, answer.status_code, answer.text[:300])

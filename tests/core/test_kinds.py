@@ -50,7 +50,7 @@ GOOD = [
     (Email, " ann@example.org ", "ann@example.org"),
     (Tags, "red, dark blue,,red", ["red", "dark blue"]),
     (list[str], '"a, b", [c', ["a, b", "[c"]),
-    (COLORS, '["a,b", "red"]', ["a,b", "red"]),
+    (COLORS, '["a,b", "red"]', ["red", "a,b"]),
     (Ref["author"], " #12 ", 12),
     (Ref["author"], "Apollo #11", "Apollo #11"),
     (Ref["author"], " Ann Leckie ", "Ann Leckie"),

@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
@@ -59,7 +60,7 @@ class Listing(Many):
         state = self.state(visit.query)
         try:
             listed = await limited(self._in_step, visit, state)
-        except Invalid as problem:
+        except Problem as problem:
             listed = Div(problem_card(problem), Table(self._filters(state)), id="listing")
         if visit.partial:
             return listed, self._kept_again(state)
@@ -91,8 +92,12 @@ class Listing(Many):
 
     def _listing(self, visit: Visit, state: State):
         rows, count = self.find(visit.caller, state)
+        last = max(1, -(-count // PAGE))
+        if state.page > last:  # its rows are gone
+            state = replace(state, page=last)
+            rows, count = self.find(visit.caller, state)
         names = () if self.drawn else state.columns
-        frame = self._frame_of(visit.base, state, names, max(1, -(-count // PAGE)))
+        frame = self._frame_of(visit.base, state, names, last)
         head, tail = str(frame).replace(COUNT, f"{count:,}").split(ROWS)
         return NotStr(head + self.drawn_rows(rows, visit.caller, names) + tail)
 
@@ -158,11 +163,12 @@ class Listing(Many):
         kept = self._kept(state)
         return Form(box, kept, *parts, action=base, id="state", **attrs)
 
-    @staticmethod
-    def _kept(state: State, **attrs):
+    def _kept(self, state: State, **attrs):
         """What no box of the form shows."""
+        known = {*self.model.computed, *(() if self.drawn else state.columns or self.fields)}
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
-        kept |= {"f.id": state.filters["id"]} if "id" in state.filters else {}
+        kept |= {"all": "1"} if self.model.default_filter else {}
+        kept |= {f"f.{n}": said for n, said in state.filters.items() if n not in known}
         hidden = [Input(type="hidden", name=n, value=v) for n, v in kept.items()]
         return Span(*hidden, id="kept", **attrs)
 
@@ -204,10 +210,15 @@ class Listing(Many):
 
     def _asking(self, visit: Visit) -> State:
         """The state of the list from which a row was clicked."""
-        return self.state(dict(parse_qsl(urlsplit(visit.here).query)))
+        return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     def _names(self, visit: Visit) -> tuple[str, ...]:
         return self._asking(visit).columns
+
+    async def _draw(self, draw, *args):
+        """Rows as HTML, in a thread and not for ever when code of the class's own draws them."""
+        own = self.drawn or self.model.computed
+        return NotStr(await limited(draw, *args) if own else draw(*args))
 
     async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
@@ -226,7 +237,7 @@ class Listing(Many):
         state = self._asking(visit)
         if self.model.order != "position" or not state.plain or state.columns:
             return NotStr(AGAIN)
-        row = self.drawn_rows([made], visit.caller)
+        row = await self._draw(self.drawn_rows, [made], visit.caller)
         return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
 
     async def show(self, visit: Visit):
@@ -234,8 +245,8 @@ class Listing(Many):
         field = visit.path.get("field", "")
         row, names = self.rows(visit.caller)[visit.number("id")], self._names(visit)
         if field == "*" or field in self.fields:
-            return NotStr(self.editor(row, visit.caller, field, names))
-        return NotStr(self.drawn_rows([row], visit.caller, names))
+            return await self._draw(self.editor, row, visit.caller, field, names)
+        return await self._draw(self.drawn_rows, [row], visit.caller, names)
 
     async def edit(self, visit: Visit):
         """Save the fields sent; refused input stays in its cell with the reason."""
@@ -251,9 +262,9 @@ class Listing(Many):
             bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
             bad = self._untold(kept, bad)
             edit = sent[0] if len(sent) == 1 else "*"
-            drawn = NotStr(self.editor(row, caller, edit, names, typed, bad))
+            drawn = await self._draw(self.editor, row, caller, edit, names, typed, bad)
             return Refusal(drawn, problem.status)
-        return NotStr(self.drawn_rows([row], caller, names))
+        return await self._draw(self.drawn_rows, [row], caller, names)
 
     def _hidden(self, name: str) -> bool:
         return name in self.fields and self.fields[name].kind.input == "password"
@@ -285,7 +296,7 @@ class Listing(Many):
         """A tool of the class, from its button in the row."""
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=visit.number("id"))
         kept = self.rows(visit.caller)("id = ?", [visit.number("id")])
-        drawn = NotStr(self.drawn_rows(kept, visit.caller, self._names(visit)))
+        drawn = await self._draw(self.drawn_rows, kept, visit.caller, self._names(visit))
         return drawn, notice(said) if isinstance(said, str) else ""
 
     async def offer(self, visit: Visit):

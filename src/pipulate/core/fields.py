@@ -77,6 +77,8 @@ class Field:
         chosen = value if self.many else [value]
         if isinstance(self.choices, tuple) and any(one not in self.choices for one in chosen):
             raise ValueError(f"must be one of: {', '.join(map(str, self.choices[:20]))}")
+        if self.many and isinstance(self.choices, tuple):
+            return [one for one in self.choices if one in value]  # as a form lists them
         if self.bounds and not self.bounds.low <= value <= self.bounds.high:
             raise ValueError(f"must be from {self.bounds.low} to {self.bounds.high}")
         return value
