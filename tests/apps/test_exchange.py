@@ -127,7 +127,7 @@ def test_the_preview_shows_each_column_with_its_first_values_and_its_field(visit
 def test_a_table_without_a_heading_is_noticed(visit, file):
     drawn = visit("GET", "import", file=file("Dune\t3.5\nEmma\t2\n"))
     assert re.search(r'name="c.Column 1".*?value="title" selected', drawn)
-    assert "2 to add" in visit("GET", "import/check", file=file("Dune\t3.5\nEmma\t2\n"))
+    assert "2 to add" in visit("GET", "import", file=file("Dune\t3.5\nEmma\t2\n"))
 
 
 def test_one_of_several_sheets_is_chosen(visit, tmp_path):
@@ -148,7 +148,7 @@ def test_the_check_says_what_would_happen_and_why_rows_are_left_out(visit, file,
     call("book_add", title="Dune")
     rows = "".join(f",{n}\n" for n in range(60))
     query = {"file": file(f"Title,Price\nDune,1\nEmma,2\n<b>,x\n{rows}"), "m.title": "true"}
-    drawn = visit("GET", "import/check", **query)
+    drawn = visit("GET", "import", **query)
     said = text_of(drawn)
     assert "1 to add · 1 to change · 61 left out" in said and "Import 2 rows" in said
     assert (
@@ -159,9 +159,14 @@ def test_the_check_says_what_would_happen_and_why_rows_are_left_out(visit, file,
     assert [row["title"] for row in call("book_list")["rows"]] == ["Dune"]
 
 
+def test_a_number_that_is_none_is_a_reason_too(visit, file):
+    query = {"file": file("id,Title\nx,Dune\n"), "m.id": "true"}
+    assert "2 id needs a whole number" in text_of(visit("GET", "import", **query))
+
+
 def test_two_columns_for_one_field_are_a_message_not_a_failure(visit, file):
     query = {"file": file("a,b\n1,2\n"), "c.a": "title", "c.b": "title", "header": "true"}
-    assert "2 columns of the file" in visit("GET", "import/check", **query)
+    assert "2 columns of the file" in visit("GET", "import", **query)
 
 
 def test_the_button_imports_what_was_checked_and_offers_undo(visit, file, call):

@@ -70,7 +70,7 @@ async def _export(visit: Visit) -> Download:
 
 
 async def _form(visit: Visit):
-    """Choose a file or paste; then say what its columns are."""
+    """Choose a file or paste; then see what an import would do."""
     if not visit.query.get("file"):
         return _page(visit, *_choose(f"{visit.base}/import"))
     try:
@@ -109,18 +109,16 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
 
 
 def _preview(visit: Visit):
-    """What the columns of the file become, how it is read, and what an import would do."""
     file, intake = _opened(visit)
-    at = f"{visit.base}/import"
-    begin = {"hx_trigger": "load", "hx_target": "this", "hx_swap": "innerHTML", "id": "check"}
-    begin |= {"hx_push_url": "false", "hx_include": "closest form"}
-    wait = P("Checking …", id="going", role="status")
+    at, sheet = f"{visit.base}/import", intake.sheet
+    first = [*itertools.islice(sheet.rows, FIRST)]
+    sheet.rows = itertools.chain(first, sheet.rows)
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
     yield Form(
         Input(type="hidden", name="file", value=visit.query["file"]),
-        _columns(intake),
+        _columns(intake, [cells for _, cells in first]),
         *_options(intake, visit.query),
-        Div(wait, hx_get=f"{at}/check", **begin),
+        Div(*_outcome(intake, at), id="check"),
         hx_get=at,
         hx_trigger="change, submit",
         hx_push_url="true",
@@ -128,10 +126,23 @@ def _preview(visit: Visit):
     )
 
 
-def _columns(intake: Intake):
+def _outcome(intake: Intake, at: str):
+    """What an import would do, and the button for it."""
+    try:
+        report = intake.read()
+    except Problem as problem:
+        yield problem_card(problem)
+        return
+    yield _report(intake.app, report)
+    if rows := report["add"] + report["update"]:
+        press = {"hx_post": at, "hx_disabled_elt": "this", "type": "button"}
+        yield Button(f"Import {rows:,} {'row' if rows == 1 else 'rows'}", **press, **WHOLE)
+    yield P(id="going", role="status")
+
+
+def _columns(intake: Intake, first: list[list[Any]]):
     """One line a column: its heading, first values, and the field it becomes."""
     fields = {"": "– leave out –"} | {n: f.label for n, f in intake.app.fields.items()}
-    first = [cells for _, cells in itertools.islice(intake.sheet.rows, FIRST)]
     lines = []
     for index, (column, chosen) in enumerate(intake.columns.items()):
         values = [cells[index] for cells in first if index < len(cells)]
@@ -171,43 +182,27 @@ def _box(name: str, label: str, on: bool):
     return Label(Input(type="checkbox", name=name, value="true", checked=on, id=key), label)
 
 
-async def _check(visit: Visit):
-    """What the import would do, and the button for it."""
-    try:
-        _, report = await _read(visit)
-    except Problem as problem:
-        return problem_card(problem)
-    rows, press = report["add"] + report["update"], {"hx_disabled_elt": "this", "type": "button"}
-    said = f"Import {rows:,} {'row' if rows == 1 else 'rows'}"
-    button = Button(said, hx_post=f"{visit.base}/import", **press, **WHOLE) if rows else ""
-    return _report(visit.app, report), button, P(id="going", role="status")
-
-
 async def _import(visit: Visit):
     """Carry it out; then the way back."""
-    name, report = await _read(visit, write=True)
-    links = [A("Show the list", href=visit.base, role="button")]
-    if report["add"] or report["update"]:
-        links += [Button("Undo", hx_post=visit.undo, hx_swap="none", cls="outline secondary")]
-    told = P("From ", Strong(name), ":"), _report(visit.app, report)
-    return _page(visit, *told, Div(*links, cls="bar"))
-
-
-async def _read(visit: Visit, write: bool = False) -> tuple[str, Row]:
-    started = time.monotonic()
+    started, at = time.monotonic(), f"{visit.base}/import"
 
     def tell(count: int) -> None:
         if time.monotonic() - started > 1:
             said = html(P(f"{count:,} rows read …", id="going", hx_swap_oob="true"))
             for listener in visit.house.on_progress:
-                listener(visit.caller.profile.id, said, f"{visit.base}/import")
+                listener(visit.caller.profile.id, said, at)
 
     def work() -> tuple[str, Row]:
         file, intake = _opened(visit)
-        report = intake.read(tell)
-        return file.name, intake.write(file.name) if write else report
+        intake.read(tell)
+        return file.name, intake.write(file.name)
 
-    return await limited(work, seconds=SECONDS)
+    name, report = await limited(work, seconds=SECONDS)
+    links = [A("Show the list", href=visit.base, role="button")]
+    if report["add"] or report["update"]:
+        links += [Button("Undo", hx_post=visit.undo, hx_swap="none", cls="outline secondary")]
+    told = P("From ", Strong(name), ":"), _report(visit.app, report)
+    return _page(visit, *told, Div(*links, cls="bar"))
 
 
 def _report(app, report: Row):
@@ -218,11 +213,11 @@ def _report(app, report: Row):
     said = P(Strong(" · ".join(parts) or "There is nothing to import."), role="status")
     if not report["skip"]:
         return said
-    known = {"": ""} | {name: f.label for name, f in app.fields.items()}
+    known = {name: f.label for name, f in app.fields.items()}
     rows = []
     for skip in report["skipped"]:
-        why = "; ".join(f"{known[name]} {why}".strip() for name, why in skip["why"].items())
-        rows.append({"Row": skip["row"], "Why it is left out": why})
+        why = (f"{known.get(n, n)} {why}".strip() for n, why in skip["why"].items())
+        rows.append({"Row": skip["row"], "Why it is left out": "; ".join(why)})
     more = report["skip"] - len(rows)
     note = Small(f"and {more:,} more") if more > 0 else ""
     return Div(said, Details(Summary("Rows left out"), data_table(rows), note, open=True))
@@ -232,7 +227,6 @@ def _report(app, report: Row):
 ROUTES = [
     Route("GET", "export", _export),
     Route("GET", "import", _form),
-    Route("GET", "import/check", _check),
     Route("POST", "import", _import),
 ]
 
