@@ -6,7 +6,6 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -54,11 +53,10 @@ class Plugin:
         raise Missing(f"{self.path.name} has no pipeline {slug!r} any more.", "Reload the page.")
 
 
-def plugin_files(*folders: Path) -> Iterator[Path]:
+def plugin_files(*folders: Path) -> list[Path]:
     """The plugin files of folders, but no drafts (_x.py, .x.py)."""
-    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
-        if path.name[0] not in "_." and path.is_file():
-            yield path
+    found = (path for folder in folders for path in sorted(folder.glob("[!_.]*.py")))
+    return [path for path in found if path.is_file()]
 
 
 @functools.lru_cache(maxsize=16)

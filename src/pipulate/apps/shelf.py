@@ -1,15 +1,15 @@
 """The shelf: finds plugin files, loads them, keeps what works and the failures to show.
 
-Files in the home's apps/ are the user's own and trusted; they load at once and again when saved. A
-broken save keeps the old version at work beside its error.
+Files in the home's apps/ are trusted: they load at once and again when saved. A broken save keeps
+the old version at work beside its error.
 """
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio.to_thread
@@ -78,7 +78,7 @@ class Shelf:
         try:
             content = path.read_bytes()
             if not old or old.problem or old.content != content:
-                self._commit(self._run(path, content))
+                self._commit(self._run(Plugin(path, content)))
         except Exception as error:
             ours = isinstance(error, Problem)
             problem = error if ours else Problem(repr(error), "Mend the file.")
@@ -86,19 +86,20 @@ class Shelf:
                 problem.what = f"{path.name}: {problem.what}"
             self.plugins.setdefault(path, Plugin(path, content)).problem = problem
 
-    def _run(self, path: Path, content: bytes) -> Plugin:
-        """Load a file, with a mark as long as that lasts: one that ends the whole program leaves
+    def _run(self, plugin: Plugin) -> Plugin:
+        """Load a file under a mark: one that ends the whole program leaves it behind, and is not
 
-        the mark behind, and is not loaded again before it is changed."""
-        fresh, locks = Plugin(path, content), self.house.settings.folder("locks")
-        mark = locks / f"loading-{fresh.hash[:16]}"
+        loaded again before it is changed."""
+        locks = self.house.settings.folder("locks")
+        mark = locks / f"loading-{plugin.hash[:16]}"
         with FileLock(locks / "loading", timeout=2 * IMPORT_SECONDS):  # another's mark says nothing
             if mark.exists():
-                what = f"{path.name} ended the program when it was last loaded."
+                what = f"{plugin.path.name} ended the program when it was last loaded."
                 raise Problem(what, "Change the file; then it is loaded again.")
             mark.touch()
             try:
-                return replace(fresh, module=_in_time(path, content).module)
+                plugin.module = _in_time(plugin)
+                return plugin
             finally:
                 mark.unlink()
 
@@ -193,13 +194,13 @@ class Shelf:
         ]
 
 
-def _in_time(path: Path, content: bytes) -> Plugin:
+def _in_time(plugin: Plugin) -> ModuleType:
     """load_file, but a file that does not come to its end keeps nobody waiting for ever."""
-    loaded: Future[Plugin] = Future()
+    loaded: Future[ModuleType] = Future()
 
-    def work() -> None:
+    def work():
         try:
-            loaded.set_result(load_file(path, content))
+            loaded.set_result(load_file(plugin.path, plugin.content).module)
         except Exception as error:
             loaded.set_exception(error)
 
@@ -209,7 +210,7 @@ def _in_time(path: Path, content: bytes) -> Plugin:
         return loaded.result(IMPORT_SECONDS)
     except TimeoutError:
         interrupt(thread.ident)
-        what = f"{path.name} took over {IMPORT_SECONDS} s to load."
+        what = f"{plugin.path.name} took over {IMPORT_SECONDS} s to load."
         raise Problem(what, "Put long work in a step, then save the file.") from None
 
 
@@ -223,7 +224,6 @@ def _apps_in(plugin: Plugin) -> Iterator[Any]:
     for value in vars(plugin.module).values():
         if isinstance(value, Pipeline):
             yield Guided(value)
-        elif getattr(value, "__module__", "") != plugin.module.__name__:
-            continue
-        elif isinstance(value, type) and issubclass(value, CrudApp):
+        own = getattr(value, "__module__", "") == plugin.module.__name__
+        if own and isinstance(value, type) and issubclass(value, CrudApp):
             yield Crud(value)

@@ -99,7 +99,7 @@ class Pipeline:
         step = Step(self, function)
         if step.name in self.steps:
             step.refuse("there is a step of that name already.")
-        if step.name in self.fields or any(f.name == step.name for f in step.fields):
+        if step.name in [*self.fields, *(f.name for f in step.fields)]:
             step.refuse("a step asks for a value of that name.")
         if step.name in (*dir(builtins), "job"):
             step.refuse("hides a word of Python's own.", "Choose another name.")

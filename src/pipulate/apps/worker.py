@@ -1,8 +1,8 @@
-"""The worker process: loads a plugin file, runs one step at a time, answers in JSON lines.
+"""The worker process, `python -m pipulate.apps.worker`: runs one step at a time.
 
-Started as `python -m pipulate.apps.worker`. Standard input carries requests and replies, what was
-standard output carries answers; what a step prints goes to standard error, its live log. When the
-engine dies the input ends and so does this process.
+Standard input brings JSON lines, requests and replies; what was standard output takes the answers;
+what a step prints goes to standard error, its live log. When the engine dies the input ends and so
+does this process.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class JobHandle:
 
 
 def run_step(step: Step, known: Row):
-    """Call a step, async or not, with what it takes of the known values (Python values)."""
+    """Call a step, async or not, with what it takes of the known Python values."""
     result = step(**{name: known[name] for name in step.parameters if name in known})
 
     async def awaited():
@@ -92,8 +92,8 @@ def _answer(tell: Callable[[Row], Any], request: Row) -> None:
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
-        step = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
-        tell({"failed": Problem(what, step).as_dict()})
+        hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
+        tell({"failed": Problem(what, hint).as_dict()})
 
 
 def main() -> None:
