@@ -112,9 +112,9 @@ def test_a_stale_edit_shows_both_versions(tasks, server):
 
 def test_a_tick_is_saved_at_once(tasks, server):
     server.call("task_add", title="tick me")
-    row(tasks, "tick me").get_by_role("checkbox").check()
+    row(tasks, "tick me").get_by_label("Done").check()
     tasks.wait_for_timeout(150)
-    expect(row(tasks, "tick me").get_by_role("checkbox")).to_be_checked()
+    expect(row(tasks, "tick me").get_by_label("Done")).to_be_checked()
     assert server.call("task_list")["rows"][0]["done"] is True
 
 

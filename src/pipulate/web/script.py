@@ -1,9 +1,10 @@
 """The small inline script of every page: what happens in the browser without asking the server."""
 
 SCRIPT = """
-const find = query => document.querySelector(query);
+const find = (query, within = document) => within.querySelector(query);
+const all = (query, within = document) => [...within.querySelectorAll(query)];
 const on = (kind, query, run) => document.addEventListener(kind, event => {
-  const at = event.target.closest && event.target.closest(query);
+  const at = event.target.closest?.(query);
   if (at) run(at, event);
 });
 const draw = (address, row) => htmx.ajax('GET', address, {target: row, swap: 'outerHTML'});
@@ -26,227 +27,213 @@ on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => 
 on('htmx:afterRequest', '.add', (form, event) => {
   if (!event.detail.successful) return;
   [...form.elements].forEach((x, n) => {
+    x.removeAttribute('aria-invalid');
     if (x.type == 'checkbox') x.checked = x.defaultChecked;
     else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
   });
-  form.querySelectorAll('.error').forEach(note => note.remove());
-  form.querySelectorAll('[aria-invalid]').forEach(x => x.removeAttribute('aria-invalid'));
-  form.querySelector('input:not([type=hidden])').focus();
+  all('.error', form).forEach(note => note.remove());
+  find('input:not([type=hidden])', form).focus();
 });
 
 // dragging, or Alt and an arrow key, moves a row behind the one that is then above it
 const key = row => row ? row.id.split('-').pop() : '';
 const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
   {swap: 'none', values: {after: key(row.previousElementSibling)}});
-on('keydown', '.grip button', (grip, event) => {
-  const row = grip.closest('tr'), list = row.closest('[data-sortable]');
-  const up = event.key == 'ArrowUp', down = event.key == 'ArrowDown';
+on('keydown', '[data-sortable] .grip button', (grip, event) => {
+  const row = grip.closest('tr'), up = event.key == 'ArrowUp';
   const next = up ? row.previousElementSibling : row.nextElementSibling;
-  if (!list || !next || !event.altKey || !(up || down)) return;
+  if (!next || !event.altKey || !(up || event.key == 'ArrowDown')) return;
   event.preventDefault();
   up ? next.before(row) : next.after(row);
   grip.focus();
-  move(row, list);
+  move(row, row.parentElement);
 });
+const sortable = (list, then, handle) => list && new Sortable(list,
+  {handle, animation: 120, onEnd: event => then(event.item, list)});
 htmx.onLoad(page => {
-  const lists = [page, ...page.querySelectorAll('[data-sortable]')];
-  lists.filter(list => list.matches('[data-sortable]')).forEach(list => new Sortable(list,
-    {handle: '.grip', animation: 120, onEnd: event => move(event.item, list)}));
-  const columns = page.querySelector('[data-columns]');
-  if (columns) new Sortable(columns, {animation: 120, onEnd: () => { pickColumns(); send(); }});
+  sortable(page.matches('[data-sortable]') ? page : find('[data-sortable]', page), move, '.grip');
+  sortable(find('[data-columns]', page), () => { pickColumns(); send(); });
 });
 
 // the state of a list: boxes, columns and their order are one form; empty ones leave the address
 const send = () => htmx.trigger('#state', 'submit');
 on('change', '.filters *', send);
 on('click', '[data-filter]', () => {
-  const row = find('.filters'), box = row.querySelector('input,select');
+  const row = find('.filters'), boxes = all('input,select', row);
   row.hidden = !row.hidden;
-  if (!row.hidden) return box && box.focus();
-  row.querySelectorAll('input,select').forEach(x => { x.value = ''; });
+  if (!row.hidden) return boxes[0]?.focus();
+  boxes.forEach(x => { x.value = ''; });
   send();
 });
 const pickColumns = () => {
-  const boxes = [...document.querySelectorAll('[data-column]')];
-  const shown = boxes.filter(x => x.checked).map(x => x.dataset.column);
+  const shown = all('[data-column]:checked').map(x => x.dataset.column);
   find('#kept [name=cols]').value = shown.join(',');
 };
 on('input', '[data-column]', pickColumns);
-document.addEventListener('htmx:configRequest', event => {
-  const {verb, parameters} = event.detail;
+on('htmx:configRequest', '*', (_, {detail: {verb, parameters}}) => {
   if (verb != 'get') return;
   for (const name of [...parameters.keys()]) if (!parameters.get(name)) parameters.delete(name);
 });
 
 // ticked rows: all of a page, a range with Shift, how many; a list being worked on waits
-let ticked;
-const picks = () => [...document.querySelectorAll('.rows tbody .grip input')];
-const tell = () => {
-  const place = find('[data-ticked]'), count = picks().filter(x => x.checked).length;
-  if (place) place.textContent = `${count} ticked`;
-};
-on('click', '.rows tbody .grip input', (box, event) => {
-  const all = picks(), ends = [all.indexOf(box), all.indexOf(ticked)].sort((a, b) => a - b);
+const BOXES = '.rows tbody .grip input';
+const ticks = () => all(BOXES).filter(x => x.checked).length;
+let ticked, waiting = false;
+on('click', BOXES, (box, event) => {
+  const boxes = all(BOXES), ends = [box, ticked].map(x => boxes.indexOf(x)).sort((a, b) => a - b);
   if (event.shiftKey && ends[0] >= 0) {
-    all.slice(ends[0], ends[1] + 1).forEach(x => { x.checked = box.checked; });
+    boxes.slice(ends[0], ends[1] + 1).forEach(x => { x.checked = box.checked; });
   }
   ticked = box;
 });
-on('change', '[data-every]', box => picks().forEach(x => { x.checked = box.checked; }));
-on('change', '.rows', tell);
-const busy = () => find('#listing .edit') || picks().some(x => x.checked);
-let waiting = false;
-document.addEventListener('htmx:beforeRequest', event => {
-  if (event.target.id != 'again') return;
+on('change', '[data-every]', box => all(BOXES).forEach(x => { x.checked = box.checked; }));
+on('change', '.rows', () => {
+  const place = find('[data-ticked]');
+  if (place) place.textContent = `${ticks()} ticked`;
+  catchUp();
+});
+const busy = () => find('#listing .edit') || ticks() > 0;
+on('htmx:beforeRequest', '#again', (_, event) => {
   waiting = Boolean(busy());
   if (waiting) event.preventDefault();
 });
 const catchUp = () => {
   if (!waiting || busy() || !find('#listing')) return;
   waiting = false;
-  htmx.ajax('GET', location.href, {target: '#listing', swap: 'outerHTML'});
+  draw(location.href, '#listing');
 };
-document.addEventListener('htmx:afterSettle', catchUp);
-on('change', '.rows', catchUp);
+on('htmx:afterSettle', '*', catchUp);
 
 // a slider says its value; a reference offers what fits while it is typed
 on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
-on('input', '[data-options]', box => {
+const offer = box => {
   clearTimeout(box.later);
   const ask = {target: box.list, values: {q: box.value}};
   box.later = setTimeout(() => htmx.ajax('GET', box.dataset.options, ask), 150);
-});
-on('focusin', '[data-options]', box => box.dispatchEvent(new Event('input', {bubbles: true})));
+};
+on('input', '[data-options]', offer);
+on('focusin', '[data-options]', offer);
 
 // a table sorts by a click on a heading, largest first
 on('click', '[data-sort]', head => {
-  const body = head.closest('table').tBodies[0], n = +head.dataset.sort;
-  const down = head.ariaSort = head.ariaSort == 'descending' ? 'ascending' : 'descending';
+  const body = head.closest('table').tBodies[0], n = head.dataset.sort;
+  const down = head.ariaSort != 'descending', way = down ? -1 : 1;
   const value = ({cells}) => cells[n].dataset.value ? +cells[n].dataset.value : cells[n].innerText;
-  const rank = (a, b) => value(a) > value(b) ? 1 : value(a) < value(b) ? -1 : 0;
-  const rows = [...body.rows].sort(rank);
-  (down == 'descending' ? rows.reverse() : rows).forEach(row => body.append(row));
+  const rank = (a, b) => value(a) > value(b) ? way : value(a) < value(b) ? -way : 0;
+  head.ariaSort = down ? 'descending' : 'ascending';
+  body.append(...[...body.rows].sort(rank));
 });
 
 // a chosen file is streamed up; its id lands in the box beside
+const files = name =>
+  `/files/${document.body.dataset.profile}?name=${encodeURIComponent(name)}`;
 on('change', '[data-upload]', pick => {
   const file = pick.files[0], box = pick.previousElementSibling, ask = new XMLHttpRequest();
-  const send = pick.form.querySelector('button');
+  const button = find('button', pick.form);
   if (!file) return;
-  send.disabled = true;
+  button.disabled = true;
   ask.upload.onprogress = event => {
     box.value = `uploading ${Math.round(100 * event.loaded / file.size)} %`;
   };
   ask.onloadend = () => {
-    send.disabled = false;
-    box.value = ask.status == 200 ? ask.responseText : '';
-    if (ask.status != 200) box.placeholder = ask.responseText || 'The upload broke off; try again';
+    const done = ask.status == 200, said = ask.responseText;
+    button.disabled = false;
+    box.value = done ? said : '';
+    if (!done) box.placeholder = said || 'The upload broke off; try again';
     else box.dispatchEvent(new Event('change', {bubbles: true}));
   };
-  const name = encodeURIComponent(file.name);
-  ask.open('PUT', `/files/${document.body.dataset.profile}?name=${name}`);
+  ask.open('PUT', files(file.name));
   ask.send(file);
 });
 
 // a table that is pasted becomes a file to import: from the page for it, or anywhere in a list
-const bring = async (text, page) => {
-  const to = `/files/${document.body.dataset.profile}?name=pasted.txt`;
-  const answer = await fetch(to, {method: 'PUT', body: text});
+const bring = async (event, text, page) => {
+  event.preventDefault();
+  const answer = await fetch(files('pasted.txt'), {method: 'PUT', body: text});
   location.assign(`${page}?file=${encodeURIComponent(await answer.text())}`);
 };
-on('submit', '[data-paste]', (form, event) => {
-  event.preventDefault();
-  bring(form.text.value, form.dataset.paste);
-});
-document.addEventListener('paste', event => {
+on('submit', '[data-paste]', (form, event) => bring(event, form.text.value, form.dataset.paste));
+on('paste', '*', (at, event) => {
   const text = event.clipboardData.getData('text/plain'), link = find('#bring');
   const cells = /\\t/.test(text), lines = /\\n/.test(text.trim());
-  const box = event.target.closest('input:not([type=checkbox])');
-  const typing = event.target.closest('textarea,select') || box && box.value;
-  const inside = box && !(cells && lines);
-  if (!link || typing || inside || !(cells || lines)) return;
-  event.preventDefault();
-  bring(text, link.href);
+  const box = at.closest('input:not([type=checkbox])');
+  const typing = at.closest('textarea,select') || box?.value;
+  const table = box ? cells && lines : cells || lines;
+  if (link && table && !typing) bring(event, text, link.href);
 });
 
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
-const box = find('#say textarea'), talk = find('#talk');
+const say = find('#say textarea'), talk = find('#talk');
 let low = true;
-box.addEventListener('keydown', event => {
+on('keydown', '#say textarea', (box, event) => {
   if (event.key != 'Enter' || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   if (box.value.trim()) box.form.requestSubmit();
 });
-document.addEventListener('htmx:wsAfterSend', () => { box.value = ''; });
+on('htmx:wsAfterSend', '*', () => { say.value = ''; });
 talk.addEventListener('scroll', () => {
   low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
 });
 const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
 follow();
-const fold = on => {
-  document.body.classList.toggle('folded', on);
-  localStorage.folded = on ? 1 : '';
-};
-if (localStorage.folded || innerWidth < 800 && localStorage.folded == null) fold(true);
-on('click', '#fold', () => fold(!document.body.classList.contains('folded')));
+const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
+if (localStorage.folded ?? innerWidth < 800) fold(true);
+on('click', '#fold', () => fold());
 
 // Ctrl+Enter in a box of several lines is its form's first button
 on('keydown', 'form:not(#say) textarea', (box, event) => {
-  const first = box.form.querySelector('button:not([type=button])');
-  if (event.key == 'Enter' && (event.ctrlKey || event.metaKey) && first) first.click();
+  if (event.key != 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+  find('button:not([type=button])', box.form)?.click();
 });
 
 // without the server the page says so; what was typed stays
-const gone = on => () => document.body.classList.toggle('gone', on);
-document.addEventListener('htmx:wsClose', gone(true));
-document.addEventListener('htmx:sendError', gone(true));
-document.addEventListener('htmx:wsOpen', gone(false));
+for (const kind of ['htmx:wsClose', 'htmx:sendError', 'htmx:wsOpen']) {
+  on(kind, '*', () => document.body.classList.toggle('gone', kind != 'htmx:wsOpen'));
+}
 
 // notices leave by themselves, errors by a click
 on('click', '[data-close]', button => button.closest('.notice').remove());
-new MutationObserver(changes => changes.forEach(change => change.addedNodes.forEach(added => {
-  if (added.classList && !added.querySelector('.problem')) setTimeout(() => added.remove(), 10000);
-}))).observe(find('#notices'), {childList: true});
+on('htmx:oobAfterSwap', '#notices', ({firstElementChild: card}) =>
+  setTimeout(() => card.remove(), 10000));
 
 // keys: the sheet that ? opens says what each does
 const near = way => {
-  const rows = [...document.querySelectorAll('.rows tbody tr')];
-  const now = rows.indexOf(document.activeElement.closest('tr'));
-  const row = rows[Math.min(rows.length - 1, Math.max(0, now + way))];
-  if (row) row.focus();
+  const rows = all('.rows tbody tr'), now = rows.indexOf(document.activeElement.closest('tr'));
+  rows[Math.min(rows.length - 1, Math.max(0, now + way))]?.focus();
 };
 const press = query => {
-  const row = document.activeElement.closest('.rows tr'), at = row && row.querySelector(query);
-  if (at) at.click();
+  const row = document.activeElement.closest('.rows tr');
+  if (row) find(query, row)?.click();
 };
-const go = query => { const at = find(query); if (at) at.focus(); };
+const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
   '/': () => (find('#state [type=search]') || find('[type=search]')).focus(),
-  n: () => go('.add input:not([type=hidden])'),
-  j: () => near(1), ArrowDown: () => near(1), k: () => near(-1), ArrowUp: () => near(-1),
+  n: () => find('.add input:not([type=hidden])')?.focus(),
+  j: () => near(1),
+  k: () => near(-1),
   e: () => press('.cell,.pen,.actions [aria-label=Edit]'),
-  Enter: () => press('.cell,.pen,.actions [aria-label=Edit]'),
-  x: () => press('.grip input'), ' ': () => press('td:not(.grip) input[type=checkbox]'),
-  d: () => press('[aria-label=Delete]'), Delete: () => press('[aria-label=Delete]'),
+  x: () => press('.grip input'),
+  ' ': () => press('td:not(.grip) input[type=checkbox]'),
+  d: () => press('[aria-label=Delete]'),
   f: () => find('[data-filter]')?.click(),
-  c: () => { fold(false); box.focus(); },
+  c: () => { fold(false); say.focus(); },
   '?': () => find('#keys').showModal(),
 };
 on('click', '#help', KEYS['?']);
 on('keydown', 'details.dropdown[open]', (menu, event) => {
   if (event.key != 'Escape') return;
   menu.open = false;
-  menu.querySelector('summary').focus();
+  find('summary', menu).focus();
 });
-document.addEventListener('keydown', event => {
-  const inside = event.target.closest('input,textarea,select,button,a,summary,dialog');
-  const typing = event.target.matches('input:not([type=checkbox]),textarea,select');
-  const plain = event.ctrlKey || event.metaKey || event.altKey;
-  const pressing = inside && ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
-  if (typing || plain || pressing || !KEYS[event.key] || find('dialog[open]')) return;
-  if (['ArrowUp', 'ArrowDown', 'j', 'k'].includes(event.key) && !find('.rows')) return;
+on('keydown', '*', (at, event) => {
+  const name = SAME[event.key] ?? event.key, steps = 'jk'.includes(name);
+  const typing = at.matches('input:not([type=checkbox]),textarea,select');
+  const pressing = at.closest('input,textarea,select,button,a,summary,dialog') &&
+    ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
+  if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!KEYS[name] || find('dialog[open]') || steps && !find('.rows')) return;
   event.preventDefault();
-  KEYS[event.key]();
+  KEYS[name]();
 });
 """
