@@ -182,6 +182,16 @@ def test_a_model_gives_no_path_outside_of_the_home(shop, call, tmp_path):
         call("shop_run", actor="model", kind="fruit", source=str(tmp_path / "secret"))
 
 
+def test_a_model_does_not_run_on_with_a_path_that_the_user_gave_outside_of_the_home(
+    shop, call, house, tmp_path
+):
+    (tmp_path / "secret").write_text("x")
+    run = house.runs.create(1, "shop", {"kind": "fruit", "source": str(tmp_path / "secret")})["id"]
+    with pytest.raises(Problem, match="outside"):
+        call("shop_run", actor="model", run=run)
+    assert {a["step"] for a in house.runs.attempts("run_id = ?", [run])} == {"shelf", "basket"}
+
+
 # -- the page --------------------------------------------------------------------------------
 
 

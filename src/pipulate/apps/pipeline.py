@@ -63,9 +63,8 @@ class Guided:
         elif known:  # kept, so that only what is missing has to be said later
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self._at(caller.profile, run)}
-        for name, step in self.pipeline.steps.items():
-            given_now = known.keys() & {f.name for f in step.fields}
-            state, missing = await self._do(caller, run, name, bool(given_now))
+        for name in self.pipeline.steps:
+            state, missing = await self._do(caller, run, name, known)
             if missing:
                 return result | {"state": "waiting", "step": name, "waiting_for": missing}
             if state.state != "done":
@@ -73,16 +72,17 @@ class Guided:
                 raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
         return result | {"state": "done", "output": to_json(state.output)}
 
-    async def _do(self, caller: Caller, run_id: int, name: str, again: bool):
-        """(a step's state, the values it still needs): run unless it is done, or `again`."""
+    async def _do(self, caller: Caller, run_id: int, name: str, known: Row):
+        """(a step's state, the values it still needs): run if it is not done, or was told anew."""
         run, states = self._open(caller.profile, run_id)
-        if states[name].state == "done" and not again:
-            return states[name], []
+        state = states[name]
+        if state.state == "done" and not known.keys() & {f.name for f in state.step.fields}:
+            return state, []
         fields, kept = await self.fields(states, name), from_json(json.loads(run["inputs"]))
         values = {f.name: kept[f.name] for f in fields if kept.get(f.name) is not None}
         if missing := [f.name for f in fields if f.required and f.name not in values]:
-            return states[name], missing
-        checked = to_json(check_values(fields, values))
+            return state, missing
+        checked = self._resolve(check_values(fields, values), caller)
         job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
         try:
             await self.jobs.wait(job)
