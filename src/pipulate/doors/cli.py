@@ -85,8 +85,8 @@ def serve(settings, port, no_browser, no_plugins, as_json):
     def ready(info: Row):
         if as_json:
             return click.echo(json.dumps(info))
-        later = f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)"
-        click.echo(f"Pipulate is at {info['url']}\n{later}")
+        click.echo(f"Pipulate is at {info['url']}")
+        click.echo(f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
         if settings.browser and not run.open_browser(settings, info["url"]):
             click.echo("No browser could be opened; copy the address.", err=True)
 

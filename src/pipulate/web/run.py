@@ -31,9 +31,7 @@ from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
-SAFE = (
-    "The file was not touched. Restoring puts a copy of a backup in its place and keeps the file."
-)
+SAFE = "The file was not touched. Restoring puts a backup's copy in its place and keeps the file."
 SWAP_ALL = '{"includeIndicatorStyles":false,"responseHandling":[{"code":"...","swap":true}]}'
 PROBE = 0.1  # seconds; longer than another command holds the lock just to look
 LAG = 0.25  # seconds the event loop may be late before it is logged
@@ -47,7 +45,7 @@ class Front:
     def __init__(self, settings: Settings, keys: Keys, mcp: Callable[[House], Any]):
         self.settings, self.keys, self.mcp = settings, keys, mcp
         self.site: Site | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.own = Starlette(
             routes=[
                 Route("/shell/launch", self._launch, methods=["POST"]),
@@ -65,7 +63,11 @@ class Front:
             self.broken = broken
             return
         self.site = Site(house, self.mcp(house))
-        self._tasks = [asyncio.create_task(house.shelf.watch()), asyncio.create_task(_daily(house))]
+        self.begin(house.shelf.watch(), _daily(house))
+
+    def begin(self, *works):
+        """Do this aside, until the end."""
+        self._tasks.update(map(asyncio.create_task, works))
 
     async def __call__(self, scope, receive, send):
         ready = self.site and scope["path"] != "/shell/launch"
@@ -75,15 +77,13 @@ class Front:
         return JSONResponse({"token": self.keys.launch_token()})
 
     async def _recover(self, request) -> Response:
-        name, problem = str((await request.form()).get("name", "")), None
+        name = str((await request.form()).get("name", ""))
         try:
             await asyncio.to_thread(backups.restore, self.settings, name)
             self.open()
-        except Problem as failed:
-            problem = failed
-        if self.site:
-            return Response(headers={"HX-Redirect": "/"})
-        return self._page(problem or self.broken)
+        except Problem as problem:
+            return self._page(problem)
+        return Response(headers={"HX-Redirect": "/"}) if self.site else self._page(self.broken)
 
     def _page(self, problem: Problem) -> Response:
         rows = [
@@ -159,8 +159,7 @@ def bind(port: int) -> sockets.socket:
 
 
 def _lock(settings: Settings) -> FileLock:
-    path = settings.folder("locks") / "server.lock"
-    return FileLock(path, timeout=PROBE, poll_interval=0.01)
+    return FileLock(settings.folder("locks") / "server.lock", timeout=PROBE, poll_interval=0.01)
 
 
 def server_info(settings: Settings) -> dict[str, Any] | None:
@@ -205,15 +204,12 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
     config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = uvicorn.Server(config)
-    aside = _watchdog(), _evict(server), _tell(server, settings, keys, port, ready)
-    tasks = [*map(asyncio.create_task, aside)]
+    front.begin(_watchdog(), _evict(server), _tell(server, front, port, ready))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
         await server.serve(sockets=[socket])
     finally:
-        for task in tasks:
-            task.cancel()
         await front.close()
 
 
@@ -222,14 +218,14 @@ def _leave(number: int, frame):
     signal.signal(number, signal.SIG_DFL)
 
 
-async def _tell(server: uvicorn.Server, settings: Settings, keys: Keys, port: int, ready: Ready):
+async def _tell(server: uvicorn.Server, front: Front, port: int, ready: Ready):
     while not server.started:
         await asyncio.sleep(0.005)
-    address = f"http://127.0.0.1:{port}"
-    info = {"url": address, "port": port, "pid": os.getpid(), "home": str(settings.home)}
-    tokens = {"token": keys.bearer["/mcp"], "shell": keys.bearer["/shell"]}
-    write_private(settings.home / "server.json", json.dumps(info | tokens))
-    ready(info | {"url": f"{address}/?token={keys.launch_token()}"})
+    address, home, bearer = f"http://127.0.0.1:{port}", front.settings.home, front.keys.bearer
+    info = {"url": address, "port": port, "pid": os.getpid(), "home": str(home)}
+    tokens = {"token": bearer["/mcp"], "shell": bearer["/shell"]}
+    write_private(home / "server.json", json.dumps(info | tokens))
+    ready(info | {"url": f"{address}/?token={front.keys.launch_token()}"})
 
 
 def open_browser(settings: Settings, url: str) -> bool:
