@@ -18,7 +18,7 @@ import apsw
 
 from pipulate.core.ask import Answer, answer, ask
 from pipulate.core.images import pack
-from pipulate.core.problems import Broken, Busy, Conflict, Missing
+from pipulate.core.problems import Broken, Busy, Conflict, Missing, Problem
 from pipulate.core.tables import DictLikeDB as DictLikeDB, Store as Store
 from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 
@@ -26,11 +26,37 @@ WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
 ROOM = 1_000_000  # bytes below which a store that does not open is a full disk, not a fault
 MANY = 5_000  # rows of one change from which a search index is rather made anew
 MAGIC = b"SQLite format 3\0"
+BUSY = "The store is busy; this was not saved."
+LOST = "The store is damaged."
+# What SQLite refuses, by its kind, as a Problem: the first that fits.
+REFUSALS: list[tuple[Any, type[Problem], str, str]] = [
+    ((apsw.BusyError, apsw.LockedError), Busy, BUSY, "Try again in a moment."),
+    (apsw.FullError, Busy, "The disk is full; this was not saved.", "Free some space, try again."),
+    (
+        (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError),
+        *(Broken, "The home folder cannot be written ({}).", "Make it writable, try again."),
+    ),
+    (apsw.IOError, Busy, "The disk did not take this ({}); it was not saved.", "Check the disk."),
+    ((apsw.CorruptError, apsw.NotADBError), Broken, LOST, "Restart Pipulate to restore a backup."),
+    (OverflowError, Missing, "No row has so large a number.", "Check the number."),
+    (apsw.ConstraintError, Conflict, "The store refused this ({}).", "Reload and try again."),
+]
 
 
 def now() -> str:
     """This moment, UTC, ISO 8601 with microseconds (sorts as text)."""
     return datetime.now(UTC).isoformat()
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (apsw.Error, OverflowError) as error:
+        for kind, problem, what, next_step in REFUSALS:
+            if isinstance(error, kind):
+                raise problem(what.format(error), next_step) from error
+        raise
 
 
 @dataclass
@@ -50,30 +76,6 @@ class Change:
     begun: bool = False
 
 
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    """What SQLite refuses is raised as a Problem."""
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise Busy("The store is busy; this was not saved.", "Try again in a moment.") from error
-    except apsw.FullError as error:
-        what = "The disk is full; this was not saved."
-        raise Busy(what, "Free some space, then try again.") from error
-    except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError) as error:
-        what = f"The home folder cannot be written ({error})."
-        raise Broken(what, "Make it writable, try again.") from error
-    except apsw.IOError as error:
-        what = f"The disk did not take this ({error}); it was not saved."
-        raise Busy(what, "Check the disk.") from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise Broken("The store is damaged.", "Restart Pipulate to restore a backup.") from error
-    except OverflowError as error:
-        raise Missing("No row has so large a number.", "Check the number.") from error
-    except apsw.ConstraintError as error:
-        raise Conflict(f"The store refused this ({error}).", "Reload and try again.") from error
-
-
 class Database:
     """An open store. Raises Broken when the file is no SQLite file, damaged or from the future."""
 
@@ -83,16 +85,15 @@ class Database:
         self._lock = threading.RLock()
         self._columns: dict[str, list[str]] = {}
         self.on_event: list[Callable[[Row], None]] = []
-        self._refuse_foreign(path)
+        _refuse_foreign(path)
         try:
             self._writer = self._connect()
             version = self._writer.pragma("user_version")
             if latest and version > latest:
-                what = "This home was written by a newer Pipulate"
-                raise Broken(
-                    f"{what} (schema {version}; this one: {latest}).",
-                    "Install that version again, or restore an older backup into a copy.",
+                what = (
+                    f"This home was written by a newer Pipulate (schema {version}; here: {latest})."
                 )
+                raise Broken(what, "Install that version again, or restore an older backup.")
             self._writer.pragma("journal_mode", "wal")
             self._writer.pragma("cache_size", -16_000)  # kB: counting 100,000 rows reads none anew
         except apsw.Error as error:
@@ -102,20 +103,6 @@ class Database:
                 raise Busy(what, "Free some space, then try again; the store is safe.") from None
             what = f"The store {path} cannot be opened ({error})."
             raise Broken(what, "Restore a backup.") from None
-
-    @staticmethod
-    def _refuse_foreign(path: Path) -> None:
-        try:
-            if not path.exists():
-                path.touch()
-            path.chmod(0o600)  # before SQLite makes the -wal, which takes the same rights
-            with path.open("rb") as file:
-                head = file.read(16) or MAGIC
-        except OSError as error:
-            what = f"{path} cannot be read ({error.strerror})."
-            raise Broken(what, "Check its rights.") from None
-        if head != MAGIC:
-            raise Broken(f"{path} is not a Pipulate store.", "Restore a backup.")
 
     def _connect(self) -> apsw.Connection:
         # never SQLITE_OPEN_CREATE: a store that was deleted must not come back empty
@@ -156,13 +143,19 @@ class Database:
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
-        with self.change(), _in_words():
-            return _dicts(self.begin().execute(sql, args))
+        with self.writing() as writer, _in_words():
+            return _dicts(writer.execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
         """The same writing statement for each row of values."""
-        with self.change(), _in_words():
-            self.begin().executemany(sql, rows)
+        with self.writing() as writer, _in_words():
+            writer.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """The current change (or one of its own), begun: what is read in it stays true."""
+        with self.change():
+            yield self.begin()
 
     @contextlib.contextmanager
     def change(self, **event: Any) -> Iterator[Change]:
@@ -189,7 +182,7 @@ class Database:
                 listener(record)
 
     def begin(self) -> apsw.Connection:
-        """The writer, in the transaction of the current change: what is read now stays true."""
+        """The writer, in the transaction of the current change."""
         change = self.current
         if change and not change.begun:
             if not self._lock.acquire(timeout=WAIT):
@@ -233,28 +226,23 @@ class Database:
 
     def define(self, name: str, columns: Mapping[str, str]) -> None:
         """Make a table, or add the columns it lacks. Keys: names; values: SQL types and clauses."""
-        have = self.columns(name)
+        have, table = self.columns(name), quote(name)
+        lines = {n: f"{quote(n)} {sql}" for n, sql in columns.items() if n not in have}
         if not have:
-            body = ", ".join(f"{quote(n)} {sql}" for n, sql in columns.items())
-            self.execute(f"CREATE TABLE {quote(name)} ({body})")
-        for column in (n for n in columns if have and n not in have):
-            self.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column)} {columns[column]}")
+            self.execute(f"CREATE TABLE {table} ({', '.join(lines.values())})")
+        for line in lines.values() if have else ():
+            self.execute(f"ALTER TABLE {table} ADD COLUMN {line}")
         self.forget(name)
-        if {"profile_id", "position"} <= columns.keys():
-            self._index(f"{name}_order", f"{quote(name)} (profile_id, position)")
-
-    def _index(self, name: str, on: str) -> None:
-        if not self.one("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)):
-            self.execute(f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {on}")
+        index, there = f"{name}_order", "SELECT 1 FROM pragma_index_list(?) WHERE name = ?"
+        if {"profile_id", "position"} <= {*columns} and not self.one(there, (name, index)):
+            self.execute(f"CREATE INDEX {quote(index)} ON {table} (profile_id, position)")
 
     def unindex(self, name: str, rows: int) -> None:
         """Before so many rows of a table change: drop its search index (apps/data.py) if that costs
 
         less than keeping it in step. The next search makes it again."""
         fts = f"{name}_fts"
-        if rows < MANY or not self.columns(fts):
-            return
-        if 3 * rows > self.all(f"SELECT count(*) AS n FROM {quote(name)}")[0]["n"]:
+        if rows >= MANY and self.columns(fts) and 3 * rows > self.table(name).count():
             drops = (f"DROP TRIGGER IF EXISTS {quote(f'{fts}_{when}')};" for when in "idu")
             self.execute("".join(drops) + f"DROP TABLE IF EXISTS {quote(fts)}")
             self.forget(fts)
@@ -271,6 +259,19 @@ class Database:
         self._writer.close()
         if hasattr(self._local, "db"):
             self._local.db.close()
+
+
+def _refuse_foreign(path: Path) -> None:
+    try:
+        if not path.exists():
+            path.touch()
+        path.chmod(0o600)  # before SQLite makes the -wal, which takes the same rights
+        with path.open("rb") as file:
+            head = file.read(16) or MAGIC
+    except OSError as error:
+        raise Broken(f"{path} cannot be read ({error.strerror}).", "Check its rights.") from None
+    if head != MAGIC:
+        raise Broken(f"{path} is not a Pipulate store.", "Restore a backup.")
 
 
 def _dicts(cursor: apsw.Cursor) -> list[Row]:

@@ -10,12 +10,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from pipulate.core.fields import dumps, to_column
 from pipulate.core.problems import Conflict, Missing, Problem, nearest
 
 Row = dict[str, Any]
+Pair = tuple[Row | None, Row | None]  # a row as it is and as it shall be; None: it is not there
 
 
 @functools.lru_cache(1_000)
@@ -24,6 +27,22 @@ def quote(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Problem(f"{name!r} cannot be a column or table name.", "Use letters, digits, _.")
     return f'"{name}"'
+
+
+@functools.lru_cache(1_000)
+def _writing(verb: str, table: str, names: tuple[str, ...], pk: str) -> str:
+    """The statement of a verb; its values are those of the columns, then the row's key."""
+    if verb == "INSERT":
+        marks = ", ".join("?" * len(names))
+        return f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({marks})"
+    sets = ", ".join(f"{quote(name)} = ?" for name in names)
+    what = f"DELETE FROM {table}" if verb == "DELETE" else f"UPDATE {table} SET {sets}"
+    return f"{what} WHERE {quote(pk)} = ?"
+
+
+def bumped(row: Row, new: Row) -> Row:
+    """A row with new values; its version is the next one."""
+    return row | new | ({"version": row["version"] + 1} if "version" in row else {})
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,12 @@ class Table:
         self._known(scope)
         return replace(self, scope={**self.scope, **scope})
 
+    def select(self, what: str, where: str = "", args: Any = (), tail: str = "") -> list[Row]:
+        """SELECT what FROM the scoped rows that match; the SQL is our own, values go in `args`."""
+        tests = " AND ".join([*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"])
+        sql = f"SELECT {what} FROM {self._table} WHERE {tests}{tail}"
+        return self.db.all(sql, [*self.scope.values(), *args])
+
     def __call__(
         self, where: str = "", args: Any = (), order_by: str = "", limit: int = -1, offset: int = 0
     ) -> list[Any]:
@@ -56,49 +81,41 @@ class Table:
         tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
         return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
 
-    def count(self, where: str = "", args: Any = ()) -> int:
-        if len(self.scope) == 1 and not where:
-            ((name, value),) = self.scope.items()
-            every = self._census(quote(name))
-            if every["low"] == every["high"] == value:
-                return every["n"]
-        return self.select("count(*) AS n", where, args)[0]["n"]
-
-    def _census(self, name: str) -> Row:
-        """All rows, whosever: SQLite counts a whole table 200 times as fast as a part of it."""
-        table = self._table
-        ends = f"(SELECT min({name}) FROM {table}) AS low, (SELECT max({name}) FROM {table})"
-        return self.db.one(f"SELECT {ends} AS high, (SELECT count(*) FROM {table}) AS n")
-
     def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
         """The keys of the rows that match, in order."""
         tail = order_by and f" ORDER BY {order_by}"
         return [row["key"] for row in self.select(f"{quote(self.pk)} AS key", where, args, tail)]
 
+    def count(self, where: str = "", args: Any = ()) -> int:
+        if len(self.scope) == 1 and not where:
+            ((name, value),) = self.scope.items()
+            table, column = self._table, quote(name)
+            # SQLite counts a whole table 200 times as fast as a part of it
+            ends = f"(SELECT min({column}) FROM {table}), (SELECT max({column}) FROM {table})"
+            sql = f"SELECT (?, ?) = ({ends}) AS whole, (SELECT count(*) FROM {table}) AS n"
+            every = self.db.one(sql, (value, value))
+            if every["whole"]:
+                return every["n"]
+        return self.select("count(*) AS n", where, args)[0]["n"]
+
     def __getitem__(self, key: Any) -> Any:
         return self.row(self.raw(key))
 
     def __contains__(self, key: Any) -> bool:
-        return bool(self._find(key))
+        return bool(self.select("1", f"{quote(self.pk)} = ?", [key]))
 
     def raw(self, key: Any) -> Row:
         """The columns of one row as stored. Raises Missing."""
-        found = self._find(key)
-        if not found:
-            what = f"{self.name.removeprefix('app_')} has no row {key!r} here."
-            raise Missing(what, "It may be deleted: see History.")
-        return found[0]
+        for row in self.select("*", f"{quote(self.pk)} = ?", [key]):
+            return row
+        what = f"{self.name.removeprefix('app_')} has no row {key!r} here."
+        raise Missing(what, "It may be deleted: see History.")
 
     def insert(self, record: Any = None, /, **values: Any) -> Any:
         """Add a row; returns it as stored."""
         new = {self.pk: None, **self.defaults, **self.scope, **self._values(record, values)}
         self._stay(new)
-        names, marks = ", ".join(map(quote, new)), ", ".join("?" * len(new))
-        sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks}) RETURNING *"
-        with self.db.change():
-            after = self.db.execute(sql, [*new.values()])[0]
-            self._log(None, after)
-        return self.row(after)
+        return self.row(self._write(None, new))
 
     def update(self, record: Any = None, /, **values: Any) -> Any:
         """Change only the given columns of the row with this key. With `version` among the values
@@ -106,27 +123,21 @@ class Table:
         a row changed since then is refused: Conflict with details "mine" and "theirs"."""
         new = self._values(record, values)
         key, seen = new.pop(self.pk, None), new.pop("version", None)
-        with self.db.change():
-            self.db.begin()
-            before = after = self.raw(key)
-            if seen is not None and int(seen) != before["version"]:
+        with self.db.writing():
+            row = self.raw(key)
+            if seen is not None and int(seen) != row["version"]:
                 raise Conflict(
                     "Somebody changed this row meanwhile; yours was not saved.",
                     "Compare the two, then save again or keep theirs.",
                     mine=new,
-                    theirs={k: before[k] for k in new},
-                    version=before["version"],
+                    theirs={k: row[k] for k in new},
+                    version=row["version"],
                 )
-            changed = {k: v for k, v in new.items() if before[k] != v}
+            changed = {k: v for k, v in new.items() if row[k] != v}
             self._stay(changed)
             if changed:
-                sets = [f"{quote(k)} = ?" for k in changed]
-                sets += ["version = version + 1"] * ("version" in before)
-                where, args = self._at(key)
-                sql = f"UPDATE {self._table} SET {', '.join(sets)}{where} RETURNING *"
-                after = self.db.execute(sql, [*changed.values(), *args])[0]
-                self._log(before, after)
-        return self.row(after)
+                row = self._write(row, bumped(row, changed))
+        return self.row(row)
 
     def upsert(self, record: Any = None, /, **values: Any) -> Any:
         """Update the row with this key, or insert it."""
@@ -135,85 +146,88 @@ class Table:
 
     def delete(self, key: Any) -> Any:
         """Remove a row and return it. Raises Missing."""
-        where, args = self._at(key)
-        with self.db.change():
-            self.db.begin()
-            before = self.raw(key)
-            self.db.execute(f"DELETE FROM {self._table}{where}", args)
-            self._log(before, None)
-        return self.row(before)
+        with self.db.writing():
+            row = self.raw(key)
+            self.write([(row, None)])
+        return self.row(row)
 
     def insert_many(self, records: Sequence[Row]) -> range:
         """Add rows that all have the same columns, as stored; returns their ids, in order."""
-        with self.db.change():
-            self.db.begin()
+        with self.db.writing():
             # as SQLite would: never the number of a row that was there, which undo may bring back
             given = "(SELECT seq FROM sqlite_sequence WHERE name = ?)"
             top = f"max(coalesce(max({quote(self.pk)}), 0), coalesce({given}, 0))"
             first = self.db.all(f"SELECT {top} + 1 AS n FROM {self._table}", [self.name])[0]["n"]
             ids = range(first, first + len(records))
+            self._known(records[0] if records else ())
+            rows = zip(ids, records, strict=True)
             self.db.unindex(self.name, len(records))
-            rows = [{**r, **self.scope, self.pk: key} for key, r in zip(ids, records, strict=True)]
-            if not rows:
-                return ids
-            self._known(rows[0])
-            names, marks = ", ".join(map(quote, rows[0])), ", ".join("?" * len(rows[0]))
-            sql = f"INSERT INTO {self._table} ({names}) VALUES ({marks})"
-            self.db.execute_many(sql, ([*row.values()] for row in rows))
-            for row in rows:
-                self._log(None, row)
+            self.write([(None, {**row, **self.scope, self.pk: key}) for key, row in rows])
         return ids
 
-    def update_each(self, changes: Sequence[tuple[Row, Row]]) -> None:
+    def update_each(self, changes: Iterable[tuple[Row, Row]]) -> None:
         """Change many rows, each (as it was read, its own new values). Raises Conflict when one
 
         was changed since."""
-        with self.db.change():
-            self.db.begin()
-            now = self.select(f"{quote(self.pk)} AS key, version", "", [])
-            seen = {row["key"]: row["version"] for row in now}
-            for before, new in changes:
-                if seen.get(before[self.pk]) != before["version"]:
-                    what = f"Row {before[self.pk]} of {self.name} changed meanwhile."
+        with self.db.writing():
+            read = self.select(f"{quote(self.pk)} AS key, version")
+            versions = {row["key"]: row["version"] for row in read}
+            for row, _ in changes:
+                if versions.get(row[self.pk]) != row["version"]:
+                    what = f"Row {row[self.pk]} of {self.name} changed meanwhile."
                     raise Conflict(what, "Nothing was saved; try again.")
-                self._log(before, {**before, **new, "version": before["version"] + 1})
-            by_columns: dict[tuple[str, ...], list[list[Any]]] = {}
-            for before, new in changes:
-                by_columns.setdefault((*new,), []).append([*new.values(), before[self.pk]])
-            for names, rows in by_columns.items():
-                sets = ", ".join(f"{quote(name)} = ?" for name in names)
-                sql = f"UPDATE {self._table} SET {sets}, version = version + 1"
-                self.db.execute_many(f"{sql} WHERE {quote(self.pk)} = ?", rows)
+            alike = sorted(changes, key=lambda change: [*change[1]])
+            self.write([(row, bumped(row, new)) for row, new in alike])
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
         """Give all rows that match these values; returns how many there were."""
         new = self._values(None, values)
         self._stay(new)
-        sets = [*(f"{quote(k)} = ?" for k in new), "version = version + 1"]
-        return self._write_many(f"UPDATE {self._table} SET {', '.join(sets)}", new, where, args)
+        with self.db.writing():
+            found = self.select("*", where, args)
+            self.write((row, bumped(row, new)) for row in found)
+        return len(found)
 
     def delete_many(self, where: str, args: Any = ()) -> int:
         """Remove all rows that match; returns how many there were."""
-        return self._write_many(f"DELETE FROM {self._table}", None, where, args)
-
-    def _write_many(self, sql: str, new: Row | None, where: str, args: Any) -> int:
-        with self.db.change():
-            self.db.begin()
+        with self.db.writing():
             found = self.select("*", where, args)
-            if new is None:
-                self.db.unindex(self.name, len(found))
-            scoped, scope = self._where(where, args)
-            self.db.execute(f"{sql}{scoped}", [*(new or {}).values(), *scope])
-            for row in found:
-                bumped = new and {**row, **new, "version": row["version"] + 1}
-                self._log(row, bumped)
+            self.db.unindex(self.name, len(found))
+            self.write((row, None) for row in found)
         return len(found)
 
-    def _log(self, before: Row | None, after: Row | None) -> None:
+    def write(self, pairs: Iterable[Pair]) -> None:
+        """Make of each row the other of its pair, in this order and whatever the scope."""
+        pairs = [pair for pair in pairs if pair[0] != pair[1]]
+        with self.db.change():
+            for sql, same in groupby(map(self._told, pairs), key=itemgetter(0)):
+                self.db.execute_many(sql, [values for _, values in same])
+            self._log(pairs)
+
+    def _write(self, before: Row | None, after: Row) -> Row:
+        """The same of one row; returns it as stored."""
+        sql, values = self._told((before, after))
+        with self.db.writing():
+            stored: Row = self.db.execute(f"{sql} RETURNING *", values)[0]
+            self._log([(before, stored)])
+        return stored
+
+    def _told(self, pair: Pair) -> tuple[str, list[Any]]:
+        """The statement that makes one row of the other, and its values."""
+        before, after = pair
+        if not before or not after:
+            new, verb = after or {}, "INSERT" if after else "DELETE"
+        else:
+            new, verb = {n: v for n, v in after.items() if before[n] != v}, "UPDATE"
+        key = [before[self.pk]] if before else []
+        return _writing(verb, self._table, (*new,), self.pk), [*new.values(), *key]
+
+    def _log(self, pairs: Iterable[Pair]) -> None:
         if self.logged:
-            key = (after or before or {})[self.pk]
-            image = {"table": self.name, "id": key, "before": before, "after": after}
-            self.db.current.images.append(image)
+            self.db.current.images += (
+                {"table": self.name, "id": (b or a or {})[self.pk], "before": b, "after": a}
+                for b, a in pairs
+            )
 
     def _values(self, record: Any, values: Row) -> Row:
         given = record if isinstance(record, Mapping) else vars(record) if record else {}
@@ -236,21 +250,6 @@ class Table:
             raise Problem(f"{self.name} holds rows per profile.", "Use table.xtra(profile_id=…).")
         return quote(self.name)
 
-    def _where(self, where: str, args: Any) -> tuple[str, list[Any]]:
-        parts = [*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"]
-        return f" WHERE {' AND '.join(parts)}", [*self.scope.values(), *args]
-
-    def _at(self, key: Any) -> tuple[str, list[Any]]:
-        return self._where(f"{quote(self.pk)} = ?", [key])
-
-    def select(self, what: str, where: str = "", args: Any = (), tail: str = "") -> list[Row]:
-        """SELECT what FROM the scoped rows that match; the SQL is our own, values go in `args`."""
-        scoped, values = self._where(where, args)
-        return self.db.all(f"SELECT {what} FROM {self._table}{scoped}{tail}", values)
-
-    def _find(self, key: Any) -> list[Row]:
-        return self.select("*", f"{quote(self.pk)} = ?", [key])
-
 
 @dataclass
 class Store:
@@ -271,26 +270,27 @@ class DictLikeDB(MutableMapping[str, Any]):
         self.store, self.Store = store, Store
 
     def __getitem__(self, key: str) -> Any:
-        return json.loads(self._raw(key)["value"])
+        return json.loads(self._row(key)["value"])
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.set(key, value)
 
     def set(self, key: str, value: Any, secret: bool = False) -> None:
         """Keep a JSON value; a key once secret stays secret."""
-        hidden = secret or (key in self.store and self.store.raw(key)["secret"])
+        hidden = secret or (key in self and self._row(key)["secret"])
         self.store.upsert(vars(self.Store(key, dumps(value), int(hidden))) | self.store.scope)
 
     def __delitem__(self, key: str) -> None:
-        self.store.delete(self._raw(key)["key"])
+        self.store.delete(self._row(key)["key"])
 
-    def _raw(self, key: str) -> Row:
-        if key not in self.store:
-            raise KeyError(key)
-        return self.store.raw(key)
+    def _row(self, key: str) -> Row:
+        try:
+            return self.store.raw(key)
+        except Missing:
+            raise KeyError(key) from None
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key, _ in self.items())
+        return iter(self.store.keys(order_by="key"))
 
     def __len__(self) -> int:
         return self.store.count()
