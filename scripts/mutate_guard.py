@@ -53,6 +53,10 @@ MUTATIONS = {
     "cookie is signed": (" and self.keys.cookie_is_good(value)", ""),
     "cookie of this port": ("n == self.cookie and", 'n.startswith("pipulate_") and'),
     "cookie expires": (", max_age=COOKIE_SECONDS", ""),
+    "cookie known to be good expires": (
+        "self._good.get(value, 0) < time.time()",
+        "value not in self._good",
+    ),
     "bearer": ('if not hmac.compare_digest(given, f"Bearer {token}".encode()):', "if False:"),
     "declared size": ("or int(length) > limit:", "or False:"),
     "counted size": ("        if seen > limit:\n", "        if False:\n"),

@@ -59,6 +59,7 @@ class Keys:
         self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
         self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
         self._launch: dict[str, float] = {}  # token → until when
+        self._good: dict[str, float] = {}  # cookie seen to be signed by us → until when
 
     def launch_token(self) -> str:
         """A token that opens the door once, within five minutes."""
@@ -74,10 +75,13 @@ class Keys:
         return self._signer.sign(secrets.token_urlsafe(8)).decode()
 
     def cookie_is_good(self, value: str) -> bool:
-        try:
-            return bool(self._signer.unsign(value, max_age=COOKIE_SECONDS))
-        except BadSignature:
-            return False
+        if self._good.get(value, 0) < time.time():
+            try:
+                _, made = self._signer.unsign(value, max_age=COOKIE_SECONDS, return_timestamp=True)
+            except BadSignature:
+                return False
+            self._good[value] = made.timestamp() + COOKIE_SECONDS
+        return True
 
 
 class Guard:
