@@ -17,8 +17,11 @@ from pipulate.core.runs import UNDONE, StepState
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
-SAYS = {"ready": "next", "stale": "stale: an earlier step changed"}
-SAYS["blocked"] = "waits for earlier steps"
+SAYS = {
+    "blocked": "waits for earlier steps",
+    "ready": "next",
+    "stale": "stale: an earlier step changed",
+}
 BUTTONS = {"ready": "Run", "interrupted": "Resume"}
 MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
 
@@ -191,8 +194,8 @@ class Guided:
             first = {"autofocus": state.state == "ready" and not boxes}
             boxes.append(labelled(f, shown, wrong.get(f.name, ""), **first))
         first = {"autofocus": state.state == "ready" and not boxes}
-        look = {"cls": "secondary"} if state.state == "done" else {}
-        send = Button(BUTTONS.get(state.state, "Run again"), **look, **first)
+        look = "secondary" if state.state == "done" else None
+        send = Button(BUTTONS.get(state.state, "Run again"), cls=look, **first)
         return Form(*boxes, send, hx_post=at, novalidate=True)
 
     def live_progress(self, profile, job) -> str:

@@ -80,8 +80,8 @@ class Shelf:
             if not old or old.problem or old.content != content:
                 self._commit(self._run(Plugin(path, content)))
         except Exception as error:
-            ours = isinstance(error, Problem)
-            problem = error if ours else Problem(repr(error), "Mend the file.")
+            known = isinstance(error, Problem)
+            problem = error if known else Problem(repr(error), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
             self.plugins.setdefault(path, Plugin(path, content)).problem = problem
