@@ -185,23 +185,20 @@ class Intake:
                 db.begin()
                 table = app.plain(caller)
                 table.update_each([(row, self._kept(new)) for row, new in self.update])
-                change.summary = (
-                    f"Imported {app.title.lower()} from {source[:60]}: "
-                    f"{len(self.add):,} added, {len(self.update):,} changed"
-                )
+                counts = f"{len(self.add):,} added, {len(self.update):,} changed"
+                change.summary = f"Imported {app.title.lower()} from {source[:60]}: {counts}"
             if self.add:
-                top = table.select("min(position) AS top")[0]["top"] or 0
-                places = itertools.count(top - len(self.add))
-                rows = zip(self.add, places, strict=False)
-                table.insert_many([self._kept(row) | {"position": n} for row, n in rows])
+                first = (table.select("min(position) AS top")[0]["top"] or 0) - len(self.add)
+                rows = enumerate(map(self._kept, self.add))
+                table.insert_many([row | {"position": first + n} for n, row in rows])
         return self.report(done=True)
 
     def _kept(self, row: Row) -> Row:
         """A row with its files taken in and its secrets put away."""
-        named = ((n, f) for n, f in self.app.of_type(File).items() if row.get(n))
-        return self.app.stored(
-            row | {n: self.app.taken_in(f, row[n], self.caller) for n, f in named}
-        )
+        for name in self.app.of_type(File):
+            if row.get(name):
+                row[name] = self.app.house.files.take_in(row[name], self.caller)
+        return self.app.stored(row)
 
 
 def _plain(name: str) -> str:
