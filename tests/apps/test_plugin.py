@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pipulate.apps.plugin import load_file
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.problems import Problem
 
 GOOD = "from pipulate import CrudApp, Pipeline\np = Pipeline('P')\n@p.step\ndef a(): return 1\n"
 
@@ -62,11 +62,9 @@ def test_a_file_is_run_once_per_content(load, capsys):
 
 def test_a_pipeline_knows_its_file_and_content(load, tmp_path):
     plugin = load(GOOD)
-    found = plugin.pipeline("p")
+    found = plugin.pipelines["p"]
     assert (found.file, found.content) == (tmp_path / "mine.py", GOOD.encode())
     assert plugin.name == "mine"
-    with pytest.raises(Missing, match="no pipeline 'q'"):
-        plugin.pipeline("q")
 
 
 def test_a_plugin_may_use_dataclasses_and_late_annotations(load):

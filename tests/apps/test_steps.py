@@ -31,7 +31,7 @@ def flow(plugin):
         found = plugin(HEAD + textwrap.dedent(text), "flow")
         if found.problem:
             raise found.problem
-        return found.pipeline("flow")
+        return found.pipelines["flow"]
 
     return loading
 

@@ -147,7 +147,7 @@ STEPS = """
 def work(house, plugin):
     found = plugin(STEPS, "work")
     assert found.problem is None, found.problem
-    return found.pipeline("work")
+    return found.pipelines["work"]
 
 
 class Engine:
@@ -455,7 +455,7 @@ def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_ou
             return "x" * 1_000_000
         """,
         "big",
-    ).pipeline("big")
+    ).pipelines["big"]
     state = Engine(house, big, run)("much")
     assert state.state == "failed" and "File(path)" in state.error["next_step"]
 

@@ -31,7 +31,7 @@ CHAIN = """
 
 @pytest.fixture
 def chain(plugin):
-    return plugin(CHAIN, "chain").pipeline("chain")
+    return plugin(CHAIN, "chain").pipelines["chain"]
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_pressing_run_always_runs(finished, do, states):
 def test_given_a_step_that_is_revised_when_its_source_changes_then_it_is_stale(
     finished, plugin, states, runs, one
 ):
-    fresh = plugin(CHAIN.replace("first.upper()", "first.lower()"), "chain").pipeline("chain")
+    fresh = plugin(CHAIN.replace("first.upper()", "first.lower()"), "chain").pipelines["chain"]
     found = {n: s.state for n, s in runs.states(runs.get(1, one), fresh).items()}
     assert found == {"first": "done", "side": "done", "second": "stale", "third": "stale"}
 

@@ -270,7 +270,7 @@ def _progress(at: str, job):
 def _trouble(state: StepState):
     error = state.error
     if error.get("problem"):
-        problem = Problem(error["problem"], error.get("next_step", ""))
+        problem = Problem(error["problem"], error["next_step"])
         return Div(problem_card(problem), _log(error.get("log")))
     ended = state.state == "interrupted"
     said = "The program ended while this step ran." if ended else "You cancelled this step."

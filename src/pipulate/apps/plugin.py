@@ -14,7 +14,7 @@ from typing import Any
 from pipulate.apps.base import line_of
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import KINDS
-from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.problems import Problem, nearest
 
 BUNDLED = Path(__file__).parents[1] / "plugins"
 
@@ -43,14 +43,8 @@ class Plugin:
         return hashlib.sha256(self.content).hexdigest()
 
     @property
-    def pipelines(self) -> list[Pipeline]:
-        return [v for v in vars(self.module).values() if isinstance(v, Pipeline)]
-
-    def pipeline(self, slug: str) -> Pipeline:
-        for found in self.pipelines:
-            if found.slug == slug:
-                return found
-        raise Missing(f"{self.path.name} has no pipeline {slug!r} any more.", "Reload the page.")
+    def pipelines(self) -> dict[str, Pipeline]:
+        return {v.slug: v for v in vars(self.module).values() if isinstance(v, Pipeline)}
 
 
 def plugin_files(*folders: Path) -> list[Path]:
@@ -78,7 +72,7 @@ def load_file(path: Path, content: bytes) -> Plugin:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise _load_problem(plugin, error) from error
-    for pipeline in plugin.pipelines:
+    for pipeline in plugin.pipelines.values():
         pipeline.file, pipeline.content = path, content
     return plugin
 

@@ -80,7 +80,7 @@ def run_step(step: Step, known: Row):
 def _answer(tell: Callable[[Row], Any], request: Row) -> None:
     try:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
-        step = plugin.pipeline(request["pipeline"]).steps[request["step"]]
+        step = plugin.pipelines[request["pipeline"]].steps[request["step"]]
         known = from_json(request["arguments"])
         for field in step.fields:
             if known.get(field.name) is not None:

@@ -140,8 +140,7 @@ class Runs:
             old, used = states[name], states[name].step.uses
             if old.state == "running":
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
-            late = [up for up in used if states[up].state != "done"]
-            if late:
+            if late := [up for up in used if states[up].state != "done"]:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
             resumes = old.state in UNDONE and old.attempt["key"] == old.key
             new = {"run_id": run_id, "step": name, "state": "running", "owner": owner}

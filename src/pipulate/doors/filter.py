@@ -26,8 +26,7 @@ def filter_step(settings: Settings, name: str, text: str):
         raise Problem(f"Standard input is no JSON ({error}).", 'Write {"name": value}.') from None
     if not isinstance(given, dict):
         raise Invalid("Standard input must be a JSON object.", 'Write {"name": value}.')
-    missing = [up for up in step.uses if up not in given]
-    if missing:
+    if missing := [up for up in step.uses if up not in given]:
         raise Invalid(f"{name} needs {', '.join(missing)}.", "Put those outputs into the object.")
     known = {up: from_json(given.pop(up)) for up in step.uses}
     inputs = check_values(step.bound(known), given)
@@ -61,8 +60,8 @@ def _pipeline(settings: Settings, slug: str) -> Pipeline:
     known = []
     for path in plugin_files(settings.folder("apps"), BUNDLED):
         with contextlib.suppress(Problem, OSError):
-            for pipeline in load_file(path, path.read_bytes()).pipelines:
-                if pipeline.slug == slug:
-                    return pipeline
-                known.append(pipeline.slug)
+            found = load_file(path, path.read_bytes()).pipelines
+            if slug in found:
+                return found[slug]
+            known += found
     raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))
