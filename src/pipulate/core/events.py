@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
+from itertools import chain, islice
 
+from pipulate.core.fields import dumps
 from pipulate.core.images import unpack
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row
@@ -22,9 +24,17 @@ UNDONE = """(
         SELECT (SELECT max(by_event) FROM undone WHERE event_id = later.id)
         FROM later WHERE later.id IS NOT NULL)
     SELECT CASE WHEN count(id) % 2 THEN min(id) END FROM later) AS undone"""
-KEPT = "EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept"
-NEWS = "e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed, e.deleted"
-OURS = "(e.profile_id = ? OR e.profile_id IS NULL)"
+# Events of a profile, with `undone` and whether their images are `kept`.
+EVENTS = f"""SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed,
+    e.deleted, EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept, {UNDONE}
+    FROM events e WHERE ifnull(e.profile_id, :profile) = :profile"""
+# What a Filter lets through.
+MEANT = """(:actor = '' OR e.actor = :actor) AND e.at_utc >= :since
+    AND (:until = '' OR e.at_utc < :until)
+    AND (:table = '' OR instr(' ' || e.target, ' ' || :table || '/'))
+    AND (NOT :deletions OR e.deleted OR e.verb LIKE '%_delete')
+    AND NOT EXISTS (SELECT 1 FROM json_each(:words)
+        WHERE NOT instr(lower(e.summary), lower(value)))"""
 
 
 @dataclass(frozen=True)
@@ -37,19 +47,6 @@ class Filter:
     since: str = ""
     until: str = ""
     deletions: bool = False
-
-    def sql(self) -> tuple[str, list[str]]:
-        """A condition on the events e, and its values."""
-        tests = [
-            ("e.actor = ?", self.actor),
-            ("instr(' ' || e.target, ' ' || ? || '/')", self.table),
-            *(("instr(lower(e.summary), lower(?))", word) for word in self.words.split()),
-            ("e.at_utc >= ?", self.since),
-            ("e.at_utc < ?", self.until),
-        ]
-        given = [(test, value) for test, value in tests if value]
-        gone = ["(e.deleted OR e.verb LIKE '%_delete')"] * self.deletions
-        return " AND ".join([test for test, _ in given] + gone) or "1", [v for _, v in given]
 
 
 class Events:
@@ -69,13 +66,12 @@ class Events:
         """Events of a profile between two ids, with `undone` (the id of what took it back, or
 
         None) and `undoable`; without images. `after` picks the oldest of those, else the newest."""
-        where, args = only.sql()
-        sql = (
-            f"SELECT {NEWS}, {UNDONE}, {KEPT} FROM events e WHERE {OURS} AND e.id < ? AND e.id > ?"
-            f" AND {where} ORDER BY e.id {'' if after else 'DESC'} LIMIT ?"
-        )
-        rows = self.db.all(sql, (profile_id, before, after, *args, limit))
-        return [_undoable(row) for row in (reversed(rows) if after else rows)]
+        about = vars(only) | {"words": dumps(only.words.split()), "before": before, "after": after}
+        order = "ASC" if after else "DESC"
+        sql = f"{EVENTS} AND e.id < :before AND e.id > :after AND {MEANT} ORDER BY e.id {order}"
+        rows = self.db.all(f"{sql} LIMIT :limit", about | {"profile": profile_id, "limit": limit})
+        told = [row | {"undoable": bool(row["kept"] and not row["undone"])} for row in rows]
+        return told[::-1] if after else told
 
     def get(self, event_id: int, profile_id: int) -> Row:
         """One event as `recent` gives it. Raises Missing."""
@@ -86,20 +82,15 @@ class Events:
 
     def of_turn(self, turn: str, profile_id: int) -> list[Row]:
         """What the model changed in one turn, newest first: what is left to undo, else all."""
-        sql = f"SELECT {NEWS}, {UNDONE}, {KEPT} FROM events e WHERE {OURS} AND e.turn = ?"
-        rows = self.db.all(f"{sql} AND e.changed ORDER BY e.id DESC", (profile_id, turn))
+        sql = f"{EVENTS} AND e.turn = :turn AND e.changed ORDER BY e.id DESC"
+        rows = self.db.all(sql, {"profile": profile_id, "turn": turn})
         within = {None, *(row["id"] for row in rows)}  # what the turn itself undid goes along
         return [row for row in rows if row["kept"] and row["undone"] in within] or rows
 
-    def images(self, *events: int, limit: int = 2**62) -> Iterator[Row]:
+    def images(self, *events: int, limit: int | None = None) -> Iterator[Row]:
         """{table, id, before, after} of events, in order; none when pruned or nothing changed."""
-        for event in events:
-            for body in self._parts(event):
-                for image in unpack(body):
-                    if limit <= 0:
-                        return
-                    limit -= 1
-                    yield image
+        bodies = chain.from_iterable(map(self._parts, events))
+        return islice(chain.from_iterable(map(unpack, bodies)), limit)
 
     def _parts(self, event: int, order: str = "") -> Iterator[str | bytes]:
         sql = f"SELECT part FROM images WHERE event_id = ? ORDER BY part {order}"
@@ -123,8 +114,7 @@ class Events:
             for event in found:
                 _refuse_undone(event, change.undoes)
                 for body in self._parts(event["id"], "DESC"):
-                    images = reversed(unpack(body))
-                    work.reverse(event["id"], images, event["changed"])
+                    work.reverse(event["id"], reversed(unpack(body)), event["changed"])
             redo = all(event["verb"] == "undo" for event in found)
             change.verb = "redo" if redo else "undo"
             change.summary = _said("Redid" if redo else "Undid", found[::-1]) + work.finish()
@@ -141,21 +131,16 @@ class Events:
 
     def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, bool]:
         """{turn: whether all of it is undone} of those turns that changed something."""
-        marks = ", ".join("?" * len(turns))
-        sql = f"SELECT e.turn, {UNDONE} FROM events e WHERE {OURS} AND e.turn IN ({marks})"
-        rows = self.db.all(f"{sql} AND e.changed", (profile_id, *turns))
+        sql = f"{EVENTS} AND e.changed AND e.turn IN (SELECT value FROM json_each(:turns))"
+        rows = self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)})
         left = {row["turn"] for row in rows if not row["undone"]}
         return {row["turn"]: row["turn"] not in left for row in rows}
 
     def prune(self) -> None:
         """Drop images older than 30 days; called once a day."""
         limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
-        old = "SELECT e.id FROM events e WHERE e.at_utc < ? AND e.changed"
+        old = "SELECT id FROM events WHERE at_utc < ? AND changed"
         self.db.execute(f"DELETE FROM images WHERE event_id IN ({old})", (limit,))
-
-
-def _undoable(event: Row) -> Row:
-    return event | {"undoable": bool(event["kept"] and not event["undone"])}
 
 
 def _refuse_undone(event: Row, together: list[int]) -> None:
@@ -165,15 +150,13 @@ def _refuse_undone(event: Row, together: list[int]) -> None:
         raise Problem("That event changed no rows, or is older than 30 days.", "See History.")
 
 
-def _done(event: Row) -> str:
-    """What an event did; of an undo, what it took back."""
-    if event["verb"] not in ("undo", "redo"):
-        return event["summary"]
-    return TOOK_BACK.sub("", event["summary"])
-
-
 def _said(word: str, events: list[Row]) -> str:
-    """Undid: Added task “milk”. Undid 2 changes: Added task “milk”; Deleted task “tea”."""
-    told = [_done(event) for event in events]
-    many, text = f" {len(told)} changes" if len(told) > 1 else "", "; ".join(told)
-    return f"{word}{many}: {text[:200]}{'…' if len(text) > 200 else ''}"
+    """Undid: Added task “milk”. Undid 2 changes: Added task “milk”; Deleted task “tea”.
+
+    Of an undo it tells what that took back."""
+    undone = ("undo", "redo")
+    text = "; ".join(
+        TOOK_BACK.sub("", e["summary"]) if e["verb"] in undone else e["summary"] for e in events
+    )
+    many = f" {len(events)} changes" if len(events) > 1 else ""
+    return f"{word}{many}: {text[:200]}{'…' * (len(text) > 200)}"
