@@ -57,7 +57,7 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
         attrs |= {"aria_invalid": "true", "title": error}
     choices = ("true", "false") if field.type is bool and field.optional else field.choices
     if isinstance(choices, tuple) and field.many:
-        return _boxes(field, shown)
+        return _boxes(field, shown, attrs.get("autofocus"))
     if isinstance(choices, tuple):
         return _select(["", *choices] if field.optional else choices, shown, attrs)
     match field.kind.input:
@@ -102,15 +102,15 @@ def _select(choices: Sequence[Any], shown: str, attrs: dict[str, Any]):
     return Select(*(Option(n, value=n, selected=n == shown) for n in names), **attrs)
 
 
-def _boxes(field: Field, shown: str):
+def _boxes(field: Field, shown: str, focused: Any):
     """A multiple choice: one box each; the hidden one says that none is ticked."""
     name, chosen = f"{field.name}[]", []
     with contextlib.suppress(ValueError):
         chosen = field.kind.parse(shown)
-    boxes = (
-        Label(Input(type="checkbox", name=name, value=c, checked=c in chosen), c)
-        for c in dict.fromkeys([*map(str, field.choices), *chosen])
-    )
+    boxes: list[Any] = []
+    for one in dict.fromkeys([*map(str, field.choices), *chosen]):
+        on = {"checked": one in chosen, "autofocus": focused and not boxes}
+        boxes.append(Label(Input(type="checkbox", name=name, value=one, **on), one))
     off = Input(type="hidden", name=name, value="")
     return Span(off, *boxes, cls="boxes", role="group", aria_label=field.label)
 

@@ -146,10 +146,9 @@ class Rows(Data):
         for name in names:
             field, draw = self.fields[name], labelled if whole else field_input
             shown = typed.get(name, self.shown(field, getattr(row, name), labels))
-            attrs = {"autofocus": not parts, "data_cancel": at} | self.look_up(field, base)
+            attrs = {"autofocus": not parts} | self.look_up(field, base)
             parts.append(draw(field, shown, bad.get(name, ""), **attrs))
-        slow = whole or self.fields[names[0]].kind.input in ("tags", "range", "file")
-        if slow:
+        if whole or parts[0].tag == "span" and not field.target:  # such as boxes, a slider
             parts.append(Button("Save"))
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
@@ -157,7 +156,7 @@ class Rows(Data):
             *parts,
             Input(type="hidden", name="version", value=str(row.version)),
             hx_patch=at,
-            hx_trigger="submit" if slow else "submit, change",
+            hx_trigger="submit",
             cls="edit whole" if whole else "edit",
             novalidate=True,
         )

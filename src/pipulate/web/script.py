@@ -9,20 +9,89 @@ const on = (kind, query, run) => document.addEventListener(kind, event => {
 });
 const draw = (address, row) => htmx.ajax('GET', address, {target: row, swap: 'outerHTML'});
 
-// rows: Escape leaves an edit, so does going away without a change; others are saved on change
-on('keydown', '[data-cancel]', (box, event) => {
-  if (event.key != 'Escape') return;
-  box.dataset.left = 1;
-  draw(box.dataset.cancel, box.closest('tr'));
+// rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button and
+// sends what was changed in it
+const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
+  : x.options ? [...x.options].every(one => one.selected == one.defaultSelected)
+  : x.value == (x.defaultValue ?? x.value);
+const leave = form => {
+  form.left = true;
+  draw(form.getAttribute('hx-patch'), form.closest('tr'));
+};
+on('keydown', '.edit', (form, event) => {
+  if (event.key == 'Escape') leave(form);
+  if (event.key != 'Enter' || !event.target.matches('input')) return;
+  event.preventDefault();  // a box for dates would keep it for itself
+  form.requestSubmit();
 });
-on('focusout', '[data-cancel]', box => setTimeout(() => {
-  const row = box.closest('tr'), changed = box.value != (box.defaultValue ?? box.value);
-  if (box.dataset.left || box.ariaInvalid || changed || box.type == 'checkbox') return;
-  if (!row || !box.isConnected || !document.hasFocus()) return;
-  if (!row.contains(document.activeElement)) draw(box.dataset.cancel, row);
-}, 150));
+on('change', '.edit:not(.whole) select', box => box.form.requestSubmit());
+on('submit', '.edit', form => { form.left = true; });
+on('focusout', '.edit', (form, {relatedTarget: to}) => {
+  if (form.left || form.contains(to) || !document.hasFocus()) return;
+  const row = form.closest('tr'), stays = () => row.contains(document.activeElement);
+  if (![...form.elements].every(same)) {
+    if (!form.matches('.whole') && !find(':disabled', form)) form.requestSubmit();
+  } else if (!find('.error', form)) {
+    setTimeout(() => form.isConnected && !form.left && !stays() && leave(form), 150);
+  }
+});
+on('focusin', '.edit input[autofocus]', box => {
+  box.removeAttribute('autofocus');
+  box.select();
+});
+on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
+  if (find('.error', form)) return;
+  const changed = [...form.elements].filter(x => !same(x)).map(x => x.name).concat('version');
+  for (const name of [...parameters.keys()]) if (!changed.includes(name)) parameters.delete(name);
+});
+
+// half a date is none, and would be sent as an empty one
+document.addEventListener('submit', event => {
+  const half = [...event.target.elements].find(x => x.validity?.badInput);
+  if (!half) return;
+  event.preventDefault();
+  event.stopPropagation();
+  half.reportValidity();
+}, true);
+
+// keys and clicks go on in the row they were in, though it is saved and drawn anew meanwhile
+const rows = () => all('.rows tbody tr'), OPENS = '.rows :is([hx-get],[hx-patch])';
+const alike = at => `[hx-get="${at.getAttribute('hx-get')}"],[aria-label="${at.ariaLabel}"]`;
+let place, pressed, wanted;
+on('focusin', '.rows tbody tr', (row, {target}) => {
+  place = {id: row.id, nth: rows().indexOf(row), at: target == row ? '' : alike(target)};
+});
+on('focusout', '.rows tbody tr', row => setTimeout(() => {
+  if (row.isConnected && document.activeElement == document.body) place = null;
+}));
+const again = at => { wanted = {id: at.closest('tr').id, at: alike(at)}; };
+on('mousedown', OPENS, at => { pressed = at; again(at); });
+on('mouseup', '*', () => {
+  if (!pressed || pressed.isConnected) wanted = null;
+  else take();
+  pressed = null;
+});
+document.addEventListener('click', event => {
+  const at = event.target.closest(OPENS);
+  if (!at || !find('.edit.htmx-request', at.closest('tr'))) return;
+  event.preventDefault();
+  event.stopPropagation();
+  again(at);
+}, true);
+const take = () => {
+  const row = wanted && document.getElementById(wanted.id), at = row && find(wanted.at, row);
+  wanted = null;
+  at?.click();
+};
+on('htmx:afterSettle', '*', () => {
+  if (wanted && !pressed) take();
+  if (!place || document.activeElement != document.body) return;
+  const row = document.getElementById(place.id) || rows()[place.nth] || rows().pop();
+  ((place.at && row && find(place.at, row)) || row)?.focus({preventScroll: true});
+});
 
 // the add form empties what was sent, not what was typed meanwhile
+const FIRST = '.add :is(input:not([type=hidden]),select,textarea)';
 on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => x.value); });
 on('htmx:afterRequest', '.add', (form, event) => {
   if (!event.detail.successful) return;
@@ -32,7 +101,9 @@ on('htmx:afterRequest', '.add', (form, event) => {
     else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
   });
   all('.error', form).forEach(note => note.remove());
-  find('input:not([type=hidden])', form).focus();
+  all('[type=range]', form).forEach(x => { x.nextElementSibling.value = x.value; });
+  const here = document.activeElement;
+  if (here == document.body || form.contains(here)) find(FIRST)?.focus();
 });
 
 // dragging, or Alt and an arrow key, moves a row behind the one that is then above it
@@ -97,10 +168,15 @@ on('htmx:beforeRequest', '#again', (_, event) => {
   waiting = Boolean(busy());
   if (waiting) event.preventDefault();
 });
+on('htmx:beforeSwap', '#listing', (_, {detail}) => {
+  if (detail.elt.id != 'again' || !busy()) return;  // work began while it was on its way
+  detail.shouldSwap = false;
+  waiting = true;
+});
 const catchUp = () => {
-  if (!waiting || busy() || !find('#listing')) return;
+  if (!waiting || busy() || !find('#again')) return;
   waiting = false;
-  draw(location.href, '#listing');
+  htmx.ajax('GET', location.href, {source: '#again', target: '#listing', swap: 'outerHTML'});
 };
 on('htmx:afterSettle', '*', catchUp);
 
@@ -141,6 +217,7 @@ on('change', '[data-upload]', pick => {
     box.value = done ? said : '';
     if (!done) box.placeholder = said || 'The upload broke off; try again';
     else box.dispatchEvent(new Event('change', {bubbles: true}));
+    if (done && pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
   };
   ask.open('PUT', files(file.name));
   ask.send(file);
@@ -181,10 +258,11 @@ const fold = to => { localStorage.folded = document.body.classList.toggle('folde
 if (localStorage.folded ?? innerWidth < 800) fold(true);
 on('click', '#fold', () => fold());
 
-// Ctrl+Enter in a box of several lines is its form's first button
+// Ctrl+Enter in a box of several lines is its form's first button, or sends it
 on('keydown', 'form:not(#say) textarea', (box, event) => {
   if (event.key != 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-  find('button:not([type=button])', box.form)?.click();
+  const first = find('button:not([type=button])', box.form);
+  first ? first.click() : box.form.requestSubmit();
 });
 
 // without the server the page says so; what was typed stays
@@ -199,8 +277,8 @@ on('htmx:oobAfterSwap', '#notices', ({firstElementChild: card}) =>
 
 // keys: the sheet that ? opens says what each does
 const near = way => {
-  const rows = all('.rows tbody tr'), now = rows.indexOf(document.activeElement.closest('tr'));
-  rows[Math.min(rows.length - 1, Math.max(0, now + way))]?.focus();
+  const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
+  list[Math.min(list.length - 1, Math.max(0, now + way))]?.focus();
 };
 const press = query => {
   const row = document.activeElement.closest('.rows tr');
@@ -209,7 +287,7 @@ const press = query => {
 const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
   '/': () => (find('#state [type=search]') || find('[type=search]')).focus(),
-  n: () => find('.add input:not([type=hidden])')?.focus(),
+  n: () => find(FIRST)?.focus(),
   j: () => near(1),
   k: () => near(-1),
   e: () => press('.cell,.pen,.actions [aria-label=Edit]'),
