@@ -1,8 +1,8 @@
 """THE one definition: an annotation becomes a column, an input, a JSON schema, an option, a check.
 
-A class's annotated attributes or a function's annotated parameters are read once into `Field`s;
-forms, tools, MCP, shell and tables all work from those. Parsing is strict: a value either comes
-out exactly as meant or is refused with a sentence that says what would do.
+A class's attributes or a function's parameters are read once into `Field`s; forms, tools, doors
+and tables work from those. Parsing is strict: a value either comes out exactly as meant or is
+refused with a sentence that says what would do.
 """
 
 import copy
@@ -46,13 +46,17 @@ class Field:
         return self.default is MISSING and not self.optional
 
     @property
+    def many(self) -> bool:
+        return self.type is Tags
+
+    @property
     def label(self) -> str:
         return self.name.replace("_", " ").capitalize()
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
-        empty = isinstance(value, str) and not value.strip() or self.many and value == []
-        if self.optional and empty:
+        blank = isinstance(value, str) and not value.strip() or self.many and value == []
+        if self.optional and blank:
             value = None  # as in a form or a CSV cell, where the two look alike
         if value is None and not self.optional:
             raise ValueError("may not be empty")
@@ -62,10 +66,9 @@ class Field:
         """The Python value of text as typed in a form, shell or CSV cell. Raises ValueError."""
         if not isinstance(text, str):
             raise ValueError("needs text")
-        blank = not text.strip()
-        if blank and self.optional:
+        if not text.strip() and self.optional:
             return None
-        if blank and self.kind.input not in BLANK:
+        if not text.strip() and self.kind.input not in BLANK:
             raise ValueError("may not be empty")
         if isinstance(self.choices, tuple) and not self.many:
             return self._within({str(c): c for c in self.choices}.get(text, text))
@@ -91,10 +94,6 @@ class Field:
         """Text for a CSV cell or the shell: as `show`, but a moment has its offset."""
         return value.isoformat() if isinstance(value, datetime) else self.show(value)
 
-    @property
-    def many(self) -> bool:
-        return self.type is Tags
-
     def load(self, stored: Any) -> Any:
         """The Python value of a database column."""
         if self.type is Secret and stored:
@@ -109,75 +108,80 @@ class Field:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of this one value."""
         schema = {**self.kind.schema}
-        if isinstance(self.choices, tuple) and self.many:
-            schema["items"] = {"enum": list(self.choices)}
-        elif isinstance(self.choices, tuple):
-            schema["enum"] = list(self.choices)
-        if self.target:
-            schema["description"] = f"id or exact name of a row of {self.target}"
+        if isinstance(self.choices, tuple):
+            enum = {"enum": [*self.choices]}
+            schema |= {"items": enum} if self.many else enum
         if self.bounds:
             schema |= {"minimum": self.bounds.low, "maximum": self.bounds.high}
-        if self.optional and "type" in schema:
-            types = schema["type"]
-            schema["type"] = [*(types if isinstance(types, list) else [types]), "null"]
+        if self.optional:
+            kinds = schema["type"]
+            schema["type"] = [*(kinds if isinstance(kinds, list) else [kinds]), "null"]
             if "enum" in schema:
-                schema["enum"] = [*schema["enum"], None]
+                schema["enum"].append(None)
         if self.default is not MISSING:
             schema["default"] = to_json(self.default)
-        if self.help:
-            schema["description"] = self.help
-        return schema
+        said = self.help or self.target and f"id or exact name of a row of {self.target}"
+        return schema | ({"description": said} if said else {})
+
+
+def _unwrap(annotation: Any, *extras: Any) -> tuple[Any, tuple[Any, ...]]:
+    """(type, all that is said of it, the innermost first; None when it may be empty)."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _unwrap(args[0], *args[1:], *extras)
+    inner = tuple(a for a in args if a not in (None, types.NoneType))
+    if len(inner) < len(args):
+        extras = (*extras, None)
+    if origin is Literal and inner:
+        return type(inner[0]), (Choices(inner), *extras)
+    if origin in (typing.Union, types.UnionType) and len(inner) == 1:
+        return _unwrap(inner[0], *extras)
+    if origin in (list, set) and inner == (str,):
+        return Tags, extras
+    if origin in (list, set) and typing.get_origin(inner[0]) is Literal:
+        return Tags, (Choices(typing.get_args(inner[0])), *extras)
+    return origin or annotation, extras
 
 
 def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = "") -> Field:
     """Read one annotation. Raises Problem naming the nearest type we know."""
-    extras: list[Any] = []
-    optional = default is None
-    while origin := typing.get_origin(annotation):
-        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
-        if origin is typing.Annotated:
-            extras[:0] = inner[1:]
-        elif origin in (typing.Union, types.UnionType) and len(inner) == 1:
-            optional = True
-        elif origin in (list, set) and (inner == [str] or typing.get_origin(inner[0]) is Literal):
-            extras += [Choices(typing.get_args(inner[0]))] if inner != [str] else []
-            annotation, origin = Tags, None
-            break
-        else:
-            break
-        annotation = inner[0]
-    first = {type(extra): extra for extra in reversed(extras)}
-    choices = first[Choices].source if Choices in first else None
-    if origin is Literal:
-        choices = tuple(c for c in typing.get_args(annotation) if c is not None)
-        optional |= None in typing.get_args(annotation)
-        origin = type(next(iter(choices), None))
-    base = origin or annotation
-    one = str if base is Tags else base
-    if (origin is not None or base is Tags) and any(type(c) is not one for c in choices or ()):
-        what = f"{owner}{name}: choices are all of one type; of a list, text."
-        raise Problem(what, "Write them alike.")
-    target = first[Target].app if Target in first else ""
-    if base is Ref and not target:
-        raise Problem(f"{owner}{name}: a Ref names an app.", 'Write Ref["author"].')
+    base, extras = _unwrap(annotation)
+    said = {type(extra): extra for extra in reversed(extras)}
+    bounds = said.get(Between)
+    choices = said[Choices].source if Choices in said else None
+
+    def wrong(what: str, next_step: str) -> Problem:
+        return Problem(f"{owner}{name}: {what}.", next_step)
+
     if base not in KINDS:
-        said = getattr(annotation, "__name__", str(annotation))
-        known = nearest(said, [k.__name__ for k in KINDS])
-        raise Problem(f"{owner}{name}: there is no field type {said!r}.", known)
-    choices = tuple(choices) if isinstance(choices, list) else choices
-    bounds, note = first.get(Between), first.get(str, "")
+        kind = getattr(annotation, "__name__", str(annotation))
+        known = nearest(kind, [k.__name__ for k in KINDS])
+        raise wrong(f"there is no field type {kind!r}", known)
+    one = str if base is Tags else base
+    if isinstance(choices, tuple) and not all(issubclass(one, type(c)) for c in choices):
+        raise wrong("choices are all of one type; of a list, text", "Write them alike.")
+    if base is Ref and Target not in said:
+        raise wrong("a Ref names an app", 'Write Ref["author"].')
     if bounds and KINDS[base].input != "number":
-        raise Problem(f"{owner}{name}: Between bounds numbers.", "Use int, float or Decimal.")
-    renamed = first[Renamed].old if Renamed in first else ""
-    shape = (optional, choices, bounds, note, target, renamed)
-    made = Field(name, base, KINDS[base], default, *shape)
-    if default not in (MISSING, None) and not callable(choices):
-        try:
-            return replace(made, default=made.check(default))
-        except ValueError as error:
-            what = f"{owner}{name}: the default {default!r} {error}."
-            raise Problem(what, "Change one.") from None
-    return made
+        raise wrong("Between bounds numbers", "Use int, float or Decimal.")
+    made = Field(
+        name,
+        base,
+        KINDS[base],
+        default,
+        optional=default is None or types.NoneType in said,
+        choices=tuple(choices) if isinstance(choices, list) else choices,
+        bounds=bounds,
+        help=said.get(str, ""),
+        target=said.get(Target, ""),
+        renamed=said.get(Renamed, ""),
+    )
+    if default in (MISSING, None) or callable(choices):
+        return made
+    try:
+        return replace(made, default=made.check(default))
+    except ValueError as error:
+        raise wrong(f"the default {default!r} {error}", "Change one.") from None
 
 
 def fields_of(function: Callable[..., Any], *skip: str) -> tuple[Field, ...]:
@@ -194,9 +198,7 @@ def check_values(
     """Python values by name, defaults filled in (unless `partial`). `text`: values are as typed.
 
     Raises Invalid with every message by field; unknown names are refused with the nearest one."""
-    known = {f.name: f for f in fields}
-    good: dict[str, Any] = {}
-    bad: dict[str, str] = {}
+    known, good, bad = {f.name: f for f in fields}, {}, {}
     for name in dict.fromkeys([*values, *([] if partial else known)]):
         try:
             if name not in known:
@@ -212,17 +214,20 @@ def check_values(
             bad[name] = str(error)
     if bad:
         said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
-        what = f"{said.rstrip('.')}."
-        raise Invalid(what, "Change that and try again; nothing was saved.", fields=bad)
+        next_step = "Change that and try again; nothing was saved."
+        raise Invalid(f"{said.rstrip('.')}.", next_step, fields=bad)
     return good
 
 
 def schema_of(fields: Iterable[Field]) -> dict[str, Any]:
     """The JSON schema of an object with these fields and no others."""
-    fields = list(fields)
-    properties = {f.name: f.schema for f in fields}
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    required = [f.name for f in fields if f.required]
+    known = {f.name: f for f in fields}
+    schema = {
+        "type": "object",
+        "properties": {name: f.schema for name, f in known.items()},
+        "additionalProperties": False,
+    }
+    required = [name for name, f in known.items() if f.required]
     return schema | ({"required": required} if required else {})
 
 
@@ -246,10 +251,8 @@ def to_json(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return to_json(value.tolist())
-    raise Problem(
-        f"{type(value).__name__} cannot be kept as an output.",
-        "Return text, numbers, lists, dicts, rows (a list of dicts) or File(path).",
-    )
+    what = f"{type(value).__name__} cannot be kept as an output."
+    raise Problem(what, "Return text, numbers, lists, dicts, rows (a list of dicts) or File(path).")
 
 
 def from_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 MISSING: Any = inspect.Parameter.empty
 FLOAT_MAX = 1.7976931348623157e308
 LINE, TEXT = 1_000, 1_000_000  # longest one-line and multi-line text, in characters
+YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 SET = "set, ends …"  # how a secret is shown, before its last four characters
 
 
@@ -45,18 +46,12 @@ class Ref(int):
         return Annotated[cls, Target(app)]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(str):
     """The app (by its tools' name, such as author) whose rows a Ref means."""
 
-    app: str
 
-
-@dataclass(frozen=True)
-class Renamed:
+class Renamed(str):
     """Annotated[str, Renamed("old")]: the field was called so; its values are taken along."""
-
-    old: str
 
 
 @dataclass(frozen=True)
@@ -100,10 +95,16 @@ class Kind:
     show: Callable[[Any], str] = str
 
 
-def _text(limit: int, lines: bool = False) -> Callable[[Any], str]:
+def _text(
+    limit: int = LINE, like: str = "", needs: str = "text", lines: bool = False
+) -> Callable[[Any], str]:
+    """A check of text; one that is `like` a pattern is stripped."""
+
     def check(value: Any) -> str:
-        if not isinstance(value, str):
-            raise ValueError("needs text")
+        if like and isinstance(value, str):
+            value = value.strip()
+        if not isinstance(value, str) or like and not re.fullmatch(like, value):
+            raise ValueError(f"needs {needs}")
         if len(value) > limit:
             raise ValueError(f"is {len(value):,} characters long; {limit:,} is the most")
         if not lines and ("\n" in value or "\r" in value):
@@ -115,13 +116,12 @@ def _text(limit: int, lines: bool = False) -> Callable[[Any], str]:
     return check
 
 
-def _like(pattern: str, needs: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value.strip()):
-            raise ValueError(f"needs {needs}")
-        return value.strip()
-
-    return check
+_line = _text()
+_url = r"(https?://[^\s/?#]+\S*)?", "an address that starts with http:// or https://"
+_email = r"([^\s@<>,;]{1,64}@[^\s@<>,;]{1,250})?", "an address like ann@example.org"
+_digits = _text(LINE, r"[+-]?[0-9]{1,19}", "a whole number")
+_number = _text(LINE, r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", "a number")
+_day = _text(LINE, r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
 
 
 def _secret(value: Any) -> str:
@@ -133,7 +133,7 @@ def _secret(value: Any) -> str:
 def _tags(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
         raise ValueError("needs a list of texts")
-    return [*dict.fromkeys(_text(LINE)(tag) for tag in value if tag.strip())]
+    return [*dict.fromkeys(_line(tag) for tag in value if tag.strip())]
 
 
 def _parse_tags(text: str) -> list[Any]:
@@ -156,18 +156,7 @@ def _ref(value: Any) -> int | str:
     if not isinstance(value, str):
         return _int(value)
     marked = re.fullmatch(r"#([0-9]{1,18})", value.strip())
-    return int(marked[1]) if marked else _text(LINE)(value.strip())
-
-
-def _show_ref(value: int | str) -> str:
-    return value if isinstance(value, str) else f"#{value}"
-
-
-_address = _like(r"(https?://[^\s/?#]+\S*)?", "an address that starts with http:// or https://")
-_email = _like(r"([^\s@<>,;]{1,64}@[^\s@<>,;]{1,250})?", "an address like ann@example.org")
-_digits = _like(r"[+-]?[0-9]{1,19}", "a whole number")
-_number = _like(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", "a number")
-_day = _like(r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
+    return int(marked[1]) if marked else _line(value.strip())
 
 
 def _int(value: Any) -> int:
@@ -186,14 +175,9 @@ def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("needs a decimal number, as text to stay exact")
     number = value if isinstance(value, Decimal) else Decimal(_number(str(value)))
-    if not number.is_finite() or len(_plain(number)) > 100:
+    if not number.is_finite() or len(f"{number:f}") > 100:
         raise ValueError("needs a decimal number of at most 100 digits")
     return number
-
-
-def _plain(number: Decimal) -> str:
-    """Every digit, without an exponent."""
-    return f"{number:f}"
 
 
 def _bool(value: Any) -> bool:
@@ -204,9 +188,9 @@ def _bool(value: Any) -> bool:
 
 def _parse_bool(text: str) -> bool:
     word = text.strip().lower()
-    if word not in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+    if word not in (*YES, *NO):
         raise ValueError("needs yes or no")
-    return word in ("true", "yes", "on", "1")
+    return word in YES
 
 
 def _date(value: Any) -> date:
@@ -257,18 +241,24 @@ def _string(form: str) -> dict[str, Any]:
 
 _STRING = {"type": "string"}
 KINDS: dict[Any, Kind] = {
-    str: Kind("text", _text(LINE), _STRING),
+    str: Kind("text", _line, _STRING),
     Text: Kind("textarea", _text(TEXT, lines=True), _STRING),
-    Url: Kind("url", lambda v: _address(_text(4_000)(v)), _string("uri")),
-    Email: Kind("email", lambda v: _email(_text(LINE)(v)), _string("email")),
+    Url: Kind("url", _text(4_000, *_url), _string("uri")),
+    Email: Kind("email", _text(LINE, *_email), _string("email")),
     Secret: Kind("password", _secret, _STRING | {"writeOnly": True}),
     Tags: Kind(
         "tags", _tags, {"type": "array", "items": _STRING}, parse=_parse_tags, show=_show_tags
     ),
-    Ref: Kind("ref", _ref, {"type": ["integer", "string"]}, "INTEGER", show=_show_ref),
+    Ref: Kind(
+        "ref",
+        _ref,
+        {"type": ["integer", "string"]},
+        "INTEGER",
+        show=lambda v: v if isinstance(v, str) else f"#{v}",
+    ),
     int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
     float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
-    Decimal: Kind("number", _decimal, _string("decimal"), show=_plain),
+    Decimal: Kind("number", _decimal, _string("decimal"), show="{:f}".format),
     bool: Kind(
         "checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, lambda v: str(v).lower()
     ),
