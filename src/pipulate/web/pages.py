@@ -1,6 +1,7 @@
 """The pages that belong to the house itself, and the door to every app's own routes."""
 
 import json
+from functools import partial
 from urllib.parse import quote
 
 from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
@@ -32,11 +33,14 @@ class Book(CrudApp):
 
 
 def _page(title: str, *parts):
-    return Section(Header(H1(title), cls="head"), *parts)
+    return Section(Header(H1(title), cls="head"), *filter(None, parts))
 
 
-def _button(text: str, address: str, **attrs):
-    return Button(text, cls="outline secondary", hx_post=address, **attrs)
+def _ask(visit: Visit, tool: str, word: str, *inputs, confirm=None, label=None, **values):
+    """A form of one button that calls a tool of the house with these values and inputs."""
+    button = Button(word, cls="outline secondary", aria_label=label)
+    to = {"hx_post": f"/{visit.caller.profile.slug}/call/{tool}", "hx_vals": json.dumps(values)}
+    return Form(*inputs, button, hx_confirm=confirm, cls="inline", **to)
 
 
 async def app(site, visit: Visit, request):
@@ -57,8 +61,11 @@ def _with_faults(site, visit: Visit, drawn):
     broken = [p.problem for p in site.house.shelf.failures if visit.app in p.apps]
     if visit.partial or not broken or not hasattr(drawn, "tag"):
         return drawn
-    note = P("What you see is the last version that worked.", cls="hint")
-    return problem_card(broken[0]), note, drawn
+    return (
+        problem_card(broken[0]),
+        P("What you see is the last version that worked.", cls="hint"),
+        drawn,
+    )
 
 
 async def overview(site, visit: Visit, request):
@@ -67,16 +74,21 @@ async def overview(site, visit: Visit, request):
     remembered, base = house.settings_of(), f"/{profile.slug}"
     if remembered.get("last_profile") != profile.slug:
         remembered["last_profile"] = profile.slug
-    cards = [
+    cards = (
         Article(A(a.title, href=f"{base}/{slug}"), P(a.description.split("\n")[0]))
         for slug, a in sorted(house.shelf.apps.items())
+    )
+    opened = [
+        _opened(r, base) for r in house.runs.listing(profile.id, limit=20) if _waits(house, r)
     ]
-    broken = [problem_card(p.problem) for p in house.shelf.failures]
-    runs = [r for r in house.runs.listing(profile.id, limit=20) if _unfinished(house, r)]
-    opened = Ul(*(_opened(r, base) for r in runs[:5]), cls="runs")
-    going = (H2("Runs to take up again"), opened) if runs else ()
-    how = markdown(FIRST_APP.format(home=house.settings.home))
-    return _page(profile.name, *broken, Div(*cards, cls="cards"), *going, H2("Your own app"), how)
+    return _page(
+        profile.name,
+        *(problem_card(plugin.problem) for plugin in house.shelf.failures),
+        Div(*cards, cls="cards"),
+        *((H2("Runs to take up again"), Ul(*opened[:5], cls="runs")) if opened else ()),
+        H2("Your own app"),
+        markdown(FIRST_APP.format(home=house.settings.home)),
+    )
 
 
 def _opened(run: Row, base: str):
@@ -85,7 +97,7 @@ def _opened(run: Row, base: str):
     return Li(link, Span(f"{run['state']} · {run['done']} steps done"))
 
 
-def _unfinished(house, run: Row) -> bool:
+def _waits(house, run: Row) -> bool:
     guided = house.shelf.apps.get(run["pipeline"])
     return run["state"] != "finished" and guided and not guided.complete(run)
 
@@ -106,26 +118,18 @@ async def search(site, visit: Visit, request):
 
 async def settings(site, visit: Visit, request):
     """Profiles, the model server, backups."""
-    house, base = site.house, f"/{visit.caller.profile.slug}/call"
+    house, everyone = site.house, site.house.profiles.all()
     model = await find(house.settings)
-    said = P(f"{model.name} at {model.url}") if model else markdown(NONE_FOUND)
-    add = Form(
-        Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name"),
-        Button("Add profile"),
-        hx_post=f"{base}/profile_add",
-        cls="inline",
-    )
-    everyone = house.profiles.all()
-    rows = [_profile(house, base, *pair) for pair in zip(everyone, [None, *everyone], strict=False)]
     kept = backups.listing(house.settings.folder("backups"))
-    listed = [Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept]
+    listed = (Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept)
+    name = Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name")
     return _page(
         "Settings",
         H2("Profiles"),
-        Ul(*rows, cls="events"),
-        add,
+        Ul(*map(partial(_profile, visit), everyone, [None, *everyone]), cls="events"),
+        _ask(visit, "profile_add", "Add profile", name),
         H2("Assistant"),
-        said,
+        P(f"{model.name} at {model.url}") if model else markdown(NONE_FOUND),
         H2("Backups"),
         Ul(*listed, cls="events"),
         P("Restore one with ", Code("pipulate restore NAME"), " while Pipulate is not running."),
@@ -133,33 +137,18 @@ async def settings(site, visit: Visit, request):
     )
 
 
-def _profile(house, base: str, profile, above):
-    held = house.profiles.holdings(profile)
-    told = ", ".join(f"{n} {name}" for name, n in held.items()) or "nothing in it"
-    rename = Form(
-        Input(type="hidden", name="profile", value=profile.slug),
-        Input(name="new_name", value=profile.name, aria_label=f"Name of {profile.name}"),
-        Button("Rename", cls="outline secondary"),
-        hx_post=f"{base}/profile_rename",
-        cls="inline",
+def _profile(visit: Visit, profile, above):
+    """A profile with what may be done with it; `above`: the one before it, if any."""
+    held, name, slug = visit.house.profiles.holdings(profile), profile.name, profile.slug
+    told = ", ".join(f"{n} {what}" for what, n in held.items()) or "nothing in it"
+    ask = f"Delete the profile “{name}” with {told}? History can bring it back."
+    box, up = Input(name="new_name", value=name, aria_label=f"Name of {name}"), f"Move {name} up"
+    return Li(
+        _ask(visit, "profile_rename", "Rename", box, profile=slug),
+        Span(Small(told)),
+        above and _ask(visit, "profile_move", "↑", label=up, profile=above.slug, after=slug),
+        _ask(visit, "profile_delete", "Delete…", confirm=ask, profile=slug),
     )
-    up = (
-        _button(
-            "↑",
-            f"{base}/profile_move",
-            aria_label=f"Move {profile.name} up",
-            hx_vals=json.dumps({"profile": above.slug, "after": profile.slug}),
-        )
-        if above
-        else ""
-    )
-    erase = _button(
-        "Delete…",
-        f"{base}/profile_delete",
-        hx_vals=json.dumps({"profile": profile.slug}),
-        hx_confirm=f"Delete the profile “{profile.name}” with {told}? History can bring it back.",
-    )
-    return Li(rename, Span(Small(told)), up, erase)
 
 
 async def call(site, visit: Visit, request):
@@ -173,20 +162,17 @@ async def plugin(site, visit: Visit, request):
     """The card of a plugin file that has a fault."""
     for found in site.house.shelf.failures:
         if found.name == visit.path["name"]:
-            old = P("The last version that worked stays in use meanwhile.") if found.apps else ""
-            card, path = problem_card(found.problem), P(Code(str(found.path)))
-            agree = _accept(visit, found) if "accept" in found.problem.details else ""
-            return Section(H1(found.path.name), card, agree, old, path)
+            sure = "The values named above will be gone from the app; a backup is made first."
+            lose = "plugin_accept", "Lose those values, and load it"
+            return _page(
+                found.path.name,
+                problem_card(found.problem),
+                "accept" in found.problem.details
+                and _ask(visit, *lose, confirm=sure, plugin=found.name),
+                found.apps and P("The last version that worked stays in use meanwhile."),
+                P(Code(str(found.path))),
+            )
     raise Missing("This plugin works now, or is gone.", "Open it from the menu.")
-
-
-def _accept(visit: Visit, found):
-    return _button(
-        "Lose those values, and load it",
-        f"/{visit.caller.profile.slug}/call/plugin_accept",
-        hx_vals=json.dumps({"plugin": found.name}),
-        hx_confirm="The values named above will be gone from the app; a backup is made first.",
-    )
 
 
 async def approval(site, visit: Visit, request):
@@ -199,9 +185,9 @@ async def approval(site, visit: Visit, request):
 async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
     yes, profile, key = visit.form.get("yes") == "yes", visit.caller.profile, visit.path["id"]
-    asked = site.house.db.one("SELECT actor FROM approvals WHERE id = ?", (key,)) or {}
+    asked = site.house.db.one("SELECT actor FROM approvals WHERE id = ?", (key,))
     result = await site.house.tools.decide(key, visit.form.get("hash", ""), yes, profile)
-    if asked.get("actor") == "model":
+    if asked and asked["actor"] == "model":
         await site.chat.decided(profile, key, result)
     said = "Approved. The result:" if yes else "Rejected; nothing was done."
     return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000]))
