@@ -42,13 +42,7 @@ Esc: leave an edit
 f: filter columns
 c: chat
 ?: this sheet"""
-SOCKET = "/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
-
-
-def mark(text: str) -> str:
-    """What tells one version of a text from another; browsers keep what is under /static/."""
-    return f"{zlib.crc32(text.encode()):x}"
 
 
 def app_of(at: str) -> str:
@@ -61,8 +55,9 @@ def _keys():
     return Table(*(Tr(Th(Kbd(key), scope="row"), Td(said)) for key, said in pairs))
 
 
-def _place(app) -> tuple[Any, ...]:
-    return getattr(app, "place", 50), not isinstance(app, Crud), app.slug
+def _own(name: str, text: str) -> str:
+    """The address of our own text; it tells versions apart, as browsers keep what is static."""
+    return f"/static/{name}?{zlib.crc32(text.encode()):x}"
 
 
 class Layout:
@@ -74,27 +69,22 @@ class Layout:
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
-        values = {"main": main, "talk": talk, "nonce": nonce, "at": at}
+        values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
         values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
-        values["seen"] = self.newest()
-        frame = self._frame(profile, app_of(at))
-        return "".join(values.get(part, part) for part in frame.split("\0"))
-
-    def newest(self) -> str:
-        """The id of the last event: what a page drawn now has seen."""
-        return str(self.house.db.all("SELECT max(id) AS id FROM events")[0]["id"])
-
-    def _frame(self, profile: Profile, app: str) -> str:
-        everyone = tuple(self.house.profiles.all())
+        app, everyone = app_of(at), tuple(self.house.profiles.all())
         key = (profile, app, everyone, self.house.shelf.version)
         if key not in self._frames:
             if len(self._frames) > 200:
                 self._frames.clear()
             self._frames[key] = html(self._draw(profile, app, everyone))
-        return self._frames[key]
+        return "".join(values.get(part, part) for part in self._frames[key].split("\0"))
+
+    def newest(self) -> str:
+        """The id of the last event: what a page drawn now has seen."""
+        return str(self.house.db.all("SELECT max(id) AS id FROM events")[0]["id"])
 
     def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
-        nonce = "\0nonce\0"
+        nonce, socket = "\0nonce\0", "/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
         head = Head(
             NotStr("\0title\0"),
             Meta(charset="utf-8"),
@@ -103,19 +93,17 @@ class Layout:
             Meta(name="htmx-config", content=json.dumps(HTMX)),
             Link(rel="stylesheet", href=f"/static/pico.min.css?{__version__}"),
             Link(rel="icon", href="data:,"),
-            Link(rel="stylesheet", href=f"/static/page.css?{mark(THEME)}", nonce=nonce),
+            Link(rel="stylesheet", href=_own("page.css", THEME), nonce=nonce),
         )
         body = Body(
             A("Skip to content", href="#main", cls="sr"),
             self._nav(profile, app, everyone),
             Main(NotStr("\0main\0"), id="main"),
-            Aside(
-                NotStr("\0talk\0"), id="chat", ws_connect="/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
-            ),
+            Aside(NotStr("\0talk\0"), id="chat", ws_connect=socket),
             Div(id="notices", aria_live="polite"),
             Dialog(Article(H2("Keys"), _keys(), Form(Button("Close"), method="dialog")), id="keys"),
             *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),
-            Script(src=f"/static/page.js?{mark(SCRIPT)}", nonce=nonce),
+            Script(src=_own("page.js", SCRIPT), nonce=nonce),
             hx_ext="ws",
             hx_headers='{"X-Tab": "\0tab\0"}',
             data_profile=profile.slug,
@@ -124,32 +112,30 @@ class Layout:
 
     def menu(self, profile: Profile, app: str, **attrs):
         """The links to all apps, and to the cards of plugin files that have a fault."""
-        shelf, base = self.house.shelf, f"/{profile.slug}"
-        links = [
-            A(
-                f"{icon} {a.title}" if (icon := getattr(a, "icon", "")) else a.title,
-                href=f"{base}/{a.slug}",
-                aria_current="page" if a.slug == app else None,
-            )
-            for a in sorted(shelf.apps.values(), key=_place)
-        ]
-        for broken in shelf.failures:
-            address = f"{base}/plugin/{broken.name}"
-            links.append(A(f"⚠ {broken.name}", href=address, cls="broken"))
+        base, links = f"/{profile.slug}", []
+        for a in sorted(self.house.shelf.apps.values(), key=_place):
+            said, here = f"{getattr(a, 'icon', '')} {a.title}".strip(), a.slug == app
+            links.append(A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None))
+        for name in (broken.name for broken in self.house.shelf.failures):
+            links.append(A(f"⚠ {name}", href=f"{base}/plugin/{name}", cls="broken"))
         return Div(*links, cls="menu", id="menu", **attrs)
 
     def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
         others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
         manage = Li(A("Manage profiles…", href=f"{base}/settings"))
-        said = {"placeholder": "Search all", "aria_label": "Search all apps"}
-        box = Input(type="search", name="q", **said)
+        box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
+        quiet = {"cls": "outline secondary"}
         return Nav(
             A(Strong("Pipulate"), href=base),
             Details(Summary(profile.name), Ul(*others, manage), cls="dropdown"),
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("History", href=f"{base}/history"),
-            Button("?", id="help", cls="outline secondary", title="Keys (?)", aria_label="Keys"),
-            Button("Chat", id="fold", cls="outline secondary", title="Fold or unfold (c)"),
+            Button("?", id="help", title="Keys (?)", aria_label="Keys", **quiet),
+            Button("Chat", id="fold", title="Fold or unfold (c)", **quiet),
         )
+
+
+def _place(app) -> tuple[Any, ...]:
+    return getattr(app, "place", 50), not isinstance(app, Crud), app.slug
