@@ -61,7 +61,8 @@ class Listing(Many):
         try:
             listed = await limited(self._in_step, visit, state)
         except Problem as problem:
-            listed = Div(problem_card(problem), Table(self._filters(state)), id="listing")
+            filters = Table(self._filters(state))
+            listed = Div(problem_card(problem), filters, I(id="again"), id="listing")
         if visit.partial:
             return listed, self._kept_again(state)
         bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
@@ -284,7 +285,9 @@ class Listing(Many):
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
         first = str(gone["deleted"][next(iter(self.fields))])[:60]
-        return notice(f"Deleted “{first}”.", visit.undo), self.counted(visit.caller)
+        narrow = self._asking(visit).narrow
+        again = NotStr(AGAIN) if narrow else self.counted(visit.caller)
+        return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
         """Put a row behind the one named in `after` (empty: first)."""

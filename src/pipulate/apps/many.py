@@ -148,6 +148,7 @@ class Many(Rows):
             hx_post=f"{base}/bulk",
             hx_target="#listing",
             hx_swap="outerHTML",
+            novalidate=True,  # what is to be set may be blank when rows are to be deleted
             id="bulk",
         )  # fmt: skip
 
