@@ -180,8 +180,8 @@ class Crud(Listing):
         every, change = tuple(self.fields.values()), f"Change the given fields of a {self.some}."
         keys = make_field("id", int), make_field("version", int, None)
         return [
-            tool_of(self._list, f"{n}_list", f"List or search {self.title}. {about}", "read"),
-            tool_of(self._get, f"{n}_get", f"One {some} by id.", "read"),
+            tool_of(self._list, f"{n}_list", f"List or search {self.title}. {about}", kind="read"),
+            tool_of(self._get, f"{n}_get", f"One {some} by id.", kind="read"),
             Tool(f"{n}_add", f"Add a {some}. {about}", "write", every, self._add),
             tool_of(self._delete, f"{n}_delete", f"Delete a {some}; can be undone."),
             tool_of(self._move, f"{n}_move", f"Put a {some} behind another, or first."),
@@ -195,8 +195,8 @@ class Crud(Listing):
 
         said, fields = (inspect.getdoc(method) or name).split("\n")[0], fields_of(method)
         fields = (make_field("id", int), *fields)
-        limits = {"seconds": method.tool_seconds}
-        return Tool(f"{self.name}_{name}", said, method.tool_kind, fields, run, **limits)
+        options = {"fields": fields, "run": run, **method.tool_options}
+        return Tool(f"{self.name}_{name}", said, **options)
 
     def as_json(self, row: CrudApp) -> Row:
         values = {name: to_json(getattr(row, name)) for name in self.fields}

@@ -69,23 +69,22 @@ def tool(
     """Mark a method as a tool; its annotated parameters are the fields, its docstring the help."""
 
     def mark(method: Any) -> Any:
-        method.tool_kind, method.tool_seconds, method.tool_size = kind, seconds, size
+        method.tool_options = {"kind": kind, "seconds": seconds, "size": size}
         return method
 
     return mark(function) if function else mark
 
 
-def tool_of(run: Callable[..., Any], name: str = "", about: str = "", kind: str = "") -> Tool:
-    """The Tool of a function run(caller, …)."""
+def tool_of(run: Callable[..., Any], name: str = "", about: str = "", **options: Any) -> Tool:
+    """The Tool of a function run(caller, …); its options are those of @tool."""
     said = " ".join((about or inspect.getdoc(run) or "").split())  # one line, however written
-    kind = kind or getattr(run, "tool_kind", "write")
-    seconds, size = getattr(run, "tool_seconds", HOOK_SECONDS), getattr(run, "tool_size", None)
-    return Tool(name or run.__name__, said, kind, fields_of(run), run, seconds=seconds, size=size)
+    options = {"kind": "write"} | getattr(run, "tool_options", {}) | options
+    return Tool(name or run.__name__, said, fields=fields_of(run), run=run, **options)
 
 
 def tools_in(owner: Any) -> list[tuple[str, Any]]:
     """(name, method) of the methods marked @tool, in a class or an object."""
-    return inspect.getmembers(owner, lambda m: hasattr(m, "tool_kind"))
+    return inspect.getmembers(owner, lambda m: hasattr(m, "tool_options"))
 
 
 class TimeLimit(BaseException):
@@ -151,48 +150,39 @@ class Tools:
         `also(result)` looks around in the same change: what it returns stands for the result.
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
-        names = {f.name for f in tool.fields}
-        known = {k: v for k, v in text.items() if k in names}
-        typed = check_values(tool.fields, known, text=True, partial=True)
-        given = {**text, **{k: to_json(v) for k, v in typed.items()}, **values}
-        return await self._run(tool, given, caller, also or (lambda result: result))
-
-    async def _run(self, tool: Tool, given: Row, caller: Caller, also: Callable[[Any], Any]) -> Any:
+        known = {f.name: text[f.name] for f in tool.fields if f.name in text}
+        typed = to_json(check_values(tool.fields, known, text=True, partial=True))
+        given = {**text, **typed, **values}
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
         self._gate(tool, given, checked, caller)
+        also = also or (lambda result: result)
         if inspect.iscoroutinefunction(tool.run):
             return also(to_json(await tool.run(caller, **checked)))
-        work = (self._in_change, tool, caller, checked, also)
-        return await limited(*work, seconds=tool.seconds)
+        return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
 
-    def _in_change(
-        self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]
-    ) -> Any:
-        if tool.kind == "read":
-            return also(to_json(tool.run(caller, **values)))
+    def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
         about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
-        with self.db.change(**about, turn=caller.turn):
+        reading = tool.kind == "read"
+        change = contextlib.nullcontext() if reading else self.db.change(**about, turn=caller.turn)
+        with change:
             return also(to_json(tool.run(caller, **values)))
 
     def _gate(self, tool: Tool, given: Row, checked: Row, caller: Caller) -> None:
         if caller.confirmed:
             return
         bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
-        many = tool.size(caller, **checked) > BULK if tool.size else tool.kind in CAREFUL
-        if not bulk and not many and tool.kind not in CAREFUL[:2]:
+        rows = tool.size(caller, **checked) if tool.size else BULK + (tool.kind == "bulk")
+        if not bulk and rows <= BULK and tool.kind not in ("outside", "destructive"):
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
         record = self.request(tool, given, caller)
-        key, address = record["id"], record["address"]
-        raise NeedsApproval(
-            f"{tool.name} waits for the user's approval ({key}).",
-            f"Ask the user to open {address}; then call approval_result.",
-            approval=key,
-            address=address,
-        )
+        told = {"approval": record["id"], "address": record["address"]}
+        what = f"{tool.name} waits for the user's approval ({record['id']})."
+        next_step = f"Ask the user to open {record['address']}; then call approval_result."
+        raise NeedsApproval(what, next_step, **told)
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
         """Store the exact call; only a click on its address runs it, once, within ten minutes."""
@@ -215,8 +205,7 @@ class Tools:
     async def decide(self, approval: str, digest: str, yes: bool, profile: Profile) -> Any:
         """The user's click: run the stored call as it was asked, or refuse it. Raises Problem."""
         table = self.approvals.xtra(profile_id=profile.id)
-        with self.db.change():
-            self.db.begin()
+        with self.db.writing():
             record = table[approval]
             if record["state"] != "waiting" or record["hash"] != digest:
                 raise Problem("This approval was used or replaced.", "Ask the assistant again.")
