@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from fasthtml.components import H3, Button, Dd, Del, Div, Dl, Dt, Ins, Li, P, Section
+from fasthtml.components import H3, Article, Button, Dd, Del, Div, Dl, Dt, Ins, Li, P, Section
 from fasthtml.components import Small, Strong, Ul
 
 from pipulate.apps.base import Visit
@@ -21,8 +21,7 @@ HIDDEN = ("id", "profile_id", "version", "position")
 
 def diff(visit: Visit, images: Iterable[Row], total: int, kept: bool):
     """Rows before and after, one for each; `total` is how many images there are in all."""
-    rows = fold(images)
-    shown = [_row(visit, image) for image in rows[:SHOWN]]
+    shown = [_row(Told(visit, image["table"]), image) for image in fold(images)[:SHOWN]]
     if total > SHOWN:
         shown.append(P(f"These are {len(shown)} of {total:,} rows.", cls="hint"))
     elif not shown:
@@ -31,67 +30,66 @@ def diff(visit: Visit, images: Iterable[Row], total: int, kept: bool):
     return Div(*shown)
 
 
-def _row(visit: Visit, image: Row):
-    before, after = image["before"], image["after"]
-    fields = {n: pair for n, pair in image["fields"].items() if n not in HIDDEN}
+class Told:
+    """The rows of a table in words, as its app says them."""
+
+    def __init__(self, visit: Visit, table: str):
+        self.visit, self.table = visit, table
+        apps = visit.house.shelf.apps.values()
+        self.app = next((app for app in apps if getattr(app, "table_name", "") == table), None)
+        self.fields = self.app.fields if self.app else {}
+
+    def row(self, row: Row) -> str:
+        """Task “Buy milk”, or what the table and the row itself say."""
+        name = row.get("name") or f"#{row['id']}"
+        if self.app is None:
+            return f"{self.table.removeprefix('app_').removesuffix('s').capitalize()} {name}"
+        with contextlib.suppress(KeyError, ValueError, TypeError):  # the class had other fields
+            name = f"“{self.app.title_of(row)[:80]}”"
+        return f"{self.app.some.capitalize()} {name}"
+
+    def label(self, name: str) -> str:
+        field = self.fields.get(name)
+        return field.label if field else name.replace("_", " ").capitalize()
+
+    def value(self, name: str, value: Any) -> str:
+        """A column's value; a secret only as set."""
+        field = self.fields.get(name)
+        if value is None or field is None:
+            return "" if value is None else str(value)
+        if field.type is Secret:
+            return "set"
+        if field.type is Ref:
+            found = self.app.ref_names(self.visit.caller, field, {value})
+            return f"{found[value]} #{value}" if value in found else f"#{value}"
+        try:
+            shown = field.show(field.load(value))
+        except (ValueError, TypeError):  # the field had another type then
+            return str(value)
+        return {"true": "yes", "false": "no"}[shown] if field.type is bool else shown
+
+
+def _row(told: Told, image: Row):
+    before, after, body = image["before"], image["after"], []
     word = "added" if before is None else "deleted" if after is None else "changed"
-    body = [part for name, pair in fields.items() for part in _field(visit, image, name, *pair)]
-    name = _named(visit, image["table"], after or before)
+    for name, pair in image["fields"].items():
+        if name not in HIDDEN:
+            texts = [told.value(name, value) for value in pair]
+            body += Dt(told.label(name)), Dd(*_change(*texts, between=word == "changed"))
+    name = told.row(after or before)
     return Section(H3(name, " ", Small(word if body else "moved")), Dl(*body) if body else "")
 
 
-def _app(visit: Visit, table: str):
-    apps = visit.house.shelf.apps.values()
-    return next((app for app in apps if getattr(app, "table_name", "") == table), None)
-
-
-def _named(visit: Visit, table: str, row: Row) -> str:
-    """Task “Buy milk”, or what the table and the row itself say."""
-    app, name = _app(visit, table), row.get("name") or f"#{row['id']}"
-    if app is None:
-        return f"{table.removeprefix('app_').removesuffix('s').capitalize()} {name}"
-    with contextlib.suppress(KeyError, ValueError, TypeError):  # the class had other fields then
-        name = f"“{app.title_of(row)[:80]}”"
-    return f"{app.some.capitalize()} {name}"
-
-
-def _label(visit: Visit, table: str, name: str) -> str:
-    app = _app(visit, table)
-    field = app.fields.get(name) if app else None
-    return field.label if field else name.replace("_", " ").capitalize()
-
-
-def _text(visit: Visit, table: str, name: str, value: Any) -> str:
-    """A column's value as the app shows it; a secret only as set."""
-    app = _app(visit, table)
-    field = app.fields.get(name) if app else None
-    if value is None or field is None:
-        return "" if value is None else str(value)
-    if field.type is Secret:
-        return "set"
-    if field.type is Ref:
-        found = app.ref_names(visit.caller, field, {value})
-        return f"{found[value]} #{value}" if value in found else f"#{value}"
-    try:
-        shown = field.show(field.load(value))
-    except (ValueError, TypeError):  # the field had another type then
-        return str(value)
-    return {"true": "yes", "false": "no"}[shown] if field.type is bool else shown
-
-
-def _field(visit: Visit, image: Row, name: str, old: Any, new: Any):
-    """A field's label, and its value before and after, from where they begin to differ."""
-    texts = [_text(visit, image["table"], name, value) for value in (old, new)]
-    same = len(os.path.commonprefix(texts))
+def _change(old: str, new: str, between: bool):
+    """A value before and after, from where they begin to differ; `between` says which is empty."""
+    same = len(os.path.commonprefix([old, new]))
     start = same - 40 if same > LONG // 2 else 0
-    old_text, new_text = (_cut(text, start) for text in texts)
-    parts = [Del(old_text)] if old_text else []
-    if image["before"] and image["after"]:
-        parts = [*(parts or [Small("empty")]), " → ", *([] if new_text else [Small("empty")])]
-    return Dt(_label(visit, image["table"], name)), Dd(*parts, Ins(new_text) if new_text else "")
+    parts = [tag(_cut(text, start)) if text else "" for tag, text in ((Del, old), (Ins, new))]
+    empty = Small("empty")
+    return (parts[0] or empty, " → ", parts[1] or empty) if between else parts
 
 
-def _cut(text: str, start: int) -> str:
+def _cut(text: str, start: int = 0) -> str:
     end = "…" if len(text) > start + LONG else ""
     return ("…" if start else "") + text[start : start + LONG] + end
 
@@ -111,7 +109,7 @@ def clash_card(visit: Visit, problem: Problem, address: str):
         to = {"hx_target": "closest .notice", "hx_swap": "delete"}
         return Button(word, hx_post=address, hx_vals=vals, cls=cls, **to)
 
-    return Div(
+    return Article(
         P(Strong("This was changed again since."), " Nothing was undone yet."),
         Ul(*items),
         way("Undo the rest", "skip", ""),
@@ -124,11 +122,10 @@ def clash_card(visit: Visit, problem: Problem, address: str):
 
 
 def _clash(visit: Visit, clash: Row):
-    table, name = clash["table"], clash["field"]
-    row = visit.house.db.table(table)("id = ?", [clash["id"]]) or [{"id": clash["id"]}]
-    where = Strong(_named(visit, table, row[0]), " · ", _label(visit, table, name))
-    mine, theirs = (_cut(_text(visit, table, name, clash[k]), 0) for k in ("mine", "theirs"))
+    told, name, key = Told(visit, clash["table"]), clash["field"], {"id": clash["id"]}
+    row = visit.house.db.table(told.table)("id = ?", [clash["id"]]) or [key]
+    where = Strong(told.row(row[0]), " · ", told.label(name))
+    mine, theirs = (_cut(told.value(name, clash[k])) for k in ("mine", "theirs"))
     if clash["why"] == "deleted":
         return where, f": the row was deleted since; undo would put it back with “{mine}”"
-    back = f"make it “{mine}”" if mine else "empty it"
-    return where, f": now “{theirs}”; undo would {back}"
+    return where, f": now “{theirs}”; undo would {f'make it “{mine}”' if mine else 'empty it'}"
