@@ -303,3 +303,10 @@ def test_a_dry_run_of_the_shell_changes_nothing(shell):
 def test_what_cannot_go_in_or_out_is_one_line(shell, words, code, says):
     found, out, err = shell(*words, stdin="title\nx\n" if "isbn" in words else "")
     assert (found, out) == (code, "") and one_line(err) and says in err
+
+
+def test_a_tool_is_shown_whole_by_its_name_and_an_unknown_one_with_the_nearest(shell):
+    code, out, _ = shell("tools", "task_add")
+    assert code == 0 and "title" in json.loads(out)["schema"]["properties"]
+    code, _, err = shell("tools", "task_ad")
+    assert code == 2 and "task_add" in err and one_line(err)

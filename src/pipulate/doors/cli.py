@@ -143,20 +143,25 @@ def doctor(settings, as_json):
 
 
 def _listing(name: str, about: str, tool: str, line: str, *options):
-    def command(settings, as_json, profile=None):
+    def command(settings, as_json, profile=None, one=None):
         rows = _ask(settings, tool, profile=profile)
-        if as_json:
-            return show(rows, True)
+        found = [row for row in rows if row.get("name") == one]
+        if one and not found:
+            raise Unknown(f"There is no {one!r}.", nearest(one, [row["name"] for row in rows]))
+        if one or as_json:
+            return show(found[0] if one else rows, as_json)
         for row in rows:
-            click.echo(line.format(**row))
+            click.echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
 
     for option in (JSON, *options, HOME):
         command = option(command)
     cli.command(name, help=about)(command)
 
 
-_listing("tools", "List the tools.", "tools", "{name:20} {class:12} {description}")
-_listing("apps", "List the apps and pipelines.", "apps", "{name:20} {kind:12} {title}")
+ONE = click.argument("one", metavar="[NAME]", required=False)
+TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
+_listing("tools", TOOLS, "tools", "{name:20} {class:12} {description}", ONE)
+_listing("apps", "List the apps and pipelines.", "apps", "{name:20} {kind:12} {title}", ONE)
 RUN = "{id:6} {pipeline:16} {state:9} {created_utc:.16}"
 _listing("runs", "List the runs of a profile.", "run_list", RUN, PROFILE)
 

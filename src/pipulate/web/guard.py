@@ -69,7 +69,8 @@ class Keys:
         return token
 
     def use_launch_token(self, token: str) -> bool:
-        return self._launch.pop(token, 0) > time.monotonic()
+        same = (t for t in self._launch if hmac.compare_digest(t.encode(), token.encode()))
+        return self._launch.pop(next(same, ""), 0) > time.monotonic()
 
     def make_cookie(self) -> str:
         return self._signer.sign(secrets.token_urlsafe(8)).decode()
