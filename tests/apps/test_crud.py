@@ -1,8 +1,17 @@
 """CRUD apps: a class is a table, tools and rules; what differs is a method."""
 
+import json
+import sys
+import threading
+
+import jsonschema
 import pytest
 
+from pipulate.apps.base import Visit
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem
+from pipulate.doors import cli
+from every import EVERY, ROWS
+from serving import serving
 
 BOOK = """
     from datetime import date
@@ -299,7 +308,6 @@ def test_new_rows_come_first(add, titles):
 @pytest.fixture
 def visit(house, book, run):
     """visit(path, **query): what the class's own route answers."""
-    from pipulate.apps.base import Visit
 
     def visiting(path, method="GET", **query):
         route, values = next(
@@ -323,8 +331,6 @@ def test_a_route_of_the_class_answers_only_to_its_method(book):
 
 
 def test_a_route_that_returns_text_is_shown_as_text(house, plugin, run):
-    from pipulate.apps.base import Visit
-
     source = (
         app("x: str") + "@Thing.rt('hi', methods=['GET'])\ndef hi(name: str):\n    return name\n"
     )
@@ -342,8 +348,6 @@ def test_a_hook_that_fails_says_which_and_saves_nothing(plugin, call):
 
 
 def test_a_route_that_returns_text_among_elements_cannot_bring_in_markup(house, plugin, run):
-    from pipulate.apps.base import Visit
-
     source = (
         app("x: str") + "@Thing.rt('hi', methods=['GET'])\ndef hi(name: str):\n    return name, 1\n"
     )
@@ -351,3 +355,178 @@ def test_a_route_that_returns_text_among_elements_cannot_bring_in_markup(house, 
     (route,) = [r for r in found.routes if r.path == "hi"]
     drawn = run(route.run(Visit(house, house.caller("user"), found, {}, {"name": "<b>"})))
     assert drawn == ("&lt;b&gt;", 1)
+
+
+# -- every type, through every door ----------------------------------------------------------
+
+TYPES = """
+    from datetime import date, datetime
+    from decimal import Decimal
+    from typing import Annotated, Literal
+    from pipulate import Between, CrudApp, Email, File, Ref, Secret, Text, Url
+
+    class Author(CrudApp):
+        name: str
+
+    class Typed(CrudApp):
+        x: {} = None
+"""
+
+# annotation, a value as JSON, the same as typed in a form or the shell, a wrong value, as typed
+DOORS = [
+    ("str", "milk", "milk", 3, "a\0"),
+    ("Text", "two\nlines", "two\nlines", 3, "a\0"),
+    ("int", -3, "-3", "3", "1e3"),
+    ("float", 0.5, ".5", "0.5", "1,5"),
+    ("Decimal", "1.10", "1.10", 1.1, "1,10"),
+    ("bool", True, "yes", "yes", "perhaps"),
+    ("date", "2026-01-31", "2026-01-31", "31.1.2026", "2026-02-30"),
+    ("datetime", "2026-01-31T12:00:00+00:00", "2026-01-31T12:00Z", 5, "noon"),
+    ("Literal['low', 'a,b']", "a,b", "a,b", "high", "high"),
+    ("Literal[1, 2]", 2, "2", "2", "3"),
+    ("list[Literal['red', 'a,b']]", ["red", "a,b"], '"a,b", red', ["green"], "green"),
+    ("list[str]", ["x", "y, z"], 'x, "y, z"', "x", '["x", 1]'),
+    ("Annotated[int, Between(0, 5)]", 5, "5", 6, "-1"),
+    ("Url", "https://example.org", "https://example.org", "ftp://x", "javascript:x"),
+    ("Email", "ann@example.org", "ann@example.org", "ann", "ann@"),
+    ("Secret", "hunter2-9876", "hunter2-9876", 3, "set, ends …9876"),
+    ("Ref['author']", 1, "Ann", "nobody", "#99"),
+    ("File", "file:1", "file:1", "nothing.txt", "file:99"),
+    ("dict", {"a": [1]}, '{"a": [1]}', [1], "{"),
+    ("list", [1, "b"], '[1, "b"]', {"a": 1}, "[1"),
+]
+
+
+@pytest.fixture
+def typed(plugin, call, house, run, monkeypatch, capsys):
+    """typed(annotation): {door: function(tool, values or None) → row}, with rows 1 to 3 added."""
+    kept = house.files.folder / "kept.txt"
+    kept.write_text("x")
+    house.files.record(house.profiles.at(), kept)
+
+    def shell(tool, text, **values):
+        words = [f"x={text}"] + [f"{name}={value}" for name, value in values.items()]
+        home = ["--home", str(house.settings.home), "--json"]
+        monkeypatch.setattr(sys, "argv", ["pipulate", "call", tool, *words, *home])
+        try:
+            cli.main()
+        except SystemExit:
+            raise Invalid(capsys.readouterr().err) from None
+        return json.loads(capsys.readouterr().out)
+
+    def made(annotation):
+        found = plugin(TYPES.format(f"{annotation} | None"), "typed")
+        assert found.problem is None, str(found.problem)
+        call("author_add", name="Ann")
+        return found.apps[1], {
+            "tool": lambda tool, text, **values: call(tool, x=text, **values),
+            "form": lambda tool, text, **values: call(tool, text={"x": text}, **values),
+            "shell": shell,
+        }
+
+    return made
+
+
+def taken(app, value):
+    """A value as the schema of the tool that took it says it may be."""
+    jsonschema.validate(value, app.fields["x"].schema)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text", "bad", "typo"), DOORS, ids=lambda v: str(v)[:20]
+)
+def test_a_value_means_the_same_through_every_door_and_can_be_cleared(
+    typed, call, annotation, value, text, bad, typo
+):
+    app, doors = typed(annotation)
+    shown = "set, ends …9876" if annotation == "Secret" else value
+    for key, (door, said) in enumerate(zip(doors, (taken(app, value), text, text), strict=True), 1):
+        row = doors[door]("typed_add", said)
+        assert (row["id"], row["x"]) == (key, shown), door
+        jsonschema.validate(row["x"], app.fields["x"].schema)
+        row = doors[door]("typed_update", None if door == "tool" else "", id=key)
+        assert row["x"] is None is call("typed_get", id=key)["x"], door
+        assert doors[door]("typed_update", said, id=key)["x"] == shown, door
+    for door, said in zip(doors, (bad, typo, typo), strict=True):
+        if "\0" in str(said) and door == "shell":
+            continue  # no program can be given one
+        with pytest.raises(Invalid):
+            doors[door]("typed_update", said, id=1)
+    assert call("typed_list")["count"] == 3 and call("typed_get", id=1)["x"] == shown
+
+
+def test_what_the_tools_return_fits_the_schemas_of_what_they_take(plugin, call, house):
+    thing = plugin(EVERY, "every").apps[1]
+    schema = house.tools.by_name["thing_add"].as_dict()["schema"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for row in ROWS:
+        jsonschema.validate(row, schema)
+        back = call("thing_add", **row)
+        jsonschema.validate({name: back[name] for name in thing.fields}, schema)
+        row |= {"met": row["met"].replace("Z", "+00:00")} if "met" in row else {}
+        assert {name: back[name] for name in row} == row
+
+
+def test_lists_of_defaults_are_not_shared_between_rows_or_with_the_class(plugin, call):
+    plugin(
+        app("tags: list[str] = ['a']\n    more: dict = {'b': []}\n")
+        + "    def check(self):\n        self.tags.append('c'); self.more['b'].append('d')"
+    )
+    for _ in range(2):
+        row = call("thing_add")
+        assert (row["tags"], row["more"]) == (["a", "c"], {"b": ["d"]})
+
+
+def test_an_update_that_changes_nothing_is_not_in_the_history(add, call):
+    add("Emma")
+    before = call("history")
+    assert call("book_update", id=1, title="Emma", due=None)["version"] == 1
+    assert call("history") == before
+
+
+# -- several at once -------------------------------------------------------------------------
+
+COUNTER = """
+from pipulate import CrudApp
+
+class Count(CrudApp):
+    a: int = 0
+    b: int = 0
+    note: str = ""
+"""
+
+
+def test_given_two_tabs_and_a_model_at_one_row_then_no_change_of_theirs_is_lost(tmp_path):
+    """The tabs send the version they saw and try again when told of another; the model sends its
+
+    own field alone."""
+    home = tmp_path / "home"
+    (home / "apps").mkdir(parents=True)
+    (home / "apps" / "counts.py").write_text(COUNTER)
+    rounds, conflicts = 25, []
+    with serving(home) as server:
+        server.call("count_add")
+
+        def tab(name):
+            for _ in range(rounds):
+                while True:
+                    row = server.call("count_get", id=1)
+                    form = {name: str(row[name] + 1), "version": str(row["version"])}
+                    if server.act("PATCH", "/default/counts/1", form).status_code == 200:
+                        break
+                    conflicts.append(name)
+
+        def model():
+            for n in range(rounds):
+                server.call("count_update", id=1, note=str(n))
+
+        work = [threading.Thread(target=tab, args=[name]) for name in ("a", "a", "b")]
+        work.append(threading.Thread(target=model))
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        row = server.call("count_get", id=1)
+    assert (row["a"], row["b"], row["note"]) == (2 * rounds, rounds, str(rounds - 1))
+    assert row["version"] == 1 + 4 * rounds and conflicts
