@@ -61,7 +61,7 @@ def test_every_tool_is_listed_with_name_description_class_and_schema(house):
     assert [t["name"] for t in listed] == sorted(house.tools.by_name)
     for tool in listed:
         assert tool["description"] and set(tool) == {"name", "description", "class", "schema"}
-        assert tool["class"] in ("read", "write", *tools_module.CAREFUL)
+        assert tool["class"] in ("read", "write", "bulk", *tools_module.CAREFUL)
         jsonschema.Draft202012Validator.check_schema(tool["schema"])
         assert tool["schema"]["additionalProperties"] is False
 
@@ -249,7 +249,7 @@ def test_an_approval_is_of_one_profile(ask, decide, call):
     record = ask()
     with pytest.raises(Missing):
         decide(record, profile="shop")
-    with pytest.raises(Missing, match="no approval"):
+    with pytest.raises(Missing, match="approvals has no row"):
         call("approval_result", at="shop", approval=record["id"])
 
 

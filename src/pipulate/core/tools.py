@@ -20,7 +20,7 @@ from typing import Any
 import anyio.to_thread
 
 from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
-from pipulate.core.problems import Confirm, Invalid, Missing, NeedsApproval, Problem, Unknown
+from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown
 from pipulate.core.problems import nearest
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
@@ -28,7 +28,7 @@ from pipulate.core.store import Database, Row, now
 EXPIRES = timedelta(minutes=10)
 HOOK_SECONDS = 5.0  # how long a plugin's own code may take outside of a step
 BULK = 20  # more rows than this in one call is bulk
-CAREFUL = ("outside", "destructive", "bulk")
+CAREFUL = ("outside", "destructive")
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
         return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
     if scope.cancelled_caught and thread:
         interrupt(thread[0])
-    name = getattr(function, "__name__", "this")
-    raise Problem(f"{name} took over {seconds:g} s and was stopped.", "Put long work in a step.")
+    raise Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
 
 
 class Tools:
@@ -174,7 +173,7 @@ class Tools:
             return
         bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
         rows = tool.size(caller, **checked) if tool.size else BULK + (tool.kind == "bulk")
-        if not bulk and rows <= BULK and tool.kind not in ("outside", "destructive"):
+        if not bulk and rows <= BULK and tool.kind not in CAREFUL:
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
@@ -223,8 +222,6 @@ class Tools:
         return result
 
     def approval_result(self, approval: str, profile: Profile) -> Row:
-        """{state, result} of an approval of this profile."""
-        with contextlib.suppress(Missing):
-            found = self.approvals.xtra(profile_id=profile.id)[approval]
-            return {"state": found["state"], "result": json.loads(found["result"] or "null")}
-        raise Missing(f"There is no approval {approval!r} here.", "Call the tool again.")
+        """{state, result} of an approval of this profile. Raises Missing."""
+        found = self.approvals.xtra(profile_id=profile.id)[approval]
+        return {"state": found["state"], "result": json.loads(found["result"] or "null")}
