@@ -1,7 +1,6 @@
 """The history: every change from any door, who made it, what it changed; undo, redo, restore."""
 
 import re
-from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, UTC
 from html import escape
 from itertools import groupby
@@ -34,15 +33,16 @@ async def history(site, visit: Visit, request):
     """What was done in this profile, newest first: ?who= app= q= day= deletions= before= after="""
     base, query = f"/{visit.caller.profile.slug}/history", visit.query
     log = _log(site, visit, base)
-    if not visit.partial:
-        head = Header(Div(H1("History"), P(ABOUT)), cls="head")
-        button = Button("Undo the ticked changes", cls="secondary")
-        picked = Form(button, id="picked", hx_post=f"/{base.split('/')[1]}/undo", hx_swap="none")
-        return Section(head, _filters(site, base, query), log, picked, I(id="again"), cls="history")
-    said = {k: v for k, v in query.items() if v}
-    pushed = {"HX-Push-Url": f"{base}?{urlencode(said)}" if said else base}
-    typed = request.headers.get("hx-trigger") == "filter"
-    return HTMLResponse(html(log), headers=pushed if typed else None)
+    if visit.partial:
+        said = urlencode({k: v for k, v in query.items() if v})
+        typed = request.headers.get("hx-trigger") == "filter"
+        pushed = {"HX-Push-Url": f"{base}?{said}".rstrip("?")} if typed else None
+        return HTMLResponse(html(log), headers=pushed)
+    head = Header(Div(H1("History"), P(ABOUT)), cls="head")
+    button = Button("Undo the ticked changes", cls="secondary")
+    to = base.removesuffix("history") + "undo"
+    picked = Form(button, id="picked", hx_post=to, hx_swap="none")
+    return Section(head, _filters(site, base, query), log, picked, I(id="again"), cls="history")
 
 
 def _filters(site, base: str, query):
@@ -79,17 +79,20 @@ def _log(site, visit: Visit, base: str):
     if not events:
         empty = (EMPTY,) if only == Filter() else ("Nothing matches. ", A("Show all", href=base))
         return Div(P(*empty, cls="empty"), id="listing")
-    days = groupby(events, lambda event: _local(event).date())
-    parts = [part for day, some in days for part in (H2(_named(day)), _entries(some, base, gone))]
+    parts = []
+    for day, some in groupby(events, lambda event: _local(event).date()):
+        drawn = "".join(_entry(event, base, gone) for event in some)
+        parts += H2(_named(day)), Ul(NotStr(drawn), cls="log")
     kept = {k: v for k, v in query.items() if v and k not in ("before", "after")}
 
     def to(text: str, **place: int):
         return A(text, href=f"{base}?{urlencode(kept | place)}")
 
-    newer = [to("← Newer", after=events[0]["id"])] if before or (after and more) else [Span()]
-    older = [to("Older →", before=events[-1]["id"])] if after or more else []
-    pager = Nav(*newer, *older, cls="pager", aria_label="Pages of the history")
-    return Div(*parts, pager if before or after or more else "", id="listing")
+    newer = to("← Newer", after=events[0]["id"]) if before or (after and more) else Span()
+    older = to("Older →", before=events[-1]["id"]) if after or more else ""
+    if before or after or more:
+        parts.append(Nav(newer, older, cls="pager", aria_label="Pages of the history"))
+    return Div(*parts, id="listing")
 
 
 def _number(text: str) -> int:
@@ -99,8 +102,8 @@ def _number(text: str) -> int:
 def _day(text: str) -> tuple[str, str]:
     """The moments at which a local day begins and ends, in UTC; blank when it is no day."""
     try:
-        first = date.fromisoformat(text)
-        ends = (datetime.combine(first + timedelta(days=n), time()) for n in (0, 1))
+        first = datetime.combine(date.fromisoformat(text), time())
+        ends = first, first + timedelta(days=1)
         since, until = (end.astimezone(UTC).isoformat() for end in ends)
     except (ValueError, OverflowError):
         return "", ""
@@ -114,10 +117,6 @@ def _local(event: Row) -> datetime:
 def _named(day: date) -> str:
     names = {0: "Today", 1: "Yesterday"}
     return names.get((date.today() - day).days, f"{day:%A} {day.day} {day:%B %Y}")
-
-
-def _entries(events: Iterable[Row], base: str, restore: bool):
-    return Ul(NotStr("".join(_entry(event, base, restore) for event in events)), cls="log")
 
 
 def _entry(event: Row, base: str, restore: bool) -> str:
@@ -180,13 +179,12 @@ async def turn(site, visit: Visit, request):
     profile, key, log = visit.caller.profile, visit.path["turn"], site.house.events
     events, base = log.of_turn(key, profile.id), f"/{profile.slug}"
     by, total = {event["undone"] for event in events}, sum(e["changed"] for e in events)
+    state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
     if not events:
         state = P("This turn changed nothing.", cls="empty")
-    elif site.house.events.turns(profile.id, [key])[key]:
+    elif log.turns(profile.id, [key])[key]:
         redo = Button("Redo", hx_post=f"{base}/undo/{max(by)}", hx_swap="none")
         state = P("This turn was undone. ", redo if len(by) == 1 else "")
-    else:
-        state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
     images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)
     drawn = diff(visit, images, total, any(e["kept"] for e in events)) if events else ""
     page = Div(state, H2("Before and after"), Div(drawn, cls="diff"), id="listing")

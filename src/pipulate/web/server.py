@@ -143,8 +143,7 @@ class Site:
             self.hub.put(profile.id, guided.live_progress(profile, job), at)
 
     async def _redraw(self, guided, profile: Profile, run_id: int, at: str):
-        drawn = await guided.draw_run(profile, run_id)
-        self.hub.put(profile.id, html(drawn(hx_swap_oob="morph")), at)
+        self.hub.put(profile.id, await _drawn(guided, profile, run_id), at)
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
         profile = None if kind == "token" else self.profile(profile_id)  # tokens come fast
@@ -248,8 +247,7 @@ class Site:
             where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
             if self.house.runs.attempts(where, (int(run), late)):
                 with contextlib.suppress(Problem):
-                    drawn = await app.draw_run(tab.profile, int(run))
-                    tab.put(html(drawn(hx_swap_oob="morph")))
+                    tab.put(await _drawn(app, tab.profile, int(run)))
 
     async def upload(self, request):
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
@@ -293,6 +291,11 @@ async def download(site: Site, visit: Visit, request):
     headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
     about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
     return FileResponse(file.path, filename=file.name, headers=headers, **about)
+
+
+async def _drawn(guided, profile: Profile, run: int) -> str:
+    """A run as open tabs take it in."""
+    return html((await guided.draw_run(profile, run))(hx_swap_oob="morph"))
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
