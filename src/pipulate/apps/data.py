@@ -218,8 +218,7 @@ class Data(Refs):
             f"DELETE FROM store WHERE scope = '' AND key = '{key}'",
         )
         while (last := settings.get(key, 0)) >= 0:  # the last id entered; -1: all of them
-            with db.change():
-                db.begin()
+            with db.writing():
                 some = f"SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {FILL_ROWS}"
                 top = db.all(f"SELECT max(id) AS id FROM ({some})", (last,))[0]["id"]
                 come = f"SELECT id, {said} FROM {table} AS new WHERE id > ? AND id <= ?"
@@ -232,8 +231,7 @@ class Data(Refs):
     def _once(self, name: str, sql: str) -> None:
         db, there = self.house.db, "SELECT 1 FROM sqlite_master WHERE name = ?"
         if not db.one(there, (name,)):
-            with db.change():
-                db.begin()
+            with db.writing():
                 if not db.one(there, (name,)):
                     db.execute(sql)
                     # without figures SQLite takes every index for a good one

@@ -90,8 +90,7 @@ def open_store(settings: Settings) -> Database:
     if 0 < _version(db) < latest:
         backup(db, settings.folder("backups"), f"before-v{latest}")
     if _version(db) < latest:
-        with db.change():
-            db.begin()  # another process may have done it while this one waited for the lock
+        with db.writing():  # another process may have done it while this one waited for the lock
             for script in MIGRATIONS[_version(db) :]:
                 db.execute(script)
             db.execute(f"PRAGMA user_version = {latest}")

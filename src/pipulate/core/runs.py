@@ -121,8 +121,7 @@ class Runs:
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
         """Add inputs to a run; returns it. No event holds them: they are undone by revising."""
-        with self.db.change():
-            self.db.begin()
+        with self.db.writing():
             run = self.get(profile_id, run_id, pipeline)
             if run["locked_utc"]:
                 raise Locked(f"Run {run_id} is finished and locked.", "Reopen it to change it.")
