@@ -94,6 +94,20 @@ def test_no_page_scrolls_sideways_on_a_phone(window, place):
     assert wide <= 0, f"{place} is {wide} px too wide"
 
 
+def test_on_a_phone_a_list_is_filtered_sorted_and_ticked_as_a_whole(window, server):
+    page = window(viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
+    page.goto("/default/tasks")
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator("#bulk")).to_be_visible()
+    page.get_by_label("Select all on this page").uncheck()
+    page.locator("thead").get_by_role("link", name="Title").click()
+    page.wait_for_url(re.compile("sort=title"))
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_label("Filter Title").fill("no such thing")
+    page.get_by_label("Filter Title").press("Enter")
+    expect(page.locator("#rows tr")).to_have_count(0)
+
+
 def brightness(colour):
     values = [float(n) for n in re.findall(r"[\d.]+", colour)[:3]]
     return sum(values) / 3
