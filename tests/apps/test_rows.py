@@ -171,6 +171,7 @@ def test_every_type_has_its_input(world, ask):
         "maybe": "select",
         "guess": "number",
         "version": "hidden",
+        "edit.whole": "hidden",
     }
 
 

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from every import EVERY
+
 
 @pytest.fixture
 def tasks(page, server):
@@ -96,20 +98,6 @@ def test_a_refused_edit_keeps_what_was_typed_beside_the_reason(tasks, server):
     assert titles(server) == ["mended"]
 
 
-def test_a_stale_edit_shows_both_versions(tasks, server):
-    key = server.call("task_add", title="shared")["id"]
-    row(tasks, "shared").get_by_role("button", name="shared").click()
-    expect(tasks.locator("#rows").get_by_label("Title")).to_be_focused()
-    tasks.context.set_offline(False)
-    tasks.evaluate("htmx.trigger(document.body, 'noop')")
-    server.call("task_update", id=key, title="theirs")
-    if tasks.locator("#rows").get_by_label("Title").count():  # the live change may have come first
-        tasks.locator("#rows").get_by_label("Title").fill("mine")
-        tasks.keyboard.press("Enter")
-        expect(tasks.locator("#rows")).to_contain_text("theirs")
-    assert titles(server) == ["theirs"]
-
-
 def test_a_tick_is_saved_at_once(tasks, server):
     server.call("task_add", title="tick me")
     row(tasks, "tick me").get_by_label("Done").check()
@@ -197,3 +185,450 @@ def test_a_title_that_is_markup_is_shown_as_text_everywhere(tasks, server):
         tasks.keyboard.press("Escape")
         expect(row(tasks, payload)).to_be_visible()
     assert tasks.evaluate("window.hit") is None
+
+
+# -- every type ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def every(server, tmp_path_factory):
+    """An app with a field of every type, two authors and a file to upload."""
+    (server.home / "apps" / "every.py").write_text(EVERY)
+    for _ in range(100):
+        if "things" in server.page("/default"):
+            break
+    for name in ("Ann", "Zoe"):
+        server.call("author_add", name=name)
+    path = tmp_path_factory.mktemp("up") / "report.txt"
+    path.write_text("hello")
+    return path
+
+
+@pytest.fixture
+def things(page, server, every):
+    """things(*rows, at): the list of things with only these rows."""
+
+    def opened(*rows, at=""):
+        server.call("rows_delete", app="thing", where="all=1")
+        for made in reversed(rows):
+            server.call("thing_add", **made)
+        with page.expect_websocket():
+            page.goto(f"/default/things{at}")
+        page.wait_for_timeout(100)  # from here on it hears of every change
+        return page
+
+    return opened
+
+
+def thing(server, nth=0):
+    return server.call("thing_list")["rows"][nth]
+
+
+def cell(page, label, nth=0):
+    return page.locator(f"#rows tr td[data-label='{label}']").nth(nth)
+
+
+def open_cell(page, label, nth=0):
+    """Click a cell and wait for its input, which has the focus."""
+    cell(page, label, nth).get_by_role("button").click()
+    expect(cell(page, label, nth).locator("input:not([type=hidden])")).to_be_focused()
+
+
+def shown(page, label="Title"):
+    return page.locator(f"#rows td[data-label='{label}']").all_inner_texts()
+
+
+def fill(text):
+    return lambda box: box.fill(text)
+
+
+# label, name, how it is filled, the value then, whether emptying it clears it
+INPUTS = [
+    ("Title", "title", fill("new"), "new", None),
+    ("Note", "note", fill("\n- two\n- lines"), "\n- two\n- lines", ""),
+    ("Count", "count", fill("-7"), -7, None),
+    ("Price", "price", fill("1.10"), "1.10", None),
+    ("Weight", "weight", fill("2.5"), 2.5, None),
+    ("Level", "level", lambda box: box.select_option(">9"), ">9", None),
+    ("Stars", "stars", lambda box: box.select_option("3"), 3, None),
+    ("Share", "share", fill("9"), 9, None),
+    ("Tags", "tags", fill('a, "b, c"'), ["a", "b, c"], []),
+    ("Url", "url", fill("https://example.org/a"), "https://example.org/a", ""),
+    ("Mail", "mail", fill("ann@example.org"), "ann@example.org", ""),
+    ("Extra", "extra", fill('{"a": 1}'), {"a": 1}, None),
+    ("Items", "items", fill("[1]"), [1], None),
+    ("Due", "due", fill("2026-05-01"), "2026-05-01", None),
+    ("Key", "key", fill("hunter2-9876"), "set, ends …9876", "kept"),
+    ("Author", "author", fill("ann"), 1, None),
+    ("Maybe", "maybe", lambda box: box.select_option("false"), False, None),
+    ("Guess", "guess", fill("5"), 5, None),
+]
+CLEARED = {"due", "author", "guess", "maybe"}
+
+
+def test_a_row_with_every_field_is_typed_into_the_form(things, server, every):
+    page = things()
+    form = page.locator("#add")
+    for label, _, act, _, _ in INPUTS:
+        act(form.get_by_label(label, exact=True))
+    form.get_by_label("Done").check()
+    form.get_by_label("a,b").check()
+    form.locator("[data-upload]").set_input_files(every)
+    expect(form.get_by_label("Paper")).to_have_value(re.compile("file:"))
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    made = thing(server)
+    assert {name: made[name] for _, name, _, _, _ in INPUTS} == {n: v for _, n, _, v, _ in INPUTS}
+    assert (made["done"], made["colors"], made["paper"][:5]) == (True, ["a,b"], "file:")
+    expect(form.get_by_label("Title")).to_have_value("")
+    expect(form.locator("output")).to_have_text("5")
+    expect(cell(page, "Paper").get_by_role("link").first).to_contain_text("report.txt")
+
+
+def test_every_field_is_edited_and_cleared_in_its_cell(things, server, every):
+    page = things({"title": "old"})
+    for label, name, act, value, cleared in INPUTS:
+        for step in ("fill", "clear") if cleared is not None or name in CLEARED else ("fill",):
+            cell(page, label).locator("button.cell,button.pen").first.click()
+            box = cell(page, label).locator(f"[name={name}]")
+            with page.expect_response(lambda said: said.request.method == "PATCH") as saved:
+                if name in ("level", "stars", "maybe"):
+                    act(box) if step == "fill" else box.select_option("")
+                else:
+                    act(box) if step == "fill" else box.fill("")
+                    box.press("Control+Enter" if name in ("note", "extra", "items") else "Enter")
+            assert saved.value.status == 200, saved.value.text()
+            expect(cell(page, label).locator("form")).to_have_count(0)
+            wanted = value if step == "fill" or cleared == "kept" else cleared
+            assert thing(server)[name] == wanted, (name, step)
+    cell(page, "Colors").get_by_role("button").click()
+    cell(page, "Colors").get_by_label("red").check()
+    cell(page, "Colors").get_by_role("button", name="Save").click()
+    expect(cell(page, "Colors").locator(".tag")).to_have_text("red")
+    cell(page, "Paper").get_by_role("button").click()
+    cell(page, "Paper").locator("[data-upload]").set_input_files(every)
+    expect(cell(page, "Paper").get_by_role("link").first).to_contain_text("report.txt")
+    assert thing(server)["paper"].startswith("file:")
+
+
+def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, server):
+    page = things({"title": "x", "due": "2026-01-31", "met": "2026-01-31T12:00:00Z"})
+    open_cell(page, "Due")
+    page.keyboard.type("0315", delay=20)
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    page.locator("h1").click()
+    page.wait_for_timeout(200)
+    assert thing(server)["due"] == "2026-01-31"
+    expect(cell(page, "Due").locator("input[type=date]")).to_be_visible()
+    cell(page, "Due").locator("input[type=date]").press("Escape")
+    open_cell(page, "Due")
+    page.keyboard.type("03152027", delay=20)
+    page.keyboard.press("Enter")
+    expect(cell(page, "Due").get_by_role("button")).to_have_text("2027-03-15")
+    assert thing(server)["due"] == "2027-03-15"
+
+
+# -- in place --------------------------------------------------------------------------------
+
+
+def slow_click(page, at):
+    """A click as a hand makes it: what was pressed may be drawn anew before it is let go."""
+    box = at.bounding_box()
+    page.mouse.move(box["x"] + 6, box["y"] + 6)
+    page.mouse.down()
+    page.wait_for_timeout(90)
+    page.mouse.up()
+
+
+def test_going_to_the_next_cell_saves_the_one_before(things, server):
+    page = things({"title": "x", "count": 1})
+    open_cell(page, "Title")
+    page.keyboard.type("typed")
+    slow_click(page, cell(page, "Count").get_by_role("button"))
+    expect(cell(page, "Count").get_by_label("Count")).to_be_focused()
+    page.keyboard.type("7")
+    slow_click(page, cell(page, "Done").locator("input"))
+    expect(cell(page, "Done").locator("input")).to_be_checked()
+    expect(cell(page, "Count").get_by_role("button")).to_have_text("7")
+    made = thing(server)
+    assert (made["title"], made["count"], made["done"]) == ("typed", 7, True)
+    open_cell(page, "Title")
+    page.keyboard.type("by Tab")
+    page.keyboard.press("Tab")
+    expect(cell(page, "Note").get_by_role("button")).to_be_focused()
+    assert thing(server)["title"] == "by Tab"
+
+
+def test_a_whole_row_saves_what_was_changed_in_it_and_nothing_else(things, server):
+    page = things({"title": "x", "note": "old", "met": "2026-01-31T12:00:07.000005Z"})
+    page.locator("#rows .actions").get_by_label("Edit").click()
+    form = page.locator("#rows .edit.whole")
+    form.get_by_label("Count").fill("50")
+    server.call("thing_update", id=thing(server)["id"], note="theirs")
+    with page.expect_response(lambda said: said.request.method == "PATCH") as refused:
+        form.get_by_role("button", name="Save").click()
+    assert refused.value.status == 409 and "note" not in refused.value.request.post_data
+    expect(form.get_by_label("Count")).to_have_value("50")
+    expect(form.get_by_label("Note")).to_have_value("theirs")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    made = thing(server)
+    assert (made["count"], made["note"]) == (50, "theirs")
+    assert made["met"] == "2026-01-31T12:00:07.000005+00:00"
+
+
+def test_every_key_of_the_sheet_does_what_it_says(things, server):
+    page = things(*({"title": title} for title in ("one", "two", "three")))
+    focused = page.locator("#rows tr:focus")
+    page.locator("h1").click()
+    for key, title in (("j", "one"), ("ArrowDown", "two"), ("j", "three"), ("k", "two")):
+        page.keyboard.press(key)
+        expect(focused).to_contain_text(title)
+    page.keyboard.press("Space")
+    expect(cell(page, "Done", 1).locator("input")).to_be_checked()
+    expect(focused).to_contain_text("two")  # though it was drawn anew
+    page.keyboard.press("e")
+    expect(page.locator("#rows input[name=title]")).to_be_focused()
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(focused.locator("td[data-label=Title]")).to_have_text("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows input[name=title]")).to_be_focused()
+    page.keyboard.type("never saved")
+    page.keyboard.press("Escape")
+    expect(focused.locator("td[data-label=Title]")).to_have_text("2")
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-ticked]")).to_have_text("2 ticked")
+    page.keyboard.press("x")
+    page.keyboard.press("d")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    expect(focused).to_contain_text("2")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).not_to_be_visible()
+    for key, name in (("/", "q"), ("n", "title")):
+        page.keyboard.press(key)
+        expect(page.locator(f":focus[name={name}]")).to_be_visible()
+        page.locator("h1").click()
+    page.keyboard.press("f")
+    expect(page.locator("#f-title")).to_be_focused()
+    assert [r["title"] for r in server.call("thing_list")["rows"]] == ["one", "2"]
+
+
+# -- the list --------------------------------------------------------------------------------
+
+FIVE = [{"title": f"row {n}", "count": n, "author": 1 if n < 3 else 2} for n in range(1, 6)]
+
+
+def test_boxes_above_the_columns_filter_and_the_address_follows(things):
+    page = things(*FIVE)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    page.locator("#f-count").fill(">1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows tr")).to_have_count(4)
+    page.locator("#f-author").fill("zoe")
+    page.keyboard.press("Tab")
+    expect(page.locator("#rows tr")).to_have_count(3)
+    expect(page).to_have_url(re.compile(r"\?f.count=%3E1&f.author=zoe$"))
+    page.go_back()
+    expect(page.locator("#rows tr")).to_have_count(4)
+    page.reload()
+    expect(page.locator("#rows tr")).to_have_count(4)
+    page.locator("#f-count").fill("lots")
+    page.keyboard.press("Enter")
+    expect(page.locator("#listing").get_by_role("alert")).to_contain_text("needs a whole number")
+    page.locator("#f-count").fill("")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows tr")).to_have_count(5)
+    expect(page).to_have_url(re.compile(r"/things$"))
+
+
+def test_headings_order_the_rows_and_a_view_keeps_how_they_are_shown(things, server):
+    page = things(*FIVE)
+    for url, first in (("sort=count", "row 1"), ("sort=-count", "row 5")):
+        page.locator("thead").get_by_role("link", name="Count").click()
+        expect(page).to_have_url(re.compile(f"{url}$"))
+        expect(cell(page, "Title")).to_have_text(first)
+    page.get_by_label("Search things").fill("row")
+    expect(page).to_have_url(re.compile("q=row"))
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_label("Name", exact=True).fill("Largest first")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="Largest first")).to_be_visible()
+    page.goto("/default/things")
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_role("link", name="Largest first").click()
+    expect(cell(page, "Title")).to_have_text("row 5")
+    expect(page.get_by_label("Search things")).to_have_value("row")
+    page.get_by_text("Views", exact=True).click()
+    page.get_by_label("Remove the view Largest first").click()
+    expect(page.get_by_role("link", name="Largest first")).to_have_count(0)
+
+
+def test_columns_are_hidden_and_dragged_into_order_and_rows_follow(things, server):
+    page = things({"title": "x", "count": 1}, at="?cols=title,count,done")
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("Show Count").uncheck()
+    expect(page.locator("#rows tr td[data-label]")).to_have_count(2)
+    start = page.locator("[data-columns] li").filter(has_text="Title").bounding_box()
+    end = page.locator("[data-columns] li").filter(has_text="Done").bounding_box()
+    page.mouse.move(start["x"] + 90, start["y"] + 8)
+    page.mouse.down()
+    for step in range(1, 9):
+        y = start["y"] + 8 + (end["y"] - start["y"] + 12) * step / 8
+        page.mouse.move(start["x"] + 90, y)
+        page.wait_for_timeout(20)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("cols=done%2Ctitle$"))
+    page.get_by_text("Columns", exact=True).click()
+    open_cell(page, "Title")
+    page.keyboard.type("y")
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("y")
+    labels = page.locator("#rows tr td[data-label]").evaluate_all(
+        "all => all.map(x => x.dataset.label)"
+    )
+    assert labels == ["Done", "Title"]
+
+
+SETS = [
+    ("count", fill("3"), 3),
+    ("done", lambda box: box.check(), True),
+    ("level", lambda box: box.select_option("high"), "high"),
+    ("tags", fill("p, q"), ["p", "q"]),
+    ("author", fill("ann"), 1),
+    ("due", fill("2026-05-01"), "2026-05-01"),
+    ("title", fill("all alike"), "all alike"),
+]
+
+
+def test_ticked_rows_are_set_and_deleted_and_come_back(things, server):
+    page = things(*FIVE)
+    bar, boxes = page.locator("#bulk"), page.locator("#rows .grip input")
+    rows = server.call("thing_list")["rows"]
+    expect(bar).not_to_be_visible()
+    for name, act, value in SETS:
+        boxes.nth(1).click()
+        boxes.nth(3).click(modifiers=["Shift"])
+        expect(page.locator("[data-ticked]")).to_have_text("3 ticked")
+        with page.expect_response(re.compile("/bulk/value")):
+            bar.get_by_label("Field", exact=True).select_option(name)
+        act(bar.locator(f"#bulk-value [name={name}]:not([type=hidden])"))
+        bar.get_by_role("button", name="Set").click()
+        expect(page.locator("#notices")).to_contain_text("Changed 3 things")
+        expect(bar).not_to_be_visible()
+        before, rows = rows, server.call("thing_list")["rows"]
+        assert [r[name] for r in rows[1:4]] == [value] * 3, name
+        assert (rows[0], rows[4]) == (before[0], before[4])
+        for close in page.locator("#notices [data-close]").all():
+            close.click()
+    page.locator("[data-every]").check()
+    expect(page.locator("[data-ticked]")).to_have_text("5 ticked")
+    bar.get_by_label("that match").check()
+    bar.get_by_role("button", name="Delete").click()
+    expect(page.locator("#rows tr")).to_have_count(0)
+    page.locator("#notices").get_by_role("button", name="Undo").click()
+    expect(page.locator("#rows tr")).to_have_count(5)
+
+
+# -- other tabs ------------------------------------------------------------------------------
+
+
+def act_all(server):
+    """A row added, one edited, one deleted, many changed, each by a program; as (name, act)."""
+    first = server.call("thing_list", sort="count")["rows"]
+    yield "add", lambda: server.call("thing_add", title="row new", count=1)
+    yield "edit", lambda: server.call("thing_update", id=first[0]["id"], title="row edited")
+    yield "delete", lambda: server.call("thing_delete", id=first[1]["id"])
+    yield (
+        "bulk",
+        lambda: server.call("rows_update", app="thing", where="all=1", values={"title": "row z"}),
+    )
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["", "?f.count=<3", "?page=2&sort=-count", "?cols=count,title", "?q=row"],
+    ids=["plain", "filtered", "another page", "other columns", "searched"],
+)
+def test_what_others_do_is_shown_within_a_second(things, server, at):
+    page = things(*({"title": f"row {n}", "count": n} for n in range(53)), at=at)
+    waits = {"add": "row new", "edit": "row edited", "delete": None, "bulk": "row z"}
+    for name, act in act_all(server):
+        before = page.locator("#count,#found").inner_text()
+        act()
+        rows = page.locator("#rows")
+        if name == "delete":
+            expect(page.locator("#count,#found")).not_to_have_text(before, timeout=1_000)
+        elif name != "bulk":
+            expect(rows).to_contain_text(waits[name], timeout=1_000)
+        else:
+            expect(rows.locator("td[data-label=Title]").last).to_have_text("row z", timeout=1_000)
+
+
+def test_what_is_being_typed_stays_while_others_change_the_list_which_then_catches_up(
+    things, server
+):
+    page = things(*FIVE)
+    open_cell(page, "Title", 1)
+    page.keyboard.type("half ty")
+    server.call("thing_add", title="meanwhile")
+    page.wait_for_timeout(300)
+    page.keyboard.type("ped")
+    assert shown(page)[0] == "row 1"
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title")).to_have_text("meanwhile")
+    expect(cell(page, "Title", 2)).to_have_text("half typed")
+    page.locator("#rows .grip input").first.check()
+    server.call("thing_add", title="and again")
+    page.wait_for_timeout(300)
+    assert page.locator("#rows .grip input").first.is_checked()
+    page.locator("#rows .grip input").first.uncheck()
+    expect(cell(page, "Title")).to_have_text("and again")
+
+
+def test_given_an_edit_begun_while_the_list_is_on_its_way_then_the_edit_stays(things, server):
+    page = things(*FIVE)
+    held = []
+    page.route(
+        "**/default/things", lambda route: held.append(route) if not held else route.continue_()
+    )
+    server.call("thing_add", title="meanwhile")
+    for _ in range(50):
+        if held:
+            break
+        page.wait_for_timeout(20)
+    open_cell(page, "Title")
+    page.keyboard.type("begun")
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(cell(page, "Title").get_by_label("Title")).to_have_value("begun")
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title")).to_have_text("meanwhile")
+    page.unroute("**/default/things")
+
+
+def test_an_edit_that_somebody_else_was_faster_with_shows_both_and_saves_on_demand(
+    things, window, server
+):
+    page, other = things({"title": "old"}), window()
+    other.goto("/default/things")
+    for tab in (page, other):
+        open_cell(tab, "Title")
+    other.keyboard.type("theirs")
+    other.keyboard.press("Enter")
+    expect(cell(other, "Title").get_by_role("button")).to_have_text("theirs")
+    page.keyboard.type("mine")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows").get_by_role("alert")).to_contain_text("theirs")
+    expect(cell(page, "Title").locator("input").first).to_have_value("mine")
+    assert thing(server)["title"] == "theirs"
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("mine")
+    expect(cell(other, "Title").get_by_role("button")).to_have_text("mine", timeout=1_000)

@@ -262,7 +262,7 @@ class Listing(Many):
             row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
             bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
             bad = self._untold(kept, bad)
-            edit = sent[0] if len(sent) == 1 else "*"
+            edit = sent[0] if len(sent) == 1 and "edit.whole" not in visit.form else "*"
             drawn = await self._draw(self.editor, row, caller, edit, names, typed, bad)
             return Refusal(drawn, problem.status)
         return await self._draw(self.drawn_rows, [row], caller, names)

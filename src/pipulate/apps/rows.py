@@ -152,9 +152,10 @@ class Rows(Data):
             parts.append(Button("Save"))
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
+        hidden = {"version": str(row.version)} | ({"edit.whole": "1"} if whole else {})
         form = Form(
             *parts,
-            Input(type="hidden", name="version", value=str(row.version)),
+            *(Input(type="hidden", name=n, value=value) for n, value in hidden.items()),
             hx_patch=at,
             hx_trigger="submit",
             cls="edit whole" if whole else "edit",

@@ -41,7 +41,8 @@ on('focusin', '.edit input[autofocus]', box => {
 });
 on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
   if (find('.error', form)) return;
-  const changed = [...form.elements].filter(x => !same(x)).map(x => x.name).concat('version');
+  const kept = [...form.elements].filter(x => !same(x)).map(x => x.name);
+  const changed = kept.concat('version', 'edit.whole');
   for (const name of [...parameters.keys()]) if (!changed.includes(name)) parameters.delete(name);
 });
 
@@ -169,7 +170,7 @@ on('htmx:beforeRequest', '#again', (_, event) => {
   if (waiting) event.preventDefault();
 });
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
-  if (detail.elt.id != 'again' || !busy()) return;  // work began while it was on its way
+  if (detail.requestConfig.elt.id != 'again' || !busy()) return;  // work began while it was on its way
   detail.shouldSwap = false;
   waiting = true;
 });
