@@ -62,8 +62,8 @@ def one(tag, *elements):
     [
         (str, "input", {"type": "text"}),
         (Text, "textarea", {"rows": "3"}),
-        (int, "input", {"type": "number", "step": "1"}),
-        (float, "input", {"type": "number", "step": "any"}),
+        (int, "input", {"type": "text", "inputmode": "numeric"}),
+        (float, "input", {"type": "text", "inputmode": "decimal"}),
         (Annotated[int, Between(0, 5)], "input", {"min": "0", "max": "5"}),
         (date, "input", {"type": "date"}),
         (Literal["a", "b"], "select", {}),

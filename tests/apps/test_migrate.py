@@ -412,3 +412,32 @@ def test_given_a_process_killed_within_the_change_then_the_table_is_as_it_was_an
 def plugin_file(settings):
     settings.make_home()
     return lambda text: (settings.folder("apps") / "books.py").write_text(text)
+
+
+def test_a_saved_view_follows_a_renamed_field(book, call, house):
+    book("old: int = 0")
+    where = "f.old=%3E3&sort=-old&cols=title%2Cold"
+    call("view_save", app="books", name="good", where=where)
+    book("stars: Annotated[int, Renamed('old')] = 0")
+    views = house.shelf.crud("books").views(house.caller("user"))
+    assert views == {"good": where.replace("old", "stars")}
+
+
+def test_a_filter_on_a_field_that_is_gone_is_said_instead_of_showing_all(book, house):
+    book("stars: int = 0")
+    app = house.shelf.crud("books")
+    with pytest.raises(Problem, match="gone is no field here"):
+        app.where(house.caller("user"), app.state({"f.gone": "1"}))
+
+
+def test_an_added_row_can_be_undone_after_its_class_lost_a_field_and_got_it_back(
+    book, call, house
+):
+    book("notes: str = ''")
+    call("book_add", title="a", notes="x")
+    added = house.events.recent(1, 1)[0]["id"]
+    book()
+    call("plugin_accept", confirmed=True, plugin="books")
+    book("notes: str = ''")
+    call("undo", event=added)
+    assert call("book_list")["count"] == 0

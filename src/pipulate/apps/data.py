@@ -92,7 +92,7 @@ class Data(Refs):
 
     def _words(self, q: str) -> list[list[str]]:
         """The words of a search; together those that one look into the index finds."""
-        words = q.split()[:10]
+        words = q.replace("\0", "").split()[:10]
         if self._apart() or not self._large():
             return [[word] for word in words]
         long = [word for word in words if len(word) > 2]
@@ -102,6 +102,8 @@ class Data(Refs):
         field = self.fields.get(name, ID)
         if name in self.model.computed:
             raise ValueError("is computed, and cannot be filtered")
+        if name not in self.fields and name != "id":
+            raise ValueError("is no field here (any more)")
         if name in self._apart() and text not in ("=", "!="):
             return self._refers(caller, field, text)
         sql, args = condition(field, text)

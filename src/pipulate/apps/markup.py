@@ -86,14 +86,15 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
 
 
 def _number(field: Field, shown: str, attrs: dict[str, Any]):
-    """A whole number between close bounds is chosen with a slider."""
+    """A box of text: one for numbers drops what it does not know, and 12,50 would be 1250.
+
+    A whole number between close bounds is chosen with a slider."""
     whole, bounds = field.type is int, field.bounds
-    attrs["step"] = "1" if whole else "any"
-    if bounds:
-        attrs |= {"min": bounds.low, "max": bounds.high}
     if bounds and whole and not field.optional and 0 < bounds.high - bounds.low <= 100:
+        attrs |= {"min": bounds.low, "max": bounds.high}
         return Span(Input(type="range", value=shown, **attrs), Output(shown), cls="slider")
-    return Input(type="number", value=shown, required=field.required, **attrs)
+    attrs |= {"inputmode": "numeric" if whole else "decimal", "required": field.required}
+    return Input(type="text", value=shown, **attrs)
 
 
 def _select(choices: Sequence[Any], shown: str, attrs: dict[str, Any]):

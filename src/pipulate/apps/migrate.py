@@ -9,6 +9,7 @@ import hashlib
 import re
 from typing import Any
 
+from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
 from pipulate.core.problems import Problem
@@ -159,6 +160,8 @@ class Migration:
         self._drop_indexes()
         for old, new in self.renamed.items():
             self.db.execute(f"ALTER TABLE {table} RENAME COLUMN {quote(old)} TO {quote(new)}")
+        if self.renamed:
+            self._rename_in_views()
         for name in self.removed + self.retyped:
             self.db.execute(f"ALTER TABLE {table} DROP COLUMN {quote(name)}")
         self.db.forget(table)
@@ -176,6 +179,24 @@ class Migration:
         if self.renamed:
             settings, key = self.house.settings_of(), f"renamed:{table}"
             settings[key] = (settings.get(key) or {}) | self.renamed
+
+    def _rename_in_views(self) -> None:
+        """Saved views filter, sort and show by the fields' new names."""
+        names = self.app.fields | self.app.model.computed | self.renamed
+        for profile in self.house.profiles.all():
+            settings, key = self.house.settings_of(str(profile.id)), f"views:{self.app.slug}"
+            views = settings.get(key) or {}
+            told = {view: self._renamed_in(State.of(said, names)) for view, said in views.items()}
+            if told != views:
+                settings[key] = told
+
+    def _renamed_in(self, state: State) -> str:
+        now, name = self.renamed, state.sort.removeprefix("-")
+        return state.query(
+            filters={now.get(n, n): text for n, text in state.filters.items()},
+            columns=tuple(now.get(n, n) for n in state.columns),
+            sort=state.sort.removesuffix(name) + now.get(name, name),
+        )
 
     def _drop_indexes(self) -> None:
         """What was made for search and order is made again when it is needed."""

@@ -41,13 +41,15 @@ class State:
 
     @classmethod
     def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":
-        """From an address; what it names that is no field (any more) is left out."""
+        """From an address; an order or column that is no field (any more) is left out, but not a
+
+        filter: rows that nobody meant must not be shown as if they were."""
         sort, page = query.get("sort", ""), query.get("page", "1")
         query = {k: v.replace("\0", "") for k, v in query.items()}  # it ends a text for SQLite
         filters = {k[2:]: v.strip() for k, v in query.items() if k[:2] == "f." and v.strip()}
         return cls(
             query.get("q", "").strip()[:LINE],
-            {k: v for k, v in filters.items() if k in names or k == "id"},
+            filters,
             sort if sort.removeprefix("-") in names else "",
             tuple(name for name in query.get("cols", "").split(",") if name in names),
             max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,

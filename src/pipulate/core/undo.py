@@ -99,6 +99,8 @@ class Undoing:
         before, after, here = image["before"] or {}, image["after"] or {}, row or {}
         if row is None:
             clash, why = names if before and after else [], "deleted"
+        elif after and row.get("version") == after.get("version", 1):
+            clash, why = [], ""  # nobody changed it; what differs, a change of its class made
         else:
             clash = [n for n in names if row[n] not in (before.get(n), after.get(n))]
             why = "changed" if after else "put back"

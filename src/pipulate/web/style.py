@@ -78,6 +78,7 @@ main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
 .wide:has(tbody tr)~.empty,.rows:not(:has(tbody tr)) thead tr:first-child{display:none}
 .rows{margin:0}
 .rows :is(td,th){padding:.15rem .3rem}
+.rows td{max-width:24rem}
 .rows tr:focus{outline:2px solid var(--link);outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
 th a{color:inherit}
@@ -174,7 +175,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .msg ul{padding-left:1rem}
 .msg.note{background:none;border:var(--edge)}
 .msg:has(+.msg:not(.user,.note)) .turn{display:none}
-.approval button{animation:arm .5s}
+.approval button{animation:arm .5s!important} /* for who wants less motion, too */
 @keyframes arm{
   from,99%{pointer-events:none;opacity:.4}
 }
