@@ -10,6 +10,7 @@ from every import EVERY
 from serving import serving
 
 from pipulate.apps.base import Go, Refusal, Visit
+from pipulate.apps.listing import REFUSED
 from pipulate.apps.markup import html
 from pipulate.core.problems import Missing
 
@@ -335,8 +336,10 @@ def test_a_filter_that_cannot_be_read_is_said_while_the_page_works_on(visit, add
 
 def test_what_the_address_names_that_is_no_field_is_left_out(visit, add):
     add(title="Emma")
-    odd = {"f.gone": "3", "sort": "-gone", "cols": "gone", "page": "-1", "odd": "x"}
+    odd = {"sort": "-gone", "cols": "gone", "page": "-1", "odd": "x"}
     assert drawn(visit("GET", query=odd)) == drawn(visit("GET"))
+    text = drawn(visit("GET", query={"f.gone": "3"}))
+    assert "gone is no field here" in text and "Emma" not in text
 
 
 def test_a_page_beyond_the_end_is_the_last_one(visit, house, book):
@@ -440,3 +443,11 @@ def test_no_text_anywhere_is_a_fault_of_the_server(tmp_path):
 
 def fine(answer, about):
     assert answer.status_code < 500, (about, answer.status_code, answer.text[:300])
+
+
+def test_after_a_refusal_the_next_row_that_is_taken_leaves_an_empty_form(book, visit):
+    refused = visit("POST", form={"title": "", "stars": "7"})
+    assert REFUSED in drawn(refused.elements)
+    text = drawn(visit("POST", form={"title": "Emma", REFUSED: "1"}))
+    assert 'id="add"' in text and 'hx-swap-oob="true"' in text and 'value="7"' not in text
+    assert 'id="add"' not in drawn(visit("POST", form={"title": "Emma"}))

@@ -256,7 +256,8 @@ def test_each_type_is_shown_as_what_it_is(world, ask):
     world.call(
         "thing_update", id=1, note="**bold**", price="1.10", tags=["a,b", "<i>"], due="2026-01-31",
         url="https://example.org/?a&b", mail="ann@example.org", author=2, paper="file:1",
-        key="hunter2-9876", maybe=True, extra={"a": 1}, done=True, colors=["red"], stars=3, met=None,
+        key="hunter2-9876", maybe=True, extra={"a": 1}, done=True, colors=["red"], stars=3,
+        met=None,
     )  # fmt: skip
     shown = cells(ask("GET", "1")[1])
     assert "<strong>bold</strong>" in shown["Note"]

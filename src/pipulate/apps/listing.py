@@ -18,6 +18,7 @@ from pipulate.apps.rows import AGAIN, count_mark
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
+REFUSED = "form.refused"  # a form that came back with messages; no field can be called so
 TURN = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
 KEEP = {"hx_target": "closest tr", "hx_swap": "outerHTML"}
 ROWS, COUNT = secrets.token_hex(9), secrets.token_hex(9)  # nobody can type them into a search
@@ -80,14 +81,16 @@ class Listing(Many):
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
         """The form for a new row, with what was typed and the messages when it was refused."""
+        first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
         boxes = []
         for name, f in self.fields.items():
             shown, more = typed.get(name, f.show(f.default)), self.look_up(f, base)
-            boxes.append(labelled(f, shown, bad.get(name, ""), autofocus=not boxes, **more))
+            boxes.append(labelled(f, shown, bad.get(name, ""), autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
+        mark = Input(type="hidden", name=REFUSED, value="1") if bad else ""
         attrs = {"hx_post": base, "hx_swap": "none", "id": "add", "cls": "add"}
-        return Form(*boxes, Button("Add", type="submit"), note, **attrs, novalidate=True)
+        return Form(*boxes, Button("Add", type="submit"), mark, note, **attrs, novalidate=True)
 
     # -- the list
 
@@ -235,11 +238,14 @@ class Listing(Many):
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
+        again = REFUSED in visit.form  # what it would be reset to was refused
+        clean = (self.add_form(visit.base)(hx_swap_oob="true"),) if again else ()
         state = self._asking(visit)
         if self.model.order != "position" or not state.plain or state.columns:
-            return NotStr(AGAIN)
+            return NotStr(AGAIN), *clean
         row = await self._draw(self.drawn_rows, [made], visit.caller)
-        return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
+        new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
+        return new, counted, *clean
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""

@@ -58,14 +58,21 @@ async def app(site, visit: Visit, request):
 
 def _with_faults(site, visit: Visit, drawn):
     """The page of an app whose file has a fault says that the last good version is shown."""
-    broken = [p.problem for p in site.house.shelf.failures if visit.app in p.apps]
+    broken = [p for p in site.house.shelf.failures if visit.app in p.apps]
     if visit.partial or not broken or not hasattr(drawn, "tag"):
         return drawn
-    return (
-        problem_card(broken[0]),
-        P("What you see is the last version that worked.", cls="hint"),
-        drawn,
-    )
+    note = P("What you see is the last version that worked.", cls="hint")
+    return *_fault(visit, broken[0]), note, drawn
+
+
+def _fault(visit: Visit, plugin):
+    """A plugin's problem; a loss that waits to be accepted has its button here."""
+    parts = [problem_card(plugin.problem)]
+    if "accept" in plugin.problem.details:
+        sure = "The values named above will be gone from the app; a backup is made first."
+        lose = "plugin_accept", "Lose those values, and load it"
+        parts.append(_ask(visit, *lose, confirm=sure, plugin=plugin.name))
+    return parts
 
 
 async def overview(site, visit: Visit, request):
@@ -83,7 +90,7 @@ async def overview(site, visit: Visit, request):
     ]
     return _page(
         profile.name,
-        *(problem_card(plugin.problem) for plugin in house.shelf.failures),
+        *(part for broken in house.shelf.failures for part in _fault(visit, broken)),
         Div(*cards, cls="cards"),
         *((H2("Runs to take up again"), Ul(*opened[:5], cls="runs")) if opened else ()),
         H2("Your own app"),
@@ -155,20 +162,17 @@ async def call(site, visit: Visit, request):
     """A form posted to a tool of the house by its name; the page is drawn anew."""
     await visit.call(visit.path["tool"], text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
-    return Response(headers={"HX-Redirect": f"/{here.slug}/settings"})
+    back = "" if visit.path["tool"] == "plugin_accept" else "/settings"
+    return Response(headers={"HX-Redirect": f"/{here.slug}{back}"})
 
 
 async def plugin(site, visit: Visit, request):
     """The card of a plugin file that has a fault."""
     for found in site.house.shelf.failures:
         if found.name == visit.path["name"]:
-            sure = "The values named above will be gone from the app; a backup is made first."
-            lose = "plugin_accept", "Lose those values, and load it"
             return _page(
                 found.path.name,
-                problem_card(found.problem),
-                "accept" in found.problem.details
-                and _ask(visit, *lose, confirm=sure, plugin=found.name),
+                *_fault(visit, found),
                 found.apps and P("The last version that worked stays in use meanwhile."),
                 P(Code(str(found.path))),
             )

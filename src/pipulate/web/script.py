@@ -170,7 +170,7 @@ on('htmx:beforeRequest', '#again', (_, event) => {
   if (waiting) event.preventDefault();
 });
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
-  if (detail.requestConfig.elt.id != 'again' || !busy()) return;  // work began while it was on its way
+  if (detail.requestConfig.elt.id != 'again' || !busy()) return;
   detail.shouldSwap = false;
   waiting = true;
 });
