@@ -15,7 +15,7 @@ from pipulate.core.store import quote
 from pipulate.core.tools import Caller
 
 LARGE = 5_000  # rows from which a search or an order gets an index of its own
-FILL_ROWS, FILL_SECONDS = 200, 1.0  # entered into the index at once; spent on that in one search
+FILL_ROWS, FILL_SECONDS = 200, 0.5  # entered into the index at once; spent on that in one search
 BARE = (bool, File, Ref, Secret)  # types whose columns hold no words to search
 
 
@@ -154,7 +154,9 @@ class Data(Refs):
         parts = [joined(" AND ", parts)]
         for name, field in self._apart().items():
             named, values = self._named(caller, field, words[0])
-            parts.append((f"{quote(name)} IN ({named})", values))
+            if self.house.db.one(f"{named} LIMIT 1", values):  # few words name anything
+                self._index(name)
+                parts.append((f"{quote(name)} IN ({named})", values))
         return joined(" OR ", parts)
 
     def _turns(self, state: State) -> bool:
@@ -193,8 +195,9 @@ class Data(Refs):
 
     def _index(self, name: str) -> None:
         field = self.fields.get(name)
-        if field and field.type not in (Ref, File) and self._large():
-            index, by = f"{self.table_name}_by_{name}", order_sql(field)
+        if field and self._large():
+            by = quote(name) if field.type in (Ref, File) else order_sql(field)
+            index = f"{self.table_name}_by_{name}"
             sql = f"CREATE INDEX IF NOT EXISTS {index} ON {self.table_name} (profile_id, {by})"
             self._once(index, sql)
 
