@@ -169,10 +169,11 @@ class Listing(Many):
 
     def _kept(self, state: State, **attrs):
         """What no box of the form shows."""
-        known = {*self.model.computed, *(() if self.drawn else state.columns or self.fields)}
+        boxes = () if self.drawn else state.columns or self.fields
+        kept_apart = {"id", *self.fields}.difference(boxes)
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
         kept |= {"all": "1"} if self.model.default_filter else {}
-        kept |= {f"f.{n}": said for n, said in state.filters.items() if n not in known}
+        kept |= {f"f.{n}": said for n, said in state.filters.items() if n in kept_apart}
         hidden = [Input(type="hidden", name=n, value=v) for n, v in kept.items()]
         return Span(*hidden, id="kept", **attrs)
 
