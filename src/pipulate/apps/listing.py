@@ -239,14 +239,13 @@ class Listing(Many):
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if not visit.partial:
             return Go(visit.base)
-        again = REFUSED in visit.form  # what it would be reset to was refused
-        clean = (self.add_form(visit.base)(hx_swap_oob="true"),) if again else ()
+        if REFUSED in visit.form:  # what the form would be reset to was refused
+            return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true")
         state = self._asking(visit)
         if self.model.order != "position" or not state.plain or state.columns:
-            return NotStr(AGAIN), *clean
+            return NotStr(AGAIN)
         row = await self._draw(self.drawn_rows, [made], visit.caller)
-        new = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-        return new, counted, *clean
+        return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""
