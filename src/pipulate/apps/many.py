@@ -75,7 +75,8 @@ class RowTools:
         gone = table.delete_many(sql, args)
         for row in leaving:
             row.deleted()
-        self.house.db.current.summary = f"Deleted {gone:,} {crud.slug}"
+        if gone:
+            self.house.db.current.summary = f"Deleted {crud.told(gone)}"
         return {"deleted": gone}
 
     @tool(kind="read", seconds=SECONDS)
@@ -124,7 +125,8 @@ class Many(Rows):
                 self.checked({**vars(row), **meant}, caller)
         changed = self.plain(caller).update_many(where, args, **meant)
         said = ", ".join(self.fields[n].label for n in values)
-        self.house.db.current.summary = f"Set {said} of {changed:,} {self.slug}"
+        if changed:
+            self.house.db.current.summary = f"Set {said} of {self.told(changed)}"
         return changed
 
     # -- the bar below a list, while rows are ticked
@@ -177,7 +179,7 @@ class Many(Rows):
             new = check_values(self.fields.values(), {name: visit.form.get(name, "")}, True, True)
             call = visit.call("rows_update", app=self.slug, values=to_json(new), **which)
             count = (await call)["changed"]
-        told = f"{'Deleted' if form.get('do') == 'delete' else 'Changed'} {count:,} {self.slug}."
+        told = f"{'Deleted' if form.get('do') == 'delete' else 'Changed'} {self.told(count)}."
         listed = await limited(self._listing, visit, self.state_of(form.get("where", "")))
         return listed, notice(told, visit.undo if count else "")
 

@@ -52,6 +52,10 @@ class Refs:
         kept = app.plain(caller)(AMONG, [dumps([*keys])]) if app and keys else []
         return {row["id"]: app.title_of(row) for row in kept}
 
+    def told(self, count: int) -> str:
+        """So many rows, in words: "1 book", "1,200 books"."""
+        return f"{count:,} {self.some if count == 1 else self.slug.replace('_', ' ')}"
+
     def title_of(self, row: Row) -> str:
         """What a row of columns is called where another row refers to it."""
         name, field = next(iter(self.fields.items()))
@@ -138,5 +142,5 @@ class Refs:
                 where, wanted = f"{where} AND NOT {AMONG}", [gone, gone]
             if count := table.count(where, wanted):
                 said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
-                what = f"Used by {count:,} {app.slug if count > 1 else app.some}: {said}."
+                what = f"Used by {app.told(count)}: {said}."
                 raise Conflict(what, "Change or delete those first.")
