@@ -296,6 +296,20 @@ def test_rows_keep_their_order_however_often_they_are_moved(add, call, titles):
         assert titles() == [first, last, second]
 
 
+def test_rows_that_have_no_places_yet_are_moved_to_where_they_are_put(
+    add, call, house, book, titles
+):
+    table = book.rows(house.caller("user"))
+    for title in "abcde":  # as a class's own method adds them
+        table.insert(title=title)
+    call("book_move", id=4, after=1)
+    assert titles() == ["a", "d", "b", "c", "e"]
+    call("book_move", id=5)
+    call("book_move", id=1, after=2)
+    assert titles() == ["e", "d", "b", "a", "c"]
+    assert call("history")[0]["changed"] == 1
+
+
 def test_new_rows_come_first(add, titles):
     for title in "abc":
         add(title)

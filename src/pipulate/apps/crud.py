@@ -269,8 +269,15 @@ class Crud(Listing):
         high = behind[0]["position"] if behind else None
         low = (high or 0) - 2 if after is None else low
         place = low + 1 if high is None else (low + high) / 2
-        if place in (low, high):  # no number is left between the two
-            for n, row in enumerate(table(order_by="position, id")):
-                table.update(id=row.id, position=n)
+        alike = plain.count("position = ? AND id NOT IN (?, ?)", [low, id, after or id])
+        if place in (low, high) or alike:  # no number is left between the two, or never was
+            self._number(plain)
             return self._move(caller, id, after)
         return self._done("Moved", table.update(id=id, position=place))
+
+    def _number(self, plain) -> None:
+        """Give the rows new positions in the order they stand in: no change that anybody sees."""
+        (key,), name = plain.scope.values(), self.table_name
+        ranks = f"SELECT id, row_number() OVER (ORDER BY position, id) AS n FROM {name}"
+        sql = f"UPDATE {name} SET position = n FROM ({ranks} WHERE profile_id = ?) AS _r"
+        self.house.db.execute(f"{sql} WHERE _r.id = {name}.id", (key,))
