@@ -395,6 +395,17 @@ def test_a_row_added_where_it_may_not_belong_lets_the_list_draw_itself_anew(visi
     assert "Emma" in drawn(visit("POST", form={"title": "Emma"}, here="http://x/default/books"))
 
 
+def test_given_more_rows_than_are_shown_then_the_list_fills_up_after_one_is_deleted(
+    visit, house, book
+):
+    with house.db.change():
+        rows = [{"title": f"{n:02}", "position": n} for n in range(51)]
+        book.plain(house.caller("user")).insert_many(rows)
+    assert 'id="again"' in drawn(visit("DELETE", "1"))
+    assert "49 in all" in drawn(visit("DELETE", "2"))
+    assert 'id="again"' in drawn(visit("DELETE", "3", here="http://x/default/books?q=0"))
+
+
 # -- nothing is a fault ----------------------------------------------------------------------
 
 ODD = [

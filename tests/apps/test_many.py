@@ -281,7 +281,7 @@ def test_totals_are_what_python_reckons(world, where):
     assert set(found) == set(world.app.fields) - {"note", "url", "key", "paper"}
     for name, total in found.items():
         values = [getattr(row, name) for row in held]
-        filled = [v for v in values if v not in (None, "", [])]
+        filled = [v for v in values if v not in (None, "", [], {})]
         assert total["count"] == len(filled), name
         if name in ("count", "price", "weight") and filled:
             exact = [v if name == "weight" else Decimal(v) for v in filled]

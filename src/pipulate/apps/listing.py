@@ -291,8 +291,8 @@ class Listing(Many):
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
         first = str(gone["deleted"][next(iter(self.fields))])[:60]
-        narrow = self._asking(visit).narrow
-        again = NotStr(AGAIN) if narrow else self.counted(visit.caller)
+        more = self.plain(visit.caller).count() >= PAGE or self._asking(visit).narrow
+        again = NotStr(AGAIN) if more else self.counted(visit.caller)
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):

@@ -223,8 +223,7 @@ class Many(Rows):
         sums = f", sum({name}) AS sum, avg({name}) AS mean" if field.type is float else ""
         ranged = field.kind.input in ("number", "date", "datetime-local")
         ends = f", min({name}) AS min, max({name}) AS max" if ranged else ""
-        filled = f"count(nullif(nullif({name}, ''), '[]')) AS count"
-        return table.select(f"{filled}{sums}{ends}", where, args)[0]
+        return table.select(f"count({order_sql(field)}) AS count{sums}{ends}", where, args)[0]
 
     def _counts(self, caller: Caller, table, field: Field, where: str, args) -> list[list[Any]]:
         many_values = ("number", "date", "datetime-local", "textarea")
