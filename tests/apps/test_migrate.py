@@ -430,9 +430,7 @@ def test_a_filter_on_a_field_that_is_gone_is_said_instead_of_showing_all(book, h
         app.where(house.caller("user"), app.state({"f.gone": "1"}))
 
 
-def test_an_added_row_can_be_undone_after_its_class_lost_a_field_and_got_it_back(
-    book, call, house
-):
+def test_an_added_row_can_be_undone_after_its_class_lost_a_field_and_got_it_back(book, call, house):
     book("notes: str = ''")
     call("book_add", title="a", notes="x")
     added = house.events.recent(1, 1)[0]["id"]

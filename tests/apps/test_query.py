@@ -36,7 +36,7 @@ def find(world):
 
     def finding(text=""):
         field, _, said = text.partition("~")
-        filters = {field: said} if field else {}
+        filters = {field: None if said == "None" else said} if field else {}
         return world.call("thing_list", filters=filters)["rows"]
 
     return finding
@@ -108,6 +108,7 @@ MEANS = [
     ("due~!=2026-01", lambda r: not (r["due"] or "").startswith("2026-01")),
     ("due~9999-12-31", lambda r: r["due"] == "9999-12-31"),
     ("due~=", lambda r: r["due"] is None),
+    ("due~None", lambda r: r["due"] is None),
     ("met~2026", lambda r: r["met"] is not None),
     ("met~!=", lambda r: r["met"] is not None),
     ("met~<2026-02", lambda r: (r["met"] or "9") < "2026-02"),
@@ -203,6 +204,7 @@ def test_a_state_comes_back_from_its_address(state):
     "text",
     [
         "sort=nothing&cols=nothing&page=0",
+        "sort=--count",
         "page=x",
         "page=٢x",
         "page=" + "9" * 30,

@@ -325,6 +325,15 @@ def test_a_secret_that_a_method_writes_is_kept_apart_too(account, call, house):
     assert "better" not in str([*house.events.images(*range(9))])
 
 
+def test_given_the_reference_of_a_kept_secret_then_it_is_taken_for_text(account, call, house):
+    account("the first one")
+    kept = house.db.one("SELECT key FROM app_accounts")["key"]
+    call("account_add", name="Thief", key=kept)
+    assert call("account_length", id=2) == len(kept) != len("the first one")
+    house.shelf.crud("account").rows(house.caller("user")).update(id=1, key=kept, name="x")
+    assert call("account_length", id=1) == len("the first one")  # a row as it was read
+
+
 def test_how_a_secret_is_shown_is_no_secret(account):
     with pytest.raises(Invalid, match="the value itself"):
         account("set, ends …1234")

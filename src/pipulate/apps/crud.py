@@ -216,7 +216,7 @@ class Crud(Listing):
     ) -> Row:
         """Filters: {field: "text"}, as in the page: 3, >3, 2..5, != ; sort: field or -field."""
         filters = filters or {}
-        given = {f"f.{k}": str(v) for k, v in filters.items()}
+        given = {f"f.{k}": "=" if v is None else str(v) for k, v in filters.items()}
         page = min(max(1, page), 10**8 - 1)
         self._known([*filters, *([sort.removeprefix("-")] if sort else [])])
         state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.named)

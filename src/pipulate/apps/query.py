@@ -51,7 +51,7 @@ class State:
             query.get("q", "").strip()[:LINE],
             filters,
             sort if sort.removeprefix("-") in names else "",
-            tuple(name for name in query.get("cols", "").split(",") if name in names),
+            tuple(n for n in dict.fromkeys(query.get("cols", "").split(",")) if n in names),
             max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
         )
 

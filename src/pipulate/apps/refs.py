@@ -103,9 +103,9 @@ class Refs:
         stored, db = dict(values), self.house.db
         for name in self.of_type(Secret):
             plain = values.get(name)
-            key = (plain or "").rpartition(" ")[2]
-            if not plain or db.one("SELECT 1 FROM secrets WHERE id = ?", (key,)):
-                continue  # as it was kept already
+            key = not isinstance(plain, Secret) and (plain or "").rpartition(" ")[2]
+            if not plain or (key and db.one("SELECT 1 FROM secrets WHERE id = ?", (key,))):
+                continue  # a column as it was read, not a secret that somebody gave
             if plain.startswith(SET):
                 raise Invalid(f"{plain!r} is only how {name} is shown.", "Use follow(…).")
             key = secrets.token_hex(8)

@@ -127,7 +127,7 @@ _day = _text(LINE, r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
 def _secret(value: Any) -> str:
     if isinstance(value, str) and value.startswith(SET):
         raise ValueError("is only how the kept one is shown: give the value itself")
-    return _text(4_000)(value)
+    return Secret(_text(4_000)(value))
 
 
 def _tags(value: Any) -> list[str]:

@@ -312,7 +312,7 @@ on('keydown', '*', (at, event) => {
   const pressing = at.closest('input,textarea,select,button,a,summary,dialog') &&
     ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!KEYS[name] || find('dialog[open]') || steps && !find('.rows')) return;
+  if (!KEYS[name] || find('dialog[open],.rows .htmx-request') || steps && !find('.rows')) return;
   event.preventDefault();
   KEYS[name]();
 });
