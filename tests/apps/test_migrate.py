@@ -1,7 +1,9 @@
 """A table follows its class: nothing is lost unasked, a backup is there, one process does it."""
 
+import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from pipulate.apps.house import House
 from pipulate.core.problems import Problem
 from pipulate.core.store import Database
+from serving import serving
 
 HEAD = """
 from datetime import date, datetime
@@ -213,6 +216,25 @@ def test_the_shell_accepts_with_yes(book, call, rows, settings, house):
     house.shelf._seen = {}
     house.shelf.scan()
     assert rows() == [{"id": 1, "title": "a", "version": 1}]
+
+
+def test_the_button_beside_the_problem_accepts_the_loss(tmp_path, until):
+    file = tmp_path / "home" / "apps" / "books.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(source("stars: int"))
+    with serving(tmp_path / "home") as server:
+        server.call("book_add", title="a", stars=1)
+        file.write_text(source())
+        until(lambda: "would lose values" in server.client.get("/default/plugin/books").text)
+        card = server.page("/default/plugin/books")
+        press = re.search(r'hx-post="([^"]*plugin_accept)"[^>]*hx-vals=\'([^\']*)\'', card)
+        done = server.act("POST", press[1], json.loads(press[2]))
+        assert (
+            done.status_code == 200
+            and server.client.get("/default/plugin/books").status_code == 404
+        )
+        assert server.call("book_get", id=1) == {"id": 1, "title": "a", "version": 1}
+        assert "follows its class: removed stars" in server.page("/default/history")
 
 
 # -- one file, all or nothing ----------------------------------------------------------------
