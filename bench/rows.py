@@ -85,7 +85,7 @@ def fill(home: Path) -> dict[str, dict[str, float]]:
     (home / "apps" / "shop.py").write_text(APPS)
     todos = ((f"Seeded todo item number {n}", str(n % 3 == 0).lower()) for n in range(ROWS))
     file = write_csv(home / "todos.csv", "title done", todos)
-    command(home, "import", "todos", str(file), "--yes")
+    command(home, "import", "todos", str(file))
     file = write_csv(home / "sales.csv", "title customer amount day paid", sales())
     taken = command(home, "import", "sales", str(file), "--yes")
     return {"import": taken, "export": command(home, "export", "sales")}
