@@ -87,7 +87,7 @@ def fill(home: Path) -> dict[str, dict[str, float]]:
     file = write_csv(home / "todos.csv", "title done", todos)
     command(home, "import", "todos", str(file))
     file = write_csv(home / "sales.csv", "title customer amount day paid", sales())
-    taken = command(home, "import", "sales", str(file), "--yes")
+    taken = command(home, "import", "sales", str(file))
     return {"import": taken, "export": command(home, "export", "sales")}
 
 
