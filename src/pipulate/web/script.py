@@ -1,4 +1,6 @@
-"""The small inline script of every page: what happens in the browser without asking the server."""
+"""The small script of every page: what happens in the browser without asking the server."""
+
+import re
 
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
@@ -56,39 +58,32 @@ document.addEventListener('submit', event => {
 }, true);
 
 // keys and clicks go on in the row they were in, though it is saved and drawn anew meanwhile
-const rows = () => all('.rows tbody tr'), OPENS = '.rows :is([hx-get],[hx-patch])';
+const rows = () => all('.rows tbody tr'), OPENS = '.rows :is(button,input):is([hx-get],[hx-patch])';
 const alike = at => `[hx-get="${at.getAttribute('hx-get')}"],[aria-label="${at.ariaLabel}"]`;
-let place, pressed, wanted;
+const opened = at => find('.edit:not(.whole)', at.closest('tr'));
+let place, wanted;
 on('focusin', '.rows tbody tr', (row, {target}) => {
-  place = {id: row.id, nth: rows().indexOf(row), at: target == row ? '' : alike(target)};
+  place = {id: row.id, nth: rows().indexOf(row), at: target == row ? 'tr' : alike(target)};
 });
 on('focusout', '.rows tbody tr', row => setTimeout(() => {
   if (row.isConnected && document.activeElement == document.body) place = null;
 }));
-const again = at => { wanted = {id: at.closest('tr').id, at: alike(at)}; };
-on('mousedown', OPENS, at => { pressed = at; again(at); });
-on('mouseup', '*', () => {
-  if (!pressed || pressed.isConnected) wanted = null;
-  else take();
-  pressed = null;
-});
+on('mousedown', OPENS, (at, event) => { if (opened(at)) event.preventDefault(); });
 document.addEventListener('click', event => {
-  const at = event.target.closest(OPENS);
-  if (!at || !find('.edit.htmx-request', at.closest('tr'))) return;
+  const at = event.target.closest(OPENS), form = at && opened(at);
+  if (!form) return;
   event.preventDefault();
   event.stopPropagation();
-  again(at);
+  wanted = [at.closest('tr').id, alike(at)];
+  if (!form.left) [...form.elements].every(same) ? leave(form) : form.requestSubmit();
 }, true);
-const take = () => {
-  const row = wanted && document.getElementById(wanted.id), at = row && find(wanted.at, row);
-  wanted = null;
-  at?.click();
-};
 on('htmx:afterSettle', '*', () => {
-  if (wanted && !pressed) take();
+  const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
+  wanted = null;
+  if (id) return row && !find('.edit', row) && find(next, row)?.click();
   if (!place || document.activeElement != document.body) return;
-  const row = document.getElementById(place.id) || rows()[place.nth] || rows().pop();
-  ((place.at && row && find(place.at, row)) || row)?.focus({preventScroll: true});
+  const now = row || rows()[place.nth] || rows().pop();
+  (now && find(place.at, now) || now)?.focus({preventScroll: true});
 });
 
 // the add form empties what was sent, not what was typed meanwhile
@@ -317,3 +312,4 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
+SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT)  # comments are for readers of this file
