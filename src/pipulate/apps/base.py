@@ -75,6 +75,7 @@ class Visit:
 
 
 def number_of(text: str) -> int:
+    """An id as written in an address or a form; -1, which no row has, when it is none."""
     return int(text) if text.isdecimal() and len(text) < 19 else -1
 
 
