@@ -67,16 +67,12 @@ class Visit:
 
     def number(self, name: str) -> int:
         """A number in the path; -1, which no row has, when it is none."""
-        return number_of(self.path[name])
+        shown = self.path[name]
+        return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
     async def call(self, tool: str, text: Mapping[str, str] | None = None, also=None, **values):
         """Call a tool as this visitor; the page has asked for confirmation where it is due."""
         return await self.house.tools.call(tool, values, self.caller, text, also)
-
-
-def number_of(text: str) -> int:
-    """An id as written in an address or a form; -1, which no row has, when it is none."""
-    return int(text) if text.isdecimal() and len(text) < 19 else -1
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, In
 from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
 
 from pipulate.apps import exchange
-from pipulate.apps.base import Go, Refusal, Route, Visit, number_of
+from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import Many
@@ -124,7 +124,7 @@ class Listing(Many):
         )
 
     def _movable(self, state: State) -> bool:
-        return self.model.order == "position" and not state.sort and not state.narrow
+        return self.model.order == "position" and state.plain  # where the first row is the first
 
     def _heads(self, base: str, state: State):
         """Headings; a click sorts, a second one the other way round, a third not at all."""
@@ -296,17 +296,9 @@ class Listing(Many):
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
-        """Put a row behind the one named in `after`; if empty, before the one in `before`, which
-
-        may have rows before it on another page."""
-        after, key = visit.form.get("after", ""), visit.number("id")
-        if not after and (before := visit.form.get("before", "")):
-            plain, found = self.plain(visit.caller), number_of(before)
-            place = [plain.raw(found)["position"], found, key]
-            last = "position DESC, id DESC"
-            rows = plain("(position, id) < (?, ?) AND id != ?", place, last, 1)
-            after = str(rows[0]["id"]) if rows else ""
-        await visit.call(f"{self.name}_move", text={"after": after}, id=key)
+        """Put a row behind the one named in `after` (empty: first)."""
+        after = visit.form.get("after", "")
+        await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""
 
     async def call(self, visit: Visit):

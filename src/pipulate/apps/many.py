@@ -212,7 +212,7 @@ class Many(Rows):
 
     def _sums(self, table, field: Field, where: str, args) -> Row:
         name = quote(field.name)
-        if field.type in (int, Decimal):  # SQLite adds binary fractions, and 63 bits at most
+        if field.kind.input == "number":  # SQLite adds binary fractions, and 63 bits at most
             rows = table.select(f"{name} AS value", where, args)
             held = [field.load(row["value"]) for row in rows if row["value"] is not None]
             with localcontext(prec=150):
@@ -220,10 +220,8 @@ class Many(Rows):
             ends = {"min": min(held, default=None), "max": max(held, default=None)}
             mean = total / len(held) if held else None
             return {"count": len(held), "sum": total, "mean": mean} | ends
-        sums = f", sum({name}) AS sum, avg({name}) AS mean" if field.type is float else ""
-        ranged = field.kind.input in ("number", "date", "datetime-local")
-        ends = f", min({name}) AS min, max({name}) AS max" if ranged else ""
-        return table.select(f"count({order_sql(field)}) AS count{sums}{ends}", where, args)[0]
+        ends = f", min({name}) AS min, max({name}) AS max" if field.kind.input[:4] == "date" else ""
+        return table.select(f"count({order_sql(field)}) AS count{ends}", where, args)[0]
 
     def _counts(self, caller: Caller, table, field: Field, where: str, args) -> list[list[Any]]:
         many_values = ("number", "date", "datetime-local", "textarea")

@@ -105,8 +105,7 @@ on('htmx:afterRequest', '.add', (form, event) => {
 // dragging, or Alt and an arrow key, moves a row behind the one that is then above it
 const key = row => row ? row.id.split('-').pop() : '';
 const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
-  {swap: 'none', values: {after: key(row.previousElementSibling),
-    before: key(row.nextElementSibling)}});
+  {swap: 'none', values: {after: key(row.previousElementSibling)}});
 on('keydown', '[data-sortable] .grip button', (grip, event) => {
   const row = grip.closest('tr'), up = event.key == 'ArrowUp';
   const next = up ? row.previousElementSibling : row.nextElementSibling;
