@@ -406,18 +406,7 @@ def test_given_more_rows_than_are_shown_then_the_list_fills_up_after_one_is_dele
 
 # -- nothing is a fault ----------------------------------------------------------------------
 
-ODD = [
-    "\0",
-    "\ud800",
-    "\u202egnp.exe",
-    "🙂" * 9,
-    "\r\n",
-    "'\"><script>",
-    "%00",
-    "9" * 400,
-    "-1",
-    "[]",
-]
+ODD = ["\0", "\ud800", "\u202egnp.exe 🙂", "'\"><script>\r\n", "%00", "9" * 400]
 
 
 def test_no_text_anywhere_is_a_fault_of_the_server(tmp_path):
@@ -431,9 +420,10 @@ def test_no_text_anywhere_is_a_fault_of_the_server(tmp_path):
             said = quote(odd, errors="surrogatepass")
             asked = [f"f.{name}={said}" for name in (*names, "key", "colors", "id", "double")]
             asked += [f"{name}={said}" for name in ("q", "sort", "cols", "page", "f.x", said)]
+            asked = [f"?{query}" for query in asked]
+            asked += [f"{path}?q={said}" for path in ("/totals", "/export", "/options/author")]
             for query in asked:
-                for path in ("", "/totals", "/export", "/options/author"):
-                    fine(server.client.get(f"/default/things{path}?{query}"), query)
+                fine(server.client.get(f"/default/things{query}"), query)
             form = "&".join(f"{name}={said}" for name in (*names, "colors[]", "version", "cols"))
             bulk = f"bulk.ids[]={said}&bulk.do={said}&bulk.field={said}&bulk.where={said}"
             for method, path, body in (
