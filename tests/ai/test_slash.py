@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipulate.ai.slash import read_words, slash
+from pipulate.ai.slash import read_words, slash, without_secrets
 from pipulate.core.problems import Problem, Unknown
 
 
@@ -82,3 +82,14 @@ def test_a_long_answer_is_cut(say, call):
     for n in range(50):
         call("task_add", title=f"row {n} " + "x" * 200)
     assert len(say("/task list")) < 5_000
+
+
+SECRETS = ["key=hunter2", 'key="hunter2 two"', "key:=hunter2", "key='hunter2"]
+
+
+@pytest.mark.parametrize("said", SECRETS)
+def test_a_secret_in_a_command_is_not_kept_in_the_conversation(plugin, house, said):
+    own = "from pipulate import *\nclass Login(CrudApp):\n    name: str\n    key: Secret"
+    plugin(own, "logins")
+    kept = without_secrets(f"/login add name=a {said}", house.tools)
+    assert "hunter2" not in kept and "name=a" in kept and "key" in kept

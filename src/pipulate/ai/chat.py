@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from pipulate.ai.models import NONE_FOUND, Call, Model, find
-from pipulate.ai.slash import slash
+from pipulate.ai.slash import slash, without_secrets
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.problems import NeedsApproval, Problem
@@ -62,8 +62,10 @@ class Chat:
         if not text:
             return
         await self.stop(profile.id)
-        await self._add(profile, "user", text)
-        work = self._command(profile, text) if text.startswith("/") else self._turn(profile, at)
+        command = text.startswith("/")
+        kept = without_secrets(text, self.house.tools) if command else text
+        await self._add(profile, "user", kept)
+        work = self._command(profile, text) if command else self._turn(profile, at)
         self._begin(profile, work)
 
     def _begin(self, profile: Profile, work):
@@ -92,7 +94,11 @@ class Chat:
         try:
             said, calls = await slash(text, self.house.tools, Caller("user", profile)), None
         except NeedsApproval as needed:
-            about = {"name": text, "arguments": "", "approval": needed.details["approval"]}
+            about = {
+                "name": without_secrets(text, self.house.tools),
+                "arguments": "",
+                "approval": needed.details["approval"],
+            }
             said, calls = "This cannot simply be undone.", dumps([about])
         await self._add(profile, "note", said, calls=calls)
 

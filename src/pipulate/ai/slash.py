@@ -1,10 +1,12 @@
 """Words to tool calls: slash commands and the shell's arguments are read the same way."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
+from pipulate.core.fields import Secret
 from pipulate.core.problems import Problem, Unknown, nearest
 from pipulate.core.tools import Caller, Tools
 
@@ -33,6 +35,14 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
                 f"{key}: {wrong} ({error}).", "Write key=text, or name a text file."
             ) from None
     return typed, values
+
+
+def without_secrets(line: str, tools: Tools) -> str:
+    """A command as the conversation keeps it, and the model reads it: secrets are not in it."""
+    fields = (field for tool in tools.by_name.values() for field in tool.fields)
+    names = "|".join({field.name for field in fields if field.type is Secret})
+    value = r"""("[^"]*"?|'[^']*'?|\S)+"""
+    return re.sub(rf"\b({names})(:?=){value}", r"\1\2…", line) if names else line
 
 
 async def slash(line: str, tools: Tools, caller: Caller) -> str:

@@ -24,7 +24,10 @@ def backup(db: Database, folder: Path, label: str = "") -> Path:
 
 def _copy(path: Path, folder: Path, label: str) -> Path:
     name = f"pipulate-{datetime.now():%Y%m%d-%H%M%S}{'-' + label if label else ''}.db"
-    part, final = folder / f".{name}.{secrets.token_hex(4)}", folder / name
+    key = secrets.token_hex(4)
+    part, final = folder / f".{name}.{key}", folder / name
+    if final.exists():  # of the same second
+        final = final.with_stem(f"{final.stem}-{key}")
     try:
         source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
         with closing(source), closing(copy):
