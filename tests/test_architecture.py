@@ -28,9 +28,10 @@ SOURCE = ROOT / "src/pipulate"
 LAYERS = ["core", "apps", "ai", "web", "doors"]  # a file imports its own, or one to its left
 PLUGINS = ["plugins", "botify"]  # these stand on the public names alone
 
-BUDGET = 50_000  # the framework's budget once the lists are there; NOT met (`make check` fails)
-STOP = 87_719  # the figure it may never pass; NOT met either
-CEILING = 119_500  # where it stands: 72,000 before lists, import and history came. To be lowered
+BUDGET = 38_000  # the framework's budget; NOT met (`make check` fails on it)
+CEILING = 72_000  # what it was not to grow beyond; NOT met since lists, import and history came
+STANDS_AT = 119_500  # where it stands: no budget, only a guard against growing on
+TASKS_LINES = 12  # what Tasks once was; NOT met since it has a priority and what is overdue
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
 FILE_LINES, FUNCTION_LINES = 400, 60
 APP_MOST = 40  # lines of a bundled CRUD app: one that needs more shows what the base lacks
@@ -238,21 +239,29 @@ def framework() -> dict[str, int]:
     return {name: count(text_of(name)) for name in FILES if name.startswith(folders)}
 
 
-@pytest.mark.xfail(reason="the framework is over its token budget, and over its stop", strict=True)
-def test_the_framework_keeps_to_its_token_budget() -> None:
+@pytest.mark.xfail(reason="the framework is over its token budget", strict=True)
+def test_the_framework_fits_its_token_budget() -> None:
     assert sum(framework().values()) <= BUDGET
 
 
-def test_the_framework_does_not_grow_while_it_is_over_its_token_budget(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.mark.xfail(reason="the framework is over its ceiling", strict=True)
+def test_the_framework_does_not_grow_while_it_is_over_its_token_budget() -> None:
+    assert sum(framework().values()) <= CEILING
+
+
+def test_the_framework_does_not_grow_any_further(capsys: pytest.CaptureFixture[str]) -> None:
     sizes = framework()
     largest = sorted(sizes, key=lambda name: -sizes[name])[:5]
     said = "\n".join(f"{sizes[name]:>7,}  {name}" for name in largest)
     with capsys.disabled():
-        limits = f"budget {BUDGET:,}, stop {STOP:,}, ceiling {CEILING:,}"
+        limits = f"budget {BUDGET:,}, ceiling {CEILING:,}"
         print(f"\nframework: {sum(sizes.values()):,} tokens, {limits}; the largest:\n{said}")
-    assert sum(sizes.values()) <= CEILING, f"make room first; the largest files:\n{said}"
+    assert sum(sizes.values()) <= STANDS_AT, f"make room first; the largest files:\n{said}"
+
+
+@pytest.mark.xfail(reason="Tasks has grown a priority and what is overdue", strict=True)
+def test_the_shortest_app_is_short() -> None:
+    assert len(CODE[SOURCE / "plugins/tasks.py"].splitlines()) <= TASKS_LINES
 
 
 def test_no_file_is_too_long() -> None:
