@@ -63,8 +63,8 @@ MUTATIONS = {
     "header list": ("[*own, *fixed, *keep]", "[*own, *keep]"),
     "policy": ('[*HEADERS, (b"content-security-policy"', '[*HEADERS, (b"x-nothing"'),
     "framing": ("    \"frame-ancestors 'none'\"\n", "    \"frame-ancestors 'self'\"\n"),
-    "launch token works once": ("self._launch.pop(token, 0)", "self._launch.get(token, 0)"),
-    "launch token expires": ("pop(token, 0) > time.monotonic()", "pop(token, 0) > 0"),
+    "launch token works once": ("self._launch.pop(next", "self._launch.get(next"),
+    "launch token expires": ('""), 0) > time.monotonic()', '""), 0) > 0'),
     "launch token is taken only at the root": (
         '(scope.get("method"), scope["path"]) != ("GET", "/")',
         'scope["type"] != "http"',
