@@ -130,6 +130,35 @@ def test_a_table_without_a_heading_is_noticed(visit, file):
     assert "2 to add" in visit("GET", "import", file=file("Dune\t3.5\nEmma\t2\n"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Buchtitel;Preis\nDune;3.5\nEmma;2\n", "Preis;Jahr;Wer\n3.5;1965;Ann\n2;1815;Bob\n"],
+    ids=["no value of its field", "unlike the rows below"],
+)
+def test_a_heading_in_which_no_field_is_named_is_noticed_too(visit, file, text):
+    drawn = visit("GET", "import", file=file(text))
+    assert re.search(r'name="header"[^>]* checked', drawn) and "in the order of the fields" in drawn
+    first = text.partition(";")[0]
+    assert re.search(rf'name="c.{first}".*?value="title" selected', drawn)
+    assert "2 to add" in drawn or "left out" in drawn
+
+
+@pytest.mark.parametrize("text", ["1984;3.5\nEmma;2\n", "Dune;n/a;Ann;yes\nEmma;2;Bob;no\n"])
+def test_a_first_row_with_one_odd_cell_is_no_heading(visit, file, text):
+    drawn = visit("GET", "import", file=file(text))
+    assert 'name="c.Column 1"' in drawn and not re.search(r'name="header"[^>]* checked', drawn)
+
+
+def test_given_a_heading_of_unknown_names_is_ticked_then_no_column_is_left_out(visit, file):
+    query = {"file": file("Buchtitel;Autor\nDune;3.5\n"), "header": "true"}
+    drawn = visit("GET", "import", **query)
+    assert re.search(r'name="c.Buchtitel".*?value="title" selected', drawn)
+    assert re.search(r'name="c.Autor".*?value="price" selected', drawn)
+    assert "1 to add" in drawn and "in the order of the fields" in drawn
+    chosen = visit("GET", "import", **query, **{"c.Autor": ""})
+    assert re.search(r'name="c.Autor".*?value="" selected', chosen)
+
+
 def test_one_of_several_sheets_is_chosen(visit, tmp_path):
     sheets = {"One": [["title"], ["Dune"]], "Two": [["title"], ["Emma"]]}
     given = {"file": str(workbook(tmp_path / "t.xlsx", sheets))}

@@ -123,12 +123,13 @@ def test_without_a_heading_columns_are_taken_in_the_order_of_the_fields(bring, r
         ({"match": ("isbn",)}, "no field 'isbn'"),
         ({"match": ("shelf",)}, "No column of the file is 'shelf'"),
         ({"columns": {"Title": "", "Author": ""}}, "No column of the file is a field"),
+        ({"given": "Buchtitel,Autor\nDune,Herbert\n"}, "No column of the file is a field"),
     ],
     ids=str,
 )
 def test_a_name_that_nobody_has_is_a_problem(bring, asked, says):
     with pytest.raises(Problem, match=says):
-        bring("Title,Author\nDune,Herbert\n", **asked)
+        bring(**({"given": "Title,Author\nDune,Herbert\n"} | asked))
 
 
 # -- rows --------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from pipulate.core.tools import BULK, Caller, limited, tool
 
 FIRST = 3  # rows shown before an import
 FILE = make_field("file", File)
+ORDERED = "No heading is the name of a field: columns are first taken in the order of the fields."
 WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
 
 
@@ -103,7 +104,7 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
     match = (name[2:] for name in said if name[:2] == "m.")
     header = said["header"] != "false" if "header" in said else None
     more = {"sheet": said.get("sheet", ""), "raw": said.get("raw") == "true"}
-    intake = Intake(visit.app, visit.caller, file.path, match, header=header, **more)
+    intake = Intake(visit.app, visit.caller, file.path, match, header=header, guess=True, **more)
     intake.columns |= {c: said[f"c.{c}"] for c in intake.columns if f"c.{c}" in said}
     return file, intake
 
@@ -114,6 +115,8 @@ def _preview(visit: Visit):
     first = [*itertools.islice(sheet.rows, FIRST)]
     sheet.rows = itertools.chain(first, sheet.rows)
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
+    if intake.ordered:
+        yield P(ORDERED, cls="hint")
     yield Form(
         Input(type="hidden", name="file", value=visit.query["file"]),
         _columns(intake, [cells for _, cells in first]),
@@ -171,7 +174,7 @@ def _options(intake: Intake, said):
     if not sheet.typed:
         yield Fieldset(
             Input(type="hidden", name="header", value="false"),
-            _box("header", "The first row is a heading", intake.header),
+            _box("header", "The first row is a heading", sheet.header),
             _box("raw", "Keep the ' that stands before a formula", said.get("raw") == "true"),
             cls="boxes",
         )

@@ -1,7 +1,9 @@
 """Rows in: a file becomes rows of an app, all of them as one change, or none."""
 
+import contextlib
 import functools
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,7 +25,8 @@ class Intake:
     """A file to be read for an app; `columns`: {column: field, "" to leave it out}, where that is
 
     not what the headings say; `match`: fields by which rows are found, to be updated. Without a
-    heading columns are taken in the order of the fields; `header` None: found out."""
+    heading columns are taken in the order of the fields, also (`ordered`) where a `guess` is asked
+    for and no heading is the name of a field; `header` None: found out."""
 
     def __init__(
         self,
@@ -33,27 +36,40 @@ class Intake:
         match: Iterable[str] = (),
         columns: dict[str, str] | None = None,
         header: bool | None = True,
+        guess: bool = False,
         **how: Any,
     ):
         self.app, self.caller, self.match = app, caller, tuple(match)
-        self.header = header is not False
-        self.sheet = read_sheet(path, header=self.header, **how)
-        if header is None and not any(self._guess("id").values()):
-            self.header, self.sheet = False, read_sheet(path, header=False, **how)
-        self.columns = self._guess(*self.match) | (columns or {})
+        self.sheet = read_sheet(path, header=self._headed if header is None else header, **how)
+        named = self._named()
+        unknown = not any(name in app.fields for name in named.values())
+        self.ordered = guess and unknown and self.sheet.header
+        if self.ordered or not self.sheet.header:
+            free = (column for column in self.sheet.columns if column.lower() != "id")
+            named |= zip(free, app.fields, strict=False)
+        self.columns = named | (columns or {})
         self.add: list[Row] = []  # as stored, like all rows here
         self.update: list[tuple[Row, Row]] = []  # (the row as it is, its new values)
         self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
         self.unchanged = 0
         self.seen: dict[Any, int] = {}
 
-    def _guess(self, *more: str) -> dict[str, str]:
+    def _named(self) -> dict[str, str]:
         """{column: field or ""}, by name whatever the case and spaces."""
-        columns, names = self.sheet.columns, [*self.app.fields]
-        if not self.header:
-            return dict(itertools.zip_longest(columns, names[: len(columns)], fillvalue=""))
-        known = {_plain(name): name for name in (*more, *names)}
-        return {column: known.pop(_plain(column), "") for column in columns}
+        known = {_plain(name): name for name in (*self.match, *self.app.fields)}
+        return {column: known.pop(_plain(column), "") for column in self.sheet.columns}
+
+    def _headed(self, rows: list[list[Any]]) -> bool:
+        """Whether the first row names a field, or is unlike the others wherever these are exact."""
+        known = {*map(_plain, ("id", *self.app.fields))}
+        if any(_plain(str(cell)) in known for cell in rows[0]):
+            return True
+        unlike = []
+        for field, cell, *below in itertools.zip_longest(self.app.fields.values(), *rows):
+            some = [one for one in below if one not in EMPTY]
+            if cell not in EMPTY and some and all(_exact(field, one) for one in some):
+                unlike.append(not _exact(field, cell))
+        return bool(unlike) and all(unlike)
 
     def _check_names(self) -> None:
         chosen, title = [name for name in self.columns.values() if name], self.app.title
@@ -203,6 +219,20 @@ class Intake:
 
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
+
+
+def _exact(field: Field | None, cell: Any) -> bool:
+    """Whether a cell is more than a word: a number or a day, or what not every text could be."""
+    if re.fullmatch(r"[\W\d_]*\d[\W\d_]*", str(cell)):
+        return True
+    return bool(field) and _takes(field, cell) and not _takes(field, "?")
+
+
+def _takes(field: Field, cell: Any) -> bool:
+    with contextlib.suppress(ValueError):
+        _value(field, cell, False)
+        return True
+    return False
 
 
 def _value(field: Field, cell: Any, typed: bool) -> Any:

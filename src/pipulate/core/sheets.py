@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -32,10 +32,12 @@ WHOLE = 200_000_000  # characters of JSON: it is read at once
 UNPACKED = 1_000_000_000  # bytes of a workbook; core/workbook.py has the limits that hold
 SAMPLE = 65_536  # characters from which the delimiter is guessed
 BATCH = 500  # rows of one chunk
+FIRST = 20  # rows by which a heading is told
 OTHERS = (b"%PDF", b"<", b"\x89PNG", b"\xff\xd8", b"\x1f\x8b")  # what no sheet begins with
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # zip: xlsx, ods; compound file: xls
 EMPTY = ("", None)
 Numbered = Iterator[tuple[int, list[Any]]]
+Header = bool | Callable[[list[list[Any]]], bool]
 
 csv.field_size_limit(CELL)
 
@@ -52,14 +54,15 @@ class Sheet:
     rows: Numbered
     sheets: Sequence[str] = ()  # of a workbook
     typed: bool = False
+    header: bool = True  # whether the columns are called by a first row
 
 
-def read_sheet(path: Path, sheet: str = "", header: bool = True, raw: bool = False) -> Sheet:
+def read_sheet(path: Path, sheet: str = "", header: Header = True, raw: bool = False) -> Sheet:
     """The rows of a file, whatever its kind; a CSV file of any size in constant memory.
 
-    `sheet` names one of a workbook's (else the first with rows); without `header` the first row is
-    data and columns are called "Column 1" …; `raw` keeps a `'` before a formula. Raises Problem,
-    also while rows are taken."""
+    `sheet` names one of a workbook's (else the first with rows); without `header` (or where that,
+    given the first rows, says so) the first row is data and columns are called "Column 1" …; `raw`
+    keeps a `'` before a formula. Raises Problem, also while rows are taken."""
     with path.open("rb") as file:
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):
@@ -107,20 +110,21 @@ def _meant(cell: Any) -> Any:
     return cell[1:] if quoted else cell
 
 
-def _table(records: Numbered, header: bool, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
+def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
     """Records without the empty ones, the first of them taken as the heading."""
     filled = (r for r in records if any(cell not in EMPTY for cell in r[1]))
-    first = next(filled, None)
-    if first is None:
+    first = [*itertools.islice(filled, FIRST)]
+    if not first:
         raise Problem("There is nothing in it.", "Give a table with a heading and rows.")
-    heading = _few(_within(first[1], 1) if header else [""] * len(first[1]))
-    one = next(filled, None) if header else first
-    if one is None:
+    named = header([cells for _, cells in first]) if callable(header) else header
+    heading = _few(_within(first[0][1], 1) if named else [""] * len(first[0][1]))
+    if named and not first[1:]:
         raise Problem("It has a heading but no rows.", "Add rows, or say that there is no heading.")
-    rows = ((n, _within(cells, len(heading))) for n, cells in itertools.chain([one], filled))
+    every = itertools.chain(first[named:], filled)
+    rows = ((n, _within(cells, len(heading))) for n, cells in every)
     if not raw:
         rows = ((n, [_meant(cell) for cell in cells]) for n, cells in rows)
-    return Sheet(_names(heading), rows, sheets)
+    return Sheet(_names(heading), rows, sheets, header=named)
 
 
 def _within(cells: list[Any], width: int) -> list[Any]:
