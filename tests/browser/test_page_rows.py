@@ -449,6 +449,39 @@ def test_boxes_above_the_columns_filter_and_the_address_follows(things):
     expect(page).to_have_url(re.compile(r"/things$"))
 
 
+def test_a_filter_acts_while_it_is_typed_and_a_click_on_a_heading_keeps_it(things):
+    page = things(*FIVE)
+    page.get_by_role("button", name="Filter", exact=True).click()
+    box = page.locator("#f-title")
+    for letter in "row ":  # each answer meets the next letter
+        box.press(letter)
+        page.wait_for_timeout(260)
+    page.keyboard.type("34")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Backspace")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"\?f.title=row%204$"))
+    expect(box).to_be_focused()
+    page.keyboard.type("x")
+    expect(box).to_have_value("row x4")  # the caret stayed where it was
+    expect(page.locator("#rows tr")).to_have_count(0)
+    count = page.locator("thead").get_by_role("link", name="Count")
+    box.fill("row")
+    expect(count).to_be_visible()
+    slow_click(page, count)
+    expect(page).to_have_url(re.compile(r"\?sort=count&f.title=row$"))
+    page.keyboard.press("End")
+    page.keyboard.type(" ")
+    slow_click(page, count)
+    expect(cell(page, "Title")).to_have_text("row 5")
+    expect(page).to_have_url(re.compile(r"\?sort=-count&f.title=row%20$"))
+    page.locator("#f-count").press("<")
+    page.wait_for_timeout(350)
+    assert shown(page)[0] == "row 5"  # half a filter is none yet
+    page.keyboard.type("3")
+    expect(cell(page, "Title")).to_have_text("row 2")
+
+
 def test_headings_order_the_rows_and_a_view_keeps_how_they_are_shown(things, server):
     page = things(*FIVE)
     for url, first in (("sort=count", "row 1"), ("sort=-count", "row 5")):

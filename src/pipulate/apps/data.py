@@ -82,7 +82,7 @@ class Data(Refs):
         parts, bad = [], {}
         for name, text in state.filters.items():
             try:
-                parts.append(self._filter(caller, name, text))
+                parts.append(self._filter(caller, name, text.strip()))
             except ValueError as error:
                 bad[name] = str(error)
         if bad:

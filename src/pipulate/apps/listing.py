@@ -64,6 +64,8 @@ class Listing(Many):
         except Problem as problem:
             filters = Table(self._filters(state))
             listed = Div(problem_card(problem), filters, I(id="again"), id="listing")
+            if visit.partial:
+                return Refusal((listed, self._kept_again(state)), problem.status)
         if visit.partial:
             return listed, self._kept_again(state)
         bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
@@ -138,7 +140,7 @@ class Listing(Many):
             way = {name: "ascending", f"-{name}": "descending"}.get(state.sort)
             mark = {None: "", "ascending": " ↑", "descending": " ↓"}[way]
             at = self.address(base, state, sort=to, page=1)
-            link = A(field.label + mark, href=at, hx_get=at, **TURN)
+            link = A(field.label + mark, href=at, data_order=to)
             number = "number" if field.kind.input == "number" else None
             heads.append(Th(link, scope="col", aria_sort=way, cls=number))
         every = Input(type="checkbox", data_every=True, aria_label="Select all on this page")

@@ -46,7 +46,7 @@ class State:
         filter: rows that nobody meant must not be shown as if they were."""
         sort, page = query.get("sort", ""), query.get("page", "1")
         query = {k: v.replace("\0", "") for k, v in query.items()}  # it ends a text for SQLite
-        filters = {k[2:]: v.strip() for k, v in query.items() if k[:2] == "f." and v.strip()}
+        filters = {k[2:]: v for k, v in query.items() if k[:2] == "f." and v.strip()}
         return cls(
             query.get("q", "").strip()[:LINE],
             filters,

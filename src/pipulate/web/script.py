@@ -125,6 +125,13 @@ htmx.onLoad(page => {
 // the state of a list: boxes, columns and their order are one form; empty ones leave the address
 const send = () => htmx.trigger('#state', 'submit');
 on('change', '.filters *', send);
+on('input', '.filters input', () => htmx.trigger('#state', 'input'));
+on('mousedown', '[data-order]', (_, event) => event.preventDefault());  // a box is not left yet
+on('click', '[data-order]', (head, event) => {
+  event.preventDefault();
+  find('#kept [name=sort]').value = head.dataset.order;
+  send();
+});
 on('click', '[data-filter]', () => {
   const row = find('.filters'), boxes = all('input,select', row);
   row.hidden = !row.hidden;
@@ -159,15 +166,18 @@ on('change', '.rows', () => {
   if (place) place.textContent = `${ticks()} ticked`;
   catchUp();
 });
-const busy = () => find('#listing .edit') || ticks() > 0;
+const busy = () => find('#listing .edit') || ticks() > 0 || !all('.filters [name]').every(same);
 on('htmx:beforeRequest', '#again', (_, event) => {
   waiting = Boolean(busy());
   if (waiting) event.preventDefault();
 });
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
-  if (detail.requestConfig.elt.id != 'again' || !busy()) return;
-  detail.shouldSwap = false;
-  waiting = true;
+  const {elt, parameters: sent, triggeringEvent: by} = detail.requestConfig;
+  const typed = x => x.value != (sent[x.name] || '');
+  const more = elt.id == 'state' && all('.filters input').some(typed);
+  const half = detail.isError && by?.type == 'input', again = elt.id == 'again' && busy();
+  if (more || half || again) detail.shouldSwap = false;
+  if (again) waiting = true;
 });
 const catchUp = () => {
   if (!waiting || busy() || !find('#again')) return;
