@@ -378,6 +378,25 @@ def test_a_whole_row_saves_what_was_changed_in_it_and_nothing_else(things, serve
     assert made["met"] == "2026-01-31T12:00:07.000005+00:00"
 
 
+def test_keys_work_without_a_click_though_a_box_has_the_focus_at_first(things):
+    page = things({"title": "one"}, {"title": "two"})
+    expect(box(page)).to_be_focused()
+    page.keyboard.type("half")
+    page.keyboard.press("Escape")
+    expect(page.locator("#rows tr:focus")).to_contain_text("one")
+    page.keyboard.press("j")
+    expect(page.locator("#rows tr:focus")).to_contain_text("two")
+    page.keyboard.press("/")
+    page.keyboard.type("two")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#rows tr:focus")).to_contain_text("two")
+    expect(page.get_by_label("Search things")).to_have_value("two")
+    page.keyboard.press("n")
+    expect(box(page)).to_be_focused()
+    expect(box(page)).to_have_value("half")
+
+
 def test_every_key_of_the_sheet_does_what_it_says(things, server):
     page = things(*({"title": title} for title in ("one", "two", "three")))
     focused = page.locator("#rows tr:focus")

@@ -37,7 +37,7 @@ Space: flip its first yes or no
 x: tick it (with Shift and a click: a range)
 d or Delete: delete it
 Alt+↑, Alt+↓: move it, on its grip
-Esc: leave an edit
+Esc: leave an edit, or a box for the list
 /: search
 f: filter columns
 c: chat

@@ -315,6 +315,11 @@ on('keydown', '*', (at, event) => {
   const typing = at.matches('input:not([type=checkbox]),textarea,select');
   const pressing = at.closest('input,textarea,select,button,a,summary,dialog') &&
     ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
+  if (typing && event.key == 'Escape' && !at.closest('.edit,dialog,details')) {
+    event.preventDefault();  // a search keeps its words
+    at.blur();
+    near(1);
+  }
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (!KEYS[name] || find('dialog[open],.rows .htmx-request') || steps && !find('.rows')) return;
   event.preventDefault();
