@@ -91,7 +91,9 @@ def states(house, shop):
 
 def test_the_tool_asks_for_everything_and_needs_nothing(house, shop):
     tool = house.tools.get("shop_run").as_dict()
-    assert list(tool["schema"]["properties"]) == ["run", "kind", "count", "article", "source"]
+    assert list(tool["schema"]["properties"]) == [
+        *("run", "from_run", "to_step", "again", "kind", "count", "article", "source")
+    ]
     assert "required" not in tool["schema"]
     assert tool["schema"]["properties"]["kind"]["enum"] == ["fruit", "tools", None]
     assert tool["description"].endswith("Steps: shelf → basket → table → slow.")

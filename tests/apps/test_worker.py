@@ -68,13 +68,15 @@ def ask(worker, file, tmp_path):
             "arguments": arguments,
             "checkpoint": checkpoint,
             "folder": str(tmp_path / "out"),
+            "journal": str(tmp_path / ".journal"),
+            "fresh": False,
         }
         say(request)
         answers = []
         while not answers or not answers[-1].keys() & {"done", "failed"}:
             answers.append(json.loads(worker.stdout.readline()))
-            if answers[-1].keys() & {"checkpoint", "call"}:
-                say(replies.pop(0))
+            if "need" in answers[-1]:
+                say(replies.pop(0) | {"reply": answers[-1]["id"]})
         return answers
 
     def say(message):
@@ -100,10 +102,10 @@ def test_a_file_arrives_as_a_file(ask, tmp_path):
 
 
 def test_progress_is_thinned_out_and_its_last_word_always_comes(ask):
-    answers = ask("second", replies=[{}], checkpoint={"row": 3}, first=1)
+    answers = ask("second", replies=[{"result": None}], checkpoint={"row": 3}, first=1)
     progress = [a["progress"] for a in answers if "progress" in a]
     assert len(progress) < 100 and progress[-1] == [1000, 1000, "row 999"]
-    assert {"checkpoint": {"row": 1000}} in answers
+    assert {"need": "checkpoint", "with": [{"row": 1000}], "id": 0} in answers
     assert answers[-1] == {"done": [1, {"row": 3}]}
 
 
@@ -120,7 +122,8 @@ def test_progress_is_thinned_out_and_its_last_word_always_comes(ask):
 )
 def test_a_tool_is_called_in_the_engine_and_answers_or_raises_here(ask, reply, result):
     call, answer = ask("asks", replies=[reply])
-    assert call == {"call": ["task_add", {"title": "x"}]} and answer == {"done": result}
+    assert call == {"need": "call", "with": ["task_add", {"title": "x"}], "id": 0}
+    assert answer == {"done": result}
 
 
 @pytest.mark.parametrize(

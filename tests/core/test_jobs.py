@@ -284,7 +284,7 @@ def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(
     [("raises", ["about to fail", "LookupError: no such page"]), ("exits", ["last words"])],
 )
 def test_given_a_step_that_fails_then_its_log_is_kept_with_the_error(engine, step, lines):
-    log = engine(step).error["log"]
+    log = engine(step).attempt["log"]
     assert all(line in log for line in lines), log
 
 
@@ -441,10 +441,9 @@ def test_given_a_killed_engine_then_no_worker_is_left_and_the_next_start_says_in
     assert house.db.all("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
-def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_out(
-    house, plugin, run, monkeypatch
+def test_given_an_output_of_many_megabytes_then_it_lies_in_a_file_and_the_next_step_has_it_whole(
+    house, plugin, run
 ):
-    monkeypatch.setattr(jobs, "LINE_LIMIT", 100_000)
     big = plugin(
         """
         from pipulate import Pipeline
@@ -452,12 +451,23 @@ def test_given_an_answer_over_the_limit_then_the_step_fails_and_names_the_way_ou
 
         @big.step
         def much():
-            return "x" * 1_000_000
+            return "x" * 20_000_000
+
+        @big.step
+        def rows():
+            yield from ({"n": n} for n in range(200_000))
+
+        @big.step
+        def look(much, rows):
+            return [len(much), len(rows), sum(row["n"] for row in rows), rows[-1], rows[1:3]]
         """,
         "big",
     ).pipelines["big"]
-    state = Engine(house, big, run)("much")
-    assert state.state == "failed" and "File(path)" in state.error["next_step"]
+    engine = Engine(house, big, run)
+    assert engine("much").output.size == 20_000_002
+    assert len(engine("rows").output) == 200_000
+    last = [{"n": 1}, {"n": 2}]
+    assert engine("look").output == [20_000_000, 200_000, 19_999_900_000, {"n": 199_999}, last]
 
 
 def test_given_a_file_that_changed_meanwhile_then_the_step_runs_the_version_that_was_loaded(

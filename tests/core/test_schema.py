@@ -23,7 +23,7 @@ def db(settings):
 
 def test_given_a_new_home_then_every_script_has_run_once(db):
     own = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    assert {r["name"] for r in db.all(own)} == {*TABLES.split(), "undone"}
+    assert {r["name"] for r in db.all(own)} == {*TABLES.split(), "undone", "records"}
     assert db.all("PRAGMA user_version") == [{"user_version": len(MIGRATIONS)}]
 
 

@@ -8,6 +8,7 @@ from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
+from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups
 from pipulate.core.events import Events
@@ -15,7 +16,7 @@ from pipulate.core.jobs import Jobs
 from pipulate.core.profiles import Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
-from pipulate.core.store import DictLikeDB, Row, Store, now
+from pipulate.core.store import DictLikeDB, Row, Store
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
 from pipulate.core.undo import OnConflict
 
@@ -57,18 +58,11 @@ class House:
         self.db.close()
 
 
-class HouseTools(ExchangeTools):
+class HouseTools(ExchangeTools, RunTools):
     """Tools of the house itself: profiles, history, undo, runs, approvals, rows in and out."""
 
     def __init__(self, house: House):
-        self.house, self.profiles, self.runs = house, house.profiles, house.runs
-
-    def _said(self, text: str) -> None:
-        self.house.db.current.summary = text
-
-    def _mark(self, caller: Caller, run: int, verb: str, **marks):
-        self._said(f"{verb} run {run}")
-        return self.runs.mark(caller.profile.id, run, **marks)
+        self.house, self.profiles = house, house.profiles
 
     @tool(kind="read")
     def profile_list(self, caller: Caller):
@@ -79,19 +73,19 @@ class HouseTools(ExchangeTools):
     def profile_add(self, caller: Caller, name: str):
         """Add a profile."""
         made = self.profiles.add(name)
-        self._said(f"Added profile “{made.name}”")
+        self.said(f"Added profile “{made.name}”")
         return asdict(made)
 
     @tool
     def profile_rename(self, caller: Caller, profile: str, new_name: str):
         """Rename a profile; its old address redirects."""
-        self._said(f"Renamed profile “{profile}” to “{new_name}”")
+        self.said(f"Renamed profile “{profile}” to “{new_name}”")
         return asdict(self.profiles.rename(self.profiles.at(profile), new_name))
 
     @tool
     def profile_move(self, caller: Caller, profile: str, after: str = ""):
         """Put a profile behind another, or first."""
-        self._said(f"Moved profile “{profile}”")
+        self.said(f"Moved profile “{profile}”")
         self.profiles.move(self.profiles.at(profile), self.profiles.at(after) if after else None)
         return profile
 
@@ -101,7 +95,7 @@ class HouseTools(ExchangeTools):
         found = self.profiles.at(profile)
         held = self.profiles.holdings(found)
         self.profiles.delete(found)
-        self._said(f"Deleted profile “{found.name}” with {sum(held.values())} rows")
+        self.said(f"Deleted profile “{found.name}” with {sum(held.values())} rows")
         return {"deleted": found.slug, "hidden": held}
 
     @tool(kind="read")
@@ -128,27 +122,6 @@ class HouseTools(ExchangeTools):
         """Take back all that the assistant changed in one turn."""
         events, profile_id = self.house.events, caller.profile.id
         return events.undo_turn(turn, profile_id, caller.actor, on_conflict)
-
-    @tool(kind="read")
-    def run_list(self, caller: Caller):
-        """List the runs of all pipelines."""
-        return self.runs.listing(caller.profile.id)
-
-    @tool
-    def run_finish(self, caller: Caller, run: int):
-        """Finish (lock) a run."""
-        return self._mark(caller, run, "Finished", locked_utc=now())
-
-    @tool
-    def run_reopen(self, caller: Caller, run: int):
-        """Reopen a finished run."""
-        return self._mark(caller, run, "Reopened", locked_utc=None)
-
-    @tool
-    def run_delete(self, caller: Caller, run: int):
-        """Delete a run; can be undone."""
-        self._mark(caller, run, "Deleted", deleted_utc=now())
-        return {"deleted": run}
 
     @tool(kind="destructive", seconds=60.0)
     def plugin_accept(self, caller: Caller, plugin: str):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from functools import partial
 
 from fasthtml.components import H1, H2, A, Article, Button, Details, Div, Form, Header, Li, Nav
@@ -10,12 +9,13 @@ from fasthtml.components import NotStr, P, Pre, Progress, Section, Small, Span, 
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import draw, files_of, html, labelled, notice, owned, problem_card
+from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import Field, File, check_values, from_json, make_field, to_json
+from pipulate.core.fields import Field, File, check_values, from_json
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import UNDONE, StepState
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller, Tool, limited
+from pipulate.core.tools import limited
 
 SAYS = {
     "blocked": "waits for earlier steps",
@@ -26,12 +26,11 @@ BUTTONS = {"ready": "Run", "interrupted": "Resume"}
 MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
 
 
-class Guided:
+class Guided(Runner):
     """What the shelf holds for a Pipeline."""
 
     def __init__(self, pipeline: Pipeline):
-        self.pipeline, self.slug = pipeline, pipeline.slug
-        self.title, self.description = pipeline.title, pipeline.description
+        super().__init__(pipeline)
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.create),
@@ -42,85 +41,6 @@ class Guided:
             Route("POST", "{run}/{step}", self.start),
             Route("POST", "{run}/{step}/cancel", self.cancel),
         ]
-
-    def define(self, house) -> None:
-        self.house, self.runs, self.jobs = house, house.runs, house.jobs
-
-    # -- the engine's side
-
-    def tools(self, house) -> list[Tool]:
-        """hello_run: a new run (or `run`), on until it is done or an input is missing."""
-        fields = [make_field("run", int, None)]
-        for f in self.pipeline.fields.values():  # choices may still be unknown
-            choices = None if callable(f.choices) else f.choices
-            fields.append(replace(f, optional=True, default=None, choices=choices))
-        steps = " → ".join(self.pipeline.steps)
-        text = f"Run the pipeline {self.title}: {self.description} Steps: {steps}."
-        return [Tool(f"{self.slug}_run", text, "write", tuple(fields), self.run_on)]
-
-    async def run_on(self, caller: Caller, run: int | None = None, **given) -> Row:
-        """Run step after step. Returns {run, state, output, waiting_for, address}."""
-        known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
-        if run is None:
-            run = (await asyncio.to_thread(self._new, caller, known))["id"]
-        elif known:  # kept, so that only what is missing has to be said later
-            await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
-        result = {"run": run, "address": self._at(caller.profile, run)}
-        for name in self.pipeline.steps:
-            state, missing = await self._do(caller, run, name, known)
-            if missing:
-                return result | {"state": "waiting", "step": name, "waiting_for": missing}
-            if state.state != "done":
-                what = state.error.get("problem") or f"{name} was {state.state}."
-                raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
-        return result | {"state": "done", "output": to_json(state.output)}
-
-    async def _do(self, caller: Caller, run_id: int, name: str, known: Row):
-        """(a step's state, the values it still needs): run if it is not done, or was told anew."""
-        run, states = self._open(caller.profile, run_id)
-        state = states[name]
-        if state.state == "done" and not known.keys() & {f.name for f in state.step.fields}:
-            return state, []
-        fields, kept = await self.fields(states, name), from_json(json.loads(run["inputs"]))
-        values = {f.name: kept[f.name] for f in fields if kept.get(f.name) is not None}
-        if missing := [f.name for f in fields if f.required and f.name not in values]:
-            return state, missing
-        checked = self._resolve(check_values(fields, values), caller)
-        job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
-        try:
-            await self.jobs.wait(job)
-        except asyncio.CancelledError:  # whoever waited has gone: Ctrl-C, Stop
-            self.jobs.cancel(run_id, name)
-            raise
-        return self._open(caller.profile, run_id)[1][name], []
-
-    def _open(self, profile, run_id: int) -> tuple[Row, dict[str, StepState]]:
-        """A run of this profile and its steps. Raises Missing."""
-        run = self.runs.get(profile.id, run_id, self.slug)
-        return run, self.runs.states(run, self.pipeline)
-
-    def _at(self, profile, *path) -> str:
-        return "/".join(map(str, ["", profile.slug, self.slug, *path]))
-
-    def _new(self, caller: Caller, inputs: Row) -> Row:
-        about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
-        with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
-            row = self.runs.create(caller.profile.id, self.slug, inputs)
-            change.summary = f"Started run {row['id']} of {self.title}"
-            return row
-
-    async def fields(self, states: dict[str, StepState], name: str) -> tuple[Field, ...]:
-        """A step's fields, choices computed from the outputs there are."""
-        step = self.pipeline.steps[name]
-        outputs = {up: states[up].output for up in step.uses}
-        return await limited(step.bound, outputs) if step.fields else ()
-
-    def _resolve(self, values: Row, caller: Caller) -> Row:
-        """Inputs as JSON, file references as checked paths."""
-        for name, value in values.items():
-            if self.pipeline.fields[name].type is File and value is not None:
-                values[name] = self.house.files.resolve(value, caller)
-        return to_json(values)
 
     # -- the pages
 
@@ -149,31 +69,31 @@ class Guided:
         return run["done"] >= len(self.pipeline.steps)
 
     async def create(self, visit: Visit):
-        row = await asyncio.to_thread(self._new, visit.caller, {})
+        row = await asyncio.to_thread(self.new, visit.caller, {})
         return Go(f"{visit.base}/{row['id']}")
 
     async def show(self, visit: Visit):
         return await self.draw_run(visit.caller.profile, visit.number("run"))
 
     async def draw_run(self, profile, run_id: int):
-        run, states = self._open(profile, run_id)
+        run, states = self.open(profile, run_id)
         cards = [await self._card(profile, run, states, name) for name in states]
         verb, word, note = "finish", "Finish and lock", ""
         if run["locked_utc"]:
             verb, word, note = "reopen", "Reopen", "Finished: steps cannot change until reopened."
         early = not note and any(s.state != "done" for s in states.values())
-        post = {"hx_post": self._at(profile, run_id, verb), "disabled": early}
+        post = {"hx_post": self.at(profile, run_id, verb), "disabled": early}
         foot = Nav(Button(word, cls="secondary", **post), Small(note), cls="pager")
-        title = H1(A(self.title, href=self._at(profile)), f" · run {run_id}")
+        title = H1(A(self.title, href=self.at(profile)), f" · run {run_id}")
         key, head = f"run-{run_id}", Header(Div(title), cls="head")
         return Section(head, *cards, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
     async def _card(self, profile, run: Row, states, name: str, *refused: Row):
-        state, at = states[name], self._at(profile, run["id"], name)
+        state, at = states[name], self.at(profile, run["id"], name)
         title = H2(f"{[*states].index(name) + 1}. {_words(name).capitalize()}")
         badge = Span(SAYS.get(state.state, state.state), cls="badge")
         parts = [Header(title, badge), P(state.step.description)]
-        if state.state == "running":
+        if state.at_work:
             parts.append(_progress(at, self.jobs.live.get((run["id"], name))))
         elif not run["locked_utc"] and all(states[up].has_output for up in state.step.uses):
             parts.append(await self._form(at, states, name, *refused or ({}, {})))
@@ -199,7 +119,7 @@ class Guided:
         return Form(*boxes, send, hx_post=at, novalidate=True)
 
     def live_progress(self, profile, job) -> str:
-        at = self._at(profile, job.run["id"], job.attempt["step"])
+        at = self.at(profile, job.run["id"], job.attempt["step"])
         return html(_progress(at, job)(hx_swap_oob="morph"))
 
     async def _output(self, profile, state: StepState):
@@ -219,7 +139,7 @@ class Guided:
     async def start(self, visit: Visit):
         """Check the form and begin the step; the answer shows it running."""
         caller, run_id, name = visit.caller, visit.number("run"), visit.path["step"]
-        run, states = self._open(caller.profile, run_id)
+        run, states = self.open(caller.profile, run_id)
         if name not in states:
             raise Problem(f"There is no step {name!r} any more.", "Reload the page.")
         fields = await self.fields(states, name)
@@ -229,7 +149,7 @@ class Guided:
         except Invalid as problem:
             shown = (caller.profile, run, states, name, problem.details["fields"], typed)
             return Refusal(await self._card(*shown), target=f"#step-{run_id}-{name}")
-        job = await self.jobs.start(caller, self.pipeline, run_id, name, values)
+        job = await self.begin(caller, run_id, name, values)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
             drawn = await self.show(visit)
@@ -238,7 +158,7 @@ class Guided:
     async def cancel(self, visit: Visit):
         """Stop a step's process; the card changes when it is gone."""
         run_id = visit.number("run")
-        self._open(visit.caller.profile, run_id)
+        self.open(visit.caller.profile, run_id)
         if job := self.jobs.cancel(run_id, visit.path["step"]):
             await self.jobs.wait(job)
         return await self.show(visit)

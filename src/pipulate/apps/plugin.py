@@ -44,7 +44,9 @@ class Plugin:
 
     @property
     def pipelines(self) -> dict[str, Pipeline]:
-        return {v.slug: v for v in vars(self.module).values() if isinstance(v, Pipeline)}
+        """Those it defines itself; an imported one belongs to another file."""
+        found = (v for v in vars(self.module).values() if isinstance(v, Pipeline))
+        return {v.slug: v for v in found if v.module == self.module.__name__}
 
 
 def plugin_files(*folders: Path) -> list[Path]:

@@ -18,7 +18,6 @@ from filelock import FileLock
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plugin import BUNDLED, Plugin, load_file, plugin_files
-from pipulate.apps.steps import Pipeline
 from pipulate.core.problems import Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import interrupt
@@ -221,9 +220,8 @@ def _names(apps: Iterable[Any]) -> set[str]:
 
 def _apps_in(plugin: Plugin) -> Iterator[Any]:
     """What a plugin's file defines itself; an imported class belongs to another file."""
+    yield from map(Guided, plugin.pipelines.values())
     for value in vars(plugin.module).values():
-        if isinstance(value, Pipeline):
-            yield Guided(value)
         own = getattr(value, "__module__", "") == plugin.module.__name__
         if own and isinstance(value, type) and issubclass(value, CrudApp):
             yield Crud(value)

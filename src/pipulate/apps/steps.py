@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,23 +17,49 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.base import snake
-from pipulate.core.fields import Field, make_field
+from pipulate.core.fields import MISSING, Field, make_field
 from pipulate.core.problems import Problem, nearest
+
+# Words of the run itself, which no step can ask for.
+OWN = ("run", "from_run", "to_step", "again")
 
 
 class Step:
-    """One step, which may be called plainly. `uses`: earlier steps; `fields`: asked values."""
+    """One step, which may be called plainly. `uses`: earlier steps; `fields`: asked values.
 
-    def __init__(self, pipeline: Pipeline, function: Callable[..., Any]):
+    auto: runs by itself on the page. optional: may be skipped. when: a function of earlier steps;
+    false skips this one. retry: how often it is tried again after a fault. seconds: its limit."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        function: Callable[..., Any],
+        *,
+        auto: bool = False,
+        optional: bool = False,
+        when: Callable[..., Any] | None = None,
+        retry: int = 0,
+        seconds: float | None = None,
+        source: str = "",
+    ):
         self.function, self.name, self.earlier = function, function.__name__, {**pipeline.steps}
+        self.auto, self.optional, self.when = auto, optional, when
+        self.retry, self.seconds = retry, seconds
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
-        self.source = hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
+        source = source or inspect.getsource(function)
+        self.source = hashlib.sha256(source.encode()).hexdigest()
         self.draw: Callable[[Any], Any] | None = None
         self.parameters = inspect.signature(function).parameters
+        self.hints = typing.get_type_hints(function, include_extras=True)
         self.uses = [name for name in self.parameters if name in self.earlier]
         self.fields = tuple(self._asked())
+        self._use("its condition needs", when)
 
     def __call__(self, *args, **kwargs):
+        given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
+        for name, parameter in self.parameters.items():
+            if name not in given and inspect.isfunction(parameter.default):
+                kwargs[name] = _of(parameter.default, given)
         return self.function(*args, **kwargs)
 
     def view(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -45,43 +72,64 @@ class Step:
         raise Problem(f"Step {self.name!r}: {what}", next_step, line=line)
 
     def _asked(self) -> Iterator[Field]:
-        hints = typing.get_type_hints(self.function, include_extras=True)
         for name, parameter in self.parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 self.refuse(f"*{name} is not possible.", "Name each parameter.")
             if name == "job" or name in self.earlier:
                 continue
-            if name not in hints:
+            if name not in self.hints:
                 hint = nearest(name, [*self.earlier, "job"])
                 self.refuse(f"{name!r} is no earlier step and has no type.", hint)
-            yield self._field(make_field(name, hints[name], parameter.default, f"{self.name}."))
+            if name in OWN:
+                self.refuse(f"{name!r} is a word of the run itself.", "Rename it.")
+            computed = inspect.isfunction(parameter.default)
+            default = MISSING if computed else parameter.default
+            field = make_field(name, self.hints[name], default, f"{self.name}.")
+            yield self._field(replace(field, default=parameter.default) if computed else field)
 
     def _field(self, field: Field) -> Field:
-        for used in _needs(field):
-            if used not in self.earlier:
-                hint = nearest(used, self.earlier)
-                self.refuse(f"the choices of {field.name!r} need {used!r}, no earlier step.", hint)
-            self.uses += [used] if used not in self.uses else []
+        self._use(f"the choices of {field.name!r} need", field.choices)
+        self._use(f"the default of {field.name!r} needs", field.default)
         for f, other in ((f, step.name) for step in self.earlier.values() for f in step.fields):
             if f.name == field.name and (f.type, f.optional) != (field.type, field.optional):
                 self.refuse(f"{f.name!r} has another type in {other!r}.")
         return field
 
+    def _use(self, what: str, function: Any) -> None:
+        """Take up the earlier steps whose outputs a function needs."""
+        for used in inspect.signature(function).parameters if inspect.isfunction(function) else ():
+            if used not in self.earlier:
+                hint = nearest(used, self.earlier)
+                self.refuse(f"{what} {used!r}, no earlier step.", hint)
+            self.uses += [used] if used not in self.uses else []
+
     def bound(self, outputs: dict[str, Any]) -> tuple[Field, ...]:
-        """The fields with choices computed from outputs; the first choice is the default."""
-        return tuple(_chosen(f, outputs) if callable(f.choices) else f for f in self.fields)
+        """The fields with choices and defaults computed from outputs; the first choice is the
+
+        default."""
+        return tuple(_computed(f, outputs) for f in self.fields)
+
+    def meant(self, outputs: dict[str, Any]) -> bool:
+        """Whether the condition, if there is one, lets this step run."""
+        return self.when is None or bool(_of(self.when, outputs))
 
 
-def _needs(field: Field) -> list[str]:
-    """The steps whose outputs a field's choices are made of."""
-    return [*inspect.signature(field.choices).parameters] if callable(field.choices) else []
+def _of(function: Callable[..., Any], outputs: typing.Mapping[str, Any]) -> Any:
+    return function(**{name: outputs[name] for name in inspect.signature(function).parameters})
 
 
-def _chosen(field: Field, outputs: dict[str, Any]) -> Field:
-    choices = tuple(field.choices(**{name: outputs[name] for name in _needs(field)}))
-    if not choices:
-        raise Problem(f"There is nothing to choose for {field.label}.", "Revise an earlier step.")
-    return replace(field, choices=choices, default=choices[0] if field.required else field.default)
+def _computed(field: Field, outputs: dict[str, Any]) -> Field:
+    if inspect.isfunction(field.choices):
+        choices = tuple(_of(field.choices, outputs))
+        if not choices:
+            what = f"There is nothing to choose for {field.label}."
+            raise Problem(what, "Revise an earlier step.")
+        field = replace(field, choices=choices)
+        field = replace(field, default=choices[0]) if field.required else field
+    if inspect.isfunction(field.default):
+        default = _of(field.default, outputs)
+        field = replace(field, default=None if default is None else field.check(default))
+    return field
 
 
 class Pipeline:
@@ -93,10 +141,29 @@ class Pipeline:
             raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}
         self.file, self.content = Path(), b""  # set when the file is loaded
+        self.module = sys._getframe(1).f_globals.get("__name__", "")
 
-    def step(self, function: Callable[..., Any]) -> Step:
-        """Decorator: add a function as the next step. Raises Problem with the line of a mistake."""
-        step = Step(self, function)
+    def step(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        auto: bool = False,
+        optional: bool = False,
+        when: Callable[..., Any] | None = None,
+        retry: int = 0,
+        seconds: float | None = None,
+    ) -> Any:
+        """Decorator: add a function as the next step, `@p.step` or `@p.step(auto=True)`; options
+
+        are those of Step. Raises Problem with the line of a mistake."""
+        said = {"auto": auto, "optional": optional, "when": when, "retry": retry}
+
+        def add(function: Callable[..., Any]) -> Step:
+            return self._add(Step(self, function, **said, seconds=seconds))
+
+        return add(function) if function else add
+
+    def _add(self, step: Step) -> Step:
         if step.name in self.steps:
             step.refuse("there is a step of that name already.")
         if step.name in [*self.fields, *(f.name for f in step.fields)]:
@@ -110,3 +177,41 @@ class Pipeline:
     def fields(self) -> dict[str, Field]:
         """Every asked value by name; one name asked twice is one value."""
         return {f.name: f for step in self.steps.values() for f in step.fields}
+
+    # -- pipelines of pipelines
+
+    def use(self, other: Pipeline, fed: dict[str, Step] | None = None) -> Step:
+        """Add another pipeline as the next step: a run of its own, whose last output is the step's.
+
+        `fed`: {a value that it asks for: the earlier step here that gives it}; the rest is asked
+        here. Choices that depend on its own steps are left to it (the first one)."""
+        fed = fed or {}
+        hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
+        asked = {n: h for n, h in hints.items() if n not in fed and not _depends(other.fields[n])}
+
+        def run(job, **values):
+            given = {n: job.fed(other.fields[n], values[step.name]) for n, step in fed.items()}
+            return job.run(other.slug, given | {n: values[n] for n in asked if n in values})
+
+        defaults = {n: other.fields[n].default for n in asked}
+        slots, one = dict.fromkeys(step.name for step in fed.values()), inspect.Parameter
+        run.__signature__ = inspect.Signature(
+            one(n, one.KEYWORD_ONLY, default=defaults.get(n, one.empty))
+            for n in ["job", *slots, *asked]
+        )
+        run.__name__, run.__doc__ = other.slug, f"{other.title}: {other.description}"
+        run.__annotations__ = asked
+        source = [other.slug, *(s.source for s in other.steps.values()), *fed, *slots]
+        return self._add(Step(self, run, source=" ".join(source)))
+
+    def then(self, other: Pipeline, title: str = "") -> Pipeline:
+        """A new pipeline: this one, then the other, fed with this one's output."""
+        both = Pipeline(title or f"{self.title} then {other.title}", other.description)
+        both.module = sys._getframe(1).f_globals.get("__name__", "")
+        first = next(f.name for step in other.steps.values() for f in step.fields)
+        both.use(other, {first: both.use(self)})
+        return both
+
+
+def _depends(field: Field) -> bool:
+    return inspect.isfunction(field.choices) or inspect.isfunction(field.default)

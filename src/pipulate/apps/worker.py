@@ -6,70 +6,61 @@ does this process.
 """
 
 import asyncio
+import contextlib
 import inspect
+import itertools
 import json
 import os
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from pipulate.apps.job import END, JobHandle, kept
 from pipulate.apps.plugin import load_file
 from pipulate.apps.steps import Step
 from pipulate.core.fields import dumps, from_json
-from pipulate.core.problems import Problem, from_dict
+from pipulate.core.outputs import loaded
+from pipulate.core.problems import Busy, Problem, from_dict
 from pipulate.core.tables import Row
 
-EVERY = 0.05  # seconds between two progress messages; the last one always goes out
+MEMORY = 0.75  # of this machine's memory that one step may take
 
 
-class Now:
-    """The result of a job call: done already, and may be awaited all the same."""
+def run_step(step: Step, known: Row) -> Any:
+    """Call a step, async or not, with what it takes of the known Python values; tried again as it
 
-    def __await__(self):
-        return asyncio.sleep(0).__await__()
+    says. One that yields gives an iterator."""
+    given = {name: known[name] for name in step.parameters if name in known}
+    if not step.retry:
+        return _called(step, given)
+    import tenacity
 
+    def tell(state) -> None:
+        print(f"try {state.attempt_number} failed: {state.outcome.exception()!r}", file=sys.stderr)
 
-class JobHandle:
-    """`job` inside a step: progress, checkpoint, files, tool. Works in sync and async steps."""
-
-    def __init__(self, tell: Callable[[Row], Any], folder: str, checkpoint=None):
-        self.checkpoint_data, self._tell = checkpoint, tell
-        self._folder, self._last = Path(folder), 0.0
-
-    @property
-    def files(self) -> Path:
-        """This attempt's own folder, for files the step writes; return them as File(path)."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder
-
-    def progress(self, done: float, total: float = 0, message: str = "") -> Now:
-        """Show how far the step is. Cheap: at most twenty messages a second are sent."""
-        if done >= total or time.monotonic() - self._last > EVERY:
-            self._last = time.monotonic()
-            self._tell({"progress": [done, total, str(message)[:500]]})
-        return Now()
-
-    def checkpoint(self, data) -> Now:
-        """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
-        self._tell({"checkpoint": data})
-        return Now()
-
-    def tool(self, name: str, **values):
-        """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
-        reply = self._tell({"call": [name, values]})
-        if "problem" in reply:
-            raise from_dict(reply["problem"])
-        return reply["result"]
+    final = tenacity.retry_if_exception(lambda e: not isinstance(e, Problem) or isinstance(e, Busy))
+    again = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(step.retry + 1),
+        wait=tenacity.wait_random_exponential(max=60),
+        retry=final & tenacity.retry_if_exception_type(Exception),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return again(_called, step, given)
 
 
-def run_step(step: Step, known: Row):
-    """Call a step, async or not, with what it takes of the known Python values."""
-    result = step(**{name: known[name] for name in step.parameters if name in known})
+def _called(step: Step, given: Row) -> Any:
+    result = step.function(**given)
+    if inspect.isasyncgen(result):
+        result = _in_turn(result)
+    if isinstance(result, Iterator):  # its first row, so that a fault at once is tried again
+        first = [*itertools.islice(result, 1)]
+        return itertools.chain(first, result)
 
     async def awaited():
         return await result
@@ -77,45 +68,91 @@ def run_step(step: Step, known: Row):
     return asyncio.run(awaited()) if inspect.isawaitable(result) else result
 
 
-def _answer(tell: Callable[[Row], Any], request: Row) -> None:
+def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
+    async def following():
+        return await anext(rows, END)
+
+    with asyncio.Runner() as runner:
+        while (row := runner.run(following())) is not END:
+            yield row
+
+
+class Engine:
+    """The other end of the pipe: `tell` sends a message, `need` waits for its reply."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        self._lock, self._count = threading.Lock(), itertools.count()
+        self._waiting: dict[int, Future[Row]] = {}
+
+    def tell(self, message: Row) -> None:
+        line = dumps(message).encode() + b"\n"
+        with self._lock:
+            self._out.write(line)
+            self._out.flush()
+
+    def need(self, kind: str, *values: Any) -> Any:
+        """The engine's JSON result. Raises its Problem."""
+        key = next(self._count)
+        reply = self._waiting[key] = Future()
+        self.tell({"need": kind, "with": values, "id": key})
+        said = reply.result()
+        if "problem" in said:
+            raise from_dict(said["problem"])
+        return said["result"]
+
+    def heard(self, reply: Row) -> None:
+        self._waiting.pop(reply["reply"]).set_result(reply)
+
+
+def _answer(engine: Engine, request: Row) -> None:
     try:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
         step = plugin.pipelines[request["pipeline"]].steps[request["step"]]
-        known = from_json(request["arguments"])
+        known = loaded(from_json(request["arguments"]))
         for field in step.fields:
             if known.get(field.name) is not None:
                 known[field.name] = field.kind.check(known[field.name])
-        known["job"] = JobHandle(tell, request["folder"], request["checkpoint"])
-        tell({"done": run_step(step, known)})
+        folder, journal = Path(request["folder"]), Path(request["journal"])
+        how = (folder, request["checkpoint"], journal)
+        known["job"] = job = JobHandle(engine.tell, engine.need, *how)
+        if request["fresh"]:
+            job.forget()
+        engine.tell({"done": kept(run_step(step, known), folder)})
     except Problem as problem:
-        tell({"failed": problem.as_dict()})
+        engine.tell({"failed": problem.as_dict()})
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
-        tell({"failed": Problem(what, hint).as_dict()})
+        engine.tell({"failed": Problem(what, hint).as_dict()})
+
+
+def _bounded() -> None:
+    """A step that eats memory ends by itself, or is the first that the system ends."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        Path("/proc/self/oom_score_adj").write_text("800")
 
 
 def main() -> None:
     """Serve steps until standard input ends. A thread reads, to notice that the engine is dead."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests, replies = SimpleQueue[Row](), SimpleQueue[Row]()
+    _bounded()
+    engine, requests = Engine(), SimpleQueue[Row]()
 
     def read() -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
-            (requests if "step" in message else replies).put(message)
+            engine.heard(message) if "reply" in message else requests.put(message)
         os._exit(0)
-
-    def tell(message: Row):
-        out.write(dumps(message).encode() + b"\n")
-        out.flush()
-        return replies.get() if message.keys() & {"checkpoint", "call"} else None
 
     threading.Thread(target=read, daemon=True).start()
     while True:
-        _answer(tell, requests.get())
+        _answer(engine, requests.get())
 
 
 if __name__ == "__main__":

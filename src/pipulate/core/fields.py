@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pipulate.core.kinds import KINDS, MISSING, SET, Between, Choices, File, Kind, Ref, Renamed
 from pipulate.core.kinds import Email as Email, Secret, Tags, Target, Text as Text, Url as Url
+from pipulate.core.outputs import Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
 
@@ -245,6 +246,10 @@ def to_json(value: Any) -> Any:
         return [to_json(v) for v in value]
     if isinstance(value, File):
         return {"$file": str(value.path), "name": value.name}
+    if isinstance(value, Rows):
+        return {"$rows": str(value.path), "count": value.count}
+    if isinstance(value, Large):
+        return {"$json": str(value.path), "size": value.size}
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal | Path):
@@ -256,11 +261,16 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Undo `to_json` for File, at any depth."""
-    if isinstance(value, dict):
-        if value.keys() == {"$file", "name"}:
-            return File(Path(value["$file"]), value["name"])
-        return {k: from_json(v) for k, v in value.items()}
+    """Undo `to_json` for File, Rows and Large, at any depth."""
+    match value:
+        case {"$file": path, "name": name} if len(value) == 2:
+            return File(Path(path), name)
+        case {"$rows": path, "count": count} if len(value) == 2:
+            return Rows(path, count)
+        case {"$json": path, "size": size} if len(value) == 2:
+            return Large(path, size)
+        case dict():
+            return {k: from_json(v) for k, v in value.items()}
     return [from_json(v) for v in value] if isinstance(value, list) else value
 
 

@@ -1,11 +1,13 @@
 """Jobs: steps at work. Every step runs in a worker process that can be killed at any moment.
 
 The worker gets one JSON line (file, text, pipeline, step, arguments …) and answers in JSON lines:
-progress, checkpoint, call (a tool), done, failed. What a step prints is its live log.
+progress, done, failed, and what it needs: {"need": "call", "with": [tool, values], "id": 3}, which
+{"reply": 3, "result": …} answers. What a step prints is its live log.
 """
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -14,14 +16,16 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 
-from pipulate.core.fields import dumps
+from pipulate.core.fields import Field, check_values, dumps, make_field, to_json
+from pipulate.core.kinds import KINDS, Choices
+from pipulate.core.logs import log_fault
 from pipulate.core.problems import Problem
 from pipulate.core.runs import Runs
 from pipulate.core.store import Row
@@ -37,12 +41,19 @@ class Job:
 
     run: Row
     attempt: Row
+    step: Any
+    caller: Caller
     done: float = 0
     total: float = 0
     message: str = ""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     started: float = field(default_factory=time.monotonic)
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
+    waits: int = 0  # for how many things it waits now, with its place given to another step
+    placed: bool = False
+    limit: asyncio.Timeout | None = None
+    questions: dict[int, asyncio.Future[Any]] = field(default_factory=dict)  # by record
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -73,21 +84,29 @@ class Job:
             answer = {"failed": _lost(repr(error)).as_dict()}
         if "done" in answer:
             return "done", {"output": dumps(answer["done"])}
-        log = {"log": list(self.log)[-30:]} if self.log else {}
-        return "failed", {"error": dumps(answer["failed"] | log)}
+        return "failed", {"error": dumps(answer["failed"])}
 
 
 class Jobs:
-    """Runs steps and keeps their state. One per engine process; its lock says it is alive."""
+    """Runs steps and keeps their state. One per engine process; its lock says it is alive.
+
+    `needs`: what a step may ask of the engine, by name: needs[name](job, *values) → JSON."""
 
     def __init__(self, runs: Runs, tools: Tools, home: Path, module: str):
         self.runs, self.tools, self.locks, self.module = runs, tools, home / "locks", module
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
         self.on_change: list[Callable[[Job], None]] = []
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
+            "checkpoint": self._checkpoint,
+            "call": self._call,
+            "ask": self._ask,
+            "once": self._once,
+            "kept": self._kept,
+        }
         self._lock = FileLock(self.locks / f"{self.owner}.lock")
         self._warm: list[Process] = []
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     def sweep(self) -> None:
         """Interrupt what dead processes left running; owners that hold their lock are alive."""
@@ -99,20 +118,36 @@ class Jobs:
                 path.unlink(missing_ok=True)
 
     async def start(
-        self, caller: Caller, pipeline: Any, run_id: int, name: str, inputs: Row
+        self,
+        caller: Caller,
+        pipeline: Any,
+        run_id: int,
+        name: str,
+        inputs: Row,
+        fresh: bool = False,
     ) -> Job:
-        """Begin a step (inputs as JSON, checked) and return while it works."""
+        """Begin a step (inputs as JSON, checked) and return while it works.
+
+        `fresh`: from its beginning, whatever an earlier try has left."""
         self._lock.acquire(timeout=0)
-        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner)
+        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh)
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
-        job = self.live[run_id, name] = Job(self.runs.get(caller.profile.id, run_id), attempt)
-        job.work = asyncio.create_task(self._work(job, caller, pipeline, used))
-        job.task = asyncio.create_task(self._settle(job, caller.actor))
+        run = self.runs.get(caller.profile.id, run_id)
+        job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
+        request = self._request(job, pipeline, used, fresh)
+        job.work = asyncio.create_task(self._work(job, request))
+        job.task = asyncio.create_task(self._settle(job))
         return job
 
     async def wait(self, job: Job) -> None:
         """Until the step has settled."""
         await asyncio.shield(job.task)
+
+    async def wait_or_ask(self, job: Job) -> None:
+        """Until the step has settled, or waits for an answer."""
+        asked = asyncio.create_task(job.asked.wait())
+        await asyncio.wait([job.task, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
 
     def cancel(self, run_id: int, step: str) -> Job | None:
         """Stop a step at once, whatever it does; its checkpoint stays. None if none is at work."""
@@ -120,6 +155,21 @@ class Jobs:
         if job:
             job.stop("cancelled")
         return job
+
+    def answer(
+        self, profile_id: int, run_id: int, said: Any, step: str = "", text: bool = False
+    ) -> Row:
+        """Answer the question a run waits with; returns its record. A step that is not at work
+
+        any more has to be started again. Raises Missing, Invalid."""
+        record = self.runs.question(profile_id, run_id, step)
+        asked = question_field(record)
+        value = check_values([asked], {"answer": said}, text=text)["answer"]
+        self.runs.close(record["id"], to_json(value))
+        job = self.live.get((run_id, record["step"]))
+        if job and (waiting := job.questions.pop(record["id"], None)):
+            waiting.set_result(to_json(value))
+        return record
 
     async def close(self) -> None:
         """Interrupt what is at work, kill the workers, give the lock back."""
@@ -133,12 +183,13 @@ class Jobs:
         self._lock.release(force=True)
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
-    async def _settle(self, job: Job, actor: str) -> None:
+    async def _settle(self, job: Job) -> None:
         await asyncio.wait([job.work])
         state, kept = job.result()
-        settle = self.runs.settle
+        about = (job.attempt, job.run, state, job.caller.actor)
         try:
-            await asyncio.to_thread(settle, job.attempt, job.run, state, actor, **kept)
+            log = "\n".join(job.log)[-20_000:]
+            await asyncio.to_thread(lambda: self.runs.settle(*about, **kept, log=log))
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self._changed(job)
@@ -147,25 +198,30 @@ class Jobs:
         for listener in self.on_change:
             listener(job)
 
-    async def _work(self, job: Job, caller: Caller, pipeline: Any, used: Row) -> Row:
+    async def _work(self, job: Job, request: Row) -> Row:
         """The worker's last answer: {"done": output} or {"failed": a problem}."""
-        async with self._slots:
+        await self._places.acquire()
+        job.placed, process = True, None
+        try:
             process = self._warm.pop() if self._warm else await _spawn(self.module)
             if process.returncode is not None:
                 process = await _spawn(self.module)
             listening = asyncio.create_task(self._listen(job, process))
-            try:
-                await _send(process, self._request(job, pipeline, used))
-                answer = await self._answer(job, caller, process)
-                self._warm += [] if self._warm else [process]
-                return answer
-            finally:
-                if process not in self._warm:
-                    await _kill(process)
+            await _send(process, request)
+            answer = await self._answer(job, process)
+            self._warm += [] if self._warm else [process]
+            return answer
+        finally:
+            if job.placed:
+                self._places.release()
+            if process and process not in self._warm:
+                await _kill(process)
+            if process:
                 listening.cancel()
 
-    def _request(self, job: Job, pipeline: Any, used: Row) -> Row:
+    def _request(self, job: Job, pipeline: Any, used: Row, fresh: bool) -> Row:
         run, attempt = job.run, job.attempt
+        folder = self.runs.files / f"runs/{run['id']}"
         return {
             "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
@@ -173,7 +229,9 @@ class Jobs:
             "step": attempt["step"],
             "arguments": used | json.loads(attempt["inputs"]),
             "checkpoint": json.loads(attempt["checkpoint"] or "null"),
-            "folder": self.runs.files / f"runs/{run['id']}/{attempt['id']}",
+            "folder": folder / str(attempt["id"]),
+            "journal": folder / f".{attempt['step']}-{attempt['key'][:16]}",  # of job.map
+            "fresh": fresh,
         }
 
     async def _listen(self, job: Job, process: Process) -> None:
@@ -182,24 +240,119 @@ class Jobs:
             job.log.append(line.decode(errors="replace").rstrip()[:2_000])
             self._changed(job)
 
-    async def _answer(self, job: Job, caller: Caller, process: Process) -> Row:
-        while True:
-            match await _receive(process):
-                case {"progress": said}:
-                    job.done, job.total, job.message = said
-                    self._changed(job)
-                case {"checkpoint": data}:
-                    new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
-                    await asyncio.to_thread(self.runs.attempts.update, new)
-                    await _send(process, {})
-                case {"call": [name, values]}:
-                    try:
-                        reply = {"result": await self.tools.call(name, values, caller)}
-                    except Problem as problem:
-                        reply = {"problem": problem.as_dict()}
-                    await _send(process, reply)
-                case answer:
-                    return answer
+    async def _answer(self, job: Job, process: Process) -> Row:
+        needs = set[asyncio.Task[None]]()
+        try:
+            async with asyncio.timeout(job.step.seconds) as job.limit:
+                while True:
+                    match await _receive(process):
+                        case {"progress": said}:
+                            job.done, job.total, job.message = said
+                            self._changed(job)
+                        case {"need": _} as message:
+                            need = asyncio.create_task(self._need(job, process, message))
+                            needs.add(need)
+                            need.add_done_callback(needs.discard)
+                        case answer:
+                            return answer
+        except TimeoutError:
+            what = f"The step took over {job.step.seconds:g} s and was stopped."
+            raise Problem(what, "Retry, or give it more: step(seconds=…).") from None
+        finally:
+            for need in [*needs]:
+                need.cancel()
+
+    # -- what a step may need
+
+    async def _need(self, job: Job, process: Process, message: Row) -> None:
+        try:
+            async with self._elsewhere(job):
+                result = await self.needs[message["need"]](job, *message["with"])
+            reply = {"result": result}
+        except Problem as problem:
+            reply = {"problem": problem.as_dict()}
+        except Exception as error:
+            fault = f"Something went wrong here; reference {log_fault(error)} in the log."
+            reply = {"problem": Problem(fault).as_dict()}
+        await _send(process, reply | {"reply": message["id"]})
+
+    @contextlib.asynccontextmanager
+    async def _elsewhere(self, job: Job) -> AsyncIterator[None]:
+        """While a step waits for somebody, another may have its place."""
+        job.waits += 1
+        if job.placed:
+            job.placed = False
+            self._places.release()
+        try:
+            yield
+        finally:
+            job.waits -= 1
+            if not job.waits and not job.work.done():
+                await self._places.acquire()
+                job.placed = True
+
+    async def _checkpoint(self, job: Job, data: Any) -> None:
+        new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
+        await asyncio.to_thread(self.runs.attempts.update, new)
+
+    async def _call(self, job: Job, name: str, values: Row) -> Any:
+        parent = f"{job.run['id']}/{job.attempt['step']}"
+        return await self.tools.call(name, values, replace(job.caller, parent=parent))
+
+    async def _ask(self, job: Job, question: str, about: Row) -> Any:
+        """The answer: one kept from before, else that of whoever answers."""
+        record, fresh = await asyncio.to_thread(
+            self.runs.record, job.attempt, "question", question, "waiting", about
+        )
+        if record["state"] == "done":
+            return json.loads(record["value"])
+        question_field(record)  # refused now rather than when somebody answers
+        waiting = job.questions[record["id"]] = asyncio.get_running_loop().create_future()
+        job.asked.set()
+        self._changed(job)
+        try:
+            with _paused(job.limit):
+                return await waiting
+        finally:
+            job.questions.pop(record["id"], None)
+            if not job.questions:
+                job.asked.clear()
+            self._changed(job)
+
+    async def _once(self, job: Job, name: str) -> Row:
+        """Whether an outside effect is new, done (with its result) or unknown: begun, no result."""
+        look = functools.partial(self.runs.record, job.attempt, "effect", name, "intent", {})
+        record, fresh = await asyncio.to_thread(look)
+        state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
+        value = json.loads(record["value"] or "null")
+        return {"record": record["id"], "state": state, "value": value}
+
+    async def _kept(self, job: Job, record: int, happened: bool, value: Any) -> None:
+        """The result of an outside effect; or that it did not happen."""
+        done = (self.runs.close, record, value) if happened else (self.runs.records.delete, record)
+        await asyncio.to_thread(*done)
+
+
+@contextlib.contextmanager
+def _paused(limit: asyncio.Timeout | None) -> Iterator[None]:
+    """While a step waits for a person its time stands still."""
+    end, clock = limit and limit.when(), asyncio.get_running_loop().time
+    left = end and end - clock()
+    if limit and left:
+        limit.reschedule(None)
+    yield
+    if limit and left:
+        limit.reschedule(clock() + left)
+
+
+def question_field(record: Row) -> Field:
+    """The field by which a question is answered: of the type or the choices it was asked with."""
+    about = json.loads(record["about"])
+    kinds = {kind.__name__: kind for kind in KINDS}
+    kind, choices = kinds.get(about.get("type", ""), str), about.get("choices")
+    if choices:
+        kind = Annotated[type(choices[0]), Choices(tuple(choices))]
+    return make_field("answer", kind, owner=f"{record['step']}: ")
 
 
 async def _spawn(module: str) -> Process:

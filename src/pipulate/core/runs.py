@@ -8,7 +8,7 @@ is fresh, even an older one; the newest finished one with another key is shown a
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,52 @@ from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Database, Row, Table, now
 
 UNDONE = ("failed", "interrupted", "cancelled")
+PAST = ("done", "skipped")  # later steps may go on
+# An attempt that nothing newer has taken the place of.
+LATEST = """NOT EXISTS (SELECT 1 FROM attempts b WHERE b.run_id = a.run_id AND b.step = a.step
+    AND b.id > a.id)"""
+LISTING = f"""SELECT r.*,
+    count(DISTINCT a.step) FILTER (WHERE a.state IN ('done', 'skipped')) AS done,
+    CASE WHEN locked_utc IS NOT NULL THEN 'finished'
+        WHEN EXISTS (SELECT 1 FROM records q WHERE q.run_id = r.id AND q.state = 'waiting')
+            THEN 'waiting'
+        WHEN max(a.state = 'running') THEN 'running'
+        WHEN max(a.state IN ('failed', 'interrupted') AND {LATEST}) THEN 'failed'
+        ELSE 'open' END AS state
+    FROM runs r LEFT JOIN attempts a ON a.run_id = r.id
+    WHERE profile_id = ? AND ? IN ('', pipeline) AND deleted_utc IS NULL
+        AND instr(lower(r.id || ' ' || name || ' ' || r.inputs), ?)
+    GROUP BY r.id ORDER BY r.id DESC LIMIT ?"""
+INBOX = f"""SELECT r.profile_id, r.pipeline, r.id AS run, r.name, q.step, 'question' AS kind,
+        q.name AS said, q.at_utc FROM records q JOIN runs r ON r.id = q.run_id
+    WHERE q.state = 'waiting' AND deleted_utc IS NULL
+    UNION ALL
+    SELECT r.profile_id, r.pipeline, r.id, r.name, a.step, a.state,
+        coalesce(json_extract(a.error, '$.problem'), ''), coalesce(ended_utc, started_utc)
+    FROM attempts a JOIN runs r ON r.id = a.run_id
+    WHERE a.state IN ('failed', 'interrupted') AND {LATEST}
+        AND deleted_utc IS NULL AND locked_utc IS NULL
+        AND NOT EXISTS (SELECT 1 FROM records q
+            WHERE q.run_id = r.id AND q.step = a.step AND q.state = 'waiting')
+    ORDER BY at_utc DESC LIMIT ?"""
 
 
 @dataclass(frozen=True)
 class StepState:
-    """state: blocked, ready, running, done, stale or one of UNDONE; inputs: JSON."""
+    """state: blocked, ready, running, waiting, done, skipped, stale or one of UNDONE.
+
+    inputs: JSON. question: the record that waits for an answer, if any."""
 
     step: Any
     state: str
     key: str
     inputs: Row
     attempt: Row
+    question: Row = field(default_factory=dict)
 
     @property
     def output(self) -> Any:
-        """As Python values (File included), None without one."""
+        """As Python values (File, Rows included), None without one."""
         return from_json(json.loads(self.attempt.get("output") or "null"))
 
     @property
@@ -39,8 +70,20 @@ class StepState:
         return self.state in ("done", "stale")
 
     @property
+    def at_work(self) -> bool:
+        return self.attempt.get("state") == "running"
+
+    @property
     def error(self) -> Row:
         return json.loads(self.attempt.get("error") or "{}")
+
+    @property
+    def why(self) -> str:
+        """Why a stale step is stale."""
+        if self.attempt.get("source") not in ("", self.step.source):
+            return "its code changed"
+        same = json.loads(self.attempt.get("inputs") or "{}") == self.inputs
+        return "an earlier step changed" if same else "its inputs changed"
 
 
 def step_key(step: Any, inputs: Row, used: list[str]) -> str:
@@ -55,23 +98,33 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _state(step: Any, given: Row, tries: list[Row], before: dict[str, StepState]) -> StepState:
+def inputs_of(step: Any, given: Row) -> Row:
+    """What a step is given: `step.name` is for it alone, `name` for every step that asks so."""
+    own = {f.name: f"{step.name}.{f.name}" for f in step.fields}
+    found = {name: alone if alone in given else name for name, alone in own.items()}
+    return {name: given[key] for name, key in found.items() if key in given}
+
+
+def _state(
+    step: Any, given: Row, tries: list[Row], before: dict[str, StepState], asked: Row
+) -> StepState:
     """`tries`: the step's attempts, newest first; `before`: the states of earlier steps."""
-    inputs = {f.name: given[f.name] for f in step.fields if f.name in given}
-    ups = [before[name] for name in step.uses]
-    ready = all(up.state == "done" for up in ups)
+    inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
+    ready = all(up.state in PAST for up in ups)
     key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
-    done = [t for t in tries if t["state"] == "done"]
-    same = [t for t in done if t["key"] == key]
+    past = [t for t in tries if t["state"] in PAST]
+    same = [t for t in past if t["key"] == key]
     found = tries[0] if tries else {}
     state = found.get("state", "ready")
     if state == "running" or (state in UNDONE and found["key"] == key):
-        pass
-    elif done:
-        state, found = "done" if same and ready else "stale", [*same, *done][0]
-    elif not ready:
-        state, found = "blocked", {}
-    return StepState(step, state, key, inputs, found)
+        state = "waiting" if key in asked and state in ("running", "interrupted") else state
+    elif same and ready:
+        state, found = same[0]["state"], same[0]
+    elif done := [t for t in past if t["state"] == "done"]:
+        state, found = "stale", done[0]
+    else:
+        state, found = "ready" if ready else "blocked", {}
+    return StepState(step, state, key, inputs, found, asked.get(key, {}))
 
 
 class Runs:
@@ -80,14 +133,15 @@ class Runs:
     def __init__(self, db: Database, files: Path):
         self.db, self.files = db, files
         self.attempts = db.table("attempts", logged=False)
+        self.records = db.table("records", logged=False)
 
     def table(self, profile_id: int, logged: bool = False) -> Table:
         return self.db.table("runs", scoped=True, logged=logged).xtra(profile_id=profile_id)
 
-    def create(self, profile_id: int, pipeline: str, inputs: Row | None = None) -> Row:
-        """A new run. No event holds it: to take it back is to delete it, outputs and all."""
+    def create(self, profile_id: int, pipeline: str, inputs: Row | None = None, **more: str) -> Row:
+        """A new run (more: name, parent). No event holds it: to take it back is to delete it."""
         about = {"pipeline": pipeline, "inputs": dumps(inputs or {}), "created_utc": now()}
-        return self.table(profile_id).insert(about)
+        return self.table(profile_id).insert(about, **more)
 
     def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
         """A run that is not deleted (of this pipeline, when named). Raises Missing."""
@@ -97,26 +151,30 @@ class Runs:
             raise Missing(f"There is no run {run_id} here.", "Open the pipeline to see its runs.")
         return found[0]
 
-    def listing(self, profile_id: int, pipeline: str = "", limit: int = 100) -> list[Row]:
-        """Runs, newest first, each with `done` steps and a `state`: running, finished or open."""
-        return self.db.all(
-            "SELECT r.*, count(DISTINCT step) FILTER (WHERE state = 'done') AS done,"
-            " CASE WHEN locked_utc IS NOT NULL THEN 'finished'"
-            " WHEN max(state = 'running') THEN 'running' ELSE 'open' END AS state"
-            " FROM runs r LEFT JOIN attempts a ON run_id = r.id WHERE profile_id = ?"
-            " AND ? IN ('', pipeline) AND deleted_utc IS NULL"
-            " GROUP BY r.id ORDER BY r.id DESC LIMIT ?",
-            (profile_id, pipeline, limit),
-        )
+    def listing(
+        self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = ""
+    ) -> list[Row]:
+        """Runs, newest first, each with `done` steps and a `state`: running, waiting (for an
+
+        answer), failed, finished or open. `q`: only those whose number, name or inputs hold it."""
+        return self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit))
+
+    def inbox(self, limit: int = 200) -> list[Row]:
+        """What waits for somebody in all runs of all profiles, newest first: {profile_id,
+
+        pipeline, run, name, step, kind: question, failed or interrupted, said, at_utc}."""
+        return self.db.all(INBOX, (limit,))
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         """Every step's state, in order."""
-        tries = defaultdict(list)
+        tries, asked = defaultdict(list), defaultdict[str, Row](dict)
         for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
             tries[attempt["step"]].append(attempt)
+        for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],)):
+            asked[record["step"]][record["key"]] = record
         given, found = json.loads(run["inputs"]), dict[str, StepState]()
         for name, step in pipeline.steps.items():
-            found[name] = _state(step, given, tries[name], found)
+            found[name] = _state(step, given, tries[name], found, asked[name])
         return found
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
@@ -129,39 +187,108 @@ class Runs:
             return self.table(profile_id).update(id=run_id, inputs=dumps(merged))
 
     def begin(
-        self, profile_id: int, run_id: int, pipeline: Any, name: str, inputs: Row, owner: str
+        self,
+        profile_id: int,
+        run_id: int,
+        pipeline: Any,
+        name: str,
+        inputs: Row,
+        owner: str,
+        fresh: bool = False,
     ) -> tuple[Row, Row]:
         """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
 
-        One that stopped with the same key passes its checkpoint on. Raises Locked, Waiting."""
+        One that stopped with the same key passes its checkpoint on, unless `fresh`. Raises
+
+        Locked, Waiting."""
         with self.db.change():
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old, used = states[name], states[name].step.uses
-            if old.state == "running":
+            if old.at_work:
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
-            if late := [up for up in used if states[up].state != "done"]:
+            if late := [up for up in used if states[up].state not in PAST]:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
-            resumes = old.state in UNDONE and old.attempt["key"] == old.key
-            new = {"run_id": run_id, "step": name, "state": "running", "owner": owner}
-            new |= {"key": old.key, "inputs": dumps(old.inputs), "started_utc": now()}
-            checkpoint = old.attempt["checkpoint"] if resumes else None
-            attempt = self.attempts.insert(new, checkpoint=checkpoint)
+            resumes = old.attempt.get("state") in UNDONE and old.attempt["key"] == old.key
+            checkpoint = old.attempt["checkpoint"] if resumes and not fresh else None
+            attempt = self._attempt(run_id, old, "running", owner, checkpoint=checkpoint)
+            where = "DELETE FROM records WHERE run_id = ? AND step = ? AND state = 'waiting'"
+            self.db.execute(f"{where} AND key != ?", (run_id, name, old.key))
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in used}
+
+    def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:
+        new = {"run_id": run_id, "step": old.step.name, "state": state, "owner": owner}
+        new |= {"key": old.key, "inputs": dumps(old.inputs), "source": old.step.source}
+        return self.attempts.insert(new, started_utc=now(), **more)
+
+    def skip(self, profile_id: int, run_id: int, pipeline: Any, name: str, actor: str) -> None:
+        """Leave a step out: later steps get None for its output. Raises Locked, Waiting."""
+        with self._told(profile_id, actor, "skipped", f"runs/{run_id}/{name}") as change:
+            run = self.keep(profile_id, run_id, {}, pipeline.slug)
+            states = self.states(run, pipeline)
+            old, late = (
+                states[name],
+                [u for u in states[name].step.uses if states[u].state not in PAST],
+            )
+            if old.at_work or late:
+                raise Waiting(f"{name} cannot be skipped now.", "Run earlier steps first.")
+            self._attempt(run_id, old, "skipped", "", output="null", ended_utc=now())
+            change.summary = f"{run['pipeline']} run {run_id}: {name} was skipped"
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
         """Close an attempt: state and output (or error) in one transaction with its event."""
         said = {"done": "is done", "cancelled": "was cancelled"}.get(state, state)
-        about = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said}"
-        with self.db.change(actor=actor, verb=f"step_{state}", profile_id=run["profile_id"]) as c:
-            c.target, c.summary = f"runs/{run['id']}/{attempt['step']}", about
+        target = f"runs/{run['id']}/{attempt['step']}"
+        with self._told(run["profile_id"], actor, state, target) as change:
+            change.summary = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said}"
             self.attempts.update(id=attempt["id"], state=state, ended_utc=now(), **result)
+            if state != "interrupted":  # what it asked is of no use any more
+                where = "run_id = ? AND step = ? AND state = 'waiting'"
+                self.records.delete_many(where, (run["id"], attempt["step"]))
+
+    def _told(self, profile_id: int, actor: str, verb: str, target: str) -> Any:
+        about = {"actor": actor, "profile_id": profile_id, "target": target}
+        return self.db.change(verb=f"step_{verb}", **about)
+
+    # -- what a step asks or does outside of its output
+
+    def record(
+        self, attempt: Row, kind: str, name: str, state: str, about: Row
+    ) -> tuple[Row, bool]:
+        """The record of that name under the attempt's key, and whether it was made just now."""
+        key = {n: attempt[n] for n in ("run_id", "step", "key")} | {"kind": kind, "name": name}
+        with self.db.writing():
+            where = " AND ".join(f"{column} = ?" for column in key)
+            if found := self.records(where, [*key.values()]):
+                return found[0], False
+            return self.records.insert(key, state=state, about=dumps(about), at_utc=now()), True
+
+    def close(self, record_id: int, value: Any) -> None:
+        """Keep the answer or the result of a record."""
+        self.records.update(id=record_id, state="done", value=dumps(value))
+
+    def question(self, profile_id: int, run_id: int, step: str = "") -> Row:
+        """The question that a run (or this step of it) waits with. Raises Missing."""
+        self.get(profile_id, run_id)
+        where = "run_id = ? AND ? IN ('', step) AND state = 'waiting'"
+        if found := self.records(where, (run_id, step), "id", 1):
+            return found[0]
+        raise Missing(f"Run {run_id} asks nothing now.", "See its steps.")
 
     def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
-        """Finish or reopen (locked_utc), or delete (deleted_utc) a run; refused while at work."""
+        """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run; refused while at
+
+        work."""
         self.get(profile_id, run_id)
         if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
             raise Problem("This run is at work.", "Cancel its step first.")
         return self.table(profile_id, logged=True).update(id=run_id, **columns)
+
+    def discard(self, profile_id: int, run_id: int, step: str) -> None:
+        """Forget what a step left that failed or was stopped, its checkpoint and question too."""
+        self.keep(profile_id, run_id, {})
+        where = "run_id = ? AND step = ? AND state IN ('failed', 'interrupted', 'cancelled')"
+        self.attempts.delete_many(where, (run_id, step))
+        self.records.delete_many("run_id = ? AND step = ? AND state = 'waiting'", (run_id, step))
 
     def interrupt(self, owner: str) -> None:
         """Mark what this dead owner left running."""

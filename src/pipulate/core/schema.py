@@ -96,4 +96,18 @@ MIGRATIONS = [
     INSERT INTO files SELECT * FROM old_files;
     DROP TABLE old_files;
     """,
+    """
+    -- what a step asked or did outside of its output, kept by the step's key: kind is question,
+    -- effect (job.once) or model; state is waiting, intent or done; value is the answer as JSON
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs, step TEXT NOT NULL,
+        key TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+        about TEXT NOT NULL DEFAULT '{}', value TEXT, at_utc TEXT NOT NULL,
+        UNIQUE (run_id, step, key, kind, name));
+
+    -- parent: the step of another run that this one was fed from, such as 12/measure
+    ALTER TABLE runs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN source TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN log TEXT NOT NULL DEFAULT '';
+    """,
 ]

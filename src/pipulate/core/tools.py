@@ -40,6 +40,7 @@ class Caller:
     confirmed: bool = False
     turn: str | None = None
     cwd: Path | None = None
+    parent: str = ""  # the step that calls, such as 12/measure
 
 
 @dataclass(frozen=True)

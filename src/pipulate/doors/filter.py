@@ -35,16 +35,22 @@ def filter_step(settings: Settings, name: str, text: str):
             inputs[field.name] = File(Path(inputs[field.name]))
     folder = tempfile.mkdtemp(prefix="pipulate-") if "job" in step.parameters else ""
     with contextlib.redirect_stdout(sys.stderr):
-        return to_json(run_step(step, known | inputs | {"job": JobHandle(_tell, folder)}))
+        job = JobHandle(_tell, _need, Path(folder))
+        return to_json(run_step(step, known | inputs | {"job": job}))
 
 
 def _tell(message: dict[str, Any]) -> None:
-    """What `job` says outside of a run: progress to a terminal, checkpoints to nobody."""
-    if "call" in message:
-        raise Problem("A filter changes no data.", "Use `pipulate run` for this step.")
-    if "progress" in message and sys.stderr.isatty():
+    """What `job` says outside of a run: progress to a terminal."""
+    if sys.stderr.isatty():
         done, total, said = message["progress"]
         print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
+
+
+def _need(kind: str, *values: Any) -> Any:
+    """What `job` gets outside of a run: nothing is kept, nobody is asked."""
+    if kind in ("call", "ask", "model"):
+        raise Problem("A filter changes no data and asks nobody.", "Use `pipulate run` for it.")
+    return {"record": 0, "state": "new", "value": None} if kind == "once" else None
 
 
 def _step(settings: Settings, name: str) -> Step:

@@ -1,0 +1,276 @@
+"""`job` inside a step: progress, checkpoints, questions, effects, rows, tools, the model.
+
+In an async step what gives a value is awaited; in a plain one it gives the value at once. Where the
+requests go is the business of whoever runs the step: the engine, a filter, a notebook.
+"""
+
+import asyncio
+import csv
+import inspect
+import itertools
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pipulate.core.fields import Field, dumps, from_json, make_field, to_json
+from pipulate.core.kinds import File
+from pipulate.core.outputs import INLINE, Large, Rows, write_lines
+from pipulate.core.problems import Problem
+from pipulate.core.tables import Row
+
+EVERY = 0.05  # seconds between two progress messages; the last one always goes out
+DONE, AGAIN = "It happened: go on", "It did not happen: do it"
+END = object()
+
+
+class Now:
+    """The result of a job call: done already, and may be awaited all the same."""
+
+    def __await__(self):
+        return asyncio.sleep(0).__await__()
+
+
+class JobHandle:
+    """What a step's parameter `job` is. tell(message) sends; need(name, *values) waits for JSON."""
+
+    def __init__(
+        self,
+        tell: Callable[[Row], Any],
+        need: Callable[..., Any],
+        folder: Path,
+        checkpoint=None,
+        journal: Path | None = None,
+    ):
+        self.checkpoint_data, self._tell, self._need_ = checkpoint, tell, need
+        self._folder, self._journal, self._last = folder, journal, 0.0
+        self._names: Counter[str] = Counter()
+
+    @property
+    def files(self) -> Path:
+        """This attempt's own folder, for files the step writes; return them as File(path)."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    def progress(self, done: float, total: float = 0, message: str = "") -> Now:
+        """Show how far the step is. Cheap: at most twenty messages a second are sent."""
+        if done >= total or time.monotonic() - self._last > EVERY:
+            self._last = time.monotonic()
+            self._tell({"progress": [done, total, str(message)[:500]]})
+        return Now()
+
+    def checkpoint(self, data) -> Now:
+        """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
+        self._need_("checkpoint", to_json(data))
+        return Now()
+
+    def tool(self, name: str, /, **values):
+        """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
+        return self._need_("call", name, to_json(values))
+
+    def run(self, pipeline: str, values: Row):
+        """Run another pipeline to its end, as a run of its own; returns its last output."""
+        result = self.tool(f"{pipeline}_run", **values)
+        if result["state"] == "done":
+            return from_json(result["output"])
+        needs = ", ".join(result.get("waiting_for") or [result["question"]])
+        what = f"Run {result['run']} of {pipeline} waits for {needs}."
+        raise Problem(what, f"Go on there ({result['address']}), then run this step again.")
+
+    def fed(self, field: Field, output: Any) -> Any:
+        """An output as another pipeline's first value takes it; rows become a CSV for a File."""
+        return fed(field, output, self._folder)
+
+    def ask(self, question: str, answer: Any = str):
+        """Ask whoever is there, and wait. `answer`: a list of choices, or a field's type.
+
+        Answers are kept: a step that runs again after a restart gets them without asking."""
+        choices = [*answer] if isinstance(answer, list | tuple) else None
+        about = {"choices": choices, "type": getattr(answer, "__name__", "")}
+        kind, key = make_field("answer", str if choices else answer), self._named(question)
+
+        def work():
+            said = self._need_("ask", key, about)
+            return said if choices or said is None else kind.check(said)
+
+        return self._either(work)
+
+    def once(self, name: str, function: Callable[[], Any], lookup: Callable[[], Any] | None = None):
+        """Do what must not happen twice, such as starting a paid export; returns its JSON result.
+
+        It is recorded before and after. When it was begun and its result was lost, `lookup()`
+        (None: it did not happen) or the user says what happened. A Problem that `function` raises
+        means that nothing happened."""
+
+        key = self._named(name)
+
+        def work():
+            seen = self._need_("once", key)
+            if seen["state"] == "done":
+                return from_json(seen["value"])
+            known = self._settled(key, lookup) if seen["state"] == "unknown" else END
+            try:
+                result = _plain(function) if known is END else known
+            except Problem:
+                self._need_("kept", seen["record"], False, None)
+                raise
+            self._need_("kept", seen["record"], True, to_json(result))
+            return result
+
+        return self._either(work)
+
+    def _settled(self, name: str, lookup: Callable[[], Any] | None) -> Any:
+        """What an effect gave whose result was lost; END: it did not happen."""
+        if lookup:
+            found = _plain(lookup)
+            return END if found is None else found
+        what = f"“{name}” was begun, but the program ended before its result was known."
+        said = self._need_("ask", self._named(what), {"choices": [DONE, AGAIN]})
+        return END if said == AGAIN else None
+
+    def model(self, prompt: str, schema: Any = str):
+        """What the language model says: text, or a checked value of a type (`Literal["a", "b"]`,
+
+        int, a list …). Kept: the same question under the same inputs is asked once."""
+        field = make_field("answer", schema)
+
+        def work():
+            return field.check(self._need_("model", str(prompt), field.schema))
+
+        return self._either(work)
+
+    def map(self, function: Callable[[Any], Any], rows: Iterable[Any], at_once: int = 4):
+        """[function(row) for row in rows], `at_once` at a time, with progress. Results (JSON) are
+
+        kept as they come: tried again, only what is missing is done. One that fails ends the step
+        when those at work are through."""
+        key = self._named("map")
+        journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
+        work = _mapped(self, function, [*rows], at_once, journal)
+        return work if _in_loop() else asyncio.run(work)
+
+    def forget(self) -> None:
+        """Begin anew: without what `map` has kept."""
+        for path in self._journal.parent.glob(f"{self._journal.name}-*") if self._journal else ():
+            path.unlink()
+
+    def _named(self, name: str) -> str:
+        """A name that is the same each time the step runs: the second of its kind is "x #2"."""
+        self._names[name] += 1
+        return f"{name} #{self._names[name]}" if self._names[name] > 1 else name
+
+    def _either(self, work: Callable[[], Any]) -> Any:
+        """The value of some work; in an async step, something to await."""
+        return asyncio.to_thread(work) if _in_loop() else work()
+
+
+def _in_loop() -> bool:
+    try:
+        return bool(asyncio.get_running_loop())
+    except RuntimeError:
+        return False
+
+
+def _plain(function: Callable[[], Any]) -> Any:
+    """The result of a function, be it async or not; for use outside of the step's own loop."""
+    result = function()
+
+    async def awaited():
+        return await result
+
+    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
+
+
+async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journal: Path | None):
+    known = dict(_journal_lines(journal)) if journal and journal.exists() else {}
+    places, faults = asyncio.Semaphore(at_once), list[BaseException]()
+    loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(at_once)
+    plain = not inspect.iscoroutinefunction(function)
+
+    async def one(n: int, file) -> None:
+        async with places:
+            if faults:
+                return
+            try:
+                row = rows[n]
+                made = loop.run_in_executor(threads, function, row) if plain else function(row)
+                known[n] = to_json(await made)
+            except Exception as error:
+                faults.append(error)
+                return
+            file.write(dumps([n, known[n]]) + "\n")
+            file.flush()
+            job.progress(len(known), len(rows))
+
+    if journal:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+    with open(journal or os.devnull, "a", encoding="utf-8") as file, threads:
+        await asyncio.gather(*(one(n, file) for n in range(len(rows)) if n not in known))
+    if faults:
+        raise faults[0]
+    return [from_json(known[n]) for n in range(len(rows))]
+
+
+def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(index, result) of what was kept; a line that was cut off is none."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                n, value = json.loads(line)
+                yield n, value
+
+
+def fed(field: Field, output: Any, folder: Path) -> Any:
+    """An output as a field of another pipeline takes it; rows become a CSV in `folder` for a File.
+
+    Raises Problem when it is nothing of that kind."""
+    files = [v for v in output.values() if isinstance(v, File)] if isinstance(output, dict) else []
+    if field.type is File and files:
+        return files[0]
+    rows = isinstance(output, Rows) or (
+        isinstance(output, list) and output and all(isinstance(row, dict) for row in output)
+    )
+    if field.type is File and rows:
+        return File(write_rows(folder / "rows.csv", output))
+    try:
+        return field.kind.check(output)
+    except (ValueError, TypeError) as error:
+        raise Problem(f"{field.label} {error}.", "Feed it from another step.") from None
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> Path:
+    """Rows as a CSV file with the columns of the first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    several = iter(rows)
+    first = next(several, {})
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*first], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(itertools.chain([first] if first else (), several))
+    return path
+
+
+def kept(output: Any, folder: Path) -> Any:
+    """An output as JSON; one that is long, or made row by row, is written to `folder` and named."""
+    made = isinstance(output, Iterator)
+    if not made:
+        value = to_json(output)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        if len(text) <= INLINE:
+            return value
+        if not isinstance(value, list):
+            write_lines(path := folder / "output.json", [text])
+            return to_json(Large(path, len(text)))
+        output = iter(value)
+    path = folder / "rows.jsonl"
+    count = write_lines(path, map(dumps, output))
+    rows = Rows(path, count)
+    if made and path.stat().st_size <= INLINE:
+        small = [*rows]
+        path.unlink()
+        return small
+    return to_json(rows)

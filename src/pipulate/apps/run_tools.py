@@ -1,0 +1,109 @@
+"""Tools for the runs of every pipeline: list, look, answer, skip, name, finish, delete."""
+
+from typing import Any
+
+from pipulate.core.fields import to_json
+from pipulate.core.store import now
+from pipulate.core.tools import Caller, tool
+
+
+class RunTools:
+    """Part of HouseTools, which has `house`."""
+
+    house: Any
+
+    def said(self, text: str) -> None:
+        """What the history says of this call."""
+        self.house.db.current.summary = text
+
+    def _mark(self, caller: Caller, run: int, verb: str, **marks):
+        self.said(f"{verb} run {run}")
+        return self.house.runs.mark(caller.profile.id, run, **marks)
+
+    def _pipeline(self, caller: Caller, run: int):
+        row = self.house.runs.get(caller.profile.id, run)
+        return self.house.shelf.pipeline(row["pipeline"])
+
+    @tool(kind="read")
+    def run_list(self, caller: Caller, pipeline: str = "", q: str = ""):
+        """List the runs of all pipelines (or one), newest first; q: words in name or inputs."""
+        return self.house.runs.listing(caller.profile.id, pipeline, q=q)
+
+    @tool(kind="read")
+    def run_get(self, caller: Caller, run: int):
+        """A run with its steps: state, inputs, progress, question, error; outputs by their size."""
+        row, states = self._pipeline(caller, run).open(caller.profile, run)
+        live = {name: self.house.jobs.live.get((run, name)) for name in states}
+        steps = [
+            {
+                "step": name,
+                "state": state.state,
+                "inputs": state.inputs,
+                "output_bytes": len(state.attempt.get("output") or ""),
+                "question": state.question.get("name"),
+                "error": state.error.get("problem"),
+                "progress": live[name] and [live[name].done, live[name].total, live[name].message],
+            }
+            for name, state in states.items()
+        ]
+        return row | {"steps": steps}
+
+    @tool(kind="read")
+    def run_output(self, caller: Caller, run: int, step: str):
+        """The output of a step of a run, as JSON; None when it has none."""
+        return to_json(self._pipeline(caller, run).open(caller.profile, run)[1][step].output)
+
+    @tool
+    async def run_answer(self, caller: Caller, run: int, answer: str, step: str = ""):
+        """Answer the question that a run (or this step of it) waits with."""
+        guided = self._pipeline(caller, run)
+        record = self.house.jobs.answer(caller.profile.id, run, answer, step, text=True)
+        if (run, record["step"]) not in self.house.jobs.live:
+            await guided.resume(caller, run, record["step"])
+        return {"run": run, "step": record["step"], "answered": record["name"]}
+
+    @tool
+    async def run_resume(self, caller: Caller, run: int, step: str, fresh: bool = False):
+        """Go on with a step that failed or was stopped; fresh: from its beginning."""
+        await self._pipeline(caller, run).resume(caller, run, step, fresh)
+        return {"run": run, "step": step, "state": "running"}
+
+    @tool
+    def run_skip(self, caller: Caller, run: int, step: str):
+        """Leave a step out; later steps get None for its output."""
+        self._pipeline(caller, run).skip(caller, run, step)
+        return {"run": run, "skipped": step}
+
+    @tool
+    def run_discard(self, caller: Caller, run: int, step: str):
+        """Forget what a step left that failed or was stopped."""
+        self.house.runs.discard(caller.profile.id, run, step)
+        self.said(f"Discarded what {step} of run {run} had left")
+        return {"run": run, "discarded": step}
+
+    @tool
+    def run_name(self, caller: Caller, run: int, name: str):
+        """Give a run a name."""
+        return self._mark(caller, run, "Named", name=name.strip()[:100])
+
+    @tool
+    def run_copy(self, caller: Caller, run: int):
+        """A new run with the inputs of another one."""
+        made = self._pipeline(caller, run).new(caller, {}, run)
+        return {"run": made["id"]}
+
+    @tool
+    def run_finish(self, caller: Caller, run: int):
+        """Finish (lock) a run."""
+        return self._mark(caller, run, "Finished", locked_utc=now())
+
+    @tool
+    def run_reopen(self, caller: Caller, run: int):
+        """Reopen a finished run."""
+        return self._mark(caller, run, "Reopened", locked_utc=None)
+
+    @tool
+    def run_delete(self, caller: Caller, run: int):
+        """Delete a run; can be undone."""
+        self._mark(caller, run, "Deleted", deleted_utc=now())
+        return {"deleted": run}

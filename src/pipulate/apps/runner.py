@@ -1,0 +1,203 @@
+"""A pipeline at work: its tool, which steps may run, and going on by itself. No pages here."""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from pipulate.apps.steps import OWN, Pipeline
+from pipulate.core.fields import Field, File, check_values, from_json, make_field, to_json
+from pipulate.core.jobs import Job
+from pipulate.core.outputs import loaded
+from pipulate.core.problems import Problem, Unknown, Waiting, nearest
+from pipulate.core.runs import PAST, StepState, inputs_of
+from pipulate.core.store import Row
+from pipulate.core.tools import Caller, Tool, limited
+
+States = dict[str, StepState]
+
+
+class Runner:
+    """The engine's side of what the shelf holds for a Pipeline."""
+
+    def __init__(self, pipeline: Pipeline):
+        self.pipeline, self.slug = pipeline, pipeline.slug
+        self.title, self.description = pipeline.title, pipeline.description
+        self.following: set[asyncio.Task[None]] = set()
+
+    def define(self, house) -> None:
+        self.house, self.runs, self.jobs = house, house.runs, house.jobs
+
+    def tools(self, house) -> list[Tool]:
+        """hello_run: a new run (or `run`), on until it is done or an input is missing."""
+        steps = self.pipeline.steps
+        asked = [(s.name, f) for s in steps.values() for f in s.fields]
+        shared = [f"{s}.{f.name}" for s, f in asked if sum(f.name == g.name for _, g in asked) > 1]
+        own = {f"{s}.{f.name}": replace(f, name=f"{s}.{f.name}") for s, f in asked}
+        fields = [*self.pipeline.fields.values(), *(own[name] for name in shared)]
+        words = zip(OWN, (int, int, str, bool), (None, None, "", False), strict=True)
+        text = (
+            f"Run the pipeline {self.title}: {self.description} run: go on with that one; "
+            "from_run: a new one with that one's inputs; to_step: no further; again: what is done, "
+            f"too. Steps: {' → '.join(steps)}."
+        )
+        every = (*(make_field(*word) for word in words), *map(_open, fields))
+        return [Tool(f"{self.slug}_run", text, "write", every, self.run_on)]
+
+    async def run_on(self, caller: Caller, **given) -> Row:
+        """Run step after step. Returns {run, address, state, step} and output,
+
+        waiting_for (names of inputs) or question."""
+        run, like, to, again = (given.pop(word) for word in OWN)
+        if to and to not in self.pipeline.steps:
+            what = f"{self.slug} has no step {to!r}."
+            raise Unknown(what, nearest(to, self.pipeline.steps))
+        known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
+        if run is None:
+            run = (await asyncio.to_thread(self.new, caller, known, like))["id"]
+        elif known:  # kept, so that only what is missing has to be said later
+            await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
+        result = {"run": run, "address": self.at(caller.profile, run)}
+        for name in self.pipeline.steps:
+            state, waits = await self._do(caller, run, name, known, again)
+            if waits:
+                return result | {"state": "waiting", "step": name} | waits
+            if state.state not in PAST:
+                what = state.error.get("problem") or f"{name} was {state.state}."
+                raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
+            if name == to:
+                break
+        return result | {"state": "done", "step": name, "output": to_json(state.output)}
+
+    async def _do(self, caller: Caller, run_id: int, name: str, known: Row, again: bool):
+        """(a step's state, what it waits for): run if it is not past, or was told anew."""
+        run, states = self.open(caller.profile, run_id)
+        state, step = states[name], states[name].step
+        told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
+        if state.state in PAST and not told and not (again and state.state == "done"):
+            return state, {}
+        if state.state == "waiting":
+            return state, {"question": state.question["name"]}
+        if not await self.meant(states, name):
+            return await self._left_out(caller, run_id, name)
+        values, missing = await self._values(states, name, run)
+        if missing and step.optional:
+            return await self._left_out(caller, run_id, name)
+        if missing:
+            return state, {"waiting_for": missing}
+        checked = self._resolve(values, caller)
+        job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
+        await self.followed(job)
+        state = self.open(caller.profile, run_id)[1][name]
+        return state, {"question": state.question["name"]} if state.state == "waiting" else {}
+
+    async def _left_out(self, caller: Caller, run_id: int, name: str):
+        await asyncio.to_thread(self.skip, caller, run_id, name)
+        return self.open(caller.profile, run_id)[1][name], {}
+
+    async def followed(self, job: Job) -> None:
+        """Until a job has ended or asks; whoever waits and goes, stops it."""
+        try:
+            await self.jobs.wait_or_ask(job)
+        except asyncio.CancelledError:  # Ctrl-C, Stop
+            self.jobs.cancel(job.run["id"], job.attempt["step"])
+            raise
+
+    async def _values(self, states: States, name: str, run: Row) -> tuple[Row, list[str]]:
+        """(a step's checked inputs, the names of those that are missing)."""
+        fields = await self.fields(states, name)
+        kept = from_json(inputs_of(states[name].step, json.loads(run["inputs"])))
+        values = {n: v for n, v in kept.items() if v is not None}
+        missing = [f.name for f in fields if f.required and f.name not in values]
+        known = [f for f in fields if f.name not in missing]
+        return check_values(known, values), missing
+
+    def open(self, profile, run_id: int) -> tuple[Row, States]:
+        """A run of this profile and its steps. Raises Missing."""
+        run = self.runs.get(profile.id, run_id, self.slug)
+        return run, self.runs.states(run, self.pipeline)
+
+    def at(self, profile, *path) -> str:
+        return "/".join(map(str, ["", profile.slug, self.slug, *path]))
+
+    def new(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
+        """A new run; with the inputs and under the name of another one, if told."""
+        about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
+        old = self.runs.get(caller.profile.id, like, self.slug) if like else {}
+        more = {"name": old.get("name", ""), "parent": caller.parent}
+        inputs = json.loads(old.get("inputs", "{}")) | inputs
+        with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
+            row = self.runs.create(caller.profile.id, self.slug, inputs, **more)
+            change.summary = f"Started run {row['id']} of {self.title}"
+            return row
+
+    def skip(self, caller: Caller, run_id: int, name: str) -> None:
+        self.runs.skip(caller.profile.id, run_id, self.pipeline, name, caller.actor)
+
+    async def fields(self, states: States, name: str) -> tuple[Field, ...]:
+        """A step's fields, choices and defaults computed from the outputs there are."""
+        step = self.pipeline.steps[name]
+        return await limited(step.bound, self._outputs(states, step)) if step.fields else ()
+
+    async def meant(self, states: States, name: str) -> bool:
+        """Whether a step's condition lets it run."""
+        step = self.pipeline.steps[name]
+        return step.when is None or await limited(step.meant, self._outputs(states, step))
+
+    def _outputs(self, states: States, step) -> dict[str, Any]:
+        return loaded({up: states[up].output for up in step.uses})
+
+    def _resolve(self, values: Row, caller: Caller) -> Row:
+        """Inputs as JSON, file references as checked paths."""
+        for name, value in values.items():
+            if self.pipeline.fields[name.split(".")[-1]].type is File and value is not None:
+                values[name] = self.house.files.resolve(value, caller)
+        return to_json(values)
+
+    # -- going on by itself
+
+    async def begin(
+        self, caller: Caller, run_id: int, name: str, inputs: Row, fresh: bool = False
+    ) -> Job:
+        """Start a step (inputs as JSON) and, when it is done, what runs by itself after it."""
+        job = await self.jobs.start(caller, self.pipeline, run_id, name, inputs, fresh)
+
+        async def then():
+            await self.jobs.wait(job)
+            with contextlib.suppress(Problem):  # it is told by the step's own card
+                await self.advance(caller, run_id)
+
+        self.following.add(task := asyncio.create_task(then()))
+        task.add_done_callback(self.following.discard)
+        return job
+
+    async def advance(self, caller: Caller, run_id: int) -> None:
+        """Skip the steps whose condition says so; start those that run by themselves, when their
+
+        time has come."""
+        run, states = self.open(caller.profile, run_id)
+        for name, state in states.items() if not run["locked_utc"] else ():
+            step, ups = state.step, [states[up].state for up in state.step.uses]
+            if state.state not in ("ready", "stale") or not all(up in PAST for up in ups):
+                continue
+            if not await self.meant(states, name):
+                await self._left_out(caller, run_id, name)
+                return await self.advance(caller, run_id)
+            values, missing = await self._values(states, name, run) if step.auto else ({}, [name])
+            if not missing:
+                await self.begin(caller, run_id, name, self._resolve(values, caller))
+
+    async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
+        """Run a step with the inputs it has. Raises Waiting when one is missing."""
+        run, states = self.open(caller.profile, run_id)
+        values, missing = await self._values(states, name, run)
+        if missing:
+            raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")
+        return await self.begin(caller, run_id, name, self._resolve(values, caller), fresh)
+
+
+def _open(field: Field) -> Field:
+    """A field that need not be given; its choices may still be unknown."""
+    choices = field.choices if isinstance(field.choices, tuple) else None
+    return replace(field, optional=True, default=None, choices=choices)

@@ -1,0 +1,59 @@
+"""Outputs too large for the store: kept in a file, handed on as what can be read from it."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+INLINE = 1_000_000  # characters of an output that the store keeps itself
+
+
+class Rows:
+    """Rows in a JSON Lines file. Gone through as often as wanted, one row in memory at a time."""
+
+    def __init__(self, path: Path | str, count: int):
+        self.path, self.count = Path(path), count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        with self.path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+    def __getitem__(self, at: int | slice) -> Any:
+        """rows[5] and rows[10:20]; from the end, all of them are read."""
+        if isinstance(at, slice):
+            return [*islice(self, *at.indices(self.count))]
+        if not -self.count <= at < self.count:
+            raise IndexError(f"There are {self.count} rows.")
+        return next(islice(self, at % self.count, None))
+
+
+class Large:
+    """JSON in a file of its own; `load()` reads it."""
+
+    def __init__(self, path: Path | str, size: int):
+        self.path, self.size = Path(path), size
+
+    def load(self) -> Any:
+        return json.loads(self.path.read_text(encoding="utf-8"))
+
+
+def loaded(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs as a step takes them: what lies in a file of JSON is read."""
+    return {n: v.load() if isinstance(v, Large) else v for n, v in outputs.items()}
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write a text file whole or not at all; returns the number of lines."""
+    part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("w", encoding="utf-8") as file:
+        count = sum(file.write(line + "\n") > 0 for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return count
