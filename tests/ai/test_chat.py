@@ -362,3 +362,13 @@ def test_a_call_that_was_not_run_has_an_answer_in_the_next_prompt(house):
     chat.table(profile.id).insert(**said, at_utc=now())
     sent = chat.prompt(profile, "")
     assert sent[-2]["calls"][0]["id"] == sent[-1]["tool_call_id"] == "c1"
+
+
+def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):
+    chat = Chat(house, lambda *event: None)
+    run(chat.look())
+    assert not chat.there
+    with ModelServer() as server:
+        object.__setattr__(house.settings, "ollama_url", server.url)
+        run(chat.look())
+    assert chat.there

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from model_server import Reply
+from serving import serving
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,24 @@ def test_tokens_appear_in_both_tabs_while_the_model_still_writes(page, window, m
     for tab in (page, other):
         expect(talk(tab)).to_contain_text("tok24")
         assert talk(tab).inner_text().count("tok7 ") == 1
+
+
+def test_the_chat_takes_no_room_where_nobody_answers_and_nothing_was_said(browser, tmp_path):
+    with serving(tmp_path / "home") as server:
+        for choice in (False, True):
+            context = browser.new_context(base_url=server.url)
+            (cookie,) = server.client.cookies.jar
+            context.add_cookies([{"name": cookie.name, "value": cookie.value, "url": server.url}])
+            page = context.new_page()
+            page.goto("/default/tasks")
+            expect(page.locator("#chat")).to_be_visible(visible=choice)
+            if not choice:
+                page.get_by_role("button", name="Chat").click()
+                page.reload()
+                expect(page.locator("#chat")).to_be_visible()  # as the user chose
+                say(page, "/help")
+                expect(talk(page)).to_contain_text("task add")
+            context.close()
 
 
 def test_stop_ends_an_answer(page, model):

@@ -5,10 +5,12 @@ No handler waits for it: a turn is a task of its own that publishes what happens
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from pipulate.ai.models import NONE_FOUND, Call, Model, find
 from pipulate.ai.slash import slash, without_secrets
@@ -38,7 +40,15 @@ class Chat:
         self.house, self.publish = house, publish
         self.turns: dict[int, asyncio.Task[None]] = {}  # profile id → the task at work
         self.streaming: dict[int, Row] = {}  # profile id → the message being written
+        self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
+
+    async def look(self):
+        """Whether something listens where Ollama would."""
+        at = urlsplit(self.house.settings.ollama_url)
+        with contextlib.suppress(OSError, ValueError):
+            (await asyncio.open_connection(at.hostname, at.port or 11434))[1].close()
+            self.there = True
 
     def table(self, profile_id: int):
         messages = self.house.db.table("messages", scoped=True, logged=False)

@@ -75,7 +75,7 @@ def column(chat, profile: Profile) -> str:
     rows = chat.history(profile.id)
     undone = _undone(chat, profile, rows)
     drawn = (_drawn(tuple(row.items()), profile, undone.get(row["turn"])) for row in rows)
-    talk = [*map(NotStr, drawn)] or [P(HINT, cls="empty")]
+    talk = [*map(NotStr, drawn)] or [P(HINT, cls="empty" if chat.there else "empty alone")]
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
     log = Section(*talk, id="talk", **live)
     return html(log, stop_button(profile, profile.id in chat.turns), SAY)

@@ -63,7 +63,7 @@ class Front:
             self.broken = broken
             return
         self.site = Site(house, self.mcp(house))
-        self.begin(house.shelf.watch(), _daily(house))
+        self.begin(house.shelf.watch(), _daily(house), self.site.chat.look())
 
     def begin(self, *works):
         """Do this aside, until the end."""

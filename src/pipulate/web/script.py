@@ -261,7 +261,8 @@ const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
 follow();
 const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
-if (localStorage.folded ?? innerWidth < 800) fold(true);
+const aside = innerWidth < 800 || find('.alone');
+if (localStorage.folded ?? aside) document.body.classList.add('folded');
 on('click', '#fold', () => fold());
 
 // Ctrl+Enter in a box of several lines is its form's first button, or sends it
