@@ -198,6 +198,20 @@ def test_two_columns_for_one_field_are_a_message_not_a_failure(visit, file):
     assert "2 columns of the file" in visit("GET", "import", **query)
 
 
+def test_given_a_notation_is_unclear_then_it_is_chosen_on_the_page(visit, file, call):
+    query = {"file": file("title;price\nDune;1,234\nEmma;2,500\n")}
+    drawn = visit("GET", "import", **query)
+    assert "decimal point or decimal comma: say which" in drawn and "2 left out" in drawn
+    assert re.search(r'name="n.price".*?<option[^>]*>decimal comma', drawn)
+    assert 'name="n.title"' not in drawn
+    query["n.price"] = "decimal comma"
+    drawn = visit("GET", "import", **query)
+    assert "Price: decimal comma" in text_of(drawn) and "Import 2 rows" in text_of(drawn)
+    assert re.search(r"<option[^>]*selected[^>]*>decimal comma", drawn)
+    visit("POST", "import", query)
+    assert [row["price"] for row in call("book_list")["rows"]] == ["1.234", "2.500"]
+
+
 def test_the_button_imports_what_was_checked_and_offers_undo(visit, file, call):
     form = {"file": file("A,B\nDune,1.50\n"), "c.A": "title", "c.B": "price", "header": "true"}
     drawn = visit("POST", "import", form)

@@ -206,6 +206,68 @@ def test_references_are_found_by_name_once_for_all_rows(bring, rows, plugin, cal
     assert [row["author"] for row in rows(play)] == [key, key, key, None]
 
 
+# -- what is written as elsewhere --------------------------------------------------------------
+
+
+@pytest.fixture
+def sale(plugin):
+    return plugin(
+        """
+        from datetime import date
+        from decimal import Decimal
+        from pipulate import CrudApp
+
+        class Sale(CrudApp):
+            name: str
+            price: Decimal | None = None
+            day: date | None = None
+            paid: bool = False
+        """,
+        "sales",
+    ).apps[0]
+
+
+def test_a_decimal_comma_days_with_points_and_ja_nein_are_understood_and_said(bring, rows, sale):
+    report = bring("name;price;day;paid\na;1.212,50;31.12.2026;ja\nb;3;;Nein\n", app=sale)
+    notations = {"price": "decimal comma", "day": "day first", "paid": "words for yes and no"}
+    assert (numbers(report), report["notations"]) == ((2, 0, 0, 0), notations)
+    assert [[*row.values()] for row in rows(sale)] == [
+        ["a", "1212.50", "2026-12-31", 1],
+        ["b", "3", None, 0],
+    ]
+
+
+def test_days_that_may_be_meant_either_way_are_left_out_until_somebody_says(bring, rows, sale):
+    text = "name,price,day\na,,03/04/2026\nb,2.5,05/05/2026\n"
+    report = bring(text, app=sale, dry_run=True)
+    assert why(report) == {2: {"day": "may be meant with day first or month first: say which"}}
+    assert report["notations"] == {} and report["add"] == 1
+    for notation, day in (("day first", "2026-04-03"), ("month first", "2026-03-04")):
+        report = bring(text, app=sale, notations={"day": notation})
+        assert numbers(report) == (2, 0, 0, 0) and report["notations"] == {"day": notation}
+        assert rows(sale)[0]["day"] == day
+
+
+def test_one_odd_value_keeps_a_column_from_being_guessed_but_not_from_being_said(bring, rows, sale):
+    text = "name;price\na;12,50\nb;n/a\nc;2.5\n"
+    assert why(bring(text, app=sale, dry_run=True))[2] == {"price": "needs a number"}
+    report = bring(text, app=sale, notations={"price": "decimal comma"})
+    assert {*why(report)} == {3, 4} and rows(sale)[0]["price"] == "12.50"
+
+
+@pytest.mark.parametrize(
+    ("notations", "says"),
+    [
+        ({"cost": "decimal comma"}, "no field 'cost'"),
+        ({"price": "comma"}, "price cannot be written with 'comma'.*'decimal comma'"),
+        ({"name": "day first"}, "name cannot be written with 'day first'"),
+    ],
+)
+def test_a_notation_that_nobody_has_is_a_problem(bring, sale, notations, says):
+    with pytest.raises(Problem, match=says):
+        bring("name,price\na,1\n", app=sale, notations=notations)
+
+
 # -- rows that are there already ---------------------------------------------------------------
 
 

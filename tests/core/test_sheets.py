@@ -58,6 +58,10 @@ def test_decimal_commas_do_not_count_as_delimiters(saved):
     assert cells(read_sheet(saved("title;price\nDune;1,5\nEmma;2,5\n")))[0] == ["Dune", "1,5"]
 
 
+def test_given_decimal_commas_in_every_row_then_semicolons_still_part_them():
+    assert cells(read_text("Dune;12,50\nEmma;3,00", header=False))[0] == ["Dune", "12,50"]
+
+
 def test_one_value_a_line_may_hold_commas():
     assert cells(read_text("title\nMilk, eggs\nBread")) == [["Milk, eggs"], ["Bread"]]
     assert cells(read_text("Milk, eggs\nBread", header=False)) == [["Milk, eggs"], ["Bread"]]

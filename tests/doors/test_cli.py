@@ -288,6 +288,16 @@ def test_a_dry_run_of_the_shell_changes_nothing(shell):
     assert code == 0 and out.startswith("1 to add") and shell("export", "notes") == before
 
 
+def test_the_shell_says_and_is_told_how_days_are_written(shell):
+    code, out, _ = shell("import", "tasks", "-", stdin="title;due\nMilk;31.12.2026\n")
+    assert code == 0 and "due: day first" in out
+    given = "title,due\nTea,03/04/2026\n"
+    code, out, _ = shell("import", "tasks", "-", stdin=given)
+    assert "1 left out" in out and "say which" in out
+    shell("import", "tasks", "-", "--notation", "due=month first", stdin=given)
+    assert "2026-03-04" in shell("export", "tasks")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [

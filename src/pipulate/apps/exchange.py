@@ -104,6 +104,7 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
     match = (name[2:] for name in said if name[:2] == "m.")
     header = said["header"] != "false" if "header" in said else None
     more = {"sheet": said.get("sheet", ""), "raw": said.get("raw") == "true"}
+    more["notations"] = {name[2:]: said[name] for name in said if name[:2] == "n." and said[name]}
     intake = Intake(visit.app, visit.caller, file.path, match, header=header, guess=True, **more)
     intake.columns |= {c: said[f"c.{c}"] for c in intake.columns if f"c.{c}" in said}
     return file, intake
@@ -117,11 +118,12 @@ def _preview(visit: Visit):
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
     if intake.ordered:
         yield P(ORDERED, cls="hint")
+    outcome = [*_outcome(intake, at)]  # which tells the notations, too
     yield Form(
         Input(type="hidden", name="file", value=visit.query["file"]),
         _columns(intake, [cells for _, cells in first]),
         *_options(intake, visit.query),
-        Div(*_outcome(intake, at), id="check"),
+        Div(*outcome, id="check"),
         hx_get=at,
         hx_trigger="change, submit",
         hx_push_url="true",
@@ -155,9 +157,20 @@ def _columns(intake: Intake, first: list[list[Any]]):
             options = [Option(t, value=n, selected=n == chosen) for n, t in fields.items()]
             named = {"name": f"c.{column}", "id": f"c{index}", "aria_label": f"{column} becomes"}
             pick = Select(*options, **named)
-        lines.append(Tr(Th(column, scope="row"), Td(shown), Td(pick)))
+        lines.append(Tr(Th(column, scope="row"), Td(shown), Td(pick, _written(intake, chosen))))
     heads = Tr(Th("In the file"), Th("First values"), Th("Becomes"))
     return Div(Table(Thead(heads), Tbody(*lines), cls="data"), cls="scroll", tabindex="0")
+
+
+def _written(intake: Intake, name: str):
+    """How the texts of a field are written, to choose where that is not plain to see."""
+    known = intake.written(name)
+    unclear = any(name in why for _, why in intake.skip) or name in intake.notations
+    if not (name and known and unclear):
+        return ""
+    options = [Option(said, selected=said == intake.notations.get(name)) for said in known]
+    said = {"name": f"n.{name}", "id": f"n-{name}", "aria_label": f"How {name} is written"}
+    return Select(Option("– say how –", value=""), *options, **said)
 
 
 def _options(intake: Intake, said):
@@ -213,10 +226,12 @@ def _report(app, report: Row):
     words = {"add": "added", "update": "changed"} if report["done"] else words
     words |= {"unchanged": "as they are already", "skip": "left out"}
     parts = [f"{report[key]:,} {word}" for key, word in words.items() if report[key]]
-    said = P(Strong(" · ".join(parts) or "There is nothing to import."), role="status")
+    known = {name: f.label for name, f in app.fields.items()}
+    read = (f"{known.get(name, name)}: {how}" for name, how in report["notations"].items())
+    strong = Strong(" · ".join(parts) or "There is nothing to import.")
+    said = P(strong, Small(*(f" · {how}" for how in read)), role="status")
     if not report["skip"]:
         return said
-    known = {name: f.label for name, f in app.fields.items()}
     rows = []
     for skip in report["skipped"]:
         why = (f"{known.get(n, n)} {why}".strip() for n, why in skip["why"].items())
@@ -267,6 +282,7 @@ class ExchangeTools:
         file: File,
         match: list[str] | None = None,
         columns: dict | None = None,
+        notations: dict | None = None,
         header: bool = True,
         sheet: str = "",
         raw: bool = False,
@@ -274,10 +290,11 @@ class ExchangeTools:
     ):
         """Add a file's rows (CSV, JSON, XLSX) to an app; rows equal in the `match` fields are
 
-        updated. `columns`: {"Column": "field"} where names differ. Try `dry_run` first."""
+        updated. `columns`: {"Column": "field"} where names differ; `notations`: {"field": "day
+
+        first"} where dates or numbers are unclear. Try `dry_run` first."""
         kind, given = self.house.shelf.crud(app), self.house.files.resolve(file, caller)
-        intake = Intake(
-            kind, caller, given.path, match or (), columns, header, sheet=sheet, raw=raw
-        )
+        how = {"header": header, "notations": notations, "sheet": sheet, "raw": raw}
+        intake = Intake(kind, caller, given.path, match or (), columns, **how)
         report = intake.read()
         return report if dry_run else intake.write(given.name)

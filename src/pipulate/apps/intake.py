@@ -11,6 +11,7 @@ from typing import Any
 
 from pipulate.apps.query import ID
 from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, to_column
+from pipulate.core.notations import NOTATIONS, agreed, plain
 from pipulate.core.problems import Invalid, Problem, nearest
 from pipulate.core.sheets import EMPTY, read_sheet
 from pipulate.core.store import Row
@@ -19,6 +20,7 @@ from pipulate.core.tools import Caller
 MOST = 200_000  # rows of one import: they are held until all of them are checked
 SECONDS = 600  # how long reading and checking may take
 SHOWN = 50  # rows that are left out, named in a report
+Rows = list[tuple[int, list[Any]]]  # (number as a person counts them, cells)
 
 
 class Intake:
@@ -26,7 +28,8 @@ class Intake:
 
     not what the headings say; `match`: fields by which rows are found, to be updated. Without a
     heading columns are taken in the order of the fields, also (`ordered`) where a `guess` is asked
-    for and no heading is the name of a field; `header` None: found out."""
+    for and no heading is the name of a field; `header` None: found out. `notations`: {field: how
+    its texts are written}, for those on which all texts of a column do not agree."""
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Intake:
         columns: dict[str, str] | None = None,
         header: bool | None = True,
         guess: bool = False,
+        notations: dict[str, str] | None = None,
         **how: Any,
     ):
         self.app, self.caller, self.match = app, caller, tuple(match)
@@ -48,6 +52,7 @@ class Intake:
             free = (column for column in self.sheet.columns if column.lower() != "id")
             named |= zip(free, app.fields, strict=False)
         self.columns = named | (columns or {})
+        self.notations = dict(notations or {})
         self.add: list[Row] = []  # as stored, like all rows here
         self.update: list[tuple[Row, Row]] = []  # (the row as it is, its new values)
         self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
@@ -76,12 +81,16 @@ class Intake:
         fields = ["id", *self.app.fields]
         for what, asked, names in (
             ("The file has no column", self.columns, self.sheet.columns),
-            (f"{title} has no field", [*self.match, *chosen], fields),
+            (f"{title} has no field", [*self.match, *chosen, *self.notations], fields),
             ("No column of the file is", self.match, chosen),
         ):
             for name in asked:
                 if name not in names:
                     raise Problem(f"{what} {name!r}.", nearest(name, names))
+        for name, notation in self.notations.items():
+            if str(notation) not in (known := self.written(name)):
+                what = f"{name} cannot be written with {notation!r}."
+                raise Problem(what, nearest(str(notation), known))
         if not chosen:
             what = f"No column of the file is a field of {title}."
             raise Problem(what, f"Say which is which; the fields: {', '.join(fields[1:])}.")
@@ -93,15 +102,16 @@ class Intake:
     def read(self, tell: Callable[[int], Any] = bool) -> Row:
         """Check every row; `tell` hears now and then how many have been read. Returns report()."""
         self._check_names()
+        rows = [*itertools.islice(self.sheet.rows, MOST + 1)]
+        if len(rows) > MOST:
+            raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
         named, table = enumerate(self.columns.values()), self.app.plain(self.caller)
-        self.readers = [(n, name, self._reader(name)) for n, name in named if name]
+        self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
         self.blank = dict.fromkeys(self.app.fields) | table.defaults
         self.known: dict[Any, list[Row]] = {}
         for row in table() if self.match else ():
             self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
-        for count, (number, cells) in enumerate(self.sheet.rows):
-            if count == MOST:
-                raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
+        for count, (number, cells) in enumerate(rows):
             if count % 2_000 == 0:
                 tell(count)
             try:
@@ -111,7 +121,10 @@ class Intake:
         return self.report()
 
     def report(self, done: bool = False) -> Row:
-        """{add, update, unchanged, skip, skipped: the first rows and why, columns, ignored}."""
+        """{add, update, unchanged, skip, skipped: the first rows and why, columns, ignored,
+
+        notations: {field: how its texts were read, where they are not plain}}."""
+        chosen = self.columns.values()
         return {
             "add": len(self.add),
             "update": len(self.update),
@@ -120,18 +133,37 @@ class Intake:
             "skipped": [{"row": number, "why": why} for number, why in self.skip[:SHOWN]],
             "columns": {column: name for column, name in self.columns.items() if name},
             "ignored": [column for column, name in self.columns.items() if not name],
+            "notations": {n: said for n, said in self.notations.items() if n in chosen},
             "done": done,
         }
 
-    def _reader(self, name: str) -> Callable[[Any], Any]:
+    def written(self, name: str) -> Iterable[str]:
+        """The notations that texts of a field may have."""
+        kind = self.app.fields.get(name, ID).type
+        return () if self.sheet.typed else NOTATIONS.get(kind, ())
+
+    def _agreed(self, name: str, index: int, rows: Rows) -> list[str]:
+        """The notation of a column: what is asked, else what all its texts agree on."""
+        if self.written(name) and name not in self.notations:
+            cells = {c[index] for _, c in rows if index < len(c) and isinstance(c[index], str)}
+            ways = agreed(self.app.fields.get(name, ID).type, filter(str.strip, cells))
+            if len(ways) != 1:
+                return ways
+            self.notations[name] = ways[0]
+        return [self.notations[name]] if name in self.notations else []
+
+    def _reader(self, name: str, index: int, rows: Rows) -> Callable[[Any], Any]:
         """A function from a cell to what is stored, or MISSING; what it saw it knows again."""
         field, typed = self.app.fields.get(name, ID), self.sheet.typed
+        ways = self._agreed(name, index, rows)
         worded = field.kind.input in BLANK and (field.many or not field.choices)
         may_be_empty = field.optional or worded or typed
 
         def read(cell: Any) -> Any:
             if not may_be_empty and cell in EMPTY:
                 return MISSING
+            if ways and isinstance(cell, str) and cell.strip():
+                cell = plain(field.type, ways, cell)
             value = _value(field, cell, typed)
             if value is not None and field.type is Ref:
                 value = self.app.referred(field, value, self.caller)
@@ -229,6 +261,8 @@ def _exact(field: Field | None, cell: Any) -> bool:
 
 
 def _takes(field: Field, cell: Any) -> bool:
+    if isinstance(cell, str) and agreed(field.type, [cell]):
+        return True
     with contextlib.suppress(ValueError):
         _value(field, cell, False)
         return True

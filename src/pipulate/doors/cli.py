@@ -211,6 +211,7 @@ def export_(settings, profile, **asked):
 @click.argument("file")
 @click.option("--match", multiple=True, metavar="FIELD", help="Update rows equal in this field.")
 @click.option("--map", "mapped", multiple=True, metavar='"COLUMN=FIELD"', help="Which is which.")
+@click.option("--notation", multiple=True, metavar='"FIELD=day first"', help="How it is written.")
 @click.option("--sheet", default="", help="Which sheet of a workbook.")
 @click.option("--no-header", is_flag=True, help="The first row is data.")
 @click.option("--raw", is_flag=True, help="Keep a ' before a formula.")
@@ -218,10 +219,11 @@ def export_(settings, profile, **asked):
 @HOME
 @PROFILE
 @JSON
-def import_(file, mapped, no_header, settings, profile, as_json, **said):
+def import_(file, mapped, notation, no_header, settings, profile, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
-    pairs = [pair.rpartition("=") for pair in mapped]
-    values = {**said, "header": not no_header, "columns": {c: f for c, _, f in pairs}}
+    values = {**said, "header": not no_header}
+    for name, pairs in (("columns", mapped), ("notations", notation)):
+        values[name] = {c: f for c, _, f in (pair.rpartition("=") for pair in pairs)}
     values["match"] = list(said["match"])
     with tempfile.NamedTemporaryFile(suffix=".txt") as copy:
         if file == "-":
@@ -237,6 +239,8 @@ def import_(file, mapped, no_header, settings, profile, as_json, **said):
     for row in report["skipped"]:
         why = "; ".join(f"{name} {why}".strip() for name, why in row["why"].items())
         click.echo(f"row {row['row']}: {why}")
+    for field, how in report["notations"].items():
+        click.echo(f"{field}: {how}")
     if report["ignored"]:
         click.echo(f"columns left out: {', '.join(report['ignored'])}")
 
