@@ -51,12 +51,16 @@ class Model:
     name: str
     ollama: bool
 
-    async def stream(self, messages: list[Row], tools: list[Row]) -> AsyncIterator[str | Call]:
+    async def stream(
+        self, messages: list[Row], tools: list[Row], schema: Row | None = None
+    ) -> AsyncIterator[str | Call]:
         """Send a conversation; yields its text as it comes, then the calls. Raises Problem.
 
-        Closing it ends the request."""
+        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
+
+        request."""
         calls: dict[int, Call] = {}
-        async for line in self._lines(self._body(messages, tools)):
+        async for line in self._lines(self._body(messages, tools, schema)):
             said = _message(line)
             if text := said.get("content"):
                 yield text
@@ -67,12 +71,16 @@ class Model:
         for call in calls.values():
             yield call
 
-    def _body(self, messages: list[Row], tools: list[Row]) -> Row:
+    def _body(self, messages: list[Row], tools: list[Row], schema: Row | None) -> Row:
         body = {"model": self.name, "messages": [*map(self._sent, messages)], "stream": True}
         if tools:
             body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
         if self.ollama:
             body["options"] = {"num_ctx": 8192}
+        if schema:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            form = {"response_format": {"type": "json_schema", "json_schema": named}}
+            body |= {"format": schema} if self.ollama else form
         return body
 
     def _sent(self, message: Row) -> Row:
@@ -99,7 +107,7 @@ class Model:
                 if response.status_code != 200:
                     text = (await response.aread())[:200].decode(errors="replace")
                     what = f"The model server answered {response.status_code}: {text}"
-                    raise Problem(what, "Check its log.")
+                    raise Problem(what, "Check its log.", code=response.status_code)
                 async for line in _in_time(response.aiter_lines()):
                     yield line
         except (httpx2.TimeoutException, TimeoutError):

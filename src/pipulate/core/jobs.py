@@ -68,6 +68,10 @@ class Job:
         share = self.share or 0
         return (time.monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
 
+    def note(self, line: str) -> None:
+        """Add a line to the live log."""
+        self.log.append(line.rstrip()[:2_000])
+
     def stop(self, ending: str) -> None:
         if not self.ending and self.work.cancel():  # once: a second one would not see it gone
             self.ending = ending
@@ -192,9 +196,10 @@ class Jobs:
             await asyncio.to_thread(lambda: self.runs.settle(*about, **kept, log=log))
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
-            self._changed(job)
+            self.changed(job)
 
-    def _changed(self, job: Job) -> None:
+    def changed(self, job: Job) -> None:
+        """Tell whoever looks that a job is further."""
         for listener in self.on_change:
             listener(job)
 
@@ -237,8 +242,8 @@ class Jobs:
     async def _listen(self, job: Job, process: Process) -> None:
         assert process.stderr
         while line := await process.stderr.readline():
-            job.log.append(line.decode(errors="replace").rstrip()[:2_000])
-            self._changed(job)
+            job.note(line.decode(errors="replace"))
+            self.changed(job)
 
     async def _answer(self, job: Job, process: Process) -> Row:
         needs = set[asyncio.Task[None]]()
@@ -248,7 +253,7 @@ class Jobs:
                     match await _receive(process):
                         case {"progress": said}:
                             job.done, job.total, job.message = said
-                            self._changed(job)
+                            self.changed(job)
                         case {"need": _} as message:
                             need = asyncio.create_task(self._need(job, process, message))
                             needs.add(need)
@@ -309,7 +314,7 @@ class Jobs:
         question_field(record)  # refused now rather than when somebody answers
         waiting = job.questions[record["id"]] = asyncio.get_running_loop().create_future()
         job.asked.set()
-        self._changed(job)
+        self.changed(job)
         try:
             with _paused(job.limit):
                 return await waiting
@@ -317,7 +322,7 @@ class Jobs:
             job.questions.pop(record["id"], None)
             if not job.questions:
                 job.asked.clear()
-            self._changed(job)
+            self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
         """Whether an outside effect is new, done (with its result) or unknown: begun, no result."""

@@ -25,6 +25,7 @@ class Door:
         """The tool's result; more: text (values as typed), yes. Raises its Problem.
 
         What is a download goes to `write`, piece by piece."""
+        from pipulate.ai.complete import connect
         from pipulate.apps.house import House
         from pipulate.web.server import shell_answer
 
@@ -32,6 +33,7 @@ class Door:
         if self.server:
             return (await self.post("call", said, write))["result"]
         house = House(self.settings)
+        connect(house)
         try:
             result = await shell_answer(house, said)
             for chunk in getattr(result, "chunks", ()):

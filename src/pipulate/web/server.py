@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
+from pipulate.ai.complete import connect
 from pipulate.apps.base import Download, Go, Refusal, Visit, made, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.files import shown_as
@@ -74,6 +75,7 @@ class Site:
         self.house = house
         self.hub, self.layout = Hub(), Layout(house)
         self.chat = Chat(house, self._chat_event)
+        connect(house)
         self._told: dict[int, float] = {}
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)

@@ -1,0 +1,109 @@
+"""One question to the model, its answer checked: what `job.model` asks inside a step.
+
+The answer is JSON of a schema; servers that take a schema are held to it, the others are told it.
+An answer that does not fit goes back with the reason, twice at most.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pipulate.ai.models import Model, find
+from pipulate.apps.house import House
+from pipulate.core.fields import dumps
+from pipulate.core.jobs import Job
+from pipulate.core.problems import Problem
+from pipulate.core.store import Row
+
+REPAIRS = 2
+ASKED = "Answer with JSON alone, no other word, that fits this schema: "
+THINKING = re.compile(r"(?s)<think>.*?</think>|\A.*?</think>")
+
+
+def connect(house: House) -> None:
+    """Let the steps of a house ask its model."""
+    house.jobs.needs["model"] = partial(_answer, house)
+
+
+async def _answer(house: House, job: Job, prompt: str, schema: Row) -> Any:
+    """The kept answer to this question under the step's key, else the model's."""
+    name = hashlib.sha256(dumps([prompt, schema]).encode()).hexdigest()
+    about = job.attempt, "model", name, "intent", {"prompt": prompt[:2_000]}
+    record, _ = await asyncio.to_thread(house.runs.record, *about)
+    if record["state"] == "done":
+        return json.loads(record["value"])
+    model = await find(house.settings)
+    if model is None:
+        what = "No model server is running, and this step asks one."
+        raise Problem(what, "Start one (see Settings), then press Resume.")
+
+    def tell(line: str) -> None:
+        job.note(line)
+        house.jobs.changed(job)
+
+    value = await complete(model, prompt, schema, tell)
+    await asyncio.to_thread(house.runs.close, record["id"], value)
+    return value
+
+
+async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str], Any]) -> Any:
+    """What the model answers: text for a schema of plain text, else JSON that fits it. `tell` hears
+
+    the text, line by line. Raises Problem when no answer fits, or the server fails."""
+    import jsonschema
+
+    plain = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
+    whole = schema if schema.get("type") == "object" else _object(schema)
+    talk = [{"role": "user", "content": prompt if plain else f"{prompt}\n\n{ASKED}{dumps(whole)}"}]
+    why = ""
+    for _ in range(REPAIRS + 1):
+        text = await _said(model, talk, None if plain else whole, tell)
+        if plain:
+            return text
+        try:
+            value = _read(text)
+            jsonschema.validate(value, whole)
+            return value if whole is schema else value["answer"]
+        except (ValueError, jsonschema.ValidationError) as error:
+            why = str(getattr(error, "message", error))[:200]
+        again = f"That does not fit ({why}). {ASKED}{dumps(whole)}"
+        talk += {"role": "assistant", "content": text}, {"role": "user", "content": again}
+    raise Problem(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
+
+
+def _object(schema: Row) -> Row:
+    """Servers want an object at the top."""
+    about = {"type": "object", "properties": {"answer": schema}, "required": ["answer"]}
+    return about | {"additionalProperties": False}
+
+
+async def _said(
+    model: Model, talk: list[Row], schema: Row | None, tell: Callable[[str], Any]
+) -> str:
+    """The whole text of one answer, without what the model was thinking."""
+    text, line = "", ""
+    try:
+        async for piece in model.stream(talk, [], schema):
+            if isinstance(piece, str):
+                text += piece
+                *lines, line = (line + piece).split("\n")
+                for one in lines:
+                    tell(one)
+    except Problem as problem:
+        if not schema or text or "code" not in problem.details:
+            raise
+        return await _said(model, talk, None, tell)  # a server that knows no schemas
+    tell(line)
+    return THINKING.sub("", text).strip().encode(errors="replace").decode()
+
+
+def _read(text: str) -> Any:
+    """The JSON in an answer: all of it, or from the first brace to the last."""
+    try:
+        return json.loads(text[text.find("{") : text.rfind("}") + 1] or text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
