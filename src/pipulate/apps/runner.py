@@ -36,7 +36,7 @@ class Runner:
         shared = [f"{s}.{f.name}" for s, f in asked if sum(f.name == g.name for _, g in asked) > 1]
         own = {f"{s}.{f.name}": replace(f, name=f"{s}.{f.name}") for s, f in asked}
         fields = [*self.pipeline.fields.values(), *(own[name] for name in shared)]
-        words = zip(OWN, (int, int, str, bool), (None, None, "", False), strict=True)
+        words = zip(OWN, (int, int, str, bool), (None, None, None, False), strict=True)
         text = (
             f"Run the pipeline {self.title}: {self.description} run: go on with that one; "
             "from_run: a new one with that one's inputs; to_step: no further; again: what is done, "

@@ -134,7 +134,7 @@ class Jobs:
 
         `fresh`: from its beginning, whatever an earlier try has left."""
         self._lock.acquire(timeout=0)
-        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh)
+        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh, caller.actor)
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
         run = self.runs.get(caller.profile.id, run_id)
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
@@ -306,9 +306,8 @@ class Jobs:
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
         """The answer: one kept from before, else that of whoever answers."""
-        record, fresh = await asyncio.to_thread(
-            self.runs.record, job.attempt, "question", question, "waiting", about
-        )
+        said = job.run, job.attempt, question, about, job.caller.actor
+        record = await asyncio.to_thread(self.runs.ask, *said)
         if record["state"] == "done":
             return json.loads(record["value"])
         question_field(record)  # refused now rather than when somebody answers

@@ -195,13 +195,15 @@ class Runs:
         inputs: Row,
         owner: str,
         fresh: bool = False,
+        actor: str = "system",
     ) -> tuple[Row, Row]:
         """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
 
         One that stopped with the same key passes its checkpoint on, unless `fresh`. Raises
 
         Locked, Waiting."""
-        with self.db.change():
+        with self._told(profile_id, actor, "opened", f"runs/{run_id}/{name}") as change:
+            change.summary = f"{pipeline.slug} run {run_id}: {name} began"
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old, used = states[name], states[name].step.uses
             if old.at_work:
@@ -261,6 +263,16 @@ class Runs:
             if found := self.records(where, [*key.values()]):
                 return found[0], False
             return self.records.insert(key, state=state, about=dumps(about), at_utc=now()), True
+
+    def ask(self, run: Row, attempt: Row, question: str, about: Row, actor: str) -> Row:
+        """The record of a question; one that is new is an event."""
+        target = f"runs/{run['id']}/{attempt['step']}"
+        with self._told(run["profile_id"], actor, "waiting", target) as change:
+            record, fresh = self.record(attempt, "question", question, "waiting", about)
+            if fresh:
+                said = f"{run['pipeline']} run {run['id']}: {attempt['step']} asks: {question}"
+                change.summary = said[:300]
+        return record
 
     def close(self, record_id: int, value: Any) -> None:
         """Keep the answer or the result of a record."""
