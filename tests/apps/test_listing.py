@@ -112,6 +112,25 @@ def test_given_a_wrong_form_then_it_comes_back_with_what_was_typed_and_why(add, 
     assert call("book_list")["count"] == 0
 
 
+def test_what_a_reference_misses_is_added_there_when_its_app_needs_more_than_a_name(plugin, visit):
+    app = plugin(
+        """
+        from pipulate import CrudApp, Ref
+
+        class Shop(CrudApp):
+            name: str
+            street: str
+
+        class Visit(CrudApp):
+            shop: Ref["shop"]
+        """
+    ).apps[1]
+    text = html(visit("POST", form={"shop": "<Corner>"}, app=app).elements)
+    link = re.search('<a href="/default/shops"[^>]*>([^<]*)</a>', text)
+    assert link[1] == "Add “&lt;Corner&gt;” to Shops" and "add.shop" not in text
+    assert "/default/shops" not in html(visit("POST", form={"shop": "#7"}, app=app).elements)
+
+
 def test_a_cell_opens_as_an_input_with_the_version_that_was_seen(visit, add):
     add(title="Emma")
     text = drawn(visit("GET", "1/title"))

@@ -311,6 +311,31 @@ def test_every_field_is_edited_and_cleared_in_its_cell(things, server, every):
     assert thing(server)["paper"].startswith("file:")
 
 
+def test_a_reference_to_a_row_that_is_not_there_yet_is_added_with_one_click(things, server):
+    page = things({"title": "old"})
+    form = page.locator("#add")
+    form.get_by_label("Title").fill("new")
+    form.get_by_label("Author").fill("Bo Liu")
+    form.get_by_label("Author").press("Enter")
+    expect(form.get_by_role("alert")).to_contain_text("Authors has no 'Bo Liu'")
+    assert server.call("author_list", q="Bo")["count"] == 0  # none is added unasked
+    form.get_by_label("Author").press("Enter")
+    page.wait_for_timeout(150)
+    assert server.call("author_list", q="Bo")["count"] == 0
+    form.get_by_label("Title").fill(" ")
+    form.get_by_role("button", name="Add “Bo Liu” to Authors").click()
+    expect(form.get_by_label("Author")).to_have_value(re.compile(r"^Bo Liu #\d+$"))
+    form.get_by_label("Title").fill("new")
+    form.get_by_label("Title").press("Enter")
+    expect(cell(page, "Author")).to_contain_text("Bo Liu")
+    cell(page, "Author", 1).get_by_role("button").click()
+    page.keyboard.type("Cy")
+    page.keyboard.press("Enter")
+    cell(page, "Author", 1).get_by_role("button", name="Add “Cy” to Authors").click()
+    expect(cell(page, "Author", 1).get_by_role("link")).to_have_text("Cy")
+    assert thing(server, 1)["author"] == server.call("author_list", q="Cy")["rows"][0]["id"]
+
+
 def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, server):
     page = things({"title": "x", "due": "2026-01-31", "met": "2026-01-31T12:00:00Z"})
     open_cell(page, "Due")

@@ -15,6 +15,7 @@ from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notic
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import Many
 from pipulate.apps.rows import AGAIN, count_mark
+from pipulate.core.fields import Ref
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
@@ -86,8 +87,9 @@ class Listing(Many):
         first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
         boxes = []
         for name, f in self.fields.items():
-            shown, more = typed.get(name, f.show(f.default)), self.look_up(f, base)
-            boxes.append(labelled(f, shown, bad.get(name, ""), autofocus=name == first, **more))
+            shown, why = typed.get(name, f.show(f.default)), bad.get(name, "")
+            more = self.look_up(f, base, shown, why, {"hx_post": base})
+            boxes.append(labelled(f, shown, why, autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
         mark = Input(type="hidden", name=REFUSED, value="1") if bad else ""
@@ -229,6 +231,7 @@ class Listing(Many):
 
     async def add(self, visit: Visit):
         """A new row: a clean form comes back, the row is put at the top of the list."""
+        await self._add_there(visit)
         known = {n: t for n, t in visit.form.items() if n in self.fields}
 
         def look(made):
@@ -259,6 +262,7 @@ class Listing(Many):
 
     async def edit(self, visit: Visit):
         """Save the fields sent; refused input stays in its cell with the reason."""
+        await self._add_there(visit)
         key, caller, names = visit.number("id"), visit.caller, self._names(visit)
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
         kept = {n: t for n, t in typed.items() if t or not self._hidden(n)}  # no new secret typed
@@ -275,13 +279,21 @@ class Listing(Many):
             return Refusal(drawn, problem.status)
         return await self._draw(self.drawn_rows, [row], caller, names)
 
+    async def _add_there(self, visit: Visit) -> None:
+        """A row that the click on an offer adds to another app, for a Ref to mean it."""
+        for name, field in self.of_type(Ref).items():
+            if said := visit.form.get(f"add.{name}"):
+                app = self.target(field)
+                made = await visit.call(f"{app.name}_add", {next(iter(app.fields)): said})
+                visit.form = {**visit.form, name: f"{said} #{made['id']}"}
+
     def _hidden(self, name: str) -> bool:
         return name in self.fields and self.fields[name].kind.input == "password"
 
     def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
         """A secret is not sent back into its box, which has to say so when a form was refused."""
-        again = {n: "Type it again: it is not sent back." for n in typed if self._hidden(n)}
-        return {**again, **bad}
+        why = "Type it again: it is not sent back."
+        return {**{n: why for n, said in typed.items() if said and self._hidden(n)}, **bad}
 
     def _clash(self, row, name: str, problem) -> str:
         if not isinstance(problem, Conflict):

@@ -73,7 +73,8 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
             return Span(Input(type="text", value=shown, **attrs), pick)
         case "ref":  # its suggestions follow what is typed (data-options: their address)
             attrs |= {"list": f"options-{field.name}", "autocomplete": "off"}
-            return Span(Input(type="text", value=shown, **attrs), Datalist(id=attrs["list"]))
+            offer = attrs.pop("offer", "")  # what adds the row that it misses
+            return Span(Input(type="text", value=shown, **attrs), Datalist(id=attrs["list"]), offer)
         case "password":
             shown, attrs = "", attrs | {"autocomplete": "new-password"}
         case "tags":

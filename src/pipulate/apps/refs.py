@@ -12,6 +12,7 @@ from pipulate.core.problems import Conflict, Invalid, Missing, Problem, nearest
 from pipulate.core.store import Row, now, quote
 from pipulate.core.tools import Caller
 
+THERE = "Add it there first."
 AMONG = "id IN (SELECT value FROM json_each(?))"  # one JSON list: any number of keys
 
 
@@ -95,7 +96,7 @@ class Refs:
             marked = re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL)
             said = found[0] if found else int(marked[1]) if marked else -1
         if said not in app.plain(caller):
-            raise Missing(f"{app.title} has no {what!r}.", "Add it there first.")
+            raise Missing(f"{app.title} has no {what!r}.", THERE)
         return Ref(said)
 
     def stored(self, values: Row) -> Row:

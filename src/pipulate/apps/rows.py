@@ -10,11 +10,12 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from fasthtml.components import Button, Form, Input, NotStr, Span, Td
+from fasthtml.components import A, Button, Form, Input, NotStr, Span, Td
 
 from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
+from pipulate.apps.refs import THERE
 from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
 from pipulate.core.tools import Caller, tools_in
 
@@ -146,8 +147,9 @@ class Rows(Data):
         for name in names:
             field, draw = self.fields[name], labelled if whole else field_input
             shown = typed.get(name, self.shown(field, getattr(row, name), labels))
-            attrs = {"autofocus": not parts} | self.look_up(field, base)
-            parts.append(draw(field, shown, bad.get(name, ""), **attrs))
+            why, attrs = bad.get(name, ""), {"autofocus": not parts}
+            attrs |= self.look_up(field, base, shown, why, {"hx_patch": at})
+            parts.append(draw(field, shown, why, **attrs))
         if whole or parts[0].tag == "span" and not field.target:  # such as boxes, a slider
             parts.append(Button("Save"))
         if bad and not whole:
@@ -172,9 +174,21 @@ class Rows(Data):
             return f"{labels[field.name, value]} #{value}"
         return field.show(value)
 
-    def look_up(self, field: Field, base: str) -> dict[str, str]:
-        """Attributes of an input that offers the rows a Ref may mean."""
-        return {"data_options": f"{base}/options/{field.name}"} if field.type is Ref else {}
+    def look_up(self, field: Field, base: str, said="", why="", to=NO) -> dict[str, Any]:
+        """What an input needs to offer the rows a Ref may mean; when what was said is none (`why`),
+
+        also a click that adds it and sends the form (`to`), or the way to its app."""
+        if field.type is not Ref:
+            return {}
+        found = {"data_options": f"{base}/options/{field.name}"}
+        if not why.endswith(THERE) or "#" in said:
+            return found
+        app, word = self.target(field), f"Add “{said}” to "
+        if any(f.required for f in [*app.fields.values()][1:]):
+            at = f"/{base.split('/')[1]}/{app.slug}"
+            return found | {"offer": A(word + app.title, href=at, target="_blank")}
+        attrs = {"hx_vals": dumps({f"add.{field.name}": said}), "cls": "outline", **to}
+        return found | {"offer": Button(word + app.title, type="button", **attrs)}
 
     def counted(self, caller: Caller):
         """The number of rows, out of band, after one came or went."""

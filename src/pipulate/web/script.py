@@ -71,7 +71,7 @@ on('focusout', '.rows tbody tr', row => setTimeout(() => {
 on('mousedown', OPENS, (at, event) => { if (opened(at)) event.preventDefault(); });
 document.addEventListener('click', event => {
   const at = event.target.closest(OPENS), form = at && opened(at);
-  if (!form) return;
+  if (!form || form.contains(at)) return;
   event.preventDefault();
   event.stopPropagation();
   wanted = [at.closest('tr').id, alike(at)];

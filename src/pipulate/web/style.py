@@ -73,6 +73,7 @@ main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
 .crud:not(:has(.rows tbody .grip :checked)) #bulk,
   .history:not(:has(.log :checked)) #picked{display:none}
 .slider{flex-wrap:nowrap}
+body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 .slider output{min-width:2ch}
 .wide{overflow-x:auto}
 .wide:has(tbody tr)~.empty,.rows:not(:has(tbody tr)) thead tr:first-child{display:none}
@@ -131,7 +132,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 :is(.runs,.events,.log) li{list-style:none;border-bottom:var(--edge);padding:.35rem 0;gap:1rem;
   flex-wrap:nowrap;margin:0}
 .inputs,.events span{flex:1}
-:is(.events,.log) button{padding:.1rem .6rem}
+:is(.events,.log) button,[data-options]~button{padding:.1rem .6rem}
 .cards{grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
 .cards article{padding:.9rem}
 .cards a{font-weight:600}
