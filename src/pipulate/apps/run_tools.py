@@ -51,7 +51,8 @@ class RunTools:
     @tool(kind="read")
     def run_output(self, caller: Caller, run: int, step: str):
         """The output of a step of a run, as JSON; None when it has none."""
-        return to_json(self._pipeline(caller, run).open(caller.profile, run)[1][step].output)
+        states = self._pipeline(caller, run).open(caller.profile, run, step)[1]
+        return to_json(states[step].output)
 
     @tool
     async def run_answer(self, caller: Caller, run: int, answer: str, step: str = ""):

@@ -10,7 +10,7 @@ from pipulate.apps.steps import OWN, Pipeline
 from pipulate.core.fields import Field, File, check_values, from_json, make_field, to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Problem, Unknown, Waiting, nearest
+from pipulate.core.problems import Missing, Problem, Unknown, Waiting, nearest
 from pipulate.core.runs import PAST, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
@@ -51,8 +51,7 @@ class Runner:
         waiting_for (names of inputs) or question."""
         run, like, to, again = (given.pop(word) for word in OWN)
         if to and to not in self.pipeline.steps:
-            what = f"{self.slug} has no step {to!r}."
-            raise Unknown(what, nearest(to, self.pipeline.steps))
+            raise Unknown(f"{self.slug} has no step {to!r}.", nearest(to, self.pipeline.steps))
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
             run = (await asyncio.to_thread(self.new, caller, known, like))["id"]
@@ -113,8 +112,11 @@ class Runner:
         known = [f for f in fields if f.name not in missing]
         return check_values(known, values), missing
 
-    def open(self, profile, run_id: int) -> tuple[Row, States]:
-        """A run of this profile and its steps. Raises Missing."""
+    def open(self, profile, run_id: int, step: str = "") -> tuple[Row, States]:
+        """A run of this profile and its steps, among them this one. Raises Missing."""
+        if step and step not in self.pipeline.steps:
+            what = f"{self.title} has no step {step!r} (any more)."
+            raise Missing(what, nearest(step, self.pipeline.steps))
         run = self.runs.get(profile.id, run_id, self.slug)
         return run, self.runs.states(run, self.pipeline)
 
@@ -133,6 +135,7 @@ class Runner:
             return row
 
     def skip(self, caller: Caller, run_id: int, name: str) -> None:
+        self.open(caller.profile, run_id, name)
         self.runs.skip(caller.profile.id, run_id, self.pipeline, name, caller.actor)
 
     async def fields(self, states: States, name: str) -> tuple[Field, ...]:
@@ -190,7 +193,7 @@ class Runner:
 
     async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
         """Run a step with the inputs it has. Raises Waiting when one is missing."""
-        run, states = self.open(caller.profile, run_id)
+        run, states = self.open(caller.profile, run_id, name)
         values, missing = await self._values(states, name, run)
         if missing:
             raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")

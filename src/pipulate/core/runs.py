@@ -204,6 +204,9 @@ class Runs:
         Locked, Waiting."""
         with self._told(profile_id, actor, "opened", f"runs/{run_id}/{name}") as change:
             change.summary = f"{pipeline.slug} run {run_id}: {name} began"
+            given = json.loads(self.get(profile_id, run_id)["inputs"])
+            alone = {n: f"{name}.{n}" for n in inputs if f"{name}.{n}" in given}
+            inputs = {alone.get(n, n): value for n, value in inputs.items()}
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old, used = states[name], states[name].step.uses
             if old.at_work:

@@ -1,0 +1,91 @@
+"""The tools for runs: what a model, a program and the shell see of them and may do."""
+
+import pytest
+
+from pipulate.core.problems import Locked, Missing, Waiting
+
+WORK = """
+    from pipulate import Pipeline
+
+    work = Pipeline("Work")
+
+    @work.step
+    def first(name: str):
+        return name * 3
+
+    @work.step(optional=True)
+    def second(first, word: str):
+        return word
+
+    @work.step
+    def third(first, second):
+        raise LookupError("no such page")
+"""
+
+
+@pytest.fixture
+def work(plugin, call):
+    assert plugin(WORK, "work").problem is None
+    with pytest.raises(Exception, match="no such page"):
+        call("work_run", name="ann")
+
+
+def test_a_run_is_told_with_its_steps_but_without_their_outputs(work, call):
+    told = call("run_get", run=1)
+    assert [(s["step"], s["state"]) for s in told["steps"]] == [
+        ("first", "done"),
+        ("second", "skipped"),
+        ("third", "failed"),
+    ]
+    assert told["steps"][0]["inputs"] == {"name": "ann"} and "annann" not in str(told["steps"])
+    assert told["steps"][2]["error"] == "LookupError: no such page."
+
+
+def test_an_output_is_had_by_run_and_step(work, call):
+    assert call("run_output", run=1, step="first") == "annannann"
+    assert call("run_output", run=1, step="third") is None
+    with pytest.raises(Missing, match="thrid.*third"):
+        call("run_output", run=1, step="thrid")
+
+
+def test_runs_are_found_by_name_inputs_and_pipeline(work, call):
+    call("run_name", run=1, name="  Spring  ")
+    found = [call("run_list", q=q) for q in ("spring", "ANN", "nobody")]
+    assert [len(runs) for runs in found] == [1, 1, 0]
+    assert found[0][0]["state"] == "failed" and found[0][0]["name"] == "Spring"
+    assert call("run_list", pipeline="hello") == []
+
+
+def test_a_copy_has_the_inputs_and_nothing_else(work, call, house):
+    copy = call("run_copy", run=1)["run"]
+    assert house.runs.get(1, copy)["inputs"] == house.runs.get(1, 1)["inputs"]
+    assert house.runs.attempts.count("run_id = ?", (copy,)) == 0
+
+
+def test_what_a_failed_step_left_is_discarded(work, call):
+    call("run_discard", run=1, step="third")
+    assert call("run_get", run=1)["steps"][2]["state"] == "ready"
+    assert call("run_list")[0]["state"] == "open"
+
+
+def test_a_step_is_skipped_only_in_its_turn(work, call):
+    call("run_copy", run=1)
+    with pytest.raises(Waiting, match="earlier steps first"):
+        call("run_skip", run=2, step="second")
+
+
+@pytest.mark.parametrize("tool", ["run_skip", "run_discard", "run_resume"])
+def test_a_finished_run_refuses(work, call, tool):
+    call("run_finish", run=1)
+    with pytest.raises(Locked):
+        call(tool, run=1, step="third")
+
+
+def test_naming_and_deleting_can_be_undone(work, call, house):
+    call("run_name", run=1, name="Spring")
+    call("run_delete", run=1)
+    assert call("run_list") == []
+    for verb in ("run_delete", "run_name"):
+        (event,) = (e for e in house.events.recent(1) if e["verb"] == verb)
+        call("undo", event=event["id"])
+    assert call("run_list")[0]["name"] == ""

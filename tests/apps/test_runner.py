@@ -1,0 +1,425 @@
+"""A pipeline that runs on: skipping, asking, going on by itself, feeding another one."""
+
+import asyncio
+import time
+
+import pytest
+
+from pipulate.core.problems import Invalid, Missing, Problem, Unknown, Waiting
+
+DEMO = """
+    import asyncio, time
+    from pipulate import Pipeline
+
+    demo = Pipeline("Demo")
+
+    @demo.step
+    def rows(n: int = 5):
+        for i in range(n):
+            yield {"i": i}
+
+    def half(rows):
+        return len(rows) // 2
+
+    @demo.step
+    def some(rows, keep: int = half):
+        return rows[:keep]
+
+    @demo.step(auto=True)
+    def total(some):
+        return sum(row["i"] for row in some)
+
+    @demo.step(when=lambda total: total > 100, auto=True)
+    def many(total):
+        return "many"
+
+    @demo.step(optional=True)
+    def note(total, word: str):
+        return word
+
+    @demo.step(auto=True)
+    async def every(some, job):
+        async def one(row):
+            return row["i"]
+        return await job.map(one, some)
+
+    @demo.step
+    def last(note, many, every):
+        return [note, many, every]
+"""
+ASKS = """
+    from pipulate import Pipeline
+
+    asks = Pipeline("Asks")
+
+    @asks.step
+    def sheet(job):
+        (job.files / "tried").touch()
+        first = job.ask("Which sheet?", ["one", "two"])
+        done = job.once("export", lambda: {"id": len(first)})
+        return [first, job.ask("How many?", int), done["id"]]
+
+    @asks.step(seconds=0.4)
+    def slow(sheet, job):
+        return job.ask("Really?", bool)
+"""
+TRIES = """
+    import time
+    from pipulate import Pipeline, Problem
+
+    tries = Pipeline("Tries")
+
+    def count(job):
+        path = job.files.parent / "tries"
+        path.write_text(path.read_text() + "x" if path.exists() else "x")
+        return len(path.read_text())
+
+    @tries.step(retry=2)
+    def flaky(job):
+        if count(job) < 2:
+            raise OSError("no net")
+        return "there"
+
+    @tries.step(retry=2)
+    def refuses(job):
+        raise Problem(f"Not at try {count(job)}.", "Stop.")
+
+    @tries.step(retry=1)
+    async def rows(job):
+        n = count(job)
+        if n < 2:
+            raise OSError
+        yield {"n": n}
+
+    @tries.step(seconds=0.3)
+    def late():
+        time.sleep(30)
+
+    @tries.step
+    def hungry():
+        return len(bytearray(2**45))
+"""
+FED = """
+    from pipulate import Pipeline
+
+    inner = Pipeline("Inner")
+
+    @inner.step
+    def word(text: str):
+        return text.upper()
+
+    @inner.step
+    def table(word, times: int = 2):
+        return [{"word": word}] * times
+
+    counts = Pipeline("Counts")
+
+    @counts.step
+    def count(rows: list):
+        return len(rows)
+
+    outer = Pipeline("Outer")
+
+    @outer.step
+    def greet(name: str):
+        return f"hi {name}"
+
+    outer.use(inner, {"text": greet})
+    both = inner.then(counts, "Both")
+"""
+
+
+@pytest.fixture
+def demo(plugin, house):
+    assert plugin(DEMO, "demo").problem is None
+    return house.shelf.pipeline("demo")
+
+
+@pytest.fixture
+def asks(plugin, house):
+    assert plugin(ASKS, "asks").problem is None
+    return house.shelf.pipeline("asks")
+
+
+@pytest.fixture
+def states(house):
+    def stating(guided, run=1):
+        return guided.open(house.profiles.at(), run)[1]
+
+    return stating
+
+
+@pytest.fixture
+def until(run):
+    """until(test): wait for something to become true, two seconds at most."""
+
+    def waiting(test):
+        async def main():
+            end = time.monotonic() + 4
+            while not test():
+                assert time.monotonic() < end, "it never came"
+                await asyncio.sleep(0.01)
+
+        run(main())
+
+    return waiting
+
+
+# -- running on ------------------------------------------------------------------------------
+
+
+def test_it_runs_to_its_end_and_skips_what_is_not_meant_or_not_given(demo, call, states):
+    told = call("demo_run")
+    assert (told["state"], told["step"], told["output"]) == ("done", "last", [None, None, [0, 1]])
+    found = {name: state.state for name, state in states(demo).items()}
+    assert found["many"] == found["note"] == "skipped" and found["every"] == "done"
+
+
+def test_a_default_is_computed_from_earlier_outputs_unless_a_value_is_given(demo, call, states):
+    call("demo_run", n=8, to_step="some")
+    assert len(states(demo)["some"].output) == 4
+    call("demo_run", run=1, keep=1, to_step="some")
+    assert len(states(demo)["some"].output) == 1
+
+
+def test_a_condition_is_asked_anew_when_what_it_depends_on_changes(demo, call, states):
+    call("demo_run")
+    assert call("demo_run", run=1, n=40, keep=40)["output"][1] == "many"
+    assert states(demo)["many"].output == "many"
+
+
+def test_it_stops_at_the_step_named_and_goes_on_later(demo, call):
+    told = call("demo_run", to_step="total")
+    assert (told["step"], told["output"]) == ("total", 1)
+    assert call("demo_run", run=1)["step"] == "last"
+    with pytest.raises(Unknown, match="'totl'.*'total'"):
+        call("demo_run", to_step="totl")
+
+
+def test_a_run_begins_with_the_inputs_of_another(demo, call, house):
+    call("demo_run", n=3, word="hey")
+    assert call("demo_run", from_run=1)["output"][0] == "hey"
+    assert house.runs.get(1, 2)["inputs"] == house.runs.get(1, 1)["inputs"]
+    with pytest.raises(Missing):
+        call("demo_run", from_run=9)
+
+
+def test_what_is_done_is_run_again_only_when_told(demo, call, house):
+    call("demo_run")
+    tries = house.runs.attempts.count()
+    call("demo_run", run=1)
+    assert house.runs.attempts.count() == tries
+    call("demo_run", run=1, again=True)
+    assert house.runs.attempts.count() > tries
+
+
+def test_one_name_asked_twice_is_one_value_unless_given_for_one_step_alone(plugin, call):
+    plugin(
+        """
+        from pipulate import Pipeline
+        two = Pipeline("Two")
+
+        @two.step
+        def a(mark: str):
+            return mark
+
+        @two.step
+        def b(a, mark: str):
+            return a + mark
+        """,
+        "two",
+    )
+    assert call("two_run", mark="!")["output"] == "!!"
+    assert call("two_run", run=1, **{"b.mark": "?"})["output"] == "!?"
+
+
+@pytest.mark.parametrize("name", ["run", "to_step", "from_run", "again"])
+def test_a_step_cannot_ask_for_a_word_of_the_run_itself(plugin, name):
+    text = f"from pipulate import Pipeline\np = Pipeline('P')\n@p.step\ndef a({name}: int): ..."
+    assert "word of the run itself" in plugin(text, "p").problem.what
+
+
+# -- by itself -------------------------------------------------------------------------------
+
+
+def test_on_the_page_only_auto_steps_run_unasked_and_conditions_skip(
+    demo, house, run, states, until
+):
+    caller = house.caller("user")
+    demo.new(caller, {})
+    run(demo.begin(caller, 1, "rows", {"n": 4}))
+    until(lambda: states(demo)["rows"].state == "done")
+    assert states(demo)["some"].state == "ready"
+    run(demo.begin(caller, 1, "some", {"keep": 2}))
+    until(lambda: states(demo)["every"].state == "done")
+    found = {name: state.state for name, state in states(demo).items()}
+    assert (found["total"], found["many"], found["note"]) == ("done", "skipped", "ready")
+    assert found["last"] == "blocked"
+
+
+def test_a_revised_step_makes_auto_steps_fresh_again(demo, house, run, states, until, call):
+    call("demo_run", n=4, keep=2)
+    run(demo.begin(house.caller("user"), 1, "some", {"keep": 3}))
+    until(lambda: states(demo)["total"].output == 3)
+    assert states(demo)["last"].state == "stale" and states(demo)["last"].why == (
+        "an earlier step changed"
+    )
+
+
+# -- questions -------------------------------------------------------------------------------
+
+
+def test_a_question_waits_for_an_answer_and_the_step_goes_on(asks, call, states, until):
+    told = call("asks_run")
+    assert (told["state"], told["question"]) == ("waiting", "Which sheet?")
+    call("run_answer", run=1, answer="two")
+    until(lambda: states(asks)["sheet"].question.get("name") == "How many?")
+    call("run_answer", run=1, answer="3")
+    until(lambda: states(asks)["sheet"].state == "done")
+    assert states(asks)["sheet"].output == ["two", 3, 3]
+
+
+def test_given_an_answer_that_does_not_fit_then_the_step_waits_on(asks, call, states):
+    call("asks_run")
+    with pytest.raises(Invalid, match="must be one of: one, two"):
+        call("run_answer", run=1, answer="three")
+    assert states(asks)["sheet"].state == "waiting"
+
+
+def test_given_a_restart_then_the_step_runs_from_its_top_with_the_recorded_answers(
+    settings, plugin, house, call, run, open_house, until
+):
+    plugin(ASKS, "asks")
+    call("asks_run")
+    call("run_answer", run=1, answer="two")
+    until(lambda: house.runs.records("state = 'waiting' AND name = 'How many?'"))
+    run(house.close())
+    house = open_house()
+    guided, caller = house.shelf.pipeline("asks"), house.caller("user")
+    state = guided.open(caller.profile, 1)[1]["sheet"]
+    assert (state.state, state.question["name"], state.at_work) == ("waiting", "How many?", False)
+    run(house.tools.call("run_answer", {"run": 1, "answer": "4"}, caller))
+    until(lambda: guided.open(caller.profile, 1)[1]["sheet"].state == "done")
+    assert guided.open(caller.profile, 1)[1]["sheet"].output == ["two", 4, 3]
+
+
+def test_while_a_person_is_awaited_no_time_counts(asks, call, run, states, until):
+    call("asks_run")
+    call("run_answer", run=1, answer="two")
+    until(lambda: states(asks)["sheet"].question.get("name") == "How many?")
+    call("run_answer", run=1, answer="1")
+    until(lambda: states(asks)["sheet"].state == "done")
+    assert call("asks_run", run=1)["question"] == "Really?"
+    run(asyncio.sleep(0.6))
+    call("run_answer", run=1, answer="yes")
+    until(lambda: states(asks)["slow"].state == "done")
+    assert states(asks)["slow"].output is True
+
+
+def test_steps_that_wait_keep_no_others_from_working(house, plugin, call, run):
+    plugin(ASKS, "asks")
+    plugin(DEMO, "demo")
+    for _ in range(6):
+        assert call("asks_run")["state"] == "waiting"
+    assert call("demo_run")["state"] == "done"
+
+
+def test_given_a_step_that_waits_then_it_can_be_cancelled_and_its_question_is_gone(
+    asks, call, house, run, states
+):
+    call("asks_run")
+    run(house.jobs.wait(house.jobs.cancel(1, "sheet")))
+    assert states(asks)["sheet"].state == "cancelled"
+    with pytest.raises(Missing, match="asks nothing"):
+        call("run_answer", run=1, answer="two")
+
+
+# -- faults ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tried(plugin, house, run, monkeypatch):
+    """tried(step): its state after it was run."""
+    plugin(TRIES, "tries")
+    guided, caller = house.shelf.pipeline("tries"), house.caller("user")
+    guided.new(caller, {})
+
+    def trying(step):
+        async def main():
+            await house.jobs.wait(await guided.begin(caller, 1, step, {}))
+
+        run(main())
+        return guided.open(caller.profile, 1)[1][step]
+
+    return trying
+
+
+@pytest.mark.parametrize(("step", "output"), [("flaky", "there"), ("rows", [{"n": 2}])])
+def test_a_step_that_says_so_is_tried_again(tried, step, output):
+    state = tried(step)
+    assert state.output == output and "try 1 failed: OSError" in state.attempt["log"]
+
+
+def test_a_problem_is_meant_and_never_tried_again(tried):
+    assert tried("refuses").error["problem"] == "Not at try 1."
+
+
+def test_a_step_past_its_time_limit_is_stopped(tried):
+    assert tried("late").error["problem"] == "The step took over 0.3 s and was stopped."
+
+
+def test_a_step_that_wants_all_memory_fails_alone(tried):
+    state = tried("hungry")
+    assert state.state == "failed" and "MemoryError" in state.error["problem"]
+    assert tried("late").state == "failed"
+
+
+# -- pipelines of pipelines ------------------------------------------------------------------
+
+
+@pytest.fixture
+def feeding(plugin):
+    assert plugin(FED, "fed").problem is None
+
+
+def test_a_pipeline_is_a_step_of_another_and_runs_as_a_run_of_its_own(feeding, call, house):
+    told = call("outer_run", name="ann", times=3)
+    assert told["output"] == [{"word": "HI ANN"}] * 3
+    inner, outer = house.runs.listing(1)
+    assert (inner["pipeline"], inner["parent"]) == ("inner", f"{outer['id']}/inner")
+
+
+def test_one_pipeline_then_the_other_is_a_third(feeding, house, run):
+    values = {"text": "a", "times": 4}
+    assert run(house.tools.call("both_run", values, house.caller("user")))["output"] == 4
+
+
+def test_a_pipeline_that_waits_inside_another_says_where_to_go_on(plugin, call):
+    plugin(ASKS + "\n    outer = Pipeline('Outer')\n    outer.use(asks)\n", "asks")
+    with pytest.raises(Problem, match="Run 2 of asks waits for Which sheet") as told:
+        call("outer_run")
+    assert "/default/asks/2" in told.value.next_step
+
+
+def test_pipelines_inside_pipelines_never_take_all_places_for_themselves(feeding, house, run):
+    async def main():
+        caller = house.caller("user")
+        calls = (house.tools.call("outer_run", {"name": str(n)}, caller) for n in range(8))
+        return await asyncio.wait_for(asyncio.gather(*calls), 20)
+
+    assert len(run(main())) == 8
+
+
+def test_an_imported_pipeline_belongs_to_its_own_file(plugin, house):
+    text = "from pipulate import Pipeline\nfrom pipulate.plugins.hello import hello\n"
+    found = plugin(text + "more = Pipeline('More')\nmore.use(hello)\n", "more")
+    assert found.problem is None and [*found.pipelines] == ["more"]
+
+
+# -- resuming --------------------------------------------------------------------------------
+
+
+def test_resume_needs_the_inputs_to_be_there(demo, call, run):
+    call("demo_run", to_step="total")
+    with pytest.raises(Waiting, match="note needs word"):
+        call("run_resume", run=1, step="note")

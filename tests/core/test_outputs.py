@@ -1,0 +1,58 @@
+"""Outputs in files: read lazily, as often as wanted, written whole or not at all."""
+
+import json
+
+import pytest
+
+from pipulate.core.fields import from_json, to_json
+from pipulate.core.outputs import Large, Rows, loaded, write_lines
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    return Rows(path, write_lines(path, (json.dumps({"n": n}) for n in range(5))))
+
+
+def test_rows_are_gone_through_as_often_as_wanted(rows):
+    assert [r["n"] for r in rows] == [r["n"] for r in rows] == [0, 1, 2, 3, 4]
+    assert len(rows) == 5
+
+
+@pytest.mark.parametrize(("at", "found"), [(0, 0), (4, 4), (-1, 4), (-5, 0)])
+def test_one_row_is_found_by_its_place(rows, at, found):
+    assert rows[at] == {"n": found}
+
+
+@pytest.mark.parametrize("at", [slice(1, 3), slice(None, 2), slice(3, None), slice(-2, None)])
+def test_a_part_of_the_rows_is_a_list(rows, at):
+    assert rows[at] == [*rows][at]
+
+
+@pytest.mark.parametrize("at", [5, -6])
+def test_a_place_beyond_the_end_is_refused(rows, at):
+    with pytest.raises(IndexError):
+        rows[at]
+
+
+def test_what_lies_in_a_file_survives_being_kept_as_json(rows, tmp_path):
+    write_lines(tmp_path / "output.json", ['{"a": [1]}'])
+    kept = {"rows": rows, "large": Large(tmp_path / "output.json", 10)}
+    found = from_json(json.loads(json.dumps(to_json(kept))))
+    assert [*found["rows"]] == [*rows] and found["large"].load() == {"a": [1]}
+    assert loaded(found)["large"] == {"a": [1]}
+
+
+def test_a_dictionary_that_only_looks_like_a_reference_stays_one():
+    odd = {"$rows": "x", "count": 1, "more": 2}
+    assert from_json(odd) == odd
+
+
+def test_given_lines_that_break_off_then_no_file_is_left_half(tmp_path):
+    def lines():
+        yield "one"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_lines(tmp_path / "rows.jsonl", lines())
+    assert not (tmp_path / "rows.jsonl").exists()
