@@ -53,6 +53,7 @@ FAST_APP = "fast_app() serves files from the working folder; build on FastHTML(.
 # Halves of one idea, tested together: file → the tests that do it.
 TESTED_ELSEWHERE = {
     "web/pages.py": "tests/web/test_pages.py",
+    "core/process.py": "tests/core/test_jobs.py",
     "core/workbook.py": "tests/core/test_sheets.py",
     "doors/door.py": "tests/doors/test_cli.py",
 }

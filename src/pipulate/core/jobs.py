@@ -11,10 +11,8 @@ import functools
 import json
 import os
 import secrets
-import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -27,11 +25,11 @@ from pipulate.core.fields import Field, check_values, dumps, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Problem
+from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
-LINE_LIMIT = 8 * 2**20  # bytes of one answer; a larger output belongs in a File
 AT_ONCE = 4  # steps at work at the same time; the rest wait
 
 
@@ -85,7 +83,7 @@ class Job:
         except Problem as problem:
             answer = {"failed": problem.as_dict()}
         except Exception as error:
-            answer = {"failed": _lost(repr(error)).as_dict()}
+            answer = {"failed": lost(repr(error)).as_dict()}
         if "done" in answer:
             return "done", {"output": dumps(answer["done"])}
         return "failed", {"error": dumps(answer["failed"])}
@@ -183,7 +181,7 @@ class Jobs:
         if tasks:
             await asyncio.wait(tasks, timeout=3)
         for process in self._warm:
-            await _kill(process)
+            await kill(process)
         self._lock.release(force=True)
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
@@ -208,11 +206,11 @@ class Jobs:
         await self._places.acquire()
         job.placed, process = True, None
         try:
-            process = self._warm.pop() if self._warm else await _spawn(self.module)
+            process = self._warm.pop() if self._warm else await spawn(self.module)
             if process.returncode is not None:
-                process = await _spawn(self.module)
+                process = await spawn(self.module)
             listening = asyncio.create_task(self._listen(job, process))
-            await _send(process, request)
+            await send(process, request)
             answer = await self._answer(job, process)
             self._warm += [] if self._warm else [process]
             return answer
@@ -220,7 +218,7 @@ class Jobs:
             if job.placed:
                 self._places.release()
             if process and process not in self._warm:
-                await _kill(process)
+                await kill(process)
             if process:
                 listening.cancel()
 
@@ -250,7 +248,7 @@ class Jobs:
         try:
             async with asyncio.timeout(job.step.seconds) as job.limit:
                 while True:
-                    match await _receive(process):
+                    match await receive(process):
                         case {"progress": said}:
                             job.done, job.total, job.message = said
                             self.changed(job)
@@ -279,7 +277,7 @@ class Jobs:
         except Exception as error:
             fault = f"Something went wrong here; reference {log_fault(error)} in the log."
             reply = {"problem": Problem(fault).as_dict()}
-        await _send(process, reply | {"reply": message["id"]})
+        await send(process, reply | {"reply": message["id"]})
 
     @contextlib.asynccontextmanager
     async def _elsewhere(self, job: Job) -> AsyncIterator[None]:
@@ -357,52 +355,3 @@ def question_field(record: Row) -> Field:
     if choices:
         kind = Annotated[type(choices[0]), Choices(tuple(choices))]
     return make_field("answer", kind, owner=f"{record['step']}: ")
-
-
-async def _spawn(module: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-m", module),  # -u: what a step prints is shown at once
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        limit=LINE_LIMIT,
-        start_new_session=True,  # its own group, so that its children die with it
-    )
-
-
-async def _receive(process: Process) -> Row:
-    assert process.stdout
-    try:
-        return json.loads(await process.stdout.readuntil())
-    except asyncio.LimitOverrunError:
-        what = f"The output is over {LINE_LIMIT // 2**20} MB."
-        raise Problem(what, "Write it to a file: File(path).") from None
-    except asyncio.IncompleteReadError:
-        await process.wait()
-        raise _lost(f"exit code {process.returncode}") from None
-
-
-async def _send(process: Process, message: Row) -> None:
-    assert process.stdin
-    process.stdin.write(dumps(message).encode() + b"\n")
-    with contextlib.suppress(ConnectionError):
-        await process.stdin.drain()
-
-
-async def _kill(process: Process) -> None:
-    """At once, with everything it started."""
-    with contextlib.suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    # What left its group (a browser, a daemon) may hold the pipes open: wait for none of them.
-    process._transport.close()  # type: ignore[attr-defined]
-    await process.wait()
-
-
-def _lost(reason: str) -> Problem:
-    return Problem(
-        f"The step's process ended without an answer ({reason}).",
-        "Finished steps are safe. Retry; if it happens again, look at the step's log.",
-    )

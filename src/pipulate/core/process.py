@@ -1,0 +1,68 @@
+"""The pipe to a worker process: start it, talk in JSON lines, kill it with all it began."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+
+from pipulate.core.fields import dumps
+from pipulate.core.problems import Problem
+from pipulate.core.store import Row
+
+LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
+
+
+async def spawn(module: str) -> Process:
+    """A worker, in a group of its own."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-m", module),  # -u: what a step prints is shown at once
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=LINE_LIMIT,
+        start_new_session=True,  # its own group, so that its children die with it
+    )
+
+
+async def receive(process: Process) -> Row:
+    """Its next message. Raises Problem when it has ended, or says too much."""
+    assert process.stdout
+    try:
+        return json.loads(await process.stdout.readuntil())
+    except asyncio.LimitOverrunError:
+        what = f"The output is over {LINE_LIMIT // 2**20} MB."
+        raise Problem(what, "Write it to a file: File(path).") from None
+    except asyncio.IncompleteReadError:
+        await process.wait()
+        raise lost(f"exit code {process.returncode}") from None
+
+
+async def send(process: Process, message: Row) -> None:
+    """Say something to it; one that is gone hears nothing."""
+    assert process.stdin
+    process.stdin.write(dumps(message).encode() + b"\n")
+    with contextlib.suppress(ConnectionError):
+        await process.stdin.drain()
+
+
+async def kill(process: Process) -> None:
+    """At once, with everything it started."""
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    # What left its group (a browser, a daemon) may hold the pipes open: wait for none of them.
+    process._transport.close()  # type: ignore[attr-defined]
+    await process.wait()
+
+
+def lost(reason: str) -> Problem:
+    """It ended before it had answered."""
+    return Problem(
+        f"The step's process ended without an answer ({reason}).",
+        "Finished steps are safe. Retry; if it happens again, look at the step's log.",
+    )
