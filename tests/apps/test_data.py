@@ -300,6 +300,19 @@ def test_an_index_that_takes_long_is_made_bit_by_bit_while_rows_are_found_and_ch
     assert filled[0] < 45 and filled[-1] == -1
 
 
+def test_given_many_rows_come_in_after_a_search_then_the_next_search_finds_them_by_the_index(
+    plugin, call, house, monkeypatch
+):
+    monkeypatch.setattr("pipulate.apps.data.LARGE", 2)
+    monkeypatch.setattr("pipulate.core.store.MANY", 2)
+    thing = plugin(EVERY, "every").apps[1]
+    table, settings = thing.plain(house.caller("user")), house.settings_of()
+    for count in (5, 10):
+        table.insert_many([{"title": f"word {n}"} for n in range(5)])
+        assert call("thing_list", q="word")["count"] == count
+        assert settings["filled:app_things_fts"] == -1
+
+
 # -- names and computed columns --------------------------------------------------------------
 
 

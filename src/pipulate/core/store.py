@@ -242,10 +242,27 @@ class Database:
 
         less than keeping it in step. The next search makes it again."""
         fts = f"{name}_fts"
-        if rows >= MANY and self.columns(fts) and 3 * rows > self.table(name).count():
+        # to enter or take out one row by itself costs as much as to enter eight in one go
+        if rows >= MANY and self.columns(fts) and 8 * rows > self.table(name).count():
             drops = (f"DROP TRIGGER IF EXISTS {quote(f'{fts}_{when}')};" for when in "idu")
             self.execute("".join(drops) + f"DROP TABLE IF EXISTS {quote(fts)}")
             self.forget(fts)
+
+    @contextlib.contextmanager
+    def appending(self, name: str, first: int, rows: int) -> Iterator[None]:
+        """While so many rows are added, from this id on: into the search index (apps/data.py) they
+
+        are entered by the next search, which costs a fraction of entering them one by one."""
+        fts, writer = f"{name}_fts", self.begin()
+        later = rows >= MANY and bool(self.columns(fts))
+        if later:
+            mark = "UPDATE store SET value = ? WHERE scope = '' AND key = ? AND value = '-1'"
+            self.execute(mark, (str(first - 1), f"filled:{fts}"))
+        try:
+            writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, not later)
+            yield
+        finally:
+            writer.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
 
     def forget(self, name: str) -> None:
         """A table's columns changed: read them again."""

@@ -161,8 +161,8 @@ class Table:
             ids = range(first, first + len(records))
             self._known(records[0] if records else ())
             rows = zip(ids, records, strict=True)
-            self.db.unindex(self.name, len(records))
-            self.write([(None, {**row, **self.scope, self.pk: key}) for key, row in rows])
+            with self.db.appending(self.name, first, len(records)):
+                self.write([(None, {**row, **self.scope, self.pk: key}) for key, row in rows])
         return ids
 
     def update_each(self, changes: Iterable[tuple[Row, Row]]) -> None:
@@ -177,6 +177,7 @@ class Table:
                     what = f"Row {row[self.pk]} of {self.name} changed meanwhile."
                     raise Conflict(what, "Nothing was saved; try again.")
             alike = sorted(changes, key=lambda change: [*change[1]])
+            self.db.unindex(self.name, len(alike))
             self.write([(row, bumped(row, new)) for row, new in alike])
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
