@@ -27,6 +27,7 @@ _HOMES = {
     "Text": ("core.fields", "Text"),
     "Url": ("core.fields", "Url"),
     "fetch": ("core.fetch", "fetch"),
+    "read_sheet": ("core.sheets", "read_sheet"),
     "tool": ("core.tools", "tool"),
 }
 __all__ = list(_HOMES)

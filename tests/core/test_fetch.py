@@ -243,11 +243,25 @@ def test_five_redirects_are_followed_and_no_more(site, read, hops, fine):
             read("/0")
 
 
+def test_a_redirect_that_is_not_followed_is_a_page_that_says_where_it_leads(site, read):
+    site.leads("/old", "new?a=1#b")
+    page = read("/old", follow=False)
+    assert (page.status, page.leads_to) == (302, f"http://{site.at}/new?a=1#b")
+    assert (page.url, page.text, len(site.asked)) == (f"http://{site.at}/old", "", 1)
+
+
+def test_a_redirect_to_what_is_no_address_is_a_problem_also_when_it_is_not_followed(site, read):
+    site.leads("/old", "http://a:x/")
+    with pytest.raises(Problem, match="no web address"):
+        read("/old", follow=False)
+
+
 @pytest.mark.parametrize("kind", ["image/png", "application/pdf", "application/octet-stream"])
-def test_what_is_no_text_is_not_read(site, read, kind):
-    site.page("/", b"\x89PNG", f"content-type: {kind}\r\n".encode())
-    with pytest.raises(Problem, match="no text"):
+def test_what_is_no_text_is_not_read_but_its_status_is_known(site, read, kind):
+    site.page("/", b"\x89PNG", f"content-type: {kind}\r\n".encode(), status=b"404 Not Found")
+    with pytest.raises(Problem, match="no text") as caught:
         read("/")
+    assert caught.value.details == {"status": 404}
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ class Page:
     headers: dict[str, str]
     text: str
     complete: bool = True  # False: the text was cut at the limit
+    leads_to: str = ""  # where a redirect leads that was not followed
 
     @property
     def title(self) -> str:
@@ -56,12 +57,18 @@ class Page:
 
 
 def fetch(
-    address: str, *, seconds: float = SECONDS, limit: int = LIMIT, allow: Collection[str] = ()
+    address: str,
+    *,
+    seconds: float = SECONDS,
+    limit: int = LIMIT,
+    follow: bool = True,
+    allow: Collection[str] = (),
 ) -> Page:
     """The page at an http or https address, whatever its status, for a tool or a hook.
 
-    `limit` in bytes. `allow`: "address:port" read although not public, for tests. Raises Refused
-    for an address that is not public, Problem when it cannot be read."""
+    `limit` in bytes. Unless `follow`, a redirect is a page of its own. `allow`: "address:port" read
+    although not public, for tests. Raises Refused for an address that is not public, Problem when
+    it cannot be read (details: the status, when it answered)."""
     import httpcore2
     import httpx2
 
@@ -69,7 +76,7 @@ def fetch(
 
     async def within() -> Page:
         with anyio.fail_after(seconds):
-            return await _follow(httpx2.URL(address), _Checked(allow, seconds), limit)
+            return await _follow(httpx2.URL(address), _Checked(allow, seconds), limit, follow)
 
     try:
         return anyio.run(within)
@@ -83,7 +90,7 @@ def fetch(
         raise Problem(what, "Check it, or try again later.") from None
 
 
-async def _follow(url: Any, network: Any, limit: int) -> Page:
+async def _follow(url: Any, network: Any, limit: int, follow: bool) -> Page:
     import httpcore2
 
     pool = httpcore2.AsyncConnectionPool(ssl_context=tls_context(), network_backend=network)
@@ -97,10 +104,12 @@ async def _follow(url: Any, network: Any, limit: int) -> Page:
                 "GET", httpcore2.URL(**there, port=url.port), headers=headers
             ) as response:
                 said = {k.decode().lower(): v.decode("latin-1") for k, v in response.headers}
+                about = str(url), response.status, said
                 if response.status not in (301, 302, 303, 307, 308) or "location" not in said:
-                    text, complete = await _text(url, said, response, limit)
-                    return Page(str(url), response.status, said, text, complete)
+                    return Page(*about, *await _text(url, said, response, limit))
             url = url.join(said["location"])
+            if not follow:
+                return Page(*about, "", leads_to=str(url))
     raise Problem(f"That address was redirected over {REDIRECTS} times.", "Check it.")
 
 
@@ -156,10 +165,13 @@ def tls_context() -> ssl.SSLContext:
 async def _text(url: Any, headers: dict[str, str], response: Any, limit: int) -> tuple[str, bool]:
     """(decoded body, whether that is all of it)."""
     kind, packed = headers.get("content-type", ""), headers.get("content-encoding", "").lower()
+    status = response.status
     if not READABLE.fullmatch(kind):
-        raise Problem(f"{url.host} sent {kind[:80]!r}, which is no text.", "Open it yourself.")
+        what = f"{url.host} sent {kind[:80]!r}, which is no text."
+        raise Problem(what, "Open it yourself.", status=status)
     if packed not in ("", "identity", "gzip", "x-gzip"):
-        raise Problem(f"{url.host} packed the page as {packed[:40]!r}.", "Open it yourself.")
+        what = f"{url.host} packed the page as {packed[:40]!r}."
+        raise Problem(what, "Open it yourself.", status=status)
     # unpacked by hand, to the limit and no further: a bomb is a thousand times its size
     unpack = zlib.decompressobj(31) if "gzip" in packed else None
     body = bytearray()
