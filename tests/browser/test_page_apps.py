@@ -17,11 +17,20 @@ def test_a_query_is_written_run_by_keys_mended_saved_and_downloaded(page, server
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     assert Path(download.value.path()).read_text() == "title\nAsk SQLite\n"
-    page.get_by_label("Name", exact=True).fill("Titles")
+    page.get_by_label("Title", exact=True).fill("Titles")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/queries/*/run")
     page.reload()
     page.locator("#answer td", has_text="Ask SQLite").wait_for()
+
+
+def test_a_query_saved_without_a_name_stays_where_it_is_and_says_what_it_lacks(page):
+    page.goto("/default/queries/run")
+    page.locator("#sql").fill("SELECT 1 AS a")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Title may not be blank").wait_for()
+    assert page.url.endswith("/queries/run")
+    assert page.locator("#sql").input_value() == "SELECT 1 AS a"
 
 
 def test_a_kept_query_is_saved_when_its_box_is_left(page, server):
@@ -30,7 +39,7 @@ def test_a_kept_query_is_saved_when_its_box_is_left(page, server):
     page.locator("#answer th", has_text="a").wait_for()
     page.locator("#sql").fill("SELECT 2 AS changed")
     with page.expect_response(lambda answer: answer.request.method == "PATCH"):
-        page.get_by_label("Name", exact=True).focus()
+        page.get_by_label("Title", exact=True).focus()
     assert server.call("query_get", id=key)["sql"] == "SELECT 2 AS changed"
 
 

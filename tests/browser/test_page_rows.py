@@ -382,6 +382,7 @@ def test_going_to_the_next_cell_saves_the_one_before(things, server):
     page.keyboard.type("by Tab")
     page.keyboard.press("Tab")
     expect(cell(page, "Note").get_by_role("button")).to_be_focused()
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("by Tab")
     assert thing(server)["title"] == "by Tab"
 
 

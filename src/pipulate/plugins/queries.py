@@ -30,7 +30,7 @@ def run(table, profile, id: int = 0, sql: Text = ""):
     kept = {"hx_patch": f"{at}/{id}", "hx_trigger": "change", "hx_swap": "none"} if id else {}
     keep = {"hx_post": f"{at}/save", "hx_target": "#main", "hx_push_url": "true"}
     form = Form(
-        Input(name="title", value=title, placeholder="Name", aria_label="Name", **kept),
+        Input(name="title", value=title, placeholder="Title", aria_label="Title", **kept),
         Textarea(sql, name="sql", id="sql", rows=8, autofocus=True, aria_label="SQL", **kept),
         Button("Run", title="Ctrl+Enter", **ask),
         Button("CSV", name="csv", value="yes", cls="secondary"),

@@ -194,7 +194,7 @@ class Site:
         if isinstance(result, Refusal):
             if target := result.target:
                 swap = "afterbegin" if target == "#notices" else "outerHTML"
-                headers = {"HX-Retarget": target, "HX-Reswap": swap}
+                headers = {"HX-Retarget": target, "HX-Reswap": swap, "HX-Push-Url": "false"}
             result, status = result.elements, result.status
         drawn = html(*result) if isinstance(result, tuple) else html(result)
         if not wanted:
