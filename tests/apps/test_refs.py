@@ -1,6 +1,7 @@
 """What a value stands for: a row of another app, a file of the home, a secret kept apart."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -116,6 +117,22 @@ def test_a_row_that_is_used_is_not_deleted_and_the_refusal_says_by_whom(apps, ca
             call(delete[0], **delete[1])
     call("rows_delete", app="thing", where="all=1")
     call("author_delete", id=1)
+
+
+def test_the_adding_of_a_row_that_is_used_is_not_undone_and_the_refusal_says_by_whom(apps, call):
+    added = next(e["id"] for e in call("history") if "Ann" in e["summary"])
+    for title in "ab":
+        call("thing_add", title=title, author="Ann #6")
+    for choice in ("refuse", "skip", "overwrite"):
+        with pytest.raises(Conflict, match="Used by 2 things: “a”, “b”. Change or delete"):
+            call("undo", event=added, on_conflict=choice)
+    assert call("author_get", id=6)["name"] == "Ann #9"
+    things = [e["id"] for e in call("history") if e["verb"] == "thing_add"]
+    call("undo", event=added, more=things)  # those that go along do not count
+    back = call("history")[0]["id"]
+    call("undo", event=back)
+    assert call("thing_list", filters={"author": "#6"})["count"] == 2
+    call("undo", event=call("history")[0]["id"])  # redone: all go again
 
 
 def test_a_whole_tree_goes_at_once_though_its_rows_use_each_other(apps, call):
@@ -323,6 +340,42 @@ def test_a_secret_that_a_method_writes_is_kept_apart_too(account, call, house):
     with pytest.raises(Invalid, match="only how key is shown"):
         call("account_copied", id=1)
     assert "better" not in str([*house.events.images(*range(9))])
+
+
+def test_a_secret_is_dropped_thirty_days_after_its_row_and_never_while_undo_may_need_it(
+    account, call, house
+):
+    def pruned(days):
+        """The secrets that are left after so many days."""
+        at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        house.db.execute("UPDATE events SET at_utc = ?", (at,))
+        house.db.execute("UPDATE secrets SET created_utc = ?", (at,))
+        house.events.prune()
+        return {row["value"] for row in house.db.all("SELECT value FROM secrets")}
+
+    account("it's the first")
+    account("kept for long")
+    both = {"it's the first", "kept for long"}
+    assert pruned(400) == both, "rows hold them"
+    call("account_delete", id=1)
+    house.db.execute("UPDATE secrets SET created_utc = '2020'")
+    house.events.prune()
+    call("undo", event=call("history")[0]["id"])
+    assert call("account_length", id=1) == len("it's the first"), "undo needed it"
+    call("account_update", id=1, key=None)
+    assert pruned(29) == both
+    assert pruned(31) == {"kept for long"}
+    assert call("account_length", id=2) == len("kept for long")
+
+
+def test_given_a_plugin_is_gone_then_the_secrets_of_its_rows_stay(account, house):
+    account("the first one")
+    (house.settings.folder("apps") / "keys.py").unlink()
+    house.shelf.scan()
+    house.db.execute("UPDATE secrets SET created_utc = '2020'")
+    house.db.execute("UPDATE events SET at_utc = '2020'")
+    house.events.prune()
+    assert house.db.one("SELECT value FROM secrets")["value"] == "the first one"
 
 
 def test_given_the_reference_of_a_kept_secret_then_it_is_taken_for_text(account, call, house):

@@ -115,13 +115,24 @@ class HouseTools(ExchangeTools, RunTools):
     ):
         """Take back an event of the history, `more` ids with it, as one. Undo an undo to redo."""
         keys = [event, *(int(key) for key in more or [] if str(key).isdecimal())]
-        return self.house.events.undo(keys, caller.profile.id, caller.actor, on_conflict)
+        said = self.house.events.undo(keys, caller.profile.id, caller.actor, on_conflict)
+        return self._unused(caller, said)
 
     @tool(seconds=60.0)
     def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):
         """Take back all that the assistant changed in one turn."""
         events, profile_id = self.house.events, caller.profile.id
-        return events.undo_turn(turn, profile_id, caller.actor, on_conflict)
+        said = events.undo_turn(turn, profile_id, caller.actor, on_conflict)
+        return self._unused(caller, said)
+
+    def _unused(self, caller: Caller, said: str) -> str:
+        """What an undo says, unless rows refer to what it took away: then Conflict."""
+        last = {(i["table"], i["id"]): i["after"] for i in self.house.db.current.images}
+        gone = [key for key, after in last.items() if after is None]
+        for app in self.house.shelf.apps.values():
+            if keys := [key for table, key in gone if table == getattr(app, "table_name", "")]:
+                app.refuse_used(caller, keys)
+        return said
 
     @tool(kind="destructive", seconds=60.0)
     def plugin_accept(self, caller: Caller, plugin: str):
