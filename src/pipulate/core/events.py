@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pipulate.core.fields import dumps
 from pipulate.core.images import unpack
 from pipulate.core.problems import Missing, Problem
-from pipulate.core.store import Database, Row
+from pipulate.core.store import Database, Row, quote
 from pipulate.core.undo import OnConflict, Recast, Undoing
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
@@ -28,6 +28,11 @@ UNDONE = """(
 EVENTS = f"""SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed,
     e.deleted, EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept, {UNDONE}
     FROM events e WHERE ifnull(e.profile_id, :profile) = :profile"""
+# Columns of Secret fields, by what classes were when they last loaded (apps/migrate.py).
+SECRETS = """SELECT substr(s.key, 8) AS of, f.key AS name
+    FROM store s, json_each(s.value, '$.fields') f
+    WHERE s.scope = '' AND s.key GLOB 'fields:*' AND f.value ->> 'kind' = 'Secret'"""
+SECRET = re.compile(" ([0-9a-f]{16})['\"]")  # the end of such a value: "…1234 id"
 # What a Filter lets through.
 MEANT = """(:actor = '' OR e.actor = :actor) AND e.at_utc >= :since
     AND (:until = '' OR e.at_utc < :until)
@@ -137,10 +142,24 @@ class Events:
         return {row["turn"]: row["turn"] not in left for row in rows}
 
     def prune(self) -> None:
-        """Drop images older than 30 days; called once a day."""
+        """Drop images older than 30 days, and as old secrets that none holds, nor a row; daily."""
         limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
         old = "SELECT id FROM events WHERE at_utc < ? AND changed"
         self.db.execute(f"DELETE FROM images WHERE event_id IN ({old})", (limit,))
+        secrets = self.db.all("SELECT id FROM secrets WHERE created_utc < ?", (limit,))
+        left, held = {row["id"] for row in secrets}, self._held()
+        while left and (rows := next(held, None)) is not None:
+            left -= {*SECRET.findall(str(rows))}
+        gone = "DELETE FROM secrets WHERE id IN (SELECT value FROM json_each(?))"
+        self.db.execute(gone, (dumps([*left]),))
+
+    def _held(self) -> Iterator[list[Row]]:
+        """All that may refer to a secret: the columns of Secret fields, then every image."""
+        for row in self.db.all(SECRETS):
+            name, table = quote(row["name"]), quote(row["of"])
+            yield self.db.all(f"SELECT DISTINCT {name} FROM {table}")
+        for row in self.db.all("SELECT DISTINCT event_id AS id FROM images"):
+            yield from map(unpack, self._parts(row["id"]))
 
 
 def _refuse_undone(event: Row, together: list[int]) -> None:

@@ -113,11 +113,12 @@ class Front:
 
 
 async def _daily(house: House):
-    """A backup and the pruning of old images, now and then once a day."""
+    """Once a day a backup, and the pruning of old images and secrets."""
     while True:
         try:
-            await asyncio.to_thread(backups.daily, house.db, house.settings.folder("backups"))
-            await asyncio.to_thread(house.events.prune)
+            folder = house.settings.folder("backups")
+            if await asyncio.to_thread(backups.daily, house.db, folder):
+                await asyncio.to_thread(house.events.prune)
         except Exception as error:
             log_fault(error)
         await asyncio.sleep(3600)
