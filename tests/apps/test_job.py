@@ -195,6 +195,15 @@ def test_given_a_line_that_was_cut_off_then_that_row_is_done_again(engine):
     seen = []
     assert engine.job().map(lambda n: seen.append(n) or str(n), range(3)) == ["0", "1", "2"]
     assert len(seen) == 1
+    again = engine.job().map(seen.append, range(3))
+    assert again == ["0", "1", "2"] and len(seen) == 1, "what came after the cut is kept, too"
+
+
+def test_progress_without_a_known_total_is_thinned_out_too(engine):
+    job = engine.job()
+    for n in range(10_000):
+        job.progress(n)
+    assert 0 < len(engine.told) < 100
 
 
 def test_given_a_fresh_beginning_then_nothing_is_left_of_earlier_tries(engine):

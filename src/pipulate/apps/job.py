@@ -5,6 +5,7 @@ requests go is the business of whoever runs the step: the engine, a filter, a no
 """
 
 import asyncio
+import contextlib
 import csv
 import inspect
 import itertools
@@ -58,7 +59,7 @@ class JobHandle:
 
     def progress(self, done: float, total: float = 0, message: str = "") -> Now:
         """Show how far the step is. Cheap: at most twenty messages a second are sent."""
-        if done >= total or time.monotonic() - self._last > EVERY:
+        if 0 < total <= done or time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
             self._tell({"progress": [done, total, str(message)[:500]]})
         return Now()
@@ -209,6 +210,7 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
     if journal:
         journal.parent.mkdir(parents=True, exist_ok=True)
     with open(journal or os.devnull, "a", encoding="utf-8") as file, threads:
+        file.write("\n")  # after a line that was cut off
         await asyncio.gather(*(one(n, file) for n in range(len(rows)) if n not in known))
     if faults:
         raise faults[0]
@@ -219,7 +221,7 @@ def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """(index, result) of what was kept; a line that was cut off is none."""
     with path.open(encoding="utf-8") as file:
         for line in file:
-            if line.endswith("\n"):
+            with contextlib.suppress(ValueError):
                 n, value = json.loads(line)
                 yield n, value
 
