@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.base import snake
+from pipulate.apps.local import Ran, run_here, step_here
 from pipulate.core.fields import MISSING, Field, make_field
 from pipulate.core.problems import Problem, nearest
 
@@ -49,6 +50,7 @@ class Step:
         source = source or inspect.getsource(function)
         self.source = hashlib.sha256(source.encode()).hexdigest()
         self.draw: Callable[[Any], Any] | None = None
+        self.other: Pipeline | None = None  # whose run this step is
         self.parameters = inspect.signature(function).parameters
         self.hints = typing.get_type_hints(function, include_extras=True)
         self.uses = [name for name in self.parameters if name in self.earlier]
@@ -61,6 +63,10 @@ class Step:
             if name not in given and inspect.isfunction(parameter.default):
                 kwargs[name] = _of(parameter.default, given)
         return self.function(*args, **kwargs)
+
+    def run(self, **given: Any) -> Any:
+        """Its output, worked out in this process, for earlier outputs and asked values by name."""
+        return step_here(self, given)
 
     def view(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Decorator: a function that draws this step's output as elements."""
@@ -178,6 +184,16 @@ class Pipeline:
         """Every asked value by name; one name asked twice is one value."""
         return {f.name: f for step in self.steps.values() for f in step.fields}
 
+    def run(self, **given: Any) -> Ran:
+        """Run all steps in this process and store nothing, as in a notebook: given asked values
+
+        by name. Raises Invalid, and whatever a step raises."""
+        return run_here(self, given)
+
+    def show(self, **outputs: Any) -> Ran:
+        """Outputs by step name as something that a notebook draws, with their views."""
+        return Ran(self, outputs)
+
     # -- pipelines of pipelines
 
     def use(self, other: Pipeline, fed: dict[str, Step] | None = None) -> Step:
@@ -202,7 +218,9 @@ class Pipeline:
         run.__name__, run.__doc__ = other.slug, f"{other.title}: {other.description}"
         run.__annotations__ = asked
         source = [other.slug, *(s.source for s in other.steps.values()), *fed, *slots]
-        return self._add(Step(self, run, source=" ".join(source)))
+        step = self._add(Step(self, run, source=" ".join(source)))
+        step.other = other
+        return step
 
     def then(self, other: Pipeline, title: str = "") -> Pipeline:
         """A new pipeline: this one, then the other, fed with this one's output."""

@@ -5,76 +5,27 @@ what a step prints goes to standard error, its live log. When the engine dies th
 does this process.
 """
 
-import asyncio
 import contextlib
-import inspect
 import itertools
 import json
 import os
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from pipulate.apps.job import END, JobHandle, kept
+from pipulate.apps.job import JobHandle, kept
+from pipulate.apps.local import run_step
 from pipulate.apps.plugin import load_file
-from pipulate.apps.steps import Step
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Busy, Problem, from_dict
+from pipulate.core.problems import Problem, from_dict
 from pipulate.core.tables import Row
 
 MEMORY = 0.75  # of this machine's memory that one step may take
-
-
-def run_step(step: Step, known: Row) -> Any:
-    """Call a step, async or not, with what it takes of the known Python values; tried again as it
-
-    says. One that yields gives an iterator."""
-    given = {name: known[name] for name in step.parameters if name in known}
-    if not step.retry:
-        return _called(step, given)
-    import tenacity
-
-    def tell(state) -> None:
-        print(f"try {state.attempt_number} failed: {state.outcome.exception()!r}", file=sys.stderr)
-
-    final = tenacity.retry_if_exception(lambda e: not isinstance(e, Problem) or isinstance(e, Busy))
-    again = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(step.retry + 1),
-        wait=tenacity.wait_random_exponential(max=60),
-        retry=final & tenacity.retry_if_exception_type(Exception),
-        before_sleep=tell,
-        reraise=True,
-    )
-    return again(_called, step, given)
-
-
-def _called(step: Step, given: Row) -> Any:
-    result = step.function(**given)
-    if inspect.isasyncgen(result):
-        result = _in_turn(result)
-    if isinstance(result, Iterator):  # its first row, so that a fault at once is tried again
-        first = [*itertools.islice(result, 1)]
-        return itertools.chain(first, result)
-
-    async def awaited():
-        return await result
-
-    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
-
-
-def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
-    async def following():
-        return await anext(rows, END)
-
-    with asyncio.Runner() as runner:
-        while (row := runner.run(following())) is not END:
-            yield row
 
 
 class Engine:

@@ -1,0 +1,283 @@
+"""Steps in this process, without a store: how a filter, a notebook and the worker run them."""
+
+import asyncio
+import builtins
+import contextlib
+import inspect
+import itertools
+import reprlib
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextvars import copy_context
+from pathlib import Path
+from typing import Annotated, Any
+
+from pipulate.apps.job import END, JobHandle, kept
+from pipulate.core.fields import Choices, File, check_values, dumps, from_json, make_field
+from pipulate.core.outputs import loaded
+from pipulate.core.problems import Busy, Invalid, Problem, nearest
+from pipulate.core.runs import inputs_of
+from pipulate.core.tables import Row
+from pipulate.core.tools import interrupt
+
+# What steps have kept that did not end well, by source and inputs: {name: (state, value)}.
+MEMORY: dict[str, dict[str, tuple[str, Any]]] = {}
+
+
+def run_step(step, known: Row) -> Any:
+    """Call a step, async or not, with what it takes of the known Python values; tried again as it
+
+    says. One that yields gives an iterator."""
+    given = {name: known[name] for name in step.parameters if name in known}
+    if not step.retry:
+        return _called(step, given)
+    import tenacity
+
+    def tell(state) -> None:
+        print(f"try {state.attempt_number} failed: {state.outcome.exception()!r}", file=sys.stderr)
+
+    final = tenacity.retry_if_exception(lambda e: not isinstance(e, Problem) or isinstance(e, Busy))
+    again = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(step.retry + 1),
+        wait=tenacity.wait_random_exponential(max=60),
+        retry=final & tenacity.retry_if_exception_type(Exception),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return again(_called, step, given)
+
+
+def _called(step, given: Row) -> Any:
+    result = step.function(**given)
+    if inspect.isasyncgen(result):
+        result = _in_turn(result)
+    if isinstance(result, Iterator):  # its first row, so that a fault at once is tried again
+        first = [*itertools.islice(result, 1)]
+        return itertools.chain(first, result)
+
+    async def awaited():
+        return await result
+
+    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
+
+
+def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
+    async def following():
+        return await anext(rows, END)
+
+    with asyncio.Runner() as runner:
+        while (row := runner.run(following())) is not END:
+            yield row
+
+
+class Bar:
+    """How far a step is: one line on a screen, written over until the step ends."""
+
+    def __init__(self, screen: Any, shown: bool = False):
+        self.screen, self.step, self.began = screen, "", 0.0
+        self.shown = shown or screen.isatty() or hasattr(builtins, "__IPYTHON__")
+
+    def show(self, step: str, done: float = 0, total: float = 0, message: str = "") -> None:
+        if step != self.step:
+            self.end()
+            self.step, self.began = step, time.monotonic()
+        share = min(1.0, done / total) if total else 0.0
+        left = (time.monotonic() - self.began) * (1 / share - 1) if share >= 0.001 else 0
+        count = f"{done:,g} of {total:,g}" if total else f"{done:,g}" if done else ""
+        said = [count, message, f"about {left:.0f} s left" if left > 1 else ""]
+        self._write(f"{step} [{'#' * int(20 * share):-<20}] {' · '.join(filter(None, said))}")
+
+    def end(self, state: str = "") -> None:
+        """The step is over: its line says how, or stays as it is."""
+        if self.step:
+            self._write(f"{self.step}: {state}\n" if state else "\n")
+        self.step = ""
+
+    def _write(self, text: str) -> None:
+        if self.shown and text != "\n":
+            line = "".join(filter(str.isprintable, text))  # it is data: nothing in it acts
+            self.screen.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\033[K")
+        if self.shown:
+            self.screen.write("\n" * text.endswith("\n"))
+            self.screen.flush()
+
+
+class LocalJob(JobHandle):
+    """`job` where no engine is: progress goes to `screen`, questions to whoever is there (`read`),
+
+    what it keeps stays in `memory`. There are no tools and no model."""
+
+    def __init__(self, step, memory: dict[str, tuple[str, Any]], read=None, screen=None):
+        folder, self.memory = Path(tempfile.mkdtemp(prefix="pipulate-")), memory
+        super().__init__(self._told, self._got, folder, memory.get("", ("", None))[1])
+        self.step, self.read, self.bar = step, read or input, Bar(screen or sys.stdout)
+
+    def run(self, pipeline: str, values: Row):
+        return self.step.other.run(**values).output
+
+    def ask(self, question: str, answer: Any = str):
+        several = isinstance(answer, list | tuple)
+        kind = Annotated[type(answer[0]), Choices(tuple(answer))] if several else answer
+        field = make_field("answer", kind)
+        return self._either(lambda: self._heard(question, field))
+
+    def _heard(self, question: str, field: Any) -> Any:
+        offered = f" ({', '.join(map(str, field.choices))})" if field.choices else ""
+        while True:
+            try:
+                return field.parse(self.read(f"{question}{offered} "))
+            except ValueError as error:
+                print(f"That {error}.")
+            except (EOFError, NotImplementedError):  # the latter where a notebook runs by itself
+                raise Problem(
+                    f"Nobody is here to answer: {question}", "Run it in a home."
+                ) from None
+
+    def close(self) -> None:
+        """Its line on the screen is over; a folder that nothing was written to goes."""
+        self.bar.end()
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+    def _told(self, message: Row) -> None:
+        self.bar.show(self.step.name, *message["progress"])
+
+    def _got(self, kind: str, *values: Any) -> Any:
+        match kind, values:
+            case "checkpoint", [data]:
+                self.memory[""] = ("done", data)
+            case "once", [name]:
+                state, value = self.memory.get(name, ("new", None))
+                self.memory.setdefault(name, ("unknown", None))
+                return {"record": name, "state": state, "value": value}
+            case "kept", [name, True, value]:
+                self.memory[name] = ("done", value)
+            case "kept", [name, False, _]:
+                del self.memory[name]
+            case _:
+                what = f"{self.step.name} needs tools or a model, and here are none."
+                raise Problem(what, "Run it in a home: `pipulate run`.")
+
+
+@contextlib.contextmanager
+def working(step, given: Row, typed: dict[str, str] | None = None, read=None, screen=None):
+    """(what a step gives, its job) for earlier outputs and inputs by name; `typed`: inputs as
+
+    typed. Closed at the end. Raises Invalid, and whatever the step raises."""
+    given = {**given}
+    if missing := [up for up in step.uses if up not in given]:
+        what = f"{step.name} needs {', '.join(missing)}."
+        raise Invalid(what, "Give the outputs of those steps, too.")
+    ups = {up: given.pop(up) for up in step.uses}
+    fields = step.bound(ups)
+    given |= check_values(fields, typed or {}, text=True, partial=True)
+    inputs = check_values(fields, given)
+    paths = [f.name for f in fields if f.type is File and isinstance(inputs[f.name], str)]
+    inputs |= {name: File(Path(inputs[name])) for name in paths}
+    key = f"{step.source} {dumps(inputs)}"
+    job = LocalJob(step, MEMORY.setdefault(key, {}), read, screen)
+    try:
+        yield run_step(step, ups | inputs | {"job": job}), job
+        MEMORY.pop(key, None)
+    finally:
+        job.close()
+
+
+def step_here(step, given: Row) -> Any:
+    """A step's output as a run keeps it, for outputs and inputs by name; None: it is left out."""
+    needs = [f.name for f in step.fields if f.required and not callable(f.choices)]
+    ups = {up: given[up] for up in step.uses if up in given}
+    left_out = step.optional and any(name not in given for name in needs)
+    if left_out or (len(ups) == len(step.uses) and not step.meant(ups)):
+        return None
+
+    def work():
+        with working(step, given) as (result, job):
+            return loaded({"": from_json(kept(result, job.files))})[""]
+
+    return aside(work)
+
+
+def run_here(pipeline, values: Row) -> "Ran":
+    """Every step after the other, for inputs by name (or step.name). Raises Invalid."""
+    fields, steps = pipeline.fields, pipeline.steps.values()
+    if unknown := [name for name in values if name.split(".")[-1] not in fields]:
+        raise Invalid(f"{pipeline.title} asks for no {unknown[0]}.", nearest(unknown[0], fields))
+    given = {step.name: inputs_of(step, values) for step in steps}
+    sure = [step for step in steps if not step.optional and not step.when]
+    asked = [(s.name, f) for s in sure for f in s.fields if f.required and not callable(f.choices)]
+    if missing := [*dict.fromkeys(f.name for name, f in asked if f.name not in given[name])]:
+        what = f"{pipeline.title} needs {', '.join(missing)}."
+        raise Invalid(what, f"Write run({missing[0]}=…).")
+
+    def work():
+        ran = Ran(pipeline)
+        for step in steps:
+            ran[step.name] = step_here(step, {up: ran[up] for up in step.uses} | given[step.name])
+        return ran
+
+    return aside(work)
+
+
+def aside(work: Callable[[], Any]) -> Any:
+    """The result of some work; in a thread of its own where an event loop runs, as in a notebook,
+
+    whose Interrupt stops it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    done, context = Future[Any](), copy_context()  # the context says which cell it prints in
+
+    def working_aside() -> None:
+        try:
+            done.set_result(context.run(work))
+        except BaseException as error:
+            done.set_exception(error)
+
+    thread = threading.Thread(target=working_aside, daemon=True)
+    thread.start()
+    try:
+        return done.result()
+    except KeyboardInterrupt:
+        interrupt(thread.ident)
+        raise
+
+
+class Ran(dict):
+    """The outputs of a pipeline by step name. `output` is the last. A notebook draws it."""
+
+    def __init__(self, pipeline, outputs: Row | None = None):
+        super().__init__(outputs or {})
+        self.pipeline = pipeline
+
+    @property
+    def output(self) -> Any:
+        return next(reversed(self.values()), None)
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}: {reprlib.repr(value)}" for name, value in self.items())
+        return f"<{self.pipeline.title} {said}>"
+
+    def _repr_html_(self) -> str:
+        """Each step with its output, as the page draws it."""
+        from fasthtml.components import H4
+
+        from pipulate.apps import markup, outputs
+
+        place, drawn = outputs.Place("", lambda path: ""), []
+        for name, value in self.items():
+            view, shown = self.pipeline.steps[name].draw, None
+            try:
+                shown = view and markup.html(markup.owned((view(value),)))
+            except Exception as error:
+                what = f"The view of this step failed ({type(error).__name__}: {error})."
+                shown = markup.html(markup.problem_card(Problem(what[:500])))
+            shown = shown or markup.html(outputs.draw(value, place))
+            drawn += [H4(name.replace("_", " ").capitalize()), markup.NotStr(shown)]
+        return markup.html(*drawn)
