@@ -245,6 +245,67 @@ def test_an_approval_lasts_ten_minutes(house, ask, decide, minutes, runs):
     assert ("shop" in slugs(house)) is not runs
 
 
+@pytest.fixture
+def wait(house, plugin, call):
+    """wait(tool, **values): the model's call waits; returns its approval's record."""
+    plugin(
+        """
+        from pipulate import CrudApp, Secret, tool
+
+        class Account(CrudApp):
+            name: str
+            key: Secret | None = None
+
+            @tool(kind="outside")
+            def send(self, key: Secret):
+                self.table.update(id=self.id, key=key)
+        """
+    )
+    call("account_add", name="Bank")
+
+    def waiting(tool, **values):
+        with pytest.raises(NeedsApproval) as caught:
+            call(tool, actor="model", **values)
+        assert "hunter2" not in str(caught.value.as_dict())
+        return house.db.table("approvals", logged=False)[caught.value.details["approval"]]
+
+    return waiting
+
+
+@pytest.mark.parametrize(
+    ("tool", "values"),
+    [
+        ("account_send", {"id": 1, "key": "hunter2-hunter2"}),
+        ("rows_update", {"app": "account", "values": {"key": "hunter2-hunter2"}, "ids": [1] * 21}),
+    ],
+)
+def test_a_secret_that_waits_for_approval_is_never_shown_and_forgotten_once_decided(
+    house, wait, decide, tool, values
+):
+    record = wait(tool, **values)
+    card = house.tools.approval(record["id"], house.profiles.at())["shown"]
+    assert card.startswith(f"{tool} {{") and '"key":"…"' in card and "hunter2" not in card
+    assert "hunter2" not in str(decide(record))
+    row = house.shelf.crud("account").rows(house.caller("user"))[1]
+    assert row.follow("key") == "hunter2-hunter2"
+    assert "hunter2" not in str(house.db.all("SELECT * FROM approvals"))
+
+
+@pytest.mark.parametrize("end", ["rejected", "expired"])
+def test_given_nobody_says_yes_then_the_arguments_are_forgotten_too(house, wait, decide, end):
+    record = wait("account_send", id=1, key="hunter2-hunter2")
+    house.tools.expire()
+    assert "hunter2" in house.db.one("SELECT arguments FROM approvals")["arguments"]
+    if end == "expired":
+        house.db.execute("UPDATE approvals SET expires_utc = ?", (record["expires_utc"][:3],))
+        house.tools.expire()
+    else:
+        decide(record, yes=False)
+    assert house.db.one("SELECT arguments FROM approvals")["arguments"] == ""
+    shown = house.tools.approval(record["id"], house.profiles.at())["shown"]
+    assert shown == "account_send"
+
+
 def test_an_approval_is_of_one_profile(ask, decide, call):
     record = ask()
     with pytest.raises(Missing):

@@ -207,8 +207,7 @@ def test_a_turn_that_changed_something_leads_to_its_undo(undone, said):
 def test_an_approval_shows_exactly_what_would_run_and_answers_for_its_hash_only():
     record = {
         "id": "k",
-        "tool": "profile_delete",
-        "arguments": '{"profile":"<b>"}',
+        "shown": 'profile_delete {"profile":"<b>"}',
         "hash": "f" * 64,
     }
     waiting = panel.html(panel.approval_card({**record, "state": "waiting"}, WHO))

@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import Secret
 from pipulate.core.problems import Problem, Unknown, nearest
 from pipulate.core.tools import Caller, Tools
 
@@ -39,8 +38,7 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
 
 def without_secrets(line: str, tools: Tools) -> str:
     """A command as the conversation keeps it, and the model reads it: secrets are not in it."""
-    fields = (field for tool in tools.by_name.values() for field in tool.fields)
-    names = "|".join({field.name for field in fields if field.type is Secret})
+    names = "|".join(tools.secret_names())
     value = r"""("[^"]*"?|'[^']*'?|\S)+"""
     return re.sub(rf"\b({names})(:?=){value}", r"\1\2…", line) if names else line
 

@@ -25,6 +25,8 @@ from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
 ROOM = 1_000_000  # bytes below which a store that does not open is a full disk, not a fault
 MANY = 5_000  # rows of one change from which a search index is rather made anew
+# secure_delete "fast": what is dropped is overwritten where that costs no further writing
+PRAGMAS = {"synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "secure_delete": "fast"}
 MAGIC = b"SQLite format 3\0"
 BUSY = "The store is busy; this was not saved."
 LOST = "The store is damaged."
@@ -108,7 +110,7 @@ class Database:
         # never SQLITE_OPEN_CREATE: a store that was deleted must not come back empty
         db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         db.set_busy_timeout(int(WAIT * 1000))
-        for name, value in (("synchronous", 2), ("foreign_keys", 1), ("trusted_schema", 0)):
+        for name, value in PRAGMAS.items():
             db.pragma(name, value)
         return db
 

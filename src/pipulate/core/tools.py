@@ -20,6 +20,7 @@ from typing import Any
 import anyio.to_thread
 
 from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
+from pipulate.core.kinds import Secret
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown
 from pipulate.core.problems import nearest
 from pipulate.core.profiles import Profile
@@ -191,7 +192,7 @@ class Tools:
             id=secrets.token_urlsafe(9),
             tool=tool.name,
             arguments=arguments,
-            hash=hashlib.sha256(f"{tool.name} {arguments}".encode()).hexdigest(),
+            hash=hashlib.sha256(self._shown(tool.name, arguments).encode()).hexdigest(),
             profile_id=caller.profile.id,
             actor=caller.actor,
             turn=caller.turn,
@@ -211,7 +212,7 @@ class Tools:
                 raise Problem("This approval was used or replaced.", "Ask the assistant again.")
             if record["expires_utc"] < now():
                 raise Problem("This approval is over ten minutes old.", "Ask the assistant again.")
-            table.update(id=approval, state="approved" if yes else "rejected")
+            table.update(id=approval, state="approved" if yes else "rejected", arguments="")
         if not yes:
             return {"rejected": approval}
         caller = Caller(record["actor"], profile, confirmed=True, turn=record["turn"])
@@ -222,7 +223,35 @@ class Tools:
         table.update(id=approval, state="done", result=dumps(result))
         return result
 
+    def expire(self) -> None:
+        """Forget the arguments of calls that were not approved in time."""
+        old = "UPDATE approvals SET arguments = '' WHERE expires_utc < ? AND arguments != ''"
+        self.db.execute(old, (now(),))
+
+    def secret_names(self) -> set[str]:
+        """What secrets are called, in all tools."""
+        fields = (field for tool in self.by_name.values() for field in tool.fields)
+        return {field.name for field in fields if field.type is Secret}
+
+    def _shown(self, name: str, arguments: str) -> str:
+        """A call as it may be shown: of a secret only that it is given, also deep within."""
+        if not arguments or name not in self.by_name:
+            return name
+        hidden = self.secret_names() - {
+            f.name for f in self.get(name).fields if f.type is not Secret
+        }
+
+        def mask(part: Row) -> Row:
+            return {key: value and "…" if key in hidden else value for key, value in part.items()}
+
+        return f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
+
+    def approval(self, key: str, profile: Profile) -> Row:
+        """An approval of this profile, and the call as it may be `shown`. Raises Missing."""
+        found: Row = self.approvals.xtra(profile_id=profile.id)[key]
+        return found | {"shown": self._shown(found["tool"], found["arguments"])}
+
     def approval_result(self, approval: str, profile: Profile) -> Row:
         """{state, result} of an approval of this profile. Raises Missing."""
-        found = self.approvals.xtra(profile_id=profile.id)[approval]
+        found = self.approval(approval, profile)
         return {"state": found["state"], "result": json.loads(found["result"] or "null")}

@@ -182,8 +182,7 @@ async def plugin(site, visit: Visit, request):
 async def approval(site, visit: Visit, request):
     """What the assistant asks to run, exactly, with the two buttons."""
     profile = visit.caller.profile
-    table = site.house.tools.approvals.xtra(profile_id=profile.id)
-    return panel.approval_card(table[visit.path["id"]], profile)
+    return panel.approval_card(site.house.tools.approval(visit.path["id"], profile), profile)
 
 
 async def decide(site, visit: Visit, request):

@@ -98,8 +98,8 @@ def fragment(kind: str, row: Row, profile: Profile, undone: bool | None = None) 
 
 
 def approval_card(record: Row, profile: Profile):
-    """Exactly what would run, and two buttons; they answer for this hash only."""
-    what = Pre(f"{record['tool']} {record['arguments']}")
+    """Exactly what would run (but secrets), and two buttons; they answer for this hash only."""
+    what = Pre(record["shown"])
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
     return Form(

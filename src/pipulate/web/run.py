@@ -113,15 +113,16 @@ class Front:
 
 
 async def _daily(house: House):
-    """Once a day a backup, and the pruning of old images and secrets."""
+    """Once a day a backup, and the pruning of old images and secrets; what expires goes at once."""
     while True:
         try:
+            await asyncio.to_thread(house.tools.expire)
             folder = house.settings.folder("backups")
             if await asyncio.to_thread(backups.daily, house.db, folder):
                 await asyncio.to_thread(house.events.prune)
         except Exception as error:
             log_fault(error)
-        await asyncio.sleep(3600)
+        await asyncio.sleep(600)
 
 
 async def _evict(server: uvicorn.Server):
