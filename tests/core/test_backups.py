@@ -71,6 +71,24 @@ def test_one_backup_a_day_and_seven_are_kept(db, folder):
     assert daily(db, folder) is None
 
 
+def test_backups_made_before_a_migration_do_not_pile_up_but_young_ones_and_ten_are_kept(db, folder):
+    def made(*ages):
+        days = [date.today() - timedelta(days=age) for age in ages]
+        paths = [folder / f"pipulate-{day:%Y%m%d}-120000-before-the-daily.db" for day in days]
+        return [path for path in paths if not path.write_bytes(b"")]
+
+    young, old = made(*range(8)), made(*range(31, 36))
+    assert daily(db, folder) is not None, "an app may be called daily"
+    assert all(path.exists() for path in [*young, *old[:2]]), "ten are kept, however old"
+    assert not any(path.exists() for path in old[2:])
+    for path in folder.glob("*-daily.db"):
+        path.unlink()
+    many = made(*range(31))
+    daily(db, folder)
+    assert all(path.exists() for path in many), "none goes within 30 days"
+    assert not any(path.exists() for path in old)
+
+
 def test_the_listing_is_newest_first_with_sizes(db, folder):
     old, new = backup(db, folder, "old"), backup(db, folder, "new")
     os.utime(old, (1_700_000_000, 1_700_000_000))

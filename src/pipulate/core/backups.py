@@ -1,9 +1,12 @@
-"""Backups: made by the online backup API, checked, renamed into place; seven days are kept."""
+"""Backups: made by the online backup API, checked, renamed into place.
+
+Seven daily ones are kept, and of those made before a migration the newest ten, and any of the last
+30 days."""
 
 import os
 import secrets
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from pipulate.core.schema import MIGRATIONS
 from pipulate.core.settings import Settings
 from pipulate.core.store import Database
 
-KEEP = 7
+KEEP, KEEP_BEFORE = 7, 10
+MONTH = timedelta(days=30)
 
 
 def backup(db: Database, folder: Path, label: str = "") -> Path:
@@ -49,11 +53,14 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
 
 
 def daily(db: Database, folder: Path) -> Path | None:
-    """Make today's backup if there is none, and drop all but the newest seven daily ones."""
-    if list(folder.glob(f"pipulate-{date.today():%Y%m%d}-*-daily.db")):
+    """Make today's backup if there is none, and drop those that need not be kept."""
+    if list(folder.glob(f"pipulate-{date.today():%Y%m%d}-??????-daily.db")):
         return None
-    made = backup(db, folder, "daily")
-    for old in sorted(folder.glob("pipulate-*-daily.db"))[:-KEEP]:
+    made, when = backup(db, folder, "daily"), f"pipulate-{'?' * 8}-{'?' * 6}"
+    young = f"pipulate-{date.today() - MONTH:%Y%m%d}"
+    befores = sorted(folder.glob(f"{when}-before-*.db"))[:-KEEP_BEFORE]
+    dailies = sorted(folder.glob(f"{when}-daily.db"))[:-KEEP]
+    for old in [*dailies, *(path for path in befores if path.name < young)]:
         old.unlink()
     return made
 
