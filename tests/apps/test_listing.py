@@ -131,11 +131,16 @@ def test_what_a_reference_misses_is_added_there_when_its_app_needs_more_than_a_n
     assert "/default/shops" not in html(visit("POST", form={"shop": "#7"}, app=app).elements)
 
 
+def seen(text):
+    """What a form says of the row that it was drawn of."""
+    return re.search(r'name="version" value="([^"]+)"', text)[1]
+
+
 def test_a_cell_opens_as_an_input_with_the_version_that_was_seen(visit, add):
     add(title="Emma")
     text = drawn(visit("GET", "1/title"))
     assert 'name="title"' in text and 'value="Emma"' in text
-    assert '<input type="hidden" name="version" value="1">' in text
+    assert seen(text).split()[0] == "1"
     assert text.count('name="stars"') == 0
 
 
@@ -150,9 +155,9 @@ def test_a_tick_is_turned_by_one_click(visit, add, call):
     add(title="Emma")
     text = drawn(visit("GET", "1"))
     sent = re.search(r"hx-vals='(.*?)'", text)[1]
-    assert sent == '{"done":"true","version":"1"}' and " checked" not in text
-    text = drawn(visit("PATCH", "1", {"done": "true", "version": "1"}))
-    assert " checked" in text and '"done":"false","version":"2"' in text
+    assert sent == '{"done":"true"}' and " checked" not in text
+    text = drawn(visit("PATCH", "1", {"done": "true"}))
+    assert " checked" in text and '{"done":"false"}' in text
 
 
 def test_given_a_wrong_cell_then_it_stays_open_with_what_was_typed(visit, add):
@@ -168,9 +173,41 @@ def test_given_a_row_changed_meanwhile_then_both_are_shown_and_saving_again_work
     answer = visit("PATCH", "1", {"title": "Mine", "version": "1"})
     text = html(answer.elements)
     assert answer.status == 409 and "Theirs" in text and 'value="Mine"' in text
-    version = re.search(r'name="version" value="(\d+)"', text)[1]
-    visit("PATCH", "1", {"title": "Mine", "version": version})
+    visit("PATCH", "1", {"title": "Mine", "version": seen(text)})
     assert call("book_get", id=1)["title"] == "Mine"
+
+
+@pytest.mark.parametrize("opened", ["1/stars", "1/*"])
+def test_two_tabs_that_edit_different_fields_of_a_row_are_both_kept(visit, add, call, opened):
+    add(title="Emma")
+    mine, theirs = seen(drawn(visit("GET", opened))), seen(drawn(visit("GET", "1/title")))
+    visit("PATCH", "1", {"title": "Theirs", "version": theirs})
+    call("book_move", id=1)
+    assert "Theirs" in drawn(visit("PATCH", "1", {"stars": "4", "version": mine}))
+    row = call("book_get", id=1)
+    assert (row["title"], row["stars"]) == ("Theirs", 4)
+
+
+def test_of_a_whole_row_only_the_field_that_both_changed_is_in_conflict(visit, add, call):
+    add(title="Emma")
+    form = {"title": "Mine", "stars": "4", "version": seen(drawn(visit("GET", "1/*")))}
+    call("book_update", id=1, title="Theirs", shelf="away")
+    answer = visit("PATCH", "1", form | {"edit.whole": "1"})
+    text = html(answer.elements)
+    assert (
+        answer.status == 409 and text.count("Somebody changed this meanwhile") == 2
+    )  # title, note
+    assert call("book_get", id=1)["stars"] == 0
+
+
+def test_what_others_saved_while_input_was_refused_is_still_in_conflict(visit, add, call):
+    add(title="Emma")
+    form = {"title": "Mine", "stars": "many", "version": seen(drawn(visit("GET", "1/*")))}
+    call("book_update", id=1, title="Theirs")
+    text = html(visit("PATCH", "1", form | {"edit.whole": "1"}).elements)
+    again = visit("PATCH", "1", form | {"stars": "4", "version": seen(text), "edit.whole": "1"})
+    assert again.status == 409 and "“Theirs”" in html(again.elements)
+    assert call("book_get", id=1)["title"] == "Theirs"
 
 
 def test_deleting_offers_to_take_it_back_and_counts_again(visit, add, call):

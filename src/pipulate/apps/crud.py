@@ -61,7 +61,7 @@ class CrudApp:
 
     def __init__(self, row: Row, table=None, app=None, caller=None):
         self.id, self.version, self.table = row["id"], row["version"], table
-        self._app, self._caller = app, caller
+        self._app, self._caller, self._stored = app, caller, row
         for name, field in self.fields.items():
             setattr(self, name, field.load(row[name]))
 

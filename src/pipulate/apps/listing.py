@@ -14,7 +14,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import Many
-from pipulate.apps.rows import AGAIN, count_mark
+from pipulate.apps.rows import AGAIN, count_mark, mark
 from pipulate.core.fields import Ref
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
@@ -267,12 +267,12 @@ class Listing(Many):
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
         kept = {n: t for n, t in typed.items() if t or not self._hidden(n)}  # no new secret typed
         try:
-            row = await visit.call(
-                f"{self.name}_update", kept, lambda _: self.rows(caller)[key], id=key
-            )
+            row = await self._saved(visit, key, kept)
         except (Invalid, Conflict) as problem:
             row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
-            bad = problem.details.get("fields") or {n: self._clash(row, n, problem) for n in sent}
+            if "theirs" in problem.details:
+                typed.pop("version")  # now it was seen
+            bad = problem.details.get("fields") or dict.fromkeys(sent, problem.what)
             bad = self._untold(kept, bad)
             edit = sent[0] if len(sent) == 1 and "edit.whole" not in visit.form else "*"
             drawn = await self._draw(self.editor, row, caller, edit, names, typed, bad)
@@ -295,11 +295,25 @@ class Listing(Many):
         why = "Type it again: it is not sent back."
         return {**{n: why for n, said in typed.items() if said and self._hidden(n)}, **bad}
 
-    def _clash(self, row, name: str, problem) -> str:
-        if not isinstance(problem, Conflict):
-            return problem.what
-        theirs = self.fields[name].show(getattr(row, name))
-        now = f"Somebody changed this row meanwhile; here it says “{theirs}” now."
+    async def _saved(self, visit: Visit, key: int, kept: dict[str, str]):
+        """The row with new values. Raises Conflict when the same fields were changed meanwhile."""
+        version, *marks = kept.get("version", "").split() or [""]
+        seen, tool = dict(zip(self.fields, marks, strict=False)), f"{self.name}_update"
+        try:
+            kept = kept | {"version": version}
+            return await visit.call(tool, kept, lambda _: self.rows(visit.caller)[key], id=key)
+        except Conflict as problem:
+            theirs = problem.details.get("theirs")
+            clash = [n for n in theirs or () if seen.get(n) != mark(theirs[n])]
+            problem.details["fields"] = {n: self._clash(n, theirs[n]) for n in clash}
+            if clash or theirs is None:
+                raise
+            version = str(problem.details["version"])
+        return await self._saved(visit, key, kept | {"version": " ".join([version, *marks])})
+
+    def _clash(self, name: str, theirs) -> str:
+        said = self.fields[name].show(self.fields[name].load(theirs))
+        now = f"Somebody changed this meanwhile; here it says “{said}” now."
         return f"{now} Yours is kept: save again, or Escape."
 
     async def delete(self, visit: Visit):

@@ -5,6 +5,7 @@ Elements are slow (design.md §4, Rendering): what repeats is drawn once and fil
 
 import functools
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
@@ -83,7 +84,7 @@ class Rows(Data):
         value = getattr(row, name)
         if field.type is bool and not field.optional:
             on = " checked" if value else ""
-            flip = f'{{"{name}":"{str(not value).lower()}","version":"{row.version}"}}'
+            flip = f'{{"{name}":"{str(not value).lower()}"}}'
             inner = (
                 f'<input type="checkbox" aria-label="{field.label}"{on} '
                 f'hx-patch="{at}" hx-trigger="change" hx-vals=\'{flip}\'>'
@@ -154,7 +155,8 @@ class Rows(Data):
             parts.append(Button("Save"))
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
-        hidden = {"version": str(row.version)} | ({"edit.whole": "1"} if whole else {})
+        seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])
+        hidden = {"version": typed.get("version", seen)} | ({"edit.whole": "1"} if whole else {})
         form = Form(
             *parts,
             *(Input(type="hidden", name=n, value=value) for n, value in hidden.items()),
@@ -199,6 +201,11 @@ def count_mark(number: str, word: str = "in all", more: str = ""):
     """How many rows there are ("in all") or match ("found"), where the page finds it again."""
     key = "count" if word == "in all" else "found"
     return NotStr(f'<span id="{key}"{more}>{number} {word}</span>')
+
+
+def mark(value: Any) -> str:
+    """What tells a stored value of a field from another."""
+    return f"{zlib.crc32(repr(value).encode()):x}"
 
 
 def _asks(method) -> bool:
