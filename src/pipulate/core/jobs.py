@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 
-from pipulate.core.fields import Field, check_values, dumps, make_field, to_json
+from pipulate.core.fields import Field, check_values, dumps, from_json, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Problem
@@ -300,7 +300,7 @@ class Jobs:
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
         parent = f"{job.run['id']}/{job.attempt['step']}"
-        return await self.tools.call(name, values, replace(job.caller, parent=parent))
+        return await self.tools.call(name, from_json(values), replace(job.caller, parent=parent))
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
         """The answer: one kept from before, else that of whoever answers."""

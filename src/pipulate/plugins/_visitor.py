@@ -1,0 +1,121 @@
+"""A visitor of web sites that none of them minds.
+
+robots.txt is honoured; a host is asked for one page after the other, no faster than was said and
+than its Crawl-delay; a site that says "later" is waited for; one that fails again and again is left
+alone. Only the open internet is read: `fetch` sees to that.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import partial
+from urllib.parse import urljoin, urlsplit
+
+from anyio import to_thread
+
+from pipulate import Problem, fetch
+
+AGENT = "Pipulate"
+SECONDS, PATIENCE = 10, 60  # for one page; the longest wait between two that a site may ask for
+TRIES, FAULTS = 3, 5  # of a page that says "later"; in a row, after which a host is left alone
+REDIRECTS, SOON = 5, 0.1  # seconds that "at once" means
+
+
+class Host:
+    """A site: whose turn it is, from when on it may be asked, what it allows, why it is shut."""
+
+    def __init__(self, pause):
+        self.turn, self.pause = asyncio.Lock(), pause
+        self.free, self.faults, self.rules, self.shut = 0.0, 0, None, ""
+
+
+class Visitor:
+    """Reads pages at some hosts at once; `pause`: seconds between two at one host."""
+
+    def __init__(self, pause, at_once):
+        self.places = asyncio.Semaphore(at_once)
+        self.hosts = defaultdict(lambda: Host(pause))
+
+    async def followed(self, url, trail):
+        """The page at the end of the redirects, each as polite as the first; `trail` gets them."""
+        for _ in range(REDIRECTS + 1):
+            page = await self.ask(url)
+            if not page.leads_to:
+                return page
+            url = page.leads_to
+            trail.append(f"{page.status} {url}")
+        raise Problem(f"It was redirected over {REDIRECTS} times.")
+
+    async def ask(self, url):
+        """What an address gives, once its host lets us."""
+        parts = urlsplit(url)
+        host = self.hosts[f"{parts.scheme}://{parts.netloc}".lower()]
+        async with host.turn:
+            await self.admitted(host, url)
+            return await self.patient(host, url, follow=False)
+
+    async def admitted(self, host, url):
+        """Raise the reason why an address may not be asked for."""
+        if host.rules is None and not host.shut:
+            await self.learn(host, url)
+        if host.shut:
+            raise Problem(host.shut)
+        if not host.rules.can_fetch(url, AGENT):
+            raise Problem("robots.txt does not allow it.")
+
+    async def learn(self, host, url):
+        """Read robots.txt, once. None allows everything, a broken one nothing (RFC 9309)."""
+        from protego import Protego
+
+        try:
+            page = await self.patient(host, urljoin(url, "/robots.txt"), limit=500_000)
+        except Problem as problem:
+            host.shut = host.shut or f"robots.txt could not be read: {problem.what}"
+            return
+        if page.status >= 500 or page.status == 429:
+            host.shut = f"robots.txt answered {page.status}: nothing may be read now."
+        host.rules = Protego.parse(page.text if page.status == 200 else "")
+        host.pause = max(host.pause, min(host.rules.crawl_delay(AGENT) or 0, PATIENCE))
+
+    async def patient(self, host, url, **how):
+        """A page; one that says "later" is asked for again, within limits."""
+        for _ in range(TRIES):
+            page = await self.read(host, url, **how)
+            wait = later(page)
+            if wait > PATIENCE:
+                host.shut = f"The site asks to come back after {wait:,.0f} s."
+                raise Problem(host.shut, status=page.status)
+            if not wait:
+                break
+            host.free = time.monotonic() + wait
+        return page
+
+    async def read(self, host, url, **how):
+        """One request, when its time has come."""
+        await asyncio.sleep(host.free - time.monotonic())
+        async with self.places:
+            host.free = time.monotonic() + host.pause
+            try:
+                page = await to_thread.run_sync(partial(fetch, url, seconds=SECONDS, **how))
+            except Problem as problem:
+                host.faults = 0 if "status" in problem.details else host.faults + 1
+                if host.faults >= FAULTS:
+                    host.shut = f"{FAULTS} in a row could not be read; the last: {problem.what}"
+                raise
+        host.faults = 0
+        return page
+
+
+def later(page):
+    """Seconds after which a site asks to be asked again; 0 when it does not."""
+    said = page.headers.get("retry-after", "").strip()
+    if page.status in (429, 503):
+        with suppress(ValueError, OverflowError):
+            if said.isdecimal():
+                return max(int(said[:9]), SOON)
+            when = parsedate_to_datetime(said)
+            return max(when.replace(tzinfo=when.tzinfo or UTC).timestamp() - time.time(), SOON)
+    return 0

@@ -1,0 +1,149 @@
+"""Rows: a table in, columns chosen, rows filtered, a column added, a chart drawn, a CSV out.
+
+Every step yields its rows and the next one takes them one by one: a million pass in little memory.
+A step that was left out gives None, and the next one takes the rows from before it. A row for which
+an expression fails is left out by the filter and gets an empty new cell; the step's log counts them
+and tells of the first.
+"""
+
+from collections import Counter
+from inspect import Parameter
+from itertools import islice
+from typing import Annotated, Literal
+
+from pipulate import Choices, File, Pipeline, Problem, read_sheet
+from pipulate.plugins._expressions import Expression, number
+
+BARS, DIFFERENT = 30, 10_000  # bars drawn; different values that a chart counts
+
+rows = Pipeline("Rows", "A table in; columns, a filter, a new column, a chart; a CSV out.")
+
+
+@rows.step
+def table(file: File):
+    """Which table? A CSV file of any size, or JSON, XLSX, ODS."""
+    sheet = read_sheet(file.path)
+    sample = [dict(zip(sheet.columns, cells, strict=False)) for _, cells in islice(sheet.rows, 5)]
+    return {"file": file, "columns": sheet.columns, "sample": [plain(row) for row in sample]}
+
+
+@table.view
+def draw_table(output):
+    """The first rows."""
+    from pipulate import DataTable
+
+    return DataTable(output["sample"], output["columns"])
+
+
+def plain(row):
+    """A row without the marks of values that are not there."""
+    return {name: None if cell is Parameter.empty else cell for name, cell in row.items()}
+
+
+def names(table):
+    """The columns of the file."""
+    return table["columns"]
+
+
+@rows.step
+def columns(table, job, keep: Annotated[list[str], Choices(names)] = names):
+    """Which columns stay?"""
+    sheet = read_sheet(table["file"].path)
+    if not keep or {*keep} - {*sheet.columns}:
+        raise Problem("No such column is left.", f"Choose of: {', '.join(sheet.columns)}.")
+    for done, (_, cells) in enumerate(sheet.rows, 1):
+        job.progress(done, 0, f"{done:,} rows")
+        row = dict.fromkeys(keep, "") | dict(zip(sheet.columns, cells, strict=False))
+        yield plain({name: row[name] for name in keep})
+
+
+@rows.step(optional=True)
+def filtered(columns, job, where: str = ""):
+    """Which rows stay? Such as: price > 10 and "sale" in title. Empty: all."""
+    if not where.strip():
+        return None
+    found = Expression(where, [*columns[0]]).over(columns, job)
+    return (row for row, value in found if value)
+
+
+@rows.step(optional=True)
+def derived(
+    columns,
+    filtered,
+    job,
+    column: str = "",
+    formula: str = "",
+    question: str = "",
+    answers: list[str] = [],  # noqa: B006
+):
+    """Which column is added? By a formula such as price * 1.2, or by the model: a question about
+
+    each row, and the answers that it may give. Empty: none."""
+    if not (column or formula or question):
+        return None
+    if not column or bool(formula) == bool(question) or len(answers) < 2 * bool(question):
+        what = "A new column needs a name, and a formula or a question with its answers."
+        raise Problem(what, "Give a name and one of both; at least two answers.")
+    last = latest(columns, filtered)
+    if question:
+        return ({**row, column: asked(job, question, answers, row)} for row in last)
+    found = Expression(formula, [*columns[0]]).over(last, job)
+    return ({**row, column: value} for row, value in found)
+
+
+def asked(job, question, answers, row):
+    """One of the answers, by the model."""
+    about = "\n".join(f"{name}: {value}" for name, value in row.items())
+    return job.model(f"{question}\n\nAbout this row of a table:\n{about}", Literal[*answers])
+
+
+def latest(*outputs):
+    """The last output that there is; a step that was left out has none."""
+    return [output for output in outputs if output is not None][-1]
+
+
+def heads(columns, derived):
+    """The columns there are now."""
+    return [*(next(iter(derived or ()), None) or columns[0])]
+
+
+Head = Annotated[str, Choices(heads)]
+
+
+@rows.step(optional=True)
+def chart(columns, filtered, derived, job, by: Head | None = None, total: Head | None = None):
+    """By which column are bars drawn? They count rows, or add up another column. Empty: none."""
+    if by is None:
+        return None
+    last, sums = latest(columns, filtered, derived), Counter()
+    for done, row in enumerate(last, 1):
+        job.progress(done, len(last))
+        value = number(row[total]) if total else 1
+        sums[str(row[by])] += value if isinstance(value, int | float) else 0
+        if len(sums) > DIFFERENT:
+            raise Problem(f"{by} has over {DIFFERENT:,} different values.", "Choose another one.")
+    bars = [[label, round(value, 6)] for label, value in sums.most_common()]
+    return {"title": f"{total or 'Rows'} by {by}", "different": len(bars), "bars": bars[:BARS]}
+
+
+@chart.view
+def draw_chart(output):
+    """The bars; sums below zero only as numbers."""
+    from pipulate import BarChart, DataTable
+
+    if output is None:
+        return ()
+    bars = [dict(zip(("value", output["title"]), bar, strict=True)) for bar in output["bars"]]
+    return BarChart([b for b in output["bars"] if b[1] >= 0], output["title"]), DataTable(bars)
+
+
+@rows.step(auto=True)
+def result(columns, filtered, derived, job):
+    """Writes a CSV that a spreadsheet can open without running anything in it."""
+    from pipulate import CsvFile
+
+    last, path = latest(columns, filtered, derived), job.files / "rows.csv"
+    cells = (list(row.values()) for row in last)
+    with path.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(CsvFile(path.name, heads(columns, derived), cells).chunks)
+    return {"rows": len(last), "file": File(path)}
