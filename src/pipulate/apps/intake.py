@@ -45,7 +45,8 @@ class Intake:
     ):
         self.app, self.caller, self.match = app, caller, tuple(match)
         self.sheet = read_sheet(path, header=self._headed if header is None else header, **how)
-        named = self._named()
+        known = {_plain(name): name for name in (*self.match, *app.fields)}
+        named = {column: known.pop(_plain(column), "") for column in self.sheet.columns}
         unknown = not any(name in app.fields for name in named.values())
         self.ordered = guess and unknown and self.sheet.header
         if self.ordered or not self.sheet.header:
@@ -58,11 +59,6 @@ class Intake:
         self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
         self.unchanged = 0
         self.seen: dict[Any, int] = {}
-
-    def _named(self) -> dict[str, str]:
-        """{column: field or ""}, by name whatever the case and spaces."""
-        known = {_plain(name): name for name in (*self.match, *self.app.fields)}
-        return {column: known.pop(_plain(column), "") for column in self.sheet.columns}
 
     def _headed(self, rows: list[list[Any]]) -> bool:
         """Whether the first row names a field, or is unlike the others wherever these are exact."""
@@ -250,6 +246,7 @@ class Intake:
 
 
 def _plain(name: str) -> str:
+    """A name without case and spaces."""
     return "".join(filter(str.isalnum, name.lower()))
 
 
@@ -261,11 +258,8 @@ def _exact(field: Field | None, cell: Any) -> bool:
 
 
 def _takes(field: Field, cell: Any) -> bool:
-    if isinstance(cell, str) and agreed(field.type, [cell]):
-        return True
     with contextlib.suppress(ValueError):
-        _value(field, cell, False)
-        return True
+        return bool(agreed(field.type, [str(cell)]) or [_value(field, cell, False)])
     return False
 
 
