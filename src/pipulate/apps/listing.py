@@ -300,7 +300,7 @@ class Listing(Many):
         version, *marks = kept.get("version", "").split() or [""]
         seen, tool = dict(zip(self.fields, marks, strict=False)), f"{self.name}_update"
         try:
-            kept = kept | {"version": version}
+            kept = kept | {"version": version} if version else kept
             return await visit.call(tool, kept, lambda _: self.rows(visit.caller)[key], id=key)
         except Conflict as problem:
             theirs = problem.details.get("theirs")
