@@ -16,7 +16,7 @@ from unicodedata import normalize
 from pipulate import Problem
 
 NUMBER = re.compile(
-    r"\s*[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,18})?|\.[0-9]{1,18})(e[-+]?[0-9]{1,3})?\s*", re.I
+    r"\s*[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,30})?|\.[0-9]{1,30})(e[-+]?[0-9]{1,3})?\s*", re.I
 )
 
 
@@ -119,7 +119,8 @@ def parsed(text):
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = f"{error.msg}, character {error.offset}" if hasattr(error, "msg") else error
+        at = getattr(error, "offset", 0) or len(text) + 1  # 0: at its end something is missing
+        place = f"{getattr(error, 'msg', error)}, character {at}"
         advice = 'Write one such as: price > 10 and "sale" in title'
         raise Problem(f"The expression cannot be read ({place}).", advice) from None
 

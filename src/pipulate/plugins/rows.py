@@ -115,13 +115,17 @@ def chart(columns, filtered, derived, job, by: Head | None = None, total: Head |
     """By which column are bars drawn? They count rows, or add up another column. Empty: none."""
     if by is None:
         return None
-    last, sums = latest(columns, filtered, derived), Counter()
+    last, sums, odd = latest(columns, filtered, derived), Counter(), 0
     for done, row in enumerate(last, 1):
-        job.progress(done, len(last))
+        job.progress(done, len(last), f"row {done:,}")
         value = number(row[total]) if total else 1
-        sums[str(row[by])] += value if isinstance(value, int | float) else 0
+        fine = isinstance(value, int | float)
+        odd += not fine
+        sums[str(row[by])] += value if fine else 0
         if len(sums) > DIFFERENT:
             raise Problem(f"{by} has over {DIFFERENT:,} different values.", "Choose another one.")
+    if odd:
+        print(f"{odd:,} of {len(last):,} rows have no number in {total}: they count as 0")
     bars = [[label, round(value, 6)] for label, value in sums.most_common()]
     return {"title": f"{total or 'Rows'} by {by}", "different": len(bars), "bars": bars[:BARS]}
 
