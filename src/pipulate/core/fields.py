@@ -23,7 +23,7 @@ from pipulate.core.kinds import Email as Email, Secret, Tags, Target, Text as Te
 from pipulate.core.outputs import Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
-
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 BLANK = ("text", "textarea", "url", "email", "password", "tags")  # inputs that may be empty
 
 
@@ -285,4 +285,7 @@ def to_column(value: Any) -> Any:
 
 def dumps(value: Any) -> str:
     """Compact JSON text of anything `to_json` takes."""
-    return json.dumps(to_json(value), ensure_ascii=False, separators=(",", ":"))
+    try:
+        return ENCODER.encode(value)  # rows by the million hold nothing but JSON
+    except (TypeError, ValueError):
+        return ENCODER.encode(to_json(value))
