@@ -44,7 +44,9 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(home=tmp_path / "home", browser=False, ollama_url=f"http://{NOWHERE}")
+    return Settings(
+        home=tmp_path / "home", browser=False, ollama_url=f"http://{NOWHERE}", ollama_named=True
+    )
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from model_server import ModelServer, Reply
 from pipulate.ai import models
 from pipulate.core.store import now
 from pipulate.ai.chat import Chat
+from pipulate.ai.complete import connect
 from serving import hear, serving
 
 
@@ -309,7 +310,11 @@ def talk(house, run, monkeypatch):
             object.__setattr__(house.settings, "model_url", server.url)
 
             async def turn():
-                chat = Chat(house, lambda profile, kind, row: published.append((kind, dict(row))))
+                chat = Chat(
+                    house,
+                    connect(house),
+                    lambda profile, kind, row: published.append((kind, dict(row))),
+                )
                 await chat.say(house.profiles.at(), text)
                 await chat.turns[house.profiles.at().id]
 
@@ -339,8 +344,8 @@ def test_what_was_said_is_sent_along_and_no_call_stands_without_its_answer(house
     assert [row["role"] for kind, row in first if kind == "message"].count("tool") == 1
     with ModelServer("second") as server:
         object.__setattr__(house.settings, "model_url", server.url)
-    chat = Chat(house, lambda *said: None)
-    messages = chat.prompt(house.profiles.at(), "/default/tasks")
+    chat = Chat(house, connect(house), lambda *said: None)
+    messages, _ = chat.prompt(house.profiles.at(), "/default/tasks", 8_192)
     calls = [c["id"] for m in messages for c in m.get("calls", [])]
     assert calls == [m["tool_call_id"] for m in messages if m["role"] == "tool"]
 
@@ -356,16 +361,16 @@ def test_a_model_that_deletes_everything_in_one_answer_is_stopped_before_it_begi
 
 
 def test_a_call_that_was_not_run_has_an_answer_in_the_next_prompt(house):
-    chat, profile = Chat(house, lambda *event: None), house.profiles.at()
+    chat, profile = Chat(house, connect(house), lambda *event: None), house.profiles.at()
     call = {"name": "task_list", "arguments": "{}", "id": "c1"}
     said = {"role": "assistant", "text": "", "state": "stopped", "calls": json.dumps([call])}
     chat.table(profile.id).insert(**said, at_utc=now())
-    sent = chat.prompt(profile, "")
+    sent, _ = chat.prompt(profile, "", 8_192)
     assert sent[-2]["calls"][0]["id"] == sent[-1]["tool_call_id"] == "c1"
 
 
 def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):
-    chat = Chat(house, lambda *event: None)
+    chat = Chat(house, connect(house), lambda *event: None)
     run(chat.look())
     assert not chat.there
     with ModelServer() as server:

@@ -3,7 +3,8 @@
 import pytest
 
 from model_server import ModelServer, Reply
-from pipulate.ai.models import Call, Model, _message, find
+from pipulate.ai.models import Call, Model, _message
+from pipulate.ai.servers import find
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
 

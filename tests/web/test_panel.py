@@ -163,20 +163,22 @@ def test_markdown_of_anything_has_only_harmless_tags_and_links(payload):
 def test_a_message_of_any_role_is_as_harmless(payload, role):
     call = [{"id": "c", "name": payload, "arguments": payload, "approval": None}]
     row = {"id": 7, "role": "assistant" if role == "streaming" else role, "text": payload}
-    row |= {"state": "streaming" if role == "streaming" else "done"}
+    row |= {"state": "streaming" if role == "streaming" else "done", "thinking": payload}
     row["calls"] = json.dumps(call) if role == "tool" else None
     drawn = panel.html(panel.message(row, WHO))
     for tag, attributes in Found(drawn).tags:
         assert tag in HARMLESS | OURS, drawn
         own = {"id", "class", "href", "rel", "title", "open", "hidden"}
-        assert set(attributes) <= own and attributes.get("id") in (None, "m7"), drawn
+        assert set(attributes) <= own and attributes.get("id") in (None, "m7", "t7"), drawn
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))
 def test_a_token_is_one_escaped_text_however_it_was_split(payload):
     whole = ""
     for at in range(0, len(payload), 3):
-        piece = panel.fragment("token", {"id": 7, "text": payload[at : at + 3]}, None)
+        piece = panel.fragment(
+            "token", {"id": 7, "text": payload[at : at + 3], "kind": "text"}, None
+        )
         assert Found(piece).tags == [("span", {"hx-swap-oob": "beforeend:#m7"})]
         whole += piece.partition(">")[2].removesuffix("</span>")
     assert html.unescape(whole) == html.unescape(html.escape(payload)) == payload
@@ -192,6 +194,7 @@ def test_markdown_still_looks_like_something():
 @pytest.mark.parametrize("state, said", [("stopped", "Stopped."), ("cut off", "Cut off")])
 def test_an_answer_that_did_not_end_says_so(state, said):
     row = {"id": 1, "role": "assistant", "text": "half", "state": state, "calls": None}
+    row |= {"thinking": ""}
     assert said in panel.html(panel.message(row, WHO))
 
 
@@ -200,6 +203,7 @@ def test_an_answer_that_did_not_end_says_so(state, said):
 )
 def test_a_turn_that_changed_something_leads_to_its_undo(undone, said):
     row = {"id": 1, "role": "assistant", "text": "Done.", "state": "done", "calls": None}
+    row |= {"thinking": ""}
     drawn = panel.html(panel.message({**row, "turn": "turn-1"}, WHO, undone))
     assert said in drawn and ('href="/default/history/turn-1"' in drawn) == bool(said)
 

@@ -7,36 +7,41 @@ An answer that does not fit goes back with the reason, twice at most.
 import asyncio
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pipulate.ai.models import Model, find
+from pipulate.ai.memory import AssistantTools
+from pipulate.ai.models import Model, Thought
+from pipulate.ai.servers import Choice
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.jobs import Job
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row
+from pipulate.core.tools import tool_of, tools_in
 
 REPAIRS = 2
 ASKED = "Answer with JSON alone, no other word, that fits this schema: "
-THINKING = re.compile(r"(?s)<think>.*?</think>|\A.*?</think>")
 
 
-def connect(house: House) -> None:
-    """Let the steps of a house ask its model."""
-    house.jobs.needs["model"] = partial(_answer, house)
+def connect(house: House) -> Choice:
+    """Give a house its assistant: what steps ask of a model, and the tools for its own use."""
+    choice = Choice(house)
+    house.jobs.needs["model"] = partial(_answer, house, choice)
+    own = tools_in(AssistantTools(house))
+    house.tools.replace("assistant", [tool_of(method) for _, method in own])
+    return choice
 
 
-async def _answer(house: House, job: Job, prompt: str, schema: Row) -> Any:
+async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: Row) -> Any:
     """The kept answer to this question under the step's key, else the model's."""
     name = hashlib.sha256(dumps([prompt, schema]).encode()).hexdigest()
     about = job.attempt, "model", name, "intent", {"prompt": prompt[:2_000]}
     record, _ = await asyncio.to_thread(house.runs.record, *about)
     if record["state"] == "done":
         return json.loads(record["value"])
-    model = await find(house.settings)
+    model = await choice.model(job.caller.profile.id)
     if model is None:
         what = "No model server is running, and this step asks one."
         raise Problem(what, "Start one (see Settings), then press Resume.")
@@ -88,7 +93,7 @@ async def _said(
     text, line = "", ""
     try:
         async for piece in model.stream(talk, [], schema):
-            if isinstance(piece, str):
+            if isinstance(piece, str) and not isinstance(piece, Thought):
                 text += piece
                 *lines, line = (line + piece).split("\n")
                 for one in lines:
@@ -98,7 +103,7 @@ async def _said(
             raise
         return await _said(model, talk, None, tell)  # a server that knows no schemas
     tell(line)
-    return THINKING.sub("", text).strip().encode(errors="replace").decode()
+    return text.strip().encode(errors="replace").decode()
 
 
 def _read(text: str) -> Any:

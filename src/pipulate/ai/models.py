@@ -1,73 +1,63 @@
 """Model servers behind one small interface: Ollama's own API and OpenAI-compatible ones.
 
-`find` says which server is there; `stream` yields what arrives, as it arrives. Protocols: Ollama
-/api/chat (newline-delimited JSON) and OpenAI /v1/chat/completions (server-sent events).
+`stream` yields what arrives, as it arrives. Protocols: Ollama /api/chat (newline-delimited JSON),
+OpenAI /v1/chat/completions (server-sent events). Which server there is: servers.py.
 """
 
 import asyncio
+import contextlib
 import json
-import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+from pipulate.ai.calls import Call
 from pipulate.core.fetch import tls_context
 from pipulate.core.problems import Problem
-from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
 LARGEST = 10_000_000  # characters of one answer, with what the protocol puts around each token
-NONE_FOUND = (
-    "No model server is running, so I can only follow commands: type /help. To talk to a model, "
-    "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
-    "PIPULATE_MODEL_URL to an OpenAI-compatible server."
-)
+SMALLEST = 8_192  # tokens of the context that Ollama is asked for, at least
+OPEN, CLOSE = "<think>", "</think>"
 
 
-@dataclass
-class Call:
-    """A tool call as the model wrote it: arguments are JSON text until parsed."""
-
-    name: str = ""
-    arguments: str = ""
-    id: str = field(default_factory=lambda: f"call-{secrets.token_hex(6)}")
-
-    def values(self) -> Row:
-        """The arguments. Raises Problem when they are no JSON object."""
-        try:
-            values = json.loads(self.arguments or "{}")
-        except (ValueError, RecursionError) as error:
-            raise Problem(f"The arguments are not JSON ({error}).", "Call it again.") from None
-        if not isinstance(values, dict):
-            raise Problem("The arguments must be a JSON object.", "Call it again.")
-        return values
+class Thought(str):
+    """What the model thinks before it answers."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model on a server; `ollama` says which protocol it speaks."""
+    """A model on a server; `ollama` says which protocol it speaks, `context` is in tokens."""
 
     url: str
     name: str
     ollama: bool
+    key: str = ""
+    context: int = SMALLEST
 
     async def stream(
         self, messages: list[Row], tools: list[Row], schema: Row | None = None
     ) -> AsyncIterator[str | Call]:
-        """Send a conversation; yields its text as it comes, then the calls. Raises Problem.
+        """Send a conversation; yields text and Thoughts as they come, then the calls.
 
-        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
+        Raises Problem. `schema`: of JSON that the text has to be, where the server knows how.
 
-        request."""
-        calls: dict[int, Call] = {}
+        Closing it ends the request."""
+        calls, thinking = dict[int, Call](), Thinking()
         async for line in self._lines(self._body(messages, tools, schema)):
             said = _message(line)
+            if thought := said.get("reasoning_content") or said.get("thinking"):
+                yield Thought(thought)
             if text := said.get("content"):
-                yield text
+                for part in thinking.parts(text):
+                    yield part
             for n, piece in enumerate(said.get("tool_calls") or []):
                 # Ollama numbers no calls: each is a whole one, never a piece
                 index = len(calls) if self.ollama else piece.get("index", n)
-                _join(calls.setdefault(index, Call()), piece)
+                calls.setdefault(index, Call()).join(piece)
+        if thinking.rest:
+            yield thinking.rest
         for call in calls.values():
             yield call
 
@@ -76,12 +66,19 @@ class Model:
         if tools:
             body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
         if self.ollama:
-            body["options"] = {"num_ctx": 8192}
+            body["options"] = {"num_ctx": self._window(body)}
         if schema:
             named = {"name": "answer", "schema": schema, "strict": True}
             form = {"response_format": {"type": "json_schema", "json_schema": named}}
             body |= {"format": schema} if self.ollama else form
         return body
+
+    def _window(self, body: Row) -> int:
+        """A context that fits: Ollama cuts silently what is longer, and loads anew for another."""
+        size, needed = SMALLEST, len(json.dumps(body)) // 3 + 1_024
+        while size < needed:
+            size *= 2
+        return min(size, self.context)
 
     def _sent(self, message: Row) -> Row:
         sent = dict(message)
@@ -94,27 +91,73 @@ class Model:
         return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
 
     async def _lines(self, body: Row) -> AsyncIterator[str]:
-        import httpx2
-
         at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
-        limits = httpx2.Timeout(FIRST, connect=5)
         try:
             async with (
                 asyncio.timeout(TOTAL),
-                httpx2.AsyncClient(timeout=limits, verify=tls_context()) as client,
-                client.stream("POST", at, json=body) as response,
+                client(self.key, FIRST) as asking,
+                asking.stream("POST", at, json=body) as answer,
             ):
-                if response.status_code != 200:
-                    text = (await response.aread())[:200].decode(errors="replace")
-                    what = f"The model server answered {response.status_code}: {text}"
-                    raise Problem(what, "Check its log.", code=response.status_code)
-                async for line in _in_time(response.aiter_lines()):
+                if answer.status_code != 200:
+                    text = (await answer.aread())[:200].decode(errors="replace")
+                    what = f"The model server answered {answer.status_code}: {text}"
+                    raise Problem(what, "Check its log.", code=answer.status_code)
+                async for line in _in_time(answer.aiter_lines()):
                     yield line
-        except (httpx2.TimeoutException, TimeoutError):
+        except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
-        except httpx2.HTTPError as error:
-            what = f"The connection to the model broke ({type(error).__name__})."
-            raise Problem(what, "Check that the model server runs, then send again.") from None
+
+
+class Thinking:
+    """Tells what stands between <think> and </think>, at the beginning, from what is said."""
+
+    def __init__(self) -> None:
+        self.rest, self._begun, self._inside = "", False, False
+
+    def parts(self, text: str) -> Iterator[str]:
+        """What is certain by now: Thoughts and text. `rest` may still become either."""
+        self.rest += text
+        if not self._begun:
+            head = self.rest.lstrip()
+            if len(head) < len(OPEN) and OPEN.startswith(head):
+                return
+            self._begun, self._inside = True, head.startswith(OPEN)
+            self.rest = head.removeprefix(OPEN) if self._inside else self.rest
+        if self._inside:
+            yield from self._thought()
+        if not self._inside and self.rest:
+            said, self.rest = self.rest, ""
+            yield said
+
+    def _thought(self) -> Iterator[str]:
+        said, mark, after = self.rest.partition(CLOSE)
+        if mark:
+            self._inside, self.rest = False, after.lstrip()
+        else:  # the mark may have begun
+            cut = next((n for n in range(len(CLOSE), 0, -1) if said.endswith(CLOSE[:n])), 0)
+            said, self.rest = said[: len(said) - cut], said[len(said) - cut :]
+        if said:
+            yield Thought(said)
+
+
+@contextlib.asynccontextmanager
+async def client(key: str, seconds: float | None) -> AsyncIterator[Any]:
+    """An HTTP client for a model server. Raises TimeoutError, Problem when it breaks off."""
+    import httpx2
+
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    limits = httpx2.Timeout(seconds, connect=5)
+    try:
+        async with httpx2.AsyncClient(
+            timeout=limits, verify=tls_context(), headers=headers
+        ) as asking:
+            yield asking
+    except httpx2.TimeoutException:
+        raise TimeoutError from None
+    except httpx2.HTTPError as error:
+        what = f"The connection to the model broke ({type(error).__name__})."
+        then = "Check that the model server runs, then send again."
+        raise Problem(what, then, broken=True) from None
 
 
 async def _in_time(lines: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -148,33 +191,6 @@ def _message(line: str) -> Row:
     return choice.get("delta") or choice.get("message") or {}
 
 
-def _join(call: Call, piece: Row) -> None:
-    function = piece.get("function") or {}
-    arguments = function.get("arguments") or ""
-    call.id = piece.get("id") or call.id
-    call.name += function.get("name") or ""
-    call.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
-
-
 def _offer(tool: Row) -> Row:
     about = {"name": tool["name"], "description": tool["description"][:500]}
     return {**about, "parameters": tool["schema"]}
-
-
-async def find(settings: Settings) -> Model | None:
-    """The configured OpenAI-compatible server, else a running Ollama with a model, else None."""
-    import httpx2
-
-    url, at, key = settings.ollama_url, "/api/tags", "models"
-    if settings.model_url:
-        url, at, key = settings.model_url.removesuffix("/v1"), "/v1/models", "data"
-        if settings.model:
-            return Model(url, settings.model, False)
-    try:
-        async with httpx2.AsyncClient(timeout=3, verify=tls_context()) as client:
-            listed = (await client.get(url + at)).json()[key]
-        names = [model.get("name") or model["id"] for model in listed]
-    except (httpx2.HTTPError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    name = settings.model or next(iter(names), "")
-    return Model(url, name, not settings.model_url) if name else None

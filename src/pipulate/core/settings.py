@@ -21,6 +21,7 @@ class Settings:
     model_url: str = ""  # an OpenAI-compatible base URL; empty means: look for Ollama
     model: str = ""
     ollama_url: str = "http://127.0.0.1:11434"
+    ollama_named: bool = False  # by OLLAMA_HOST
 
     @property
     def database(self) -> Path:
@@ -51,12 +52,14 @@ def read_settings(home: str | None = None, **options: object) -> Settings:
     """Settings from options, then the environment, then defaults."""
     os.umask(0o077)  # every file this process makes is for its owner alone
     folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
-    ollama = os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
+    named = os.environ.get("OLLAMA_HOST", "")
+    ollama = named or "127.0.0.1:11434"
     return Settings(
         home=folder.expanduser().absolute(),
         model_url=os.environ.get("PIPULATE_MODEL_URL", "").rstrip("/"),
         model=os.environ.get("PIPULATE_MODEL", ""),
         ollama_url=(ollama if "://" in ollama else f"http://{ollama}").rstrip("/"),
+        ollama_named=bool(named),
         **options,  # type: ignore[arg-type]
     )
 

@@ -25,12 +25,17 @@ def message(row: Row, profile: Profile, undone: bool | None = None):
     mark = "" if undone is None else turn_mark(row["turn"], undone, profile)
     if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile), mark, id=key, cls="msg tool")
-    if kind == "user" or row["state"] == "streaming":
-        return Div(text, id=key, cls="msg user" if kind == "user" else "msg live")
+    if kind == "user":
+        return Div(text, id=key, cls="msg user")
+    thought = Div(row["thinking"], id=f"t{row['id']}")
+    thought = Details(Summary("Thoughts"), thought, cls="thought")  # the look hides an empty one
+    if row["state"] == "streaming":
+        return Div(thought, text, id=key, cls="msg live")
     if not text and calls:
         return Div(id=key, cls="msg", hidden=True)
     ending = ENDINGS.get(row["state"], "")
-    return Div(markdown(text), ending and Small(ending), mark, id=key, cls=f"msg {kind}")
+    said = (thought if row["thinking"] else "", markdown(text), ending and Small(ending), mark)
+    return Div(*said, id=key, cls=f"msg {kind}")
 
 
 def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
@@ -90,7 +95,10 @@ def stop_button(profile: Profile, busy: bool):
 def fragment(kind: str, row: Row, profile: Profile, undone: bool | None = None) -> str:
     """A chat event as out-of-band HTML. A token is the hot path: no elements, one escape."""
     if kind == "token":
-        return f'<span hx-swap-oob="beforeend:#m{row["id"]}">{escape(row["text"])}</span>'
+        at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
+        return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
+    if kind == "gone":
+        return f'<i id="m{row["id"]}" hx-swap-oob="delete"></i>'
     final, drawn = kind == "final", message(row, profile, undone)
     drawn = drawn(hx_swap_oob="true") if final else Div(drawn, hx_swap_oob="beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")

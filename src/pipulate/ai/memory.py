@@ -1,0 +1,98 @@
+"""What the assistant remembers: notes, recalled where they fit; and the whole talk, searched.
+
+Notes are rows of a CRUD app (plugins/memory.py): the user lists, edits and undoes them there.
+"""
+
+import re
+from typing import Any
+
+from pipulate.apps.house import House
+from pipulate.core.logs import HIDDEN
+from pipulate.core.problems import Problem, Refused
+from pipulate.core.profiles import Profile
+from pipulate.core.store import Row
+from pipulate.core.tools import Caller, tool
+
+APP = "memory"
+MOST = 2_000  # notes looked through, newest first
+TOLD = 6  # notes recalled for one message
+SECRETIVE = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{24,}\b")  # as tokens look
+
+
+class AssistantTools:
+    """Tools for the model's own use; they are there for everybody, as all tools are."""
+
+    def __init__(self, house: House):
+        self.house = house
+
+    @tool(kind="read")
+    def find_tool(self, caller: Caller, words: str):
+        """Find tools by words of their names or descriptions, such as: import csv."""
+        wanted = _words(words)
+        ranked = [(len(wanted & _words(f"{t.name} {t.description}")), t) for t in self._tools()]
+        best = sorted((pair for pair in ranked if pair[0]), key=lambda pair: -pair[0])
+        return [t.as_dict() for _, t in best[:8]]
+
+    def _tools(self):
+        return self.house.tools.by_name.values()
+
+    @tool
+    def remember(self, caller: Caller, note: str):
+        """Note something for later conversations, in a sentence. Never a password or a token."""
+        if SECRETIVE.search(note) or HIDDEN.search(note) or _holds_secret(self.house, note):
+            raise Refused("That looks like a secret.", "Secrets are never remembered.")
+        return _app(self.house)._add(caller, note=note)
+
+    @tool(kind="read")
+    def recall(self, caller: Caller, words: str):
+        """Find notes made earlier that fit these words, best first."""
+        return recalled(self.house, caller.profile, words, 20)
+
+    @tool
+    def forget(self, caller: Caller, id: int):
+        """Delete a note by its id; can be undone."""
+        return _app(self.house)._delete(caller, id)
+
+    @tool(kind="read")
+    def talk_search(self, caller: Caller, words: str):
+        """Find messages of the whole conversation that hold these words, newest first."""
+        table = self.house.db.table("messages", scoped=True, logged=False)
+        tests = [f"%{word}%" for word in words.split()[:8]]
+        where = " AND ".join(["role IN ('user', 'assistant')", *["text LIKE ?"] * len(tests)])
+        rows = table.xtra(profile_id=caller.profile.id)(where, tests, "id DESC", 20)
+        return [
+            {n: row[n] for n in ("id", "role", "at_utc")} | {"text": row["text"][:500]}
+            for row in rows
+        ]
+
+
+def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> list[Row]:
+    """[{id, note}] of the notes that share the most words with a text; none without the app."""
+    wanted = _words(text)
+    try:
+        rows = _app(house).plain(Caller("system", profile))(order_by="id DESC", limit=MOST)
+    except Problem:
+        return []
+    ranked = [(len(wanted & _words(row["note"])), row) for row in rows]
+    best = sorted((pair for pair in ranked if pair[0]), key=lambda pair: -pair[0])
+    return [{"id": row["id"], "note": row["note"]} for _, row in best[:most]]
+
+
+def _app(house: House) -> Any:
+    return house.shelf.crud(APP)
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in re.findall(r"\w+", text.lower().replace("_", " ")) if len(word) > 2}
+
+
+def _holds_secret(house: House, note: str) -> bool:
+    kept = house.db.all("SELECT value FROM secrets")
+    values = [row["value"] for row in kept]
+    values += [str(house.settings_of(scope)[key]) for scope, key in _secret_keys(house)]
+    return any(len(value) > 5 and value in note for value in values)
+
+
+def _secret_keys(house: House) -> list[tuple[str, str]]:
+    rows = house.db.all("SELECT scope, key FROM store WHERE secret")
+    return [(row["scope"], row["key"]) for row in rows]

@@ -1,0 +1,164 @@
+"""Which model servers there are, what they hold, and which model a profile talks to.
+
+Looked for: PIPULATE_MODEL_URL, Ollama, llama.cpp's and LM Studio's own ports, and the servers that
+the user added in Settings. A choice is kept per profile; it takes effect with the next message.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipulate.ai.models import Model, client
+from pipulate.apps.house import House
+from pipulate.core.problems import Problem
+from pipulate.core.settings import Settings
+from pipulate.core.store import Row
+
+USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:1234")  # llama.cpp's server, LM Studio
+ADDED = "model_servers"  # the setting that holds addresses
+NONE_FOUND = (
+    "No model server is running, so I can only follow commands: type /help. To talk to a model, "
+    "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
+    "PIPULATE_MODEL_URL to an OpenAI-compatible server."
+)
+KEEP = 15.0  # seconds for which a found model is taken to be there still
+ASSUMED = 8_192  # tokens of a context that no server tells
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: its address, its protocol, the names of its models."""
+
+    url: str
+    ollama: bool
+    models: tuple[str, ...]
+
+    @property
+    def local(self) -> bool:
+        return is_local(self.url)
+
+
+def is_local(url: str) -> bool:
+    """Whether what is sent there stays on this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
+    """The servers that answer, the configured one first. `more`: {address: key} that were added."""
+    asked = {settings.model_url: ""} if settings.model_url else {}
+    asked |= more or {}
+    # who names a server has said where the model is: the usual ports are left alone
+    usual = () if settings.model_url or settings.ollama_named else USUAL
+    looks = [_look(url, False, key) for url, key in (asked | dict.fromkeys(usual, "")).items()]
+    looks.insert(bool(settings.model_url), _look(settings.ollama_url, True, ""))
+    return [found for found in await asyncio.gather(*looks) if found]
+
+
+async def _look(url: str, ollama: bool, key: str) -> Server | None:
+    at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
+    base = url.rstrip("/").removesuffix("/v1")
+    try:
+        async with client(key, 3) as asking:
+            listed = (await asking.get(base + at)).json()[name]
+        return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
+        return None
+
+
+async def find(settings: Settings, more: Row | None = None) -> Model | None:
+    """The first model of the first server that has one; the one that settings name."""
+    if settings.model_url and settings.model:
+        return Model(settings.model_url.removesuffix("/v1"), settings.model, False)
+    for server in await servers(settings, more):
+        name = settings.model if settings.model in server.models else next(iter(server.models), "")
+        if name:
+            return Model(server.url, name, server.ollama, key=(more or {}).get(server.url, ""))
+    return None
+
+
+class Choice:
+    """The model of each profile: the one chosen in Settings, else the first that is found."""
+
+    def __init__(self, house: House):
+        self.house = house
+        self._kept: dict[int, tuple[float, Model]] = {}
+
+    def added(self) -> Row:
+        """{address: key} of the servers that the user added."""
+        kept = self.house.settings_of()
+        return {url: kept.get(f"model_key:{url}") or "" for url in kept.get(ADDED) or []}
+
+    def add(self, url: str, key: str = "") -> None:
+        """Keep a server; a key is a secret. Raises Problem for what is no address."""
+        url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.house.settings_of()
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise Problem("That is no address of a server.", "Write http://127.0.0.1:8080, say.")
+        if key and urlsplit(url).scheme == "http" and not is_local(url):
+            raise Problem("A key is not sent unencrypted.", "Use the https address.")
+        kept[ADDED] = [*dict.fromkeys([*(kept.get(ADDED) or []), url])]
+        if key:
+            kept.set(f"model_key:{url}", key, secret=True)
+        self._kept.clear()
+
+    def remove(self, url: str) -> None:
+        kept = self.house.settings_of()
+        kept[ADDED] = [one for one in kept.get(ADDED) or [] if one != url]
+        kept.pop(f"model_key:{url}", None)
+        self._kept.clear()
+
+    def choose(self, profile_id: int, model: Row | None) -> None:
+        """Keep {url, name, ollama} as the profile's; None: whatever is found."""
+        self.house.settings_of(str(profile_id))["model"] = model
+        self._kept.clear()
+
+    def of(self, profile_id: int) -> Row | None:
+        return self.house.settings_of(str(profile_id)).get("model")
+
+    async def model(self, profile_id: int) -> Model | None:
+        """The model that answers in a profile, with the context it has; None without a server."""
+        until, model = self._kept.get(profile_id, (0.0, None))
+        if model and until > time.monotonic():
+            return model
+        added, kept = self.added(), self.of(profile_id)
+        if kept:
+            model = Model(**kept, key=added.get(kept["url"], ""))
+        else:
+            model = await find(self.house.settings, added)
+        if model:
+            model = replace(model, context=await context(model))
+            self._kept[profile_id] = time.monotonic() + KEEP, model
+        return model
+
+    def forget(self) -> None:
+        """A server failed: look again for the next message."""
+        self._kept.clear()
+
+
+async def context(model: Model) -> int:
+    """Tokens that fit into a model's context, as its server tells; ASSUMED when it does not."""
+    try:
+        async with client(model.key, 3) as asking:
+            if model.ollama:
+                said = await asking.post(f"{model.url}/api/show", json={"model": model.name})
+                info = said.json()["model_info"]
+                return max(n for name, n in info.items() if name.endswith(".context_length"))
+            said = (await asking.get(f"{model.url}/props")).json()
+            return int(said["default_generation_settings"]["n_ctx"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
+        return ASSUMED
+
+
+async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
+    """Let Ollama fetch a model; yields (bytes done, bytes in all, what it does). Raises Problem."""
+    async with client("", None) as asking:
+        body = {"model": name, "stream": True}
+        async with asking.stream("POST", f"{url}/api/pull", json=body) as answer:
+            async for line in answer.aiter_lines():
+                said: dict[str, Any] = json.loads(line or "{}")
+                if "error" in said:
+                    raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
+                yield said.get("completed", 0), said.get("total", 0), said.get("status", "")
