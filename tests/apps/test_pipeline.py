@@ -265,10 +265,9 @@ def test_given_another_profile_then_it_sees_and_stops_nothing_here(visit, call, 
     visit("POST", "1/shelf", kind="fruit")
     visit("POST", "1/basket", article="fruit 1")
     visit("POST", "1/slow")
-    for method, path in [
-        ("GET", "1"), ("POST", "1/shelf"), ("POST", "1/slow/cancel"), ("POST", "1/finish"),
-        ("DELETE", "1"),
-    ]:  # fmt: skip
+    paths = "1/shelf", "1/slow/cancel", *(f"1/-/{verb}" for verb in ("finish", "delete", "again"))
+    looks = "1", "1/shelf/output", "1/shelf/output.json", "1/shelf/use"
+    for method, path in [*(("POST", p) for p in paths), *(("GET", p) for p in looks)]:
         with pytest.raises(Missing):
             visit(method, path, at="shop", kind="fruit")
     assert states()["slow"] == "running"
@@ -277,17 +276,17 @@ def test_given_another_profile_then_it_sees_and_stops_nothing_here(visit, call, 
 def test_a_locked_run_shows_no_form_and_refuses_on_the_server(visit, page, states, call):
     visit("POST", "")
     visit("POST", "1/shelf", kind="fruit")
-    assert "Reopen" in html(visit("POST", "1/finish"))
+    assert "Reopen" in html(visit("POST", "1/-/finish"))
     assert 'name="kind"' not in page()
     with pytest.raises(Locked):
         visit("POST", "1/shelf", kind="tools")
-    visit("POST", "1/reopen")
+    visit("POST", "1/-/reopen")
     assert 'name="kind"' in page()
 
 
 def test_deleting_a_run_offers_to_take_it_back(visit, call, house):
     visit("POST", "")
-    assert 'hx-post="/default/undo/' in html(visit("DELETE", "1"))
+    assert 'hx-post="/default/undo/' in html(visit("POST", "1/-/delete"))
     with pytest.raises(Missing):
         visit("GET", "1")
     call("undo", event=house.events.recent(1, 1)[0]["id"])

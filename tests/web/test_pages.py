@@ -380,10 +380,10 @@ def test_a_run_goes_step_by_step_and_is_locked_when_finished(server):
     wait_done(server, run, "greeting")
     server.act("POST", f"{run}/letters")
     wait_done(server, run, "letters")
-    assert server.act("POST", f"{run}/finish").status_code == 200
+    assert server.act("POST", f"{run}/-/finish").status_code == 200
     locked = server.act("POST", f"{run}/person", {"name": "Late"})
     assert locked.status_code == 423 and "locked" in locked.text
-    assert server.act("POST", f"{run}/reopen").status_code == 200
+    assert server.act("POST", f"{run}/-/reopen").status_code == 200
 
 
 def test_a_run_of_one_profile_is_not_shown_in_another(server):
@@ -392,12 +392,12 @@ def test_a_run_of_one_profile_is_not_shown_in_another(server):
     path = run.replace("/default/", "/stranger/")
     assert server.client.get(path).status_code == 404
     assert server.act("POST", f"{path}/person", {"name": "x"}).status_code == 404
-    assert server.act("DELETE", path).status_code == 404
+    assert server.act("POST", f"{path}/-/delete").status_code == 404
 
 
 def test_a_run_is_deleted_and_brought_back(server):
     run = start(server)
-    gone = server.act("DELETE", run)
+    gone = server.act("POST", f"{run}/-/delete")
     assert server.client.get(run).status_code == 404
     undo = re.search(r'hx-post="(/default/undo/\d+)"', gone.text)[1]
     assert server.act("POST", undo).status_code == 200

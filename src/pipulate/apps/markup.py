@@ -1,19 +1,18 @@
-"""Elements every app shares: inputs, notices, tables, charts, sanitised markdown, drawn outputs."""
+"""Elements every app shares: inputs, notices, tables, charts, sanitised markdown."""
 
 import contextlib
 import functools
-import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
-from fasthtml.components import FT, A, Article, Button, Code, Datalist, Details, Div, Fieldset
-from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option, Output, P, Pre
-from fasthtml.components import Select, Small, Span, Strong, Summary, Table, Tbody, Td, Textarea
+from fasthtml.components import FT, A, Article, Button, Datalist, Div, Fieldset
+from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option, Output, P
+from fasthtml.components import Select, Small, Span, Strong, Table, Tbody, Td, Textarea
 from fasthtml.components import Th, Thead, Tr, to_xml
 
-from pipulate.core.fields import Field, File
+from pipulate.core.fields import Field
 from pipulate.core.problems import Problem
 
 TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
@@ -47,7 +46,8 @@ def owned(drawn):
         return drawn
     if isinstance(drawn, tuple):
         return tuple(map(owned, drawn))
-    return drawn if drawn is None or hasattr(drawn, "__html__") else str(drawn)
+    markup = isinstance(drawn, NotStr) or hasattr(drawn, "__html__")
+    return drawn if drawn is None or markup else str(drawn)
 
 
 def field_input(field: Field, shown: str = "", error: str = "", **attrs):
@@ -173,13 +173,15 @@ def markdown(text: str):
     return NotStr(clean)
 
 
-def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()):
-    """Rows as a table that sorts by a click on a heading; numbers to the right, links live."""
+def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), heads: Any = None):
+    """Rows as a table that sorts by a click on a heading; numbers to the right, links live.
+
+    `heads`: headings (Th) of one's own."""
     if not rows:
         return P("No rows.", cls="empty")
     columns, more = columns or [*rows[0]], len(rows) - SHOWN_ROWS
     words = (column.replace("_", " ") for column in columns)
-    heads = (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
+    heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
     body = (Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS])
     note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
     table = Table(Thead(Tr(*heads)), Tbody(*body), cls="data")
@@ -199,7 +201,8 @@ def _cell(value):
 
 
 def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
-    """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)]."""
+    """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200."""
+    pairs = pairs[:SHOWN_ROWS]
     top = max((float(value) for _, value in pairs), default=0) or 1
     said = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]))
     svg = f'<svg viewBox="0 0 600 {22 * len(pairs)}" role="img" aria-label="{said}">'
@@ -211,39 +214,3 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
             f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
         )
     return Figure(NotStr(f"{svg}</svg>"), Figcaption(title), cls="chart")
-
-
-def file_link(file: File, address: str):
-    """A download; the address names the file by id, never by path."""
-    size = file.path.stat().st_size if file.path.exists() else 0
-    said = f"{file.name} ({size:,} bytes)"
-    return A(said, href=address, download=file.name) if address else Span(said)
-
-
-def draw(value, address):
-    """Any output, by its type. `address(path)` gives a File's download address."""
-    match value:
-        case None:
-            return P("Done, without output.", cls="empty")
-        case File():
-            return files_of(value, address)
-        case str():
-            return (Pre if "\n" in value else P)(value[:20_000])
-        case bool() | int() | float():
-            return P(Strong(f"{value:,}" if not isinstance(value, bool) else str(value).lower()))
-        case list() if value and all(isinstance(row, dict) for row in value):
-            return data_table(value)
-        case dict():
-            rest = {k: v for k, v in value.items() if not isinstance(v, File)}
-            if len(rest) < len(value):
-                return Div(files_of(value, address), draw(rest, address))
-            if not any(isinstance(v, dict | list) for v in value.values()):
-                return data_table([value])
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
-    return Details(Summary("Output"), Pre(Code(text[:20_000])), open=len(text) < 600)
-
-
-def files_of(value, address):
-    """The download links of the Files in an output."""
-    values = value.values() if isinstance(value, dict) else [value]
-    return Div(*(P(file_link(v, address(v.path))) for v in values if isinstance(v, File)))

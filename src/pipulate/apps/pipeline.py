@@ -1,68 +1,86 @@
-"""A pipeline at work: its tool, its list of runs, and the page of one run with steps as cards."""
+"""A pipeline on the page: its runs, one run with its steps as cards, and what a click does."""
 
 import asyncio
 import json
-from functools import partial
+from urllib.parse import urlencode
 
-from fasthtml.components import H1, H2, A, Article, Button, Details, Div, Form, Header, Li, Nav
-from fasthtml.components import NotStr, P, Pre, Progress, Section, Small, Span, Summary, Ul
+from fasthtml.components import H1, H2, A, Article, Button, Div, Form, Header, I, Input, Li, Nav
+from fasthtml.components import P, Section, Small, Span, Ul
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import draw, files_of, html, labelled, notice, owned, problem_card
-from pipulate.apps.runner import Runner
-from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import Field, File, check_values, from_json
+from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
+from pipulate.apps.card import step_form, trouble, words
+from pipulate.apps.feeds import Feeds, number
+from pipulate.apps.markup import html, notice, problem_card
+from pipulate.apps.runner import States
+from pipulate.apps.steps import OWN, Pipeline
+from pipulate.core.fields import check_values
 from pipulate.core.problems import Invalid, Problem
-from pipulate.core.runs import UNDONE, StepState
+from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
-from pipulate.core.tools import limited
 
-SAYS = {
-    "blocked": "waits for earlier steps",
-    "ready": "next",
-    "stale": "stale: an earlier step changed",
-}
-BUTTONS = {"ready": "Run", "interrupted": "Resume"}
 MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
+LISTED = 50  # runs of one page
+EMPTY = "No runs yet. Start one: it is kept here and can be taken up again at any time."
+SURE = "Run every step again, with the inputs there are?"
 
 
-class Guided(Runner):
+class Guided(Feeds):
     """What the shelf holds for a Pipeline."""
 
     def __init__(self, pipeline: Pipeline):
         super().__init__(pipeline)
-        self.routes = [
+        self.routes += [
             Route("GET", "", self.page),
             Route("POST", "", self.create),
             Route("GET", "{run}", self.show),
-            Route("DELETE", "{run}", self.delete),
-            Route("POST", "{run}/finish", partial(self.lock, "finish")),
-            Route("POST", "{run}/reopen", partial(self.lock, "reopen")),
+            Route("POST", "{run}/-/again", self.again),
+            Route("POST", "{run}/-/{verb}", self.tell),
             Route("POST", "{run}/{step}", self.start),
             Route("POST", "{run}/{step}/cancel", self.cancel),
         ]
 
-    # -- the pages
+    # -- the list of runs
 
     async def page(self, visit: Visit):
-        """The runs of this pipeline, newest first."""
-        runs = self.runs.listing(visit.caller.profile.id, self.slug)
-        empty = "No runs yet. Start one: it is kept here and can be taken up again at any time."
+        """The runs of this pipeline, newest first: ?q= words, ?page=."""
+        q, page = visit.query.get("q", ""), max(1, number(visit.query.get("page", "")))
+        about = (visit.caller.profile.id, self.slug, page * LISTED + 1, q)
+        found = (await asyncio.to_thread(self.runs.listing, *about))[(page - 1) * LISTED :]
+        items = [self._item(f"{visit.base}/{run['id']}", run) for run in found[:LISTED]]
+        turn = [("← Newer", page - 1)] * (page > 1) + [("Older →", page + 1)] * (
+            len(found) > LISTED
+        )
+        links = (A(w, href=f"{visit.base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
+        empty = P(f"No run matches “{q}”." if q else EMPTY, cls="hint")
+        listed = Ul(*items, cls="runs"), Nav(*links, cls="pager")
+        drawn = Div(*listed if items else (empty,), id="listing", hx_swap="none")
+        if visit.partial:
+            return drawn
         new = Form(Button("New run", autofocus=True), hx_post=visit.base)
+        box = Input(
+            type="search", name="q", value=q, placeholder="Search", aria_label="Search runs"
+        )
+        act = {"hx_get": visit.base, "hx_target": "#listing", "hx_swap": "outerHTML"}
+        when = {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
-        outline = P(Small(_words(" → ".join(self.pipeline.steps))), cls="outline")
-        items = [self._run_item(f"{visit.base}/{run['id']}", run) for run in runs]
-        return Section(head, outline, Ul(*items, cls="runs") if runs else P(empty, cls="hint"))
+        outline = P(Small(words(" → ".join(self.pipeline.steps))), cls="outline")
+        return Section(head, outline, Form(box, id="state", **act, **when), drawn, I(id="again"))
 
-    def _run_item(self, at: str, run: Row):
-        name, made = f"run {run['id']}", run["created_utc"][:16].replace("T", " ")
+    def _item(self, at: str, run: Row):
+        name = run["name"] or f"Run {run['id']}"
         state = "done" if self.complete(run) and run["state"] == "open" else run["state"]
-        done = f"{state} · {run['done']} of {len(self.pipeline.steps)} steps · {made} UTC"
-        inputs = from_json(json.loads(run["inputs"])).values()
-        inputs = ", ".join(str(getattr(v, "name", v))[:40] for v in inputs)
-        erase = {"hx_delete": at, "hx_target": "closest li", "hx_swap": "outerHTML"}
-        button = Button("✕", cls="link", aria_label=f"Delete {name}", **erase)
-        return Li(A(name.capitalize(), href=at), Span(inputs, cls="inputs"), Span(done), button)
+        number = Small(f" · run {run['id']}") if run["name"] else ""
+        copy = press(at, "copy", "Duplicate", "link")(aria_label=f"Duplicate {name}")
+        erase = press(at, "delete", "✕", "link")(title="Delete", aria_label=f"Delete {name}")
+        return Li(
+            Span(A(name, href=at), number, cls="named"),
+            Span(brief(json.loads(run["inputs"]))[:200], cls="inputs"),
+            Span(state, cls=f"state {state}"),
+            Small(f"{run['done']} of {len(self.pipeline.steps)} steps"),
+            Small(local(run["created_utc"])),
+            Span(copy, erase),
+        )
 
     def complete(self, run: Row) -> bool:
         """Whether every step of a listed run has been done at least once."""
@@ -70,74 +88,114 @@ class Guided(Runner):
 
     async def create(self, visit: Visit):
         row = await asyncio.to_thread(self.new, visit.caller, {})
+        await self.advance(visit.caller, row["id"])
         return Go(f"{visit.base}/{row['id']}")
+
+    # -- a run
 
     async def show(self, visit: Visit):
         return await self.draw_run(visit.caller.profile, visit.number("run"))
 
     async def draw_run(self, profile, run_id: int):
         run, states = self.open(profile, run_id)
+        at, key = self.at(profile, run_id), f"run-{run_id}"
         cards = [await self._card(profile, run, states, name) for name in states]
+        gone = [await self._gone_card(profile, run, old) for old in self._gone(run)]
         verb, word, note = "finish", "Finish and lock", ""
         if run["locked_utc"]:
             verb, word, note = "reopen", "Reopen", "Finished: steps cannot change until reopened."
-        early = not note and any(s.state != "done" for s in states.values())
-        post = {"hx_post": self.at(profile, run_id, verb), "disabled": early}
-        foot = Nav(Button(word, cls="secondary", **post), Small(note), cls="pager")
-        title = H1(A(self.title, href=self.at(profile)), f" · run {run_id}")
-        key, head = f"run-{run_id}", Header(Div(title), cls="head")
-        return Section(head, *cards, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
+        early = not note and any(s.state not in PAST for s in states.values())
+        foot = Nav(press(at, verb, word)(disabled=early), Small(note), cls="pager")
+        parts = self._head(profile, run, states), self._changed(run, states), *cards, *gone, foot
+        return Section(*parts, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
-    async def _card(self, profile, run: Row, states, name: str, *refused: Row):
+    def _head(self, profile, run: Row, states: States):
+        at, name = self.at(profile, run["id"]), {"name": "name", "value": run["name"]}
+        named = {"placeholder": "Name this run", "aria_label": "Name of this run", "maxlength": 100}
+        form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
+        again = press(at, "again", "Run all again", "link")(hx_confirm=SURE)
+        idle = not run["locked_utc"] and not any(s.at_work for s in states.values())
+        begun = idle and any(s.state in PAST for s in states.values())
+        ends = press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")
+        title = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}")
+        left = Div(title, Form(Input(**name, **named), **form), self._lineage(profile, run))
+        return Header(left, Div(again if begun else "", *ends, cls="bar"), cls="head")
+
+    def _lineage(self, profile, run: Row):
+        """Which run fed this one, and which it feeds, as links."""
+        table, links = self.runs.table(profile.id), []
+        old, _, step = run["parent"].partition("/")
+        for up in table("id = ?", (old,)) if old else ():
+            href = f"/{profile.slug}/{up['pipeline']}/{up['id']}#step-{old}-{step}"
+            links += ["fed by ", A(f"run {old}, step {words(step)}", href=href), " · "]
+        where, most = "parent GLOB ? AND deleted_utc IS NULL", 20
+        for down in table(where, (f"{run['id']}/*",), "id", most):
+            href = f"/{profile.slug}/{down['pipeline']}/{down['id']}"
+            links += ["feeds ", A(f"run {down['id']} of {down['pipeline']}", href=href), " · "]
+        return P(Small(*links[:-1])) if links else ""
+
+    def _changed(self, run: Row, states: States):
+        """What became of the steps since this run was begun, if its file was edited."""
+        kept = self.runs.records("run_id = ? AND kind = 'steps'", (run["id"],))
+        was = json.loads(kept[0]["about"])["steps"] if kept else [*states]
+        there, new = [n for n in states if n in was], [n for n in states if n not in was]
+        said = [f"{words(n)} is gone" for n in was if n not in states]
+        said += [f"{words(n)} is new" for n in new]
+        said += ["the order is another"] if there != [n for n in was if n in states] else []
+        holds = ", ".join(words(n) for n, s in states.items() if s.state == "done")
+        if not said:
+            return ""
+        what = f"The file was changed since this run was begun: {', '.join(said)}."
+        return problem_card(Problem(what, f"Still done: {holds or 'nothing'}."))
+
+    async def _card(self, profile, run: Row, states: States, name: str, *refused: Row):
         state, at = states[name], self.at(profile, run["id"], name)
-        title = H2(f"{[*states].index(name) + 1}. {_words(name).capitalize()}")
-        badge = Span(SAYS.get(state.state, state.state), cls="badge")
-        parts = [Header(title, badge), P(state.step.description)]
-        if state.at_work:
-            parts.append(_progress(at, self.jobs.live.get((run["id"], name))))
-        elif not run["locked_utc"] and all(states[up].has_output for up in state.step.uses):
-            parts.append(await self._form(at, states, name, *refused or ({}, {})))
+        job, key = self.jobs.live.get((run["id"], name)), f"progress-{run['id']}-{name}"
+        may = not run["locked_utc"] and all(states[up].state in PAST for up in state.step.uses)
+        parts = [heading([*states].index(name) + 1, state), P(state.step.description)]
+        if may and state.state == "waiting":
+            parts.append(question_form(state.question, at.rpartition("/")[0], data_next=True))
+        parts.append(progress(at, key, job) if state.at_work else Div(id=key))
         if state.state in UNDONE:
-            parts.append(_trouble(state))
+            parts.append(trouble(state))
+        if may and not state.at_work and state.state != "waiting":
+            parts.append(await self._form(at, run, states, name, *refused or ({}, {})))
+        elif state.inputs:
+            parts.append(P(Small(brief(state.inputs))))
+        parts.append("" if state.at_work else kept_log(state.attempt))
         if state.has_output:
-            parts.append(await self._output(profile, state))
+            parts.append(await self._output(profile, run, state.attempt, state.step.draw))
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
-    async def _form(self, at: str, states, name: str, wrong: Row, typed: Row):
+    async def _gone_card(self, profile, run: Row, attempt: Row):
+        """A step that the pipeline has no more: what came out of it stays to be seen."""
+        head = Header(H2(words(attempt["step"]).capitalize()), Span("gone", cls="badge"))
+        said = P(Small(brief(json.loads(attempt["inputs"]))))
+        return Article(head, said, await self._output(profile, run, attempt), cls="step gone")
+
+    async def _form(self, at: str, run: Row, states: States, name: str, wrong: Row, typed: Row):
+        state = states[name]
         try:
             fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
-        boxes, state = [], states[name]
-        for f in fields:
-            shown = typed.get(f.name, _shown(f, state.inputs.get(f.name, f.default)))
-            first = {"autofocus": state.state == "ready" and not boxes}
-            boxes.append(labelled(f, shown, wrong.get(f.name, ""), **first))
-        first = {"autofocus": state.state == "ready" and not boxes}
-        look = "secondary" if state.state == "done" else None
-        send = Button(BUTTONS.get(state.state, "Run again"), cls=look, **first)
-        return Form(*boxes, send, hx_post=at, novalidate=True)
+        first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
+        more = {"kept": self._kept(run, state), "first": name == first}
+        return step_form(at, state, fields, wrong, typed, **more)
 
-    def live_progress(self, profile, job) -> str:
-        at = self.at(profile, job.run["id"], job.attempt["step"])
-        return html(_progress(at, job)(hx_swap_oob="morph"))
-
-    async def _output(self, profile, state: StepState):
-        output, address = state.output, partial(self.house.files.address, profile)
-        if state.step.draw is None:
-            return Div(draw(output, address), cls="output")
-        try:
-            drawn = await limited(lambda: NotStr(html(owned((state.step.draw(output),)))))
-        except Exception as error:
-            what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
-            fault = problem_card(Problem(what, "Mend it; the output is safe."))
-            drawn = Div(fault, draw(output, address))
-        return Div(files_of(output, address), drawn, cls="output")
+    def _kept(self, run: Row, state: StepState) -> bool:
+        """Whether a try left something to go on from: a checkpoint, rows, answers."""
+        if state.attempt.get("key") != state.key or state.state not in UNDONE:
+            return False
+        name, folder = state.step.name, self.runs.files / f"runs/{run['id']}"
+        rows = folder.glob(f".{name}-{state.key[:16]}-*")
+        where = ("run_id = ? AND step = ? AND key = ?", (run["id"], name, state.key))
+        return bool(state.attempt["checkpoint"] or self.runs.records.count(*where) or any(rows))
 
     # -- what a click does
 
     async def start(self, visit: Visit):
-        """Check the form and begin the step; the answer shows it running."""
+        """Check the form and begin the step (?fresh: from its start; ?rest: and all after it)."""
         caller, run_id, name = visit.caller, visit.number("run"), visit.path["step"]
         run, states = self.open(caller.profile, run_id)
         if name not in states:
@@ -149,11 +207,32 @@ class Guided(Runner):
         except Invalid as problem:
             shown = (caller.profile, run, states, name, problem.details["fields"], typed)
             return Refusal(await self._card(*shown), target=f"#step-{run_id}-{name}")
-        job = await self.begin(caller, run_id, name, values)
+        if "rest" in visit.query:
+            await asyncio.to_thread(self.runs.keep, caller.profile.id, run_id, values, self.slug)
+            return await self._run_on(visit, False)
+        job = await self.begin(caller, run_id, name, values, "fresh" in visit.query)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
             drawn = await self.show(visit)
         return drawn
+
+    async def again(self, visit: Visit):
+        """Every step anew."""
+        return await self._run_on(visit, True)
+
+    async def _run_on(self, visit: Visit, again: bool):
+        """Go on while inputs allow, be anybody there or not; what stops it at once is told."""
+        self.open(visit.caller.profile, run := visit.number("run"))
+        work = self.run_on(visit.caller, **dict(zip(OWN, (run, None, None, again), strict=True)))
+        self.following.add(task := asyncio.create_task(work))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.add_done_callback(self.following.discard)
+        await asyncio.wait([task], timeout=0.3)
+        waits = task.result() if task.done() and not task.exception() else {}
+        if not waits.get("waiting_for"):
+            return await self.show(visit)
+        needs = ", ".join(words(name) for name in waits["waiting_for"])
+        return await self.show(visit), notice(f"{words(waits['step']).capitalize()} needs {needs}.")
 
     async def cancel(self, visit: Visit):
         """Stop a step's process; the card changes when it is gone."""
@@ -163,52 +242,25 @@ class Guided(Runner):
             await self.jobs.wait(job)
         return await self.show(visit)
 
-    async def lock(self, verb: str, visit: Visit):
-        await visit.call(f"run_{verb}", run=visit.number("run"))
+    async def tell(self, visit: Visit):
+        """A tool for runs by its name without run_: the run as it is then, or where it leads."""
+        run, verb, caller = visit.number("run"), visit.path["verb"], visit.caller
+        self.open(caller.profile, run)
+        said = await visit.call(f"run_{verb}", visit.form, run=run)
+        listed = visit.here.split("?")[0].rstrip("/").endswith(visit.base)
+        if verb == "delete":
+            told = P(f"Run {run} was deleted. ", A("To the other runs", href=visit.base))
+            undo = notice(f"Deleted run {run}.", visit.undo)
+            return undo if listed else (Section(told, id=f"run-{run}"), undo)
+        if verb == "copy":
+            new = f"{visit.base}/{said['run']}"
+            link = A(f"Run {said['run']}", href=new), f" has the inputs of run {run}."
+            return notice(link, f"{new}/-/delete") if listed else Go(new)
+        if verb == "skip":
+            await self.advance(caller, run)
         return await self.show(visit)
 
-    async def delete(self, visit: Visit):
-        await visit.call("run_delete", run=visit.number("run"))
-        return notice(f"Deleted run {visit.path['run']}.", visit.undo)
-
-
-def _progress(at: str, job):
-    if job is None:
-        return P("Another process is working on this step.")
-    left = f" · about {job.seconds_left:.0f} s left" if job.seconds_left > 1 else ""
-    count = f"{job.done:,g} of {job.total:,g} · " if job.total else ""
-    return Div(
-        Progress() if job.share is None else Progress(value=job.share, max=1),
-        P(f"{count}{job.message}{left}", aria_live="polite"),
-        _log(job.log),
-        Button("Cancel", hx_post=f"{at}/cancel", cls="secondary"),
-        cls="progress",
-        id=f"progress-{job.run['id']}-{job.attempt['step']}",
-    )
-
-
-def _trouble(state: StepState):
-    error = state.error
-    if error.get("problem"):
-        problem = Problem(error["problem"], error["next_step"])
-        return Div(problem_card(problem), _log(error.get("log")))
-    ended = state.state == "interrupted"
-    said = "The program ended while this step ran." if ended else "You cancelled this step."
-    return P(said, " Press the button to go on.")
-
-
-def _log(lines):
-    return Details(Summary("Log"), Pre("\n".join(lines))) if lines else ""
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _shown(field: Field, value) -> str:
-    """An input, as kept or by default, as text for its box."""
-    value = from_json(value)
-    try:
-        return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))
-    except (ValueError, TypeError):
-        return ""
+    def live_progress(self, profile, job) -> str:
+        run_id, step = job.run["id"], job.attempt["step"]
+        drawn = progress(self.at(profile, run_id, step), f"progress-{run_id}-{step}", job)
+        return html(drawn(hx_swap_oob="morph"))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipulate.core.fields import to_json
+from pipulate.core.fields import Text, to_json
 from pipulate.core.store import now
 from pipulate.core.tools import Caller, tool
 
@@ -55,7 +55,7 @@ class RunTools:
         return to_json(states[step].output)
 
     @tool
-    async def run_answer(self, caller: Caller, run: int, answer: str, step: str = ""):
+    async def run_answer(self, caller: Caller, run: int, answer: Text, step: str = ""):
         """Answer the question that a run (or this step of it) waits with."""
         guided = self._pipeline(caller, run)
         record = self.house.jobs.answer(caller.profile.id, run, answer, step, text=True)

@@ -18,6 +18,16 @@ from pipulate.core.tools import Caller, Tool, limited
 States = dict[str, StepState]
 
 
+class Outputs(dict[str, Any]):
+    """Outputs of steps by name, each read when it is asked for: one may be large."""
+
+    def __init__(self, states: States):
+        self.states = states
+
+    def __missing__(self, name: str) -> Any:
+        return self.setdefault(name, loaded({name: self.states[name].output})[name])
+
+
 class Runner:
     """The engine's side of what the shelf holds for a Pipeline."""
 
@@ -48,7 +58,7 @@ class Runner:
     async def run_on(self, caller: Caller, **given) -> Row:
         """Run step after step. Returns {run, address, state, step} and output,
 
-        waiting_for (names of inputs) or question."""
+        waiting_for (names of inputs) or question and choices."""
         run, like, to, again = (given.pop(word) for word in OWN)
         if to and to not in self.pipeline.steps:
             raise Unknown(f"{self.slug} has no step {to!r}.", nearest(to, self.pipeline.steps))
@@ -77,7 +87,7 @@ class Runner:
         if state.state in PAST and not told and not (again and state.state == "done"):
             return state, {}
         if state.state == "waiting":
-            return state, {"question": state.question["name"]}
+            return state, _asks(state)
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
         values, missing = await self._values(states, name, run)
@@ -86,10 +96,11 @@ class Runner:
         if missing:
             return state, {"waiting_for": missing}
         checked = self._resolve(values, caller)
-        job = await self.jobs.start(caller, self.pipeline, run_id, name, checked)
+        job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
+        job = job or await self.jobs.start(caller, self.pipeline, run_id, name, checked)
         await self.followed(job)
         state = self.open(caller.profile, run_id)[1][name]
-        return state, {"question": state.question["name"]} if state.state == "waiting" else {}
+        return state, _asks(state) if state.state == "waiting" else {}
 
     async def _left_out(self, caller: Caller, run_id: int, name: str):
         await asyncio.to_thread(self.skip, caller, run_id, name)
@@ -131,6 +142,8 @@ class Runner:
         inputs = json.loads(old.get("inputs", "{}")) | inputs
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
             row = self.runs.create(caller.profile.id, self.slug, inputs, **more)
+            about = {"run_id": row["id"], "step": "", "key": ""}, "steps", "", "done"
+            self.runs.record(*about, {"steps": [*self.pipeline.steps]})  # as they are now
             change.summary = f"Started run {row['id']} of {self.title}"
             return row
 
@@ -141,15 +154,12 @@ class Runner:
     async def fields(self, states: States, name: str) -> tuple[Field, ...]:
         """A step's fields, choices and defaults computed from the outputs there are."""
         step = self.pipeline.steps[name]
-        return await limited(step.bound, self._outputs(states, step)) if step.fields else ()
+        return await limited(step.bound, Outputs(states)) if step.fields else ()
 
     async def meant(self, states: States, name: str) -> bool:
         """Whether a step's condition lets it run."""
         step = self.pipeline.steps[name]
-        return step.when is None or await limited(step.meant, self._outputs(states, step))
-
-    def _outputs(self, states: States, step) -> dict[str, Any]:
-        return loaded({up: states[up].output for up in step.uses})
+        return step.when is None or await limited(step.meant, Outputs(states))
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
         """Inputs as JSON, file references as checked paths."""
@@ -198,6 +208,11 @@ class Runner:
         if missing:
             raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")
         return await self.begin(caller, run_id, name, self._resolve(values, caller), fresh)
+
+
+def _asks(state: StepState) -> Row:
+    question = state.question
+    return {"question": question["name"], "choices": json.loads(question["about"])["choices"]}
 
 
 def _open(field: Field) -> Field:

@@ -24,7 +24,7 @@ from pipulate.core.tools import interrupt
 
 IMPORT_SECONDS = 10
 PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
-PAGE_WORDS += ["settings", "call"]
+PAGE_WORDS += ["settings", "call", "inbox"]
 
 
 class Shelf:

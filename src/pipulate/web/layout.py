@@ -14,6 +14,7 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html
 from pipulate.core.profiles import Profile
+from pipulate.web.inbox import counter
 from pipulate.web.script import SCRIPT
 from pipulate.web.style import THEME
 
@@ -70,6 +71,7 @@ class Layout:
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
         values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
+        values["waiting"] = html(counter(self.house))
         values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
         app, everyone = app_of(at), tuple(self.house.profiles.all())
         key = (profile, app, everyone, self.house.shelf.version)
@@ -131,6 +133,7 @@ class Layout:
             Details(Summary(profile.name), Ul(*others, manage), cls="dropdown"),
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
+            A("Inbox ", NotStr("\0waiting\0"), href=f"{base}/inbox"),
             A("History", href=f"{base}/history"),
             Button("?", id="help", title="Keys (?)", aria_label="Keys", **quiet),
             Button("Chat", id="fold", title="Fold or unfold (c)", **quiet),

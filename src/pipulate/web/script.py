@@ -277,10 +277,65 @@ for (const kind of ['htmx:wsClose', 'htmx:sendError', 'htmx:wsOpen']) {
   on(kind, '*', () => document.body.classList.toggle('gone', kind != 'htmx:wsOpen'));
 }
 
-// notices leave by themselves, errors by a click
+// notices leave by themselves, errors by a click; one that tells of a run is a badge in the title
+// of a hidden tab, and a notification of the browser where that is allowed
+let unseen = 0;
+const badge = count => {
+  unseen = count;
+  document.title = (count ? `(${count}) ` : '') + document.title.replace(/^[(]\\d+[)] /, '');
+};
+document.addEventListener('visibilitychange', () => document.hidden || badge(0));
+const fade = card => setTimeout(() => document.hidden ? fade(card) : card.remove(), 10000);
 on('click', '[data-close]', button => button.closest('.notice').remove());
-on('htmx:oobAfterSwap', '#notices', ({firstElementChild: card}) =>
-  setTimeout(() => card.remove(), 10000));
+const note = card => {
+  const link = find('span>a', card);
+  if (link?.pathname == location.pathname && !document.hidden) return card.remove();
+  fade(card);
+  if (!link || !document.hidden) return;
+  badge(unseen + 1);
+  if (permit() != 'granted') return;
+  const said = new Notification('Pipulate', {body: link.textContent, tag: link.href});
+  said.onclick = () => { focus(); location.assign(link.href); };
+};
+new MutationObserver(changes => changes.flatMap(({addedNodes}) => [...addedNodes])
+  .filter(card => card.matches?.('[role=status]')).forEach(note))
+  .observe(find('#notices'), {childList: true});
+const permit = () => window.Notification?.permission;
+const ask = () => document.body.classList.toggle('ask', permit() == 'default');
+on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
+ask();
+
+// a run that is drawn anew: what is being typed, what was unfolded and what came out stay as they
+// are, the log follows its end, and the next step is where the keys go
+const typing = form => !form.left && ![...form.elements].every(same);
+Object.assign(Idiomorph.defaults.callbacks, {
+  beforeNodeMorphed: at => !at.matches?.('.output') && !(at.matches?.('.run form') && typing(at)),
+  beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
+});
+on('htmx:beforeRequest', '.run form', form => { form.left = true; });
+on('input', '.run form', form => { form.left = false; });
+document.addEventListener('scroll', ({target: log}) => {
+  if (log.matches?.('.live')) log.up = log.scrollHeight - log.scrollTop - log.clientHeight > 30;
+}, true);
+let step;
+const lead = () => {
+  all('.live').forEach(log => { if (!log.up) log.scrollTop = log.scrollHeight; });
+  const form = find('.run [data-next]'), now = form?.closest('.step').id;
+  if (now == step) return;
+  step = now;
+  if (!form || document.activeElement != document.body || location.hash) return;
+  find('input:not([type=hidden]),select,textarea,button', form).focus();
+};
+on('htmx:oobAfterSwap', '*', lead);
+on('htmx:afterSettle', '*', lead);
+lead();
+on('click', '[data-copy]', async button => {
+  const text = fetch(button.dataset.copy).then(answer => answer.text());
+  const blob = text.then(said => new Blob([said], {type: 'text/plain'}));
+  await navigator.clipboard.write([new ClipboardItem({'text/plain': blob})]);
+  button.textContent = 'Copied';
+  setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+});
 
 // keys: the sheet that ? opens says what each does
 const near = way => {

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
@@ -34,15 +33,15 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import history, pages, panel
+from pipulate.web import history, inbox, pages, panel
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
+from pipulate.web.news import News, place
 from pipulate.web.script import SCRIPT
 from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
-PROGRESS_EVERY = 0.1  # seconds between two progress fragments of a job
 EVERY = "GET POST PATCH PUT DELETE"
 
 
@@ -74,11 +73,9 @@ class Site:
     def __init__(self, house: House, mcp):
         self.house = house
         self.hub, self.layout = Hub(), Layout(house)
-        self.chat = Chat(house, self._chat_event)
-        connect(house)
-        self._told: dict[int, float] = {}
+        self.chat = Chat(house, connect(house), self._chat_event)
+        self.news = News(house, self.hub)
         house.db.on_event.append(self._event)
-        house.jobs.on_change.append(self._job)
         house.shelf.on_change.append(self._menu)
         house.tools.on_approval.append(self._approval)
         house.on_progress.append(self.hub.put)
@@ -129,23 +126,6 @@ class Site:
         for tab in list(self.hub.tabs):
             drawn = self.layout.menu(tab.profile, app_of(tab.at), hx_swap_oob="true")
             self.hub.loop.call_soon_threadsafe(tab.put, html(drawn))
-
-    def _job(self, job):
-        """A step moved on: its progress, at most ten times a second; at its end the whole run."""
-        run, key, name = job.run["id"], job.attempt["id"], job.run["pipeline"]
-        profile = self.profile(job.run["profile_id"])
-        if profile is None or name not in self.house.shelf.apps:
-            return
-        guided, at = self.house.shelf.pipeline(name), f"/{profile.slug}/{name}/{run}"
-        if self.house.jobs.live.get((run, job.attempt["step"])) is not job:
-            self._told.pop(key, None)
-            asyncio.ensure_future(self._redraw(guided, profile, run, at))
-        elif time.monotonic() - self._told.get(key, job.started) > PROGRESS_EVERY:
-            self._told[key] = time.monotonic()
-            self.hub.put(profile.id, guided.live_progress(profile, job), at)
-
-    async def _redraw(self, guided, profile: Profile, run_id: int, at: str):
-        self.hub.put(profile.id, await _drawn(guided, profile, run_id), at)
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
         profile = None if kind == "token" else self.profile(profile_id)  # tokens come fast
@@ -239,17 +219,17 @@ class Site:
 
         a list draws itself anew. A run does when a step ran lately; else it would take back what
         is being typed."""
-        slug, run = [*tab.at.split("?")[0].strip("/").split("/"), "", ""][1:3]
+        slug, run = place(tab.at)
         app = self.house.shelf.apps.get(slug)
-        if isinstance(app, Crud) or slug == "history":
+        if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
             if seen not in ("", self.layout.newest()):
                 tab.put(AGAIN)
-        elif app and re.fullmatch(r"\d{1,18}", run):
+        elif app and run != "-":
             late = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
             where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
             if self.house.runs.attempts(where, (int(run), late)):
                 with contextlib.suppress(Problem):
-                    tab.put(await _drawn(app, tab.profile, int(run)))
+                    tab.put(await self.news.drawn(tab.profile, slug, run))
 
     async def upload(self, request):
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
@@ -293,11 +273,6 @@ async def download(site: Site, visit: Visit, request):
     headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
     about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
     return FileResponse(file.path, filename=file.name, headers=headers, **about)
-
-
-async def _drawn(guided, profile: Profile, run: int) -> str:
-    """A run as open tabs take it in."""
-    return html((await guided.draw_run(profile, run))(hx_swap_oob="morph"))
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
@@ -354,6 +329,7 @@ PAGES = (  # (methods, path, handler)
     ("POST", "/{profile}/approvals/{id}", pages.decide),
     ("POST", "/{profile}/chat/stop", pages.stop),
     ("POST", "/{profile}/call/{tool}", pages.call),
+    ("GET", "/{profile}/inbox", inbox.inbox),
     ("GET", "/{profile}/search", pages.search),
     ("GET", "/{profile}/settings", pages.settings),
     ("GET", "/{profile}/plugin/{name}", pages.plugin),

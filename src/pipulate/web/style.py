@@ -115,6 +115,37 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 #import>form{margin-bottom:1.2rem;max-width:60rem}
 
 /* runs and their steps */
+body:not(.ask) [data-allow]{display:none}
+body .name input{border-color:transparent;background:none;padding-left:0;min-width:18rem}
+body .name input:is(:hover,:focus){border-color:var(--pico-form-element-border-color)}
+#waiting:not(:empty){background:var(--bad);color:#fff;border-radius:1rem;padding:0 .4rem;
+  font-size:.8em}
+.sends,.tools{display:flex;gap:.6rem;flex-wrap:wrap;align-items:center;justify-content:start}
+.sends button{padding:.3rem .8rem}
+.step form:has(>.sends>.link:only-child){padding:0}
+progress::-webkit-progress-value{transition:none}
+.step form:not(.question) .sends{flex-basis:100%}
+.step details{margin:.2rem 0}
+.step summary{line-height:1.6;width:max-content;max-width:100%;color:var(--muted)}
+.step summary::after{margin-left:.4rem}
+.step details[open]>summary{margin:0}
+.step .scroll{max-height:20rem}
+.step .data{width:auto;min-width:20rem}
+.tools{font-size:.88em;margin-top:.3rem;gap:1rem}
+.tools details>div{display:flex;gap:.4rem;flex-wrap:wrap}
+body .step button.link{color:var(--link);padding:0}
+.tree,.tree ul{padding-left:1.1rem;margin:0}
+body .tree{padding:0}
+.tree li{margin:0;list-style:none;line-height:1.6}
+.output :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
+.picture img{max-height:24rem}
+.text{max-width:46rem}
+pre.live{max-height:12rem}
+.inputs p{margin:.2rem 0;color:inherit}
+.inputs .question{margin:.3rem 0}
+.state{flex:0 0 5.5rem}
+.state:is(.failed,.interrupted){color:var(--bad)}
+.runs .state:is(.waiting,.question,.approval){color:#b06f00}
 .step{padding:.9rem 1rem;border-left:4px solid transparent}
 main :is(.step,.problem){margin-bottom:.8rem}
 .step header{padding:0;margin:0 0 .4rem;background:none;border:0}
@@ -123,9 +154,10 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .badge{font-size:.85em}
 .step:is(.ready,.running){border-color:var(--link)}
 .step.done{border-color:#2f9e62}
-.step.stale{border-color:#d08a00}
+.step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
-.step.blocked{border-left:4px dashed var(--muted)}
+.step.blocked{padding-block:.4rem}
+.step:is(.blocked,.skipped,.gone){border-left:4px dashed var(--muted)}
 .step.stale .output{filter:grayscale(1)}
 .problem{border-left:4px solid var(--bad);padding:.6rem .9rem}
 :is(.runs,.events,.log){padding:0}
@@ -158,7 +190,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #notices{position:fixed;bottom:1rem;left:1rem;z-index:9;display:grid;gap:.5rem;max-width:28rem}
 .notice{padding:.5rem .9rem;border-radius:.5rem;flex-wrap:nowrap;gap:.8rem;
   background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
-.notice .link{text-decoration:underline}
+.notice :is(.link,a){text-decoration:underline;color:inherit}
 .notice .problem{color:var(--ink)}
 .notice.clash{display:block;background:var(--card);color:var(--ink);border:var(--edge)}
 .gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
@@ -174,6 +206,8 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .msg:is(.user,.live){white-space:pre-wrap}
 .msg.tool{font-size:.88em;padding:.2rem .7rem}
 .msg ul{padding-left:1rem}
+.thought:has(div:empty){display:none}
+.thought{font-size:.88em;margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
 .msg:has(+.msg:not(.user,.note)) .turn{display:none}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */

@@ -1,0 +1,165 @@
+"""A step of a run as a card: what it waits for, its form, how it went. Its output: outputs.py."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from fasthtml.components import H2, Button, Details, Div, Form, Header, NotStr, P, Pre, Progress
+from fasthtml.components import Small, Span, Strong, Summary
+
+from pipulate.apps.markup import field_input, labelled, problem_card
+from pipulate.core.fields import Field, File, from_json
+from pipulate.core.jobs import Job, question_field
+from pipulate.core.problems import Problem
+from pipulate.core.runs import PAST, UNDONE, StepState
+from pipulate.core.store import Row
+
+SAYS = {"blocked": "waits for earlier steps", "ready": "next", "waiting": "waits for your answer"}
+LINES, LINE = 60, 300  # of a log while it grows; the whole of it is kept with the attempt
+MANY = 1_000  # more choices than this are typed, not picked
+
+
+def words(name: str) -> str:
+    """A name as it is read."""
+    return name.replace("_", " ")
+
+
+def local(moment: str) -> str:
+    """A kept moment in this machine's time: the hour if it is today, else the day as well."""
+    then = datetime.fromisoformat(moment).astimezone()
+    return f"{then:%H:%M}" if then.date() == datetime.now().date() else f"{then:%Y-%m-%d %H:%M}"
+
+
+def brief(inputs: Row) -> str:
+    """Inputs on one line, a file by its name."""
+    known = {n: getattr(v, "name", v) for n, v in from_json(inputs).items() if v is not None}
+    return " · ".join(f"{words(n)}: {str(v)[:60]}" for n, v in known.items())
+
+
+def span(seconds: float) -> str:
+    """A length of time as one says it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {seconds} s"
+    )
+
+
+def press(at: str, verb: str, word: str, look: str = "outline secondary", **values: Any):
+    """A button that calls a tool for runs: `at` is the run's address, `verb` what follows run_."""
+    given = {"hx_vals": json.dumps(values), "hx_params": ",".join(values) or "none"}  # no form's
+    return Button(word, hx_post=f"{at}/-/{verb}", cls=look, type="button", **given)
+
+
+def heading(number: int, state: StepState):
+    """A step's number and name, and how it stands."""
+    said, attempt = SAYS.get(state.state, state.state), state.attempt
+    if state.state == "stale":
+        said = f"stale: {state.why}"
+    if state.state == "done":
+        took = _moment(attempt["ended_utc"]) - _moment(attempt["started_utc"])
+        said = f"done · {span(took.total_seconds())} · {local(attempt['ended_utc'])}"
+    title = H2(f"{number}. {words(state.step.name).capitalize()}")
+    return Header(title, Span(said, cls="badge"))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def question_form(record: Row, at: str, **attrs: Any):
+    """What a step asks, with the input that fits; it is answered once."""
+    box = field_input(question_field(record))
+    given = {"hx_post": f"{at}/-/answer", "hx_vals": json.dumps({"step": record["step"]})}
+    name, key = record["name"], f"question-{record['id']}"
+    parts = P(Strong(name)), box, Button("Answer")
+    return Form(*parts, aria_label=name, id=key, cls="question", **given, **attrs)
+
+
+def step_form(
+    at: str,
+    state: StepState,
+    fields: tuple[Field, ...],
+    wrong: Row,
+    typed: Row,
+    *,
+    kept: bool,
+    first: bool,
+):
+    """The asked values of a step and what can be done with it.
+
+    `kept`: a try left something to go on from; `first`: it is the next one."""
+    name, over, boxes = state.step.name, state.state in PAST, []
+    for f in fields:
+        shown = typed.get(f.name, _shown(f, state.inputs.get(f.name, f.default)))
+        if isinstance(f.choices, tuple) and len(f.choices) > MANY and not f.many:
+            f = replace(f, choices=None, help=f"one of {len(f.choices):,}")
+        boxes.append(labelled(f, shown, wrong.get(f.name, "")))
+    run, quiet = at.rpartition("/")[0], {"cls": "outline", "type": "button"}
+    look = None if not over else "secondary" if boxes else "link"
+    sends = [Button("Run again" if over or state.state == "stale" else "Run", cls=look)]
+    if state.state in UNDONE:
+        sends = [Button("Resume" if kept else "Retry")]
+        sends += [Button("Retry from its start", hx_post=f"{at}?fresh=1", **quiet)] if kept else []
+        sends += [press(run, "discard", "Discard", step=name)]
+    if first:
+        sends += [Button("Run the rest", hx_post=f"{at}?rest=1", **quiet)]
+    if state.step.optional and not over:
+        sends += [press(run, "skip", "Skip", step=name)]
+    form = Form(
+        *boxes, Div(*sends, cls="sends"), hx_post=at, novalidate=True, data_next=first or None
+    )
+    if not over or not (boxes or state.state == "skipped"):
+        return form
+    word = "Run it after all" if state.state == "skipped" else "Revise"
+    said = Summary(word, " ", Small(brief(state.inputs)))
+    return Details(said, form, cls="revise", open=bool(wrong))
+
+
+def progress(at: str, key: str, job: Job | None):
+    """How far a step at work is, its log, and the way to stop it; `key`: where it is replaced."""
+    if job is None:
+        return Div("Another process is working on this step.", id=key)
+    said = [f"{job.done:,g} of {job.total:,g}"] if job.total else []
+    if job.seconds_left > 1:
+        rate = (job.total - job.done) / job.seconds_left
+        said += [f"{rate:,.3g} a second", f"about {span(job.seconds_left)} left"]
+    log = "\n".join(line[:LINE] for line in [*job.log][-LINES:])
+    ask = Button("Tell me when it ends", data_allow=True, cls="link", type="button")
+    bar = Progress() if job.share is None else Progress(value=job.share, max=1)
+    return Div(
+        "" if job.questions else bar,
+        P(" · ".join([job.message, *said] if job.message else said), aria_live="polite"),
+        Details(Summary("Log"), Pre(log, cls="live"), open=True) if log else "",
+        Div(Button("Cancel", hx_post=f"{at}/cancel", cls="outline secondary"), ask, cls="sends"),
+        cls="progress",
+        id=key,
+    )
+
+
+def trouble(state: StepState):
+    """Why a step has no output."""
+    error = state.error
+    if error.get("problem"):
+        return problem_card(Problem(error["problem"], error["next_step"]))
+    ended = state.state == "interrupted"
+    return P("The program ended while this step ran." if ended else "You cancelled this step.")
+
+
+def kept_log(attempt: Row):
+    """What a step has printed, folded."""
+    text = attempt.get("log") or "\n".join(json.loads(attempt.get("error") or "{}").get("log", []))
+    said = f"<summary>Log <small>{text.count(chr(10)) + 1:,}</small></summary>"
+    return NotStr(f"<details>{said}<pre>\n{escape(text)}</pre></details>") if text else ""
+
+
+def _shown(field: Field, value: Any) -> str:
+    """An input, as kept or by default, as text for its box."""
+    value = from_json(value)
+    try:
+        return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))
+    except (ValueError, TypeError):
+        return ""

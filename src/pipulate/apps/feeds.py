@@ -1,0 +1,124 @@
+"""The outputs of a run at work: drawn once, page by page, as downloads, fed to other pipelines."""
+
+import asyncio
+import json
+import secrets
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from fasthtml.components import Button, Div, NotStr, Small
+
+from pipulate.apps import outputs
+from pipulate.apps.base import Go, Route, Visit
+from pipulate.apps.job import fed
+from pipulate.apps.markup import html, owned, problem_card
+from pipulate.apps.runner import Runner
+from pipulate.apps.steps import Pipeline
+from pipulate.core.fields import from_json
+from pipulate.core.outputs import Rows
+from pipulate.core.problems import Missing, Problem
+from pipulate.core.store import Row
+from pipulate.core.tools import limited
+
+DRAWN = 100  # outputs kept as they were drawn
+
+
+class Feeds(Runner):
+    """Part of what the shelf holds for a Pipeline; see Guided for the pages."""
+
+    def __init__(self, pipeline: Pipeline):
+        super().__init__(pipeline)
+        self._drawn: dict[Any, str] = {}
+        self.routes = [
+            Route("GET", "{run}/{step}/output", self.turn),
+            Route("GET", "{run}/{step}/output.{form}", self.download),
+            Route("GET", "{run}/{step}/use", self.uses),
+            Route("POST", "{run}/{step}/use/{slug}", self.use),
+        ]
+
+    def _at_output(self, profile, run_id: int | str, name: str) -> outputs.Place:
+        file = partial(self.house.files.address, profile)
+        return outputs.Place(self.at(profile, run_id, name, "output"), file)
+
+    async def _output(self, profile, run: Row, attempt: Row, draw=None):
+        """An attempt's output: it never changes, so it is drawn once."""
+        key, fault, drawn = (attempt["id"], profile.slug), None, None
+        if key in self._drawn:
+            return NotStr(self._drawn[key])
+        place = self._at_output(profile, run["id"], attempt["step"])
+        value = from_json(json.loads(attempt["output"] or "null"))
+        try:
+            drawn = draw and await limited(lambda: NotStr(html(owned((draw(value),)))))
+        except Exception as error:
+            what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
+            fault = problem_card(Problem(what, "Mend it; the output is safe."))
+        drawn = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
+        parts = fault or "", *drawn, outputs.tools(value, place)
+        text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
+        if not fault:
+            self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: text}
+        return NotStr(text)
+
+    def _gone(self, run: Row) -> list[Row]:
+        """The newest finished attempts of steps that the pipeline has no more."""
+        where = "run_id = ? AND state = 'done' AND step NOT IN (SELECT value FROM json_each(?))"
+        found = self.runs.attempts(where, (run["id"], json.dumps([*self.pipeline.steps])), "id")
+        return [*{attempt["step"]: attempt for attempt in found}.values()]
+
+    def _value(self, visit: Visit) -> Any:
+        """The output that an address names, or the part of it under ?key=. Raises Missing."""
+        profile, name, key = visit.caller.profile, visit.path["step"], visit.query.get("key")
+        run, states = self.open(profile, visit.number("run"))
+        known = {old["step"]: old for old in self._gone(run)}
+        known |= {n: s.attempt for n, s in states.items() if s.has_output}
+        value = from_json(json.loads(known.get(name, {}).get("output") or "null"))
+        value = value.get(key) if key and isinstance(value, dict) else value
+        lost = isinstance(value, Rows) and not self.house.files.address(profile, value.path)
+        if value is None or lost:
+            raise Missing("There is no such output (any more).", "Reload the page.")
+        return value
+
+    async def turn(self, visit: Visit):
+        """A page of a table: ?key=&page=&sort="""
+        value, said = self._value(visit), visit.query
+        if not outputs.is_rows(value):
+            raise Missing("This output is no table.", "Reload the page.")
+        place = self._at_output(visit.caller.profile, visit.number("run"), visit.path["step"])
+        page, last = max(1, number(said.get("page", ""))), -(-len(value) // outputs.PAGE)
+        about = (said.get("key", ""), min(page, max(1, last)), said.get("sort", ""))
+        return await limited(outputs.table, value, place, *about)
+
+    async def download(self, visit: Visit):
+        name = f"{self.slug}-{visit.path['run']}-{visit.path['step']}"
+        return outputs.download(self._value(visit), name, visit.path["form"])
+
+    async def uses(self, visit: Visit):
+        """The pipelines that an output may be used in, as buttons."""
+        value, found = self._value(visit), []
+        for slug, other in sorted(self.house.shelf.apps.items()):
+            first = other.first if isinstance(other, Feeds) else None
+            if first and outputs.takes(first, value):
+                at = f"{visit.base}/{visit.path['run']}/{visit.path['step']}/use/{slug}"
+                found.append(Button(other.title, hx_post=at, cls="outline", title=first.label))
+        return Div(*found or (Small("No pipeline begins with a value of this kind."),))
+
+    @property
+    def first(self):
+        """The first asked value, None if nothing is asked."""
+        return next(iter(self.pipeline.fields.values()), None)
+
+    async def use(self, visit: Visit):
+        """A new run of another pipeline, begun with an output of this one."""
+        other, value = self.house.shelf.pipeline(visit.path["slug"]), self._value(visit)
+        folder = self.runs.files / f"runs/{visit.path['run']}/fed-{secrets.token_hex(4)}"
+        given = await asyncio.to_thread(fed, other.first, value, folder)
+        caller = replace(visit.caller, parent=f"{visit.path['run']}/{visit.path['step']}")
+        values = other._resolve({other.first.name: given}, caller)
+        run = await asyncio.to_thread(other.new, caller, values)
+        return Go(other.at(caller.profile, run["id"]))
+
+
+def number(text: str) -> int:
+    """A number in an address; 1 for what is none."""
+    return int(text) if text.isdecimal() and len(text) < 8 else 1

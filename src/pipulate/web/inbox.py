@@ -1,0 +1,58 @@
+"""The inbox: what waits for the user in the runs of all profiles, and the approvals asked for."""
+
+from fasthtml.components import H1, A, Button, Div, Header, I, Li, P, Section, Small, Span, Strong
+from fasthtml.components import Ul
+
+from pipulate.apps.base import Visit
+from pipulate.apps.card import local, press, question_form, words
+from pipulate.core.store import Row, now
+
+ABOUT = "What waits for you in all profiles: questions, approvals, steps that failed or stopped."
+EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will be listed here."
+
+
+def waiting(house) -> list[Row]:
+    """Approvals, then what Runs.inbox lists; each with its `profile`."""
+    profiles = {p.id: p for p in house.profiles.all()}
+    asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
+    rows = [a | {"kind": "approval", "said": a["tool"]} for a in asked] + house.runs.inbox()
+    known = (row | {"profile": profiles.get(row["profile_id"])} for row in rows)
+    return [row for row in known if row["profile"]]
+
+
+def counter(house):
+    """How many wait, for the navigation bar of every page."""
+    count = len(waiting(house))
+    return Strong(count or "", id="waiting", aria_label=f"{count} waiting" if count else None)
+
+
+async def inbox(site, visit: Visit, request):
+    """The list; a question is answered in place."""
+    items = [_item(site.house, row) for row in waiting(site.house)]
+    drawn = Ul(*items, cls="runs") if items else P(EMPTY, cls="empty")
+    listing = Div(drawn, id="listing", hx_swap="none")
+    head = Header(Div(H1("Inbox"), P(ABOUT)), cls="head")
+    return listing if visit.partial else Section(head, listing, I(id="again"), cls="inbox")
+
+
+def _item(house, row: Row):
+    base, kind = f"/{row['profile'].slug}", row["kind"]
+    badge, place = Span(kind, cls=f"state {kind}"), Small(row["profile"].name)
+    if kind == "approval":
+        at, key = f"{base}/approvals/{row['id']}", f"approval-{row['id']}"
+        look = Button("Look and decide", hx_get=at, hx_target=f"#{key}", hx_swap="innerHTML")
+        told = A(row["tool"], href=at), " ", place, Div(id=key, hx_swap="innerHTML")
+        return Li(badge, Div(*told, cls="inputs"), look)
+    run, step = row["run"], row["step"]
+    at, does = f"{base}/{row['pipeline']}/{run}", []
+    name = row["name"] or f"{words(row['pipeline']).capitalize()} run {run}"
+    link = A(name, href=f"{at}#step-{run}-{step}")
+    if kind == "question":
+        record = house.runs.question(row["profile_id"], run, step)
+        said = question_form(record, at, hx_preserve="true")
+    else:
+        said = P(row["said"] or "The program ended while this step ran.")
+        retry = press(at, "resume", "Resume" if kind == "interrupted" else "Retry", step=step)
+        does = [retry, press(at, "discard", "Discard", "link", step=step)]
+    told = Div(link, f" · {words(step)} ", place, said, cls="inputs")
+    return Li(badge, told, Small(local(row["at_utc"])), *does)

@@ -1,0 +1,153 @@
+"""What open tabs are told of runs: progress, pages drawn anew, what waits, how it ended."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from fasthtml.components import A
+
+from pipulate.apps.card import words
+from pipulate.apps.feeds import Feeds
+from pipulate.apps.house import House
+from pipulate.apps.markup import html, notice
+from pipulate.apps.rows import AGAIN
+from pipulate.core.jobs import Job
+from pipulate.core.logs import log_fault
+from pipulate.core.problems import Problem
+from pipulate.core.profiles import Profile
+from pipulate.core.store import Row
+from pipulate.web.inbox import counter
+from pipulate.web.live import Hub
+
+SOON = 0.1  # seconds in which several changes are told as one
+LONG = 3.0  # seconds of work whose end is worth a notice
+OURS = re.compile(r"(run|step)_|.*_run$|profile_")  # verbs of events
+
+
+def place(at: str) -> tuple[str, str]:
+    """The app and what is below it in a tab's address, such as a run's number."""
+    slug, rest = [*at.partition("?")[0].strip("/").split("/"), "", ""][1:3]
+    return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
+
+
+class News:
+    """Listens to the store and to steps at work. Each thing is told soon, and once."""
+
+    def __init__(self, house: House, hub: Hub):
+        self.house, self.hub = house, hub
+        self._due: set[Any] = set()
+        self._asked: dict[int, tuple[int, ...]] = {}  # questions by attempt
+        self._since: dict[int, float] = {}  # when the work on a run began
+        house.db.on_event.append(self._event)
+        house.jobs.on_change.append(self._job)
+        house.tools.on_approval.append(lambda record: self.moved())
+
+    def moved(self, profile_id: int | None = None, run: str = "") -> None:
+        """Runs (or this one) moved on; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+            self.hub.loop.call_soon_threadsafe(self._moved, profile_id, run)
+
+    def _moved(self, profile_id: int | None, run: str) -> None:
+        self._soon("", self.count)
+        for tab in self.hub.others(""):
+            slug, rest = place(tab.at)
+            ours = profile_id in (None, tab.profile.id) and slug in self.house.shelf.apps
+            ours = ours and isinstance(self.house.shelf.apps[slug], Feeds)
+            if slug == "inbox" or ours and (rest in ("", run) or not run and rest != "-"):
+                at = tab.at.partition("?")[0]
+                self._soon(at, partial(self._anew, tab.profile, at))
+
+    def _soon(self, key: Any, work: Callable[[], Any]) -> None:
+        if key not in self._due:
+            self._due.add(key)
+            self.hub.loop.call_later(SOON, self._now, key, work)
+
+    def _now(self, key: Any, work: Callable[[], Any]) -> None:
+        self._due.discard(key)
+        made = work()
+        if asyncio.iscoroutine(made):
+            asyncio.ensure_future(made)
+
+    def count(self) -> None:
+        """Say how many things wait."""
+        self.hub.put(None, html(counter(self.house)(hx_swap_oob="true")))
+
+    async def _anew(self, profile: Profile, at: str) -> None:
+        slug, run = place(at)
+        if not run:
+            return self.hub.put(profile.id, AGAIN, at)
+        try:
+            self.hub.put(profile.id, await self.drawn(profile, slug, run), at)
+        except Problem:  # the run was deleted
+            pass
+        except Exception as error:
+            log_fault(error)
+
+    async def drawn(self, profile: Profile, slug: str, run: str) -> str:
+        """A run as open tabs take it in."""
+        guided = self.house.shelf.pipeline(slug)
+        return html((await guided.draw_run(profile, int(run)))(hx_swap_oob="morph"))
+
+    def _event(self, event: Row) -> None:
+        found = re.match(r"runs/(\d+)", event["target"])
+        if found or OURS.match(event["verb"]):
+            self.moved(event["profile_id"], found[1] if found else "")
+
+    # -- steps at work
+
+    def _job(self, job: Job) -> None:
+        """A step moved on: its progress; when it asks or ends, all that shows the run."""
+        run, key, asked = job.run, job.attempt["id"], tuple(job.questions)
+        ended = self.house.jobs.live.get((run["id"], job.attempt["step"])) is not job
+        if ended or asked != self._asked.get(key, ()):
+            self._asked[key] = asked
+            self.moved(run["profile_id"], str(run["id"]))
+            self._tell(job, ended, asked)
+        elif not asked:
+            self._soon(key, partial(self._progress, job))
+
+    def _progress(self, job: Job) -> None:
+        guided, profile = self._where(job)
+        if guided and self.house.jobs.live.get((job.run["id"], job.attempt["step"])) is job:
+            at = guided.at(profile, job.run["id"])
+            self.hub.put(profile.id, guided.live_progress(profile, job), at)
+
+    def _where(self, job: Job) -> tuple[Any, Any]:
+        """The pipeline and the profile of a job, None when one is gone meanwhile."""
+        everyone = self.house.profiles.all()
+        profile = next((p for p in everyone if p.id == job.run["profile_id"]), None)
+        return self.house.shelf.apps.get(job.run["pipeline"]) if profile else None, profile
+
+    def _tell(self, job: Job, ended: bool, asked: tuple[int, ...]) -> None:
+        """A notice, if a person began it: it asks, it failed, or long work came to its end."""
+        run = job.run["id"]
+        since = self._since.setdefault(run, job.started)
+        if asked:
+            return self._notice(job, "asks you something")
+        if not ended:
+            return None
+        self._asked.pop(job.attempt["id"], None)
+        state, long = job.result()[0], time.monotonic() - since > LONG
+        if state == "failed":
+            self._notice(job, "failed")
+        self._soon(("end", run), partial(self._end, job, state == "done" and long))
+        return None
+
+    def _end(self, job: Job, told: bool) -> None:
+        if any(run == job.run["id"] for run, _ in self.house.jobs.live):
+            return
+        self._since.pop(job.run["id"], None)
+        if told:
+            self._notice(job, "is done")
+
+    def _notice(self, job: Job, said: str) -> None:
+        guided, profile = self._where(job)
+        if guided and job.caller.actor == "user":
+            name = job.run["name"] or f"{guided.title} run {job.run['id']}"
+            link = A(f"{name}: {words(job.attempt['step'])} {said}.")
+            at = guided.at(profile, job.run["id"])
+            self.hub.put(None, html(notice(link(href=at))))
