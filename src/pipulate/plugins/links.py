@@ -6,7 +6,7 @@
     blank = rows with too few cells or an empty one: left out, pages too; empty lines are no rows
 
 A self-link adds to no degree and no PageRank; edges.csv has it, with its count. Files are read as
-streams: memory holds page names, 24 bytes per row, numbers per link. `np` is numpy, once needed.
+streams: memory holds page names, 24 bytes per row, numbers per link.
 """
 
 import csv
@@ -24,8 +24,6 @@ from pipulate import Choices, File, Pipeline, Problem
 ORIGINS = ["source", "from", "origin", "referring", "referrer", "linking", "src", "url", "page"]
 TARGETS = ["target", "to", "destination", "linked", "href", "outlink", "link", "url", "page"]
 PAGE = re.compile(r"(\w+:)?//\S|\.{0,2}/|[^\s/]+/\S*$|\S+\.(html?|php|aspx?)\b", re.IGNORECASE)
-NODE = ("page", "in_degree", "out_degree", "depth", "component", "pagerank")
-EDGE = ("source", "target", "count")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 links = Pipeline("Links", "Measures a CSV of links: pages, depth, components and PageRank.")
@@ -178,124 +176,19 @@ def find_start(pages, start, linking):
     return min(short, key=lambda each: len(re.sub(r"\b(index|home)\.\w+$", "", pages[each])))
 
 
-def depths(np, first, target, start):
-    """Clicks from `start`, -1 if out of reach; page p links to target[first[p] : first[p + 1]]."""
-    depth = np.full(len(first) - 1, -1)
-    level, front = 0, np.array([start])
-    while front.size:  # breadth first, a whole level at a time
-        depth[front] = level
-        sizes = first[front + 1] - first[front]
-        skipped = np.repeat(first[front] - (np.cumsum(sizes) - sizes), sizes)
-        reached = target[skipped + np.arange(len(skipped))]
-        level, front = level + 1, np.unique(reached[depth[reached] < 0])
-    return depth
-
-
-def components(np, n, a, b):
-    """(component of each page, 1 the largest; sizes). Hooking and pointer jumping: roots hook onto
-    smaller neighbours, then every path is cut to length 1 (Shiloach & Vishkin 1982)."""
-    root = np.arange(n)
-    while len(a):
-        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
-        while (root != root[root]).any():
-            root = root[root]
-        a, b = root[a], root[b]
-        a, b = a[a != b], b[a != b]
-    label, sizes = np.unique(root, return_inverse=True, return_counts=True)[1:]
-    order = np.argsort(-sizes, kind="stable")
-    return np.argsort(order)[label] + 1, sizes[order]
-
-
-def pagerank(np, n, origin, target, damping=0.85, tolerance=1e-9):
-    """PageRank of each page, sum 1: the share of time that a random surfer is there.
-        PR(p) = (1 - d) / n + d * (sum over q -> p of PR(q) / out(q) + PR(pages without links) / n)
-    Page, Brin, Motwani, Winograd: The PageRank Citation Ranking (Stanford, 1998). At most 100
-    rounds, ended when the ranks change by less than `tolerance` in sum."""
-    out = np.bincount(origin, minlength=n)
-    rank = np.full(n, 1 / n)
-    for _ in range(100):
-        share = rank / np.maximum(out, 1)
-        flow = np.bincount(target, share[origin], n) + rank[out == 0].sum() / n
-        before, rank = rank, (1 - damping) / n + damping * flow
-        if abs(rank - before).sum() < tolerance:
-            break
-    return rank
-
-
-def cell(text):
-    """A CSV cell, quoted if need be; a leading ' stops spreadsheets from running a formula."""
-    if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(text):
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"' if re.search('[",;\t\r\n]', text) else text
-
-
-def texts(np, values, form="{},"):
-    """Values as cells that bring their own comma or line end, as `save` joins them."""
-    return np.array([form.format("" if value is None else value) for value in values], object)
-
-
-def save(np, path, header, *columns):
-    """A CSV, whole or not at all. numpy joins 65,536 lines at a time: no Python runs per line."""
-    part = path.with_suffix(".part")
-    with open(part, "w", encoding="utf-8", newline="") as out:
-        out.write(",".join(header) + "\n")
-        for at in range(0, len(columns[0]), 1 << 16):
-            lines = np.stack([column[at : at + (1 << 16)] for column in columns], 1)
-            out.write("".join(lines.ravel()))
-    return File(part.replace(path))
-
-
-def bars(np, values):
-    """[label, number of pages]: a bar per value, or per power of two if values exceed 30."""
-    if values.max() <= 30:
-        return [[str(value), pages] for value, pages in enumerate(np.bincount(values).tolist())]
-    counts = np.bincount(np.frexp(values)[1]).tolist()  # 0, 1, 2–3, 4–7 …
-    labels = ["0", "1"] + [f"{1 << power}–{(2 << power) - 1}" for power in range(1, len(counts))]
-    return [list(pair) for pair in zip(labels, counts, strict=False)]
-
-
 @links.step
 def measure(source, columns, job, start: str = ""):
     """From which page is depth counted? (Empty: from the home page, as far as it can be told.)"""
-    import numpy as np
+    from pipulate.plugins._graph import Graph  # numpy only for those who measure
 
     pages, ends, blank = read_pairs(source, columns, job)
     if not pages:
         raise Problem(f"None of {blank} rows names two pages.", "Choose other columns.")
-    n, ends = len(pages), np.frombuffer(ends, np.intc)
-    pairs, times = np.unique(ends[::2] * np.int64(n) + ends[1::2], return_counts=True)
-    edges = np.divmod(pairs, n)
-    other = edges[0] != edges[1]
-    origin, target = edges[0][other], edges[1][other]
-    into, out = np.bincount(target, minlength=n), np.bincount(origin, minlength=n)
-    begin = find_start(pages, start.strip(), np.flatnonzero(out).tolist() or [0])
-    job.progress(70, 100, f"{n:,} pages, {len(origin):,} links; depth and PageRank next")
-    depth = depths(np, np.append(0, np.cumsum(out)), target, begin)
-    component, sizes = components(np, n, origin, target)
-    rank = pagerank(np, n, origin, target)
-    order = np.argsort(-rank, kind="stable")
-    values = (into, out, np.where(depth < 0, None, depth), component, rank)
-    nodes = [[pages[each] for each in order.tolist()], *(each[order].tolist() for each in values)]
-    cells, seen = texts(np, map(cell, pages)), np.unique(times)
-    numbers = [*(texts(np, each) for each in nodes[1:5]), texts(np, nodes[5], "{:.9g}\n")]
-    counts = texts(np, seen, "{}\n")[np.searchsorted(seen, times)]
-    return {
-        "pages": n,
-        "links": len(origin),
-        "repeated": int(times[other].sum()) - len(origin),
-        "self_links": int(times[~other].sum()),
-        "blank": blank,
-        "components": len(sizes),
-        "largest_component": int(sizes[0]),
-        "unreached": int((depth < 0).sum()),
-        "start": pages[begin],
-        "max_depth": int(depth.max()),
-        "top": [dict(zip(NODE, row, strict=True)) for row in islice(zip(*nodes, strict=True), 50)],
-        "degrees": bars(np, into),
-        "depths": bars(np, depth[depth >= 0]),
-        "nodes": save(np, job.files / "nodes.csv", NODE, cells[order], *numbers),
-        "edges": save(np, job.files / "edges.csv", EDGE, *(cells[end] for end in edges), counts),
-    }
+    graph = Graph(len(pages), ends)
+    begin = find_start(pages, start.strip(), graph.linking)
+    job.progress(70, 100, f"{len(pages):,} pages; depth and PageRank next")
+    measured = graph.measured(begin) | {"start": pages[begin], "blank": blank}
+    return measured | graph.tables(job.files, pages)
 
 
 @measure.view
