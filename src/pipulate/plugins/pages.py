@@ -17,8 +17,8 @@ from pipulate import Between, File, Pipeline, Problem, Text, read_sheet
 from pipulate.plugins._visitor import Visitor
 
 MOST, LINKS = 50_000, 5_000  # pages of one run; links of one page that are kept
-COLUMNS = ("url", "status", "final_url", "redirects", "title", "description", "canonical", "h1")
-COLUMNS += ("robots", "internal", "external", "words", "error")
+COLUMNS = ("url", "status", "error", "title", "description", "h1", "canonical", "robots")
+COLUMNS += ("words", "internal", "external", "final_url", "redirects")
 
 pages = Pipeline("Pages", "Reads web pages politely: status, title, description, links.")
 
@@ -49,7 +49,7 @@ def lines_of(file):
     counts = Counter(at for row in cells for at, cell in enumerate(row) if web.match(cell))
     if not counts:
         what = f"No column of {file.name} holds addresses: {', '.join(sheet.columns)[:200]}."
-        raise Problem(what, "They start with http:// or https://.")
+        raise Problem(what, "A full address starts so: https://")
     best = max(counts, key=lambda at: (counts[at], -at))
     return [row[best] for row in cells if len(row) > best]
 

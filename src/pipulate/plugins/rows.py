@@ -16,6 +16,10 @@ from pipulate.plugins._expressions import Expression, number
 
 BARS, DIFFERENT = 30, 10_000  # bars drawn; different values that a chart counts
 
+Where = Annotated[str, 'such as price > 10 and "sale" in title, or Unit_price < 5']
+Formula = Annotated[str, "such as price * 1.2, or upper(title)"]
+Question = Annotated[str, "to the model, about each row; it gives one of the answers"]
+
 rows = Pipeline("Rows", "A table in; columns, a filter, a new column, a chart; a CSV out.")
 
 
@@ -60,8 +64,8 @@ def columns(table, job, keep: Annotated[list[str], Choices(names)] = names):
 
 
 @rows.step(optional=True)
-def filtered(columns, job, where: str = ""):
-    """Which rows stay? Such as: price > 10 and "sale" in title. Empty: all."""
+def filtered(columns, job, where: Where = ""):
+    """Which rows stay? Empty: all."""
     if not where.strip():
         return None
     found = Expression(where, [*columns[0]]).over(columns, job)
@@ -74,13 +78,11 @@ def derived(
     filtered,
     job,
     column: str = "",
-    formula: str = "",
-    question: str = "",
+    formula: Formula = "",
+    question: Question = "",
     answers: list[str] = [],  # noqa: B006
 ):
-    """Which column is added? By a formula such as price * 1.2, or by the model: a question about
-
-    each row, and the answers that it may give. Empty: none."""
+    """Which column is added? By a formula, or by what the model answers. Empty: none."""
     if not (column or formula or question):
         return None
     if not column or bool(formula) == bool(question) or len(answers) < 2 * bool(question):
