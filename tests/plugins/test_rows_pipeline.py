@@ -2,12 +2,15 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_server import ModelServer
 from pipulate import File, Problem
+from pipulate.ai.complete import connect
 from pipulate.apps.job import JobHandle
 from pipulate.core.outputs import Rows
 from pipulate.plugins import rows
@@ -242,3 +245,25 @@ def test_many_rows_lie_in_files_and_are_read_from_there(call, tmp_path, house):
     assert isinstance(states["columns"].output, Rows) and len(states["columns"].output) == 24_000
     with states["filtered"].output.path.open() as lines:
         assert json.loads(next(lines)) == {"id": "0", "text": "x" * 100}
+
+
+def test_answers_of_the_model_are_kept_when_it_goes_away_in_between(call, tmp_path, house):
+    (tmp_path / "t.csv").write_text(TABLE)
+    said = {"column": "sale", "question": "On offer?", "answers": ["yes", "no"]}
+
+    def answered(*replies, **more):
+        with ModelServer(*replies) as server:
+            house.settings = replace(house.settings, model_url=server.url, model="stand-in")
+            connect(house)
+            try:
+                return call("rows_run", **more), len(server.requests)
+            except Problem as problem:
+                return problem, len(server.requests)
+
+    yes, no = (json.dumps({"answer": word}) for word in ("yes", "no"))
+    broken, asked = answered(yes, no, "?", "?", "?", file=str(tmp_path / "t.csv"), **said)
+    assert "no answer that fits" in str(broken) and asked == 5
+    told, asked = answered(no, yes, run=1)
+    assert asked == 2, "the first two are not asked again"
+    with open(told["output"]["file"]["$file"], encoding="utf-8") as text:
+        assert [row["sale"] for row in csv.DictReader(text)] == ["yes", "no", "no", "yes"]
