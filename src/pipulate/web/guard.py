@@ -58,6 +58,7 @@ class Keys:
     def __init__(self, secret: Callable[[str], str]):
         self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
         self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
+        self.bearer["/events"] = self.bearer["/shell"]
         self._launch: dict[str, float] = {}  # token → until when
         self._good: dict[str, float] = {}  # cookie seen to be signed by us → until when
 

@@ -136,6 +136,14 @@ async def _evict(server: uvicorn.Server):
         await asyncio.sleep(IDLE)
 
 
+async def _farewell(server: uvicorn.Server, front: Front):
+    """When the end comes, end the answers that would never end by themselves."""
+    while not server.should_exit:
+        await asyncio.sleep(0.1)
+    if front.site:
+        front.site.feed.end()
+
+
 async def _watchdog():
     """Log when the event loop was held up: something blocks that should be in a thread."""
     while True:
@@ -206,7 +214,8 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
     config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = uvicorn.Server(config)
-    front.begin(_watchdog(), _evict(server), _tell(server, front, port, ready))
+    front.begin(_watchdog(), _evict(server), _farewell(server, front))
+    front.begin(_tell(server, front, port, ready))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:

@@ -34,6 +34,7 @@ from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
 from pipulate.web import history, inbox, pages, panel
+from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
 from pipulate.web.news import News, place
@@ -72,7 +73,7 @@ class Site:
 
     def __init__(self, house: House, mcp):
         self.house = house
-        self.hub, self.layout = Hub(), Layout(house)
+        self.hub, self.layout, self.feed = Hub(), Layout(house), Feed(house)
         self.chat = Chat(house, connect(house), self._chat_event)
         self.news = News(house, self.hub)
         house.db.on_event.append(self._event)
@@ -92,6 +93,7 @@ class Site:
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
+                Route("/events", self.feed.answer, methods=["GET"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 *(Route(path, self.page(run), methods=how.split()) for how, path, run in PAGES),
             ],

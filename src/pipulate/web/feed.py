@@ -1,0 +1,84 @@
+"""`/events`: the event log as server-sent events, live, for other programs on this machine.
+
+Each has its number as `id`: a client that comes back with `Last-Event-ID` gets all that it missed.
+Nothing is queued for a client: a change only wakes it up, and it reads on in the log.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from pipulate.apps.house import House
+from pipulate.core.fields import dumps
+from pipulate.core.problems import Busy, Problem
+from pipulate.core.store import Row
+
+MOST, PAGE = 32, 200  # clients at once, events read at once
+BEAT = 15.0  # seconds of silence after which a comment shows that the line is open
+# no images, which hold rows; of a secret an event knows nothing
+LOG = """SELECT e.id, at_utc, profile_id, p.slug AS profile, actor, verb, target, summary, turn,
+    changed, deleted FROM events e LEFT JOIN profiles p ON p.id = profile_id"""
+
+
+class Feed:
+    """Who listens, and what each is told. `answer` is the endpoint."""
+
+    def __init__(self, house: House):
+        self.house, self.clients, self.ended = house, set[asyncio.Event](), False
+        self.loop = asyncio.get_running_loop()
+        house.db.on_event.append(self._event)
+
+    def _event(self, event: Row) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for client in self.clients:
+            client.set()
+
+    def end(self) -> None:
+        """Let every client's answer come to its end."""
+        self.ended = True
+        self._wake()
+
+    async def answer(self, request: Request) -> Response:
+        """GET /events[?profile=NAME]; without a name it tells of all profiles."""
+        try:
+            if len(self.clients) >= MOST:
+                raise Busy(f"{MOST} programs listen already.", "Close one.")
+            name = request.query_params.get("profile")
+            profile = self.house.profiles.at(name).id if name else None
+        except Problem as problem:
+            return JSONResponse(problem.as_dict(), problem.status)
+        newest = self.house.db.one("SELECT ifnull(max(id), 0) AS id FROM events")
+        said = request.headers.get("last-event-id", "")
+        seen = int(said) if said.isdecimal() and len(said) < 19 else newest["id"]
+        lines = self.lines(profile, min(seen, newest["id"]))
+        return StreamingResponse(lines, media_type="text/event-stream")
+
+    async def lines(self, profile_id: int | None, seen: int) -> AsyncIterator[str]:
+        """What is sent: the events after that one, of a profile or of all, and a sign of life."""
+        self.clients.add(wake := asyncio.Event())
+        try:
+            yield ": open\n\n"
+            while not self.ended:
+                wake.clear()
+                sql = f"{LOG} WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"
+                for row in (rows := await asyncio.to_thread(self.house.db.all, sql, (seen,))):
+                    seen = row["id"]
+                    if None in (profile_id, row["profile_id"]) or row["profile_id"] == profile_id:
+                        yield f"id: {seen}\ndata: {dumps(row)}\n\n"
+                if len(rows) < PAGE and not await _came(wake):
+                    yield ": still here\n\n"
+        finally:
+            self.clients.discard(wake)
+
+
+async def _came(flag: asyncio.Event) -> bool:
+    """Whether it is set in time."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(flag.wait(), BEAT)
+    return flag.is_set()
