@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipulate import Problem
 from pipulate.apps.job import JobHandle
-from pipulate.plugins._expressions import FUNCTIONS, Expression, named, number
+from pipulate.plugins._expressions import FUNCTIONS, Expression, named, number, worked_out
 
 ROW = {
     "title": "Big Sale",
@@ -116,7 +116,7 @@ def test_a_row_for_which_it_fails_fails_soon(text):
 
 def test_rows_that_fail_are_counted_and_the_first_is_told_with_its_cells(job, capsys):
     rows = [{"price": cell} for cell in ("1", "n/a", "", "4")]
-    found = Expression("price * 2.5", ["price"]).over(rows, job)
+    found = worked_out("price * 2.5", rows, job)
     assert [value for _, value in found] == [2.5, None, None, 10.0]
     said = capsys.readouterr().out
     assert said.startswith("2 of 4 rows failed; the first: row 2: ") and "price is 'n/a'" in said
@@ -125,11 +125,23 @@ def test_rows_that_fail_are_counted_and_the_first_is_told_with_its_cells(job, ca
 def test_given_an_expression_that_fails_for_every_row_then_it_is_a_problem(job):
     rows = [{"price": "n/a"}] * 3
     with pytest.raises(Problem, match=r"every row: row 1: .*price is 'n/a'"):
-        list(Expression("price + 1", ["price"]).over(rows, job))
+        list(worked_out("price + 1", rows, job))
+
+
+def test_a_row_that_lacks_a_column_fails_alone(job, capsys):
+    assert [v for _, v in worked_out("n + 1", [{"n": 1}, {}], job)] == [2, None]
+    assert "row 2: 'n' (n is None)" in capsys.readouterr().out
 
 
 def test_no_rows_are_no_fault(job):
-    assert list(Expression("price + 1", ["price"]).over([], job)) == []
+    assert list(worked_out("price + 1", [], job)) == []
+
+
+def test_rows_from_a_pipe_are_taken_one_by_one(job):
+    taken = []
+    rows = (taken.append(n) or {"n": n} for n in range(1_000_000))
+    found = worked_out("n * 2", rows, job)
+    assert [next(found)[1], next(found)[1]] == [0, 2] and taken == [0, 1]
 
 
 # -- numbers and names -----------------------------------------------------------------------

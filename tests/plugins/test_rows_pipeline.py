@@ -135,6 +135,8 @@ def test_half_a_column_is_refused_with_what_is_missing(columns, job, said):
 def test_a_wrong_name_is_told_before_any_row_is_read(columns, job):
     with pytest.raises(Problem, match="no column 'prize'. Did you mean 'price'?"):
         rows.filtered(columns, job, "prize > 3")
+    with pytest.raises(Problem, match="character 8"):
+        rows.derived(columns, None, job, column="x", formula="price +")
 
 
 def test_a_step_that_has_nothing_to_do_gives_none(columns, job):

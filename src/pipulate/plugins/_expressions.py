@@ -10,6 +10,7 @@ import math
 import operator
 import re
 from difflib import get_close_matches
+from itertools import chain, islice
 from keyword import iskeyword
 from unicodedata import normalize
 
@@ -92,11 +93,11 @@ class Expression:
             raise TypeError(f"it gives a {type(value).__name__}")
         return value
 
-    def over(self, rows, job):
+    def over(self, rows, job, total):
         """(row, value) for each; None for a value that there is not. Says how many failed."""
         for row in rows:
             self.rows += 1
-            job.progress(self.rows, len(rows), f"row {self.rows:,}")
+            job.progress(self.rows, total, f"row {self.rows:,}")
             try:
                 value = self.of(row)
             except Exception as error:
@@ -110,8 +111,15 @@ class Expression:
     def fail(self, row, error):
         """Count it, and keep the words of the first."""
         self.failed += 1
-        cells = ", ".join(f"{column} is {row[column]!r:.40}" for column in self.used.values())
+        cells = ", ".join(f"{column} is {row.get(column)!r:.40}" for column in self.used.values())
         self.first = self.first or f"row {self.rows:,}: {error} ({cells})"
+
+
+def worked_out(text, rows, job):
+    """(row, value of the expression) for each row, which may come from a pipe, one by one."""
+    total, rows = len(rows) if hasattr(rows, "__len__") else 0, iter(rows)
+    first = [*islice(rows, 1)]
+    return Expression(text, [*first[0]]).over(chain(first, rows), job, total) if first else iter(())
 
 
 def parsed(text):

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Annotated, Literal
 
 from pipulate import Choices, File, Pipeline, Problem, read_sheet
-from pipulate.plugins._expressions import Expression, number
+from pipulate.plugins._expressions import number, worked_out
 
 BARS, DIFFERENT = 30, 10_000  # bars drawn; different values that a chart counts
 
@@ -68,8 +68,7 @@ def filtered(columns, job, where: Where = ""):
     """Which rows stay? Empty: all."""
     if not where.strip():
         return None
-    found = Expression(where, [*columns[0]]).over(columns, job)
-    return (row for row, value in found if value)
+    return (row for row, value in worked_out(where, columns, job) if value)
 
 
 @rows.step(optional=True)
@@ -91,8 +90,7 @@ def derived(
     last = latest(columns, filtered)
     if question:
         return ({**row, column: asked(job, question, answers, row)} for row in last)
-    found = Expression(formula, [*columns[0]]).over(last, job)
-    return ({**row, column: value} for row, value in found)
+    return ({**row, column: value} for row, value in worked_out(formula, last, job))
 
 
 def asked(job, question, answers, row):
