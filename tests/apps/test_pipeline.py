@@ -1,11 +1,14 @@
-"""A pipeline at work: its tool, and the page of a run with its steps as cards."""
+"""A pipeline at work: its tool, its list of runs, and the page of a run with steps as cards."""
 
 import asyncio
+import json
+import time
 
 import pytest
 
 from pipulate.apps.base import Go, Refusal, Visit
 from pipulate.apps.markup import html
+from pipulate.apps.pipeline import LISTED
 from pipulate.core.problems import Invalid, Locked, Missing, Problem
 
 SHOP = """
@@ -54,11 +57,11 @@ def shop(house, plugin):
 def visit(house, shop, run):
     """visit(method, path, **form): what the page answers."""
 
-    def visiting(method, path, at=None, partial=True, **form):
+    def visiting(method, path, at=None, partial=True, query=None, here="", **form):
         matched = ((r, v) for r in shop.routes if (v := r.match(method, path)) is not None)
         route, values = next(matched)
         caller = house.caller("user", at, confirmed=True)
-        made = Visit(house, caller, shop, values, {}, form, partial)
+        made = Visit(house, caller, shop, values, query or {}, form, partial, here)
 
         async def answer():
             result = await route.run(made)
@@ -291,6 +294,138 @@ def test_deleting_a_run_offers_to_take_it_back(visit, call, house):
         visit("GET", "1")
     call("undo", event=house.events.recent(1, 1)[0]["id"])
     visit("GET", "1")
+
+
+def test_a_run_is_named_in_place_and_found_by_its_name_number_and_inputs(visit, page):
+    for _ in range(2):
+        visit("POST", "")
+    visit("POST", "2/shelf", kind="tools")
+    assert 'value="The &lt;first&gt;"' in html(visit("POST", "1/-/name", name="The <first>"))
+    for q, found, left in [("first", 1, 2), ("TOOLS", 2, 1), ("2", 2, 1)]:
+        text = html(visit("GET", "", query={"q": q}))
+        assert (
+            f'href="/default/shop/{found}"' in text and f'href="/default/shop/{left}"' not in text
+        )
+    assert "No run matches “nothing”" in html(visit("GET", "", query={"q": "nothing"}))
+
+
+def test_a_thousand_runs_are_listed_page_by_page_and_quickly(visit, house):
+    with house.db.change():
+        for n in range(1_000):
+            house.runs.create(1, "shop", {"kind": f"kind {n}"})
+    started = time.process_time()
+    first = html(visit("GET", ""))
+    assert time.process_time() - started < 0.5
+    assert first.count("<li>") == LISTED and "kind 999" in first and "page=2" in first
+    last = html(visit("GET", "", query={"page": str(1_000 // LISTED)}))
+    assert "kind 0" in last and "Newer" in last and "Older" not in last
+
+
+def test_a_copy_has_the_inputs_and_the_name_and_can_be_taken_back(visit, house):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="tools")
+    visit("POST", "1/-/name", name="Mine")
+    assert visit("POST", "1/-/copy") == Go("/default/shop/2")
+    new = house.runs.get(1, 2)
+    assert json.loads(new["inputs"])["kind"] == "tools" and new["name"] == "Mine"
+    told = html(visit("POST", "1/-/copy", here="http://x/default/shop?q=a"))
+    assert 'href="/default/shop/3"' in told and 'hx-post="/default/shop/3/-/delete"' in told
+
+
+def test_the_rest_runs_as_far_as_inputs_allow_and_says_what_is_missing(visit, states):
+    visit("POST", "")
+    drawn, told = visit("POST", "1/table", query={"rest": "1"})
+    assert "Shelf needs kind" in html(told) and states()["table"] == "ready"
+    visit("POST", "1/shelf", kind="fruit", count="1", query={"rest": "1"})
+    assert states() == {"shelf": "done", "basket": "done", "table": "done", "slow": "running"}
+
+
+def test_run_all_again_runs_what_is_done_too(visit, house, states):
+    visit("POST", "")
+    visit("POST", "1/shelf", kind="fruit")
+    visit("POST", "1/basket", article="fruit 1")
+    visit("POST", "1/-/again")
+    assert house.runs.attempts.count("run_id = 1 AND step = 'shelf'") == 2
+    assert states()["slow"] == "running"
+
+
+CHOOSY = """
+    from pipulate import Pipeline
+
+    choosy = Pipeline("Choosy")
+
+    @choosy.step
+    def word(text: str = "a"):
+        return text
+
+    @choosy.step(optional=True)
+    def note(word, more: str):
+        return word + more
+
+    @choosy.step(auto=True)
+    def after(note):
+        return [note]
+
+    @choosy.step
+    def asks(word, job):
+        return job.ask("Really?", ["yes", "no"])
+"""
+
+
+@pytest.fixture
+def click(house, plugin, run):
+    """click(path, **form): a click in run 1 of Choosy, and what the page is once all is quiet."""
+    assert plugin(CHOOSY, "choosy").problem is None
+    caller = house.caller("user", confirmed=True)
+    house.shelf.pipeline("choosy").new(caller, {})
+
+    async def clicking(path, form):
+        guided = house.shelf.pipeline("choosy")
+        matched = ((r, v) for r in guided.routes if (v := r.match("POST", path)) is not None)
+        route, values = next(matched)
+        await route.run(Visit(house, caller, guided, values, {}, form, True))
+        while jobs := [job for job in house.jobs.live.values() if not job.questions]:
+            await house.jobs.wait_or_ask(jobs[0])
+        await asyncio.sleep(0.05)
+        return html(await guided.draw_run(caller.profile, 1))
+
+    return lambda path, **form: run(clicking(path, form))
+
+
+def card(text, name):
+    return text.split(f'id="step-1-{name}"')[1].split("</article>")[0]
+
+
+def test_an_optional_step_is_skipped_and_what_runs_by_itself_goes_on(click):
+    assert "Skip" in card(click("1/word", text="a"), "note")
+    text = click("1/-/skip", step="note")
+    assert "skipped" in card(text, "note") and "Run it after all" in card(text, "note")
+    assert "done" in card(text, "after"), "it runs by itself"
+
+
+def test_a_step_that_asks_shows_its_question_until_it_is_answered(click):
+    click("1/word", text="a")
+    asking = card(click("1/asks"), "asks")
+    assert "waits for your answer" in asking and "Really?" in asking and "<option" in asking
+    answered = card(click("1/-/answer", step="asks", answer="no"), "asks")
+    assert "Really?" not in answered and "<p>no</p>" in answered
+
+
+def test_an_edited_file_is_told_and_what_came_out_of_gone_steps_stays(click, plugin, house, run):
+    click("1/word", text="lost word")
+    plugin(CHOOSY.replace("word", "first"), "choosy")
+    guided = house.shelf.pipeline("choosy")
+    text = html(run(guided.draw_run(house.profiles.at(), 1)))
+    assert "word is gone" in text and "first is new" in text and "Still done: nothing" in text
+    lost = text.split("step lost")[1]
+    assert "lost word" in lost and "/default/choosy/1/word/output.txt" in lost
+
+
+def test_a_file_that_only_changed_inside_its_steps_is_no_other_pipeline(click, plugin, house, run):
+    click("1/word", text="a")
+    plugin(CHOOSY.replace("return text", "return text * 2"), "choosy")
+    text = html(run(house.shelf.pipeline("choosy").draw_run(house.profiles.at(), 1)))
+    assert "The file was changed" not in text and "stale: its code changed" in text
 
 
 @pytest.mark.parametrize("path", ["9", "x", "-1", "1e3", "٣", "9" * 30])

@@ -101,7 +101,8 @@ class Feeds(Runner):
             if first and outputs.takes(first, value):
                 at = f"{visit.base}/{visit.path['run']}/{visit.path['step']}/use/{slug}"
                 found.append(Button(other.title, hx_post=at, cls="outline", title=first.label))
-        return Div(*found or (Small("No pipeline begins with a value of this kind."),))
+        none = Small("No pipeline begins with a value of this kind.")
+        return Div(*found or [none], hx_target="this", hx_swap="none")
 
     @property
     def first(self):

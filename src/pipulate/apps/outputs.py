@@ -95,8 +95,10 @@ def _text(value: str):
 def _tree(name: str, value: Any, room: list[int], level: int = 0) -> str:
     """A JSON value as nested lists that fold; `room`: how many values may still be drawn."""
     room[0] -= 1
-    label = f"<b>{escape(name[:100])}</b> " if name else ""
-    if not isinstance(value, dict | list) or not value or level > DEEP:
+    label, nested = f"<b>{escape(name[:100])}</b> " if name else "", isinstance(value, dict | list)
+    inner = value.values() if isinstance(value, dict) else value if nested else ()
+    short = len(inner) < 5 and not any(isinstance(one, dict | list) for one in inner)
+    if short or level > DEEP:
         return f"<li>{label}<code>{escape(dumps(value)[:300])}</code></li>"
     pairs = value.items() if isinstance(value, dict) else enumerate(value, 1)
     lines, count = [], f"{len(value):,} {'names' if isinstance(value, dict) else 'values'}"

@@ -171,7 +171,7 @@ class Guided(Feeds):
         """A step that the pipeline has no more: what came out of it stays to be seen."""
         head = Header(H2(words(attempt["step"]).capitalize()), Span("gone", cls="badge"))
         said = P(Small(brief(json.loads(attempt["inputs"]))))
-        return Article(head, said, await self._output(profile, run, attempt), cls="step gone")
+        return Article(head, said, await self._output(profile, run, attempt), cls="step lost")
 
     async def _form(self, at: str, run: Row, states: States, name: str, wrong: Row, typed: Row):
         state = states[name]

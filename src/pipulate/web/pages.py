@@ -9,7 +9,7 @@ from fasthtml.components import Pre, Section, Small, Span, Ul
 from starlette.responses import Response
 
 from pipulate import __version__
-from pipulate.ai.models import NONE_FOUND, find
+from pipulate.ai.servers import NONE_FOUND, find
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
@@ -190,6 +190,7 @@ async def decide(site, visit: Visit, request):
     yes, profile, key = visit.form.get("yes") == "yes", visit.caller.profile, visit.path["id"]
     asked = site.house.db.one("SELECT actor FROM approvals WHERE id = ?", (key,))
     result = await site.house.tools.decide(key, visit.form.get("hash", ""), yes, profile)
+    site.news.count()
     if asked and asked["actor"] == "model":
         await site.chat.decided(profile, key, result)
     said = "Approved. The result:" if yes else "Rejected; nothing was done."

@@ -142,7 +142,7 @@ body .tree{padding:0}
 .text{max-width:46rem}
 pre.live{max-height:12rem}
 .inputs p{margin:.2rem 0;color:inherit}
-.inputs .question{margin:.3rem 0}
+.question{display:grid;gap:.4rem;justify-items:start;margin:.3rem 0}
 .state{flex:0 0 5.5rem}
 .state:is(.failed,.interrupted){color:var(--bad)}
 .runs .state:is(.waiting,.question,.approval){color:#b06f00}
@@ -157,7 +157,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
 .step.blocked{padding-block:.4rem}
-.step:is(.blocked,.skipped,.gone){border-left:4px dashed var(--muted)}
+.step:is(.blocked,.skipped,.lost){border-left:4px dashed var(--muted)}
 .step.stale .output{filter:grayscale(1)}
 .problem{border-left:4px solid var(--bad);padding:.6rem .9rem}
 :is(.runs,.events,.log){padding:0}

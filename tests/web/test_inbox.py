@@ -1,0 +1,82 @@
+"""The inbox: all that waits for the user, in every profile, and its number on every page."""
+
+import re
+
+import pytest
+
+from serving import hear, serving
+
+ASKS = """
+from pipulate import Pipeline
+
+asks = Pipeline("Asks")
+
+@asks.step
+def sheet(job):
+    return job.ask("Which <sheet>?", ["one", "two"])
+
+@asks.step
+def fails():
+    return 1 / 0
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server of its own, so that nothing else waits in it."""
+    apps = tmp_path / "home" / "apps"
+    apps.mkdir(parents=True)
+    (apps / "asks.py").write_text(ASKS)
+    with serving(tmp_path / "home") as started:
+        yield started
+
+
+def number(server):
+    return int(re.search(r'id="waiting"[^>]*>(\d*)<', server.page("/default/tasks"))[1] or 0)
+
+
+def start(server, profile, step):
+    run = server.act("POST", f"/{profile}/asks").headers["hx-redirect"]
+    assert server.act("POST", f"{run}/{step}").status_code == 200
+    return run
+
+
+def test_the_inbox_lists_answers_and_clears_what_waits_in_all_profiles(server, until):
+    assert "Nothing waits for you" in server.page("/default/inbox") and number(server) == 0
+    server.call("profile_add", name="Other")
+    asking, failed = start(server, "other", "sheet"), start(server, "default", "fails")
+    until(lambda: number(server) == 2)
+    text = server.page("/default/inbox")
+    assert f'href="{asking}#step-' in text and "Which &lt;sheet&gt;?" in text and "Other" in text
+    assert f'href="{failed}#step-' in text and "ZeroDivisionError: division by zero" in text
+    assert "<html" not in server.act("GET", "/default/inbox").text, "a part, when it is drawn anew"
+
+    assert server.act("POST", f"{asking}/-/answer", {"step": "sheet", "answer": "three"}).is_error
+    server.act("POST", f"{asking}/-/answer", {"step": "sheet", "answer": "two"})
+    until(lambda: "<p>two</p>" in server.page(asking))
+    server.act("POST", f"{failed}/-/discard", {"step": "fails"})
+    assert number(server) == 0 and "Nothing waits" in server.page("/other/inbox")
+
+
+def test_an_approval_waits_in_the_inbox_until_it_is_decided(server):
+    server.call("profile_add", name="Other")
+    said = {"tool": "profile_delete", "values": {"profile": "other"}, "actor": "mcp"}
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    asked = server.client.post("/shell/call", json=said, headers=key).json()["problem"]
+    assert number(server) == 1
+    address = re.search(r'href="(/default/approvals/[^"]+)"', server.page("/default/inbox"))[1]
+    assert address == asked["address"]
+    digest = re.search(r'name="hash" value="(\w+)"', server.act("GET", address).text)
+    digest = digest or re.search(r'value="(\w+)"[^>]*name="hash"', server.act("GET", address).text)
+    with server.socket("/default/notes") as tab:
+        server.act("POST", address, {"hash": digest[1], "yes": "no"})
+        hear(tab, 'id="waiting"', 2.0)
+    assert number(server) == 0
+
+
+def test_what_waits_in_a_deleted_profile_waits_no_more(server, until):
+    server.call("profile_add", name="Other")
+    start(server, "other", "fails")
+    until(lambda: number(server) == 1)
+    server.act("POST", "/default/call/profile_delete", {"profile": "other"})
+    assert number(server) == 0
