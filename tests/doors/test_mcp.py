@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import httpx2
 import pytest
-from mcp import ClientSession, StdioServerParameters
+from mcp import ClientSession, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from pipulate.doors import mcp as door
+from pipulate.doors.mcp import SCHEME, SOURCE
 from serving import NOWHERE
 
 
@@ -162,3 +165,257 @@ def test_a_body_that_is_no_json_is_refused_and_not_a_fault(server):
         415,
     )
     assert server.log.count("ERROR") == errors
+
+
+# -- resources ---------------------------------------------------------------------------------
+
+
+def read(at):
+    """read(at)(session): a resource's JSON, or its text when it is a source file."""
+
+    async def work(session):
+        (content,) = (await session.read_resource(SCHEME + at)).contents
+        assert content.uri == SCHEME + at
+        return json.loads(content.text) if "json" in content.mime_type else content.text
+
+    return work
+
+
+def test_apps_rows_runs_and_the_source_are_listed_as_they_are_now(server, ask):
+    async def names(session):
+        return {r.uri.removeprefix(SCHEME) for r in (await session.list_resources()).resources}
+
+    async def around(session):
+        before = await names(session)
+        run = (await call("hello_run", name="Ada")(session))[1]["run"]
+        (server.home / "apps/cheeses.py").write_text(
+            "from pipulate import CrudApp\nclass Cheese(CrudApp):\n    name: str\n"
+        )
+        try:
+            until = time.monotonic() + 5
+            while "rows/cheese" not in (after := await names(session)):
+                assert time.monotonic() < until
+        finally:
+            (server.home / "apps/cheeses.py").unlink()
+        return before, after, run
+
+    before, after, run = ask(around)
+    assert after - before == {"rows/cheese", f"runs/{run}"}
+    files = {f"source/{p.relative_to(SOURCE).as_posix()}" for p in SOURCE.rglob("*.py")}
+    assert {"apps", "rows/task", "rows/memory", *files} <= before and len(files) > 60
+
+
+def test_everything_that_is_listed_can_be_read(ask):
+    async def all_of_it(session):
+        listed = (await session.list_resources()).resources
+        few = [
+            r for r in listed if "source/" not in r.uri or r.uri.endswith(("tools.py", "mcp.py"))
+        ]
+        return [await read(r.uri.removeprefix(SCHEME))(session) for r in few]
+
+    read_all = ask(all_of_it)
+    assert len(read_all) > 8 and all(read_all)
+    assert {"name": "hello", "kind": "pipeline"}.items() <= next(
+        app for app in read_all[0] if app["name"] == "hello"
+    ).items()
+
+
+def test_rows_come_page_by_page(server, ask):
+    for n in range(60):
+        server.call("task_add", title=f"paged {n}")
+
+    async def pages(session):
+        return [await read(f"rows/task{page}")(session) for page in ("", "/1", "/2", "/999")]
+
+    first, again, second, none = ask(pages)
+    assert first == again and len(first["rows"]) == 50 and first["count"] >= 60
+    ids = [row["id"] for row in first["rows"] + second["rows"]]
+    assert len(ids) == len(set(ids)) and second["page"] == 2 and none["rows"] == []
+
+
+def test_a_client_reads_the_rows_of_its_profile(server, ask):
+    if "team" not in [p["slug"] for p in server.call("profile_list")]:
+        server.call("profile_add", name="Team")
+    server.call("note_add", profile="team", title="only the team's")
+    assert "only the team's" in json.dumps(ask(read("rows/note"), "team"))
+    assert "only the team's" not in json.dumps(ask(read("rows/note")))
+
+
+def test_a_run_is_read_with_its_steps(ask):
+    async def both(session):
+        run = (await call("hello_run", name="Ada")(session))[1]["run"]
+        return await read(f"runs/{run}")(session)
+
+    steps = {step["step"]: step["state"] for step in ask(both)["steps"]}
+    assert steps == {"person": "done", "greeting": "done", "letters": "done"}
+
+
+def test_the_source_is_read_as_it_is_on_disk(ask):
+    assert ask(read("source/core/tools.py")) == (SOURCE / "core/tools.py").read_text()
+
+
+NOWHERE_AT = [
+    "",
+    "x",
+    "rows",
+    "rows/",
+    "rows/nothing",
+    "rows/profile",
+    "rows/run",
+    "rows/task/0x1",
+    "rows/task/1/2",
+    "rows/task/" + "9" * 5_000,
+    "rows/task_delete",
+    "runs/x",
+    "runs/-1",
+    "runs/999999",
+    "runs/" + "9" * 30,
+    "source/",
+    "source/../../etc/passwd",
+    "source/core/../core/tools.py",
+    "source//etc/passwd",
+    "source/web/assets/htmx.min.js",
+    "source/core/tools.py%00",
+    "../server.json",
+]
+
+
+def test_what_is_not_there_is_said_and_no_path_leads_out(server, ask):
+    async def all_of_them(session):
+        told = {}
+        for at in NOWHERE_AT:
+            with pytest.raises(MCPError) as raised:
+                await session.read_resource(SCHEME + at)
+            told[at] = raised.value.error
+        return told
+
+    for at, error in ask(all_of_them).items():
+        assert error.code == door.NOT_FOUND and error.data["problem"], (at, error)
+
+
+def test_no_secret_is_in_any_resource(server, ask):
+    file = server.home / "apps/logins.py"
+    own = "from pipulate import *\nclass Login(CrudApp):\n    site: str\n    key: Secret\n"
+    file.write_text(own)
+    until = time.monotonic() + 5
+    while "login_add" not in [t["name"] for t in server.call("tools")]:
+        assert time.monotonic() < until
+    server.call("login_add", site="a", key="hunter2-is-planted")
+
+    async def everything(session):
+        listed = (await session.list_resources()).resources
+        rows = [r.uri.removeprefix(SCHEME) for r in listed if "source/" not in r.uri]
+        return json.dumps([await read(at)(session) for at in rows])
+
+    said = ask(everything)
+    file.unlink()
+    assert "set, ends" in said and "hunter2" not in said
+    assert not [key for key in (server.keys["token"], server.keys["shell"]) if key in said]
+
+
+# -- prompts -----------------------------------------------------------------------------------
+
+
+def test_there_is_a_prompt_for_each_pipeline_with_its_fields(server, ask):
+    prompts = {p.name: p for p in ask(lambda session: session.list_prompts()).prompts}
+    pipelines = {app["name"] for app in server.call("apps") if app["kind"] == "pipeline"}
+    assert prompts.keys() == pipelines >= {"hello", "links"}
+    assert [a.name for a in prompts["hello"].arguments] == ["name", "mark"]
+    assert not any(a.required for a in prompts["hello"].arguments)
+
+
+def test_a_prompt_leads_step_by_step_and_takes_along_what_is_given(ask):
+    async def get(session):
+        bare = await session.get_prompt("hello", {})
+        return bare, await session.get_prompt("hello", {"name": "Ada {0}"})
+
+    bare, given = (answer.messages[0].content.text for answer in ask(get))
+    for word in ("hello_run", "to_step", "wait", "person → greeting → letters"):
+        assert word in bare
+    assert "Given already" not in bare and '{"name": "Ada {0}"}' in given
+
+
+LOST = [("helo", {}), ("hello", {"nam": "x"}), ("", {}), ("task", {})]
+
+
+def test_a_prompt_or_a_field_that_is_not_there_names_the_nearest(ask):
+    async def all_of_them(session):
+        errors = []
+        for name, given in LOST:
+            with pytest.raises(MCPError) as raised:
+                await session.get_prompt(name, given)
+            errors.append(raised.value.error)
+        return errors
+
+    for error in ask(all_of_them):
+        assert error.code == -32602 and re.search("Did you mean|Known", error.message), error
+
+
+# -- another client, written for this test: JSON-RPC over plain HTTP, no SDK ---------------------
+
+
+class Plain:
+    """The protocol as its text describes it: POST a message, read JSON or an event stream."""
+
+    def __init__(self, server):
+        self.url, self.count = f"{server.url}/mcp", 0
+        self.headers = {
+            "Authorization": f"Bearer {server.keys['token']}",
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2025-06-18",
+        }
+        about = {"protocolVersion": "2025-06-18", "capabilities": {}}
+        about["clientInfo"] = {"name": "plain", "version": "1"}
+        self.told = self.ask("initialize", **about)
+        assert (
+            self.post({"jsonrpc": "2.0", "method": "notifications/initialized"}).status_code == 202
+        )
+
+    def post(self, message):
+        answer = httpx2.post(self.url, json=message, headers=self.headers, timeout=10)
+        if session := answer.headers.get("mcp-session-id"):
+            self.headers["Mcp-Session-Id"] = session
+        return answer
+
+    def ask(self, method, **params):
+        """The result, or {"error": …}."""
+        self.count += 1
+        said = {"jsonrpc": "2.0", "id": self.count, "method": method, "params": params}
+        answer = self.post(said)
+        assert answer.status_code == 200, answer.text
+        text = answer.text
+        if "event-stream" in answer.headers["content-type"]:
+            lines = text.splitlines()
+            text = next(line[6:] for line in lines if line.startswith('data: {"jsonrpc'))
+        data = json.loads(text)
+        assert data["jsonrpc"] == "2.0" and data["id"] == self.count
+        return data.get("result", data)
+
+
+def test_a_client_of_another_make_lists_calls_reads_and_is_led(server):
+    client = Plain(server)
+    assert {"tools", "resources", "prompts"} <= client.told["capabilities"].keys()
+    assert client.told["serverInfo"]["name"] == "pipulate"
+    tools = {tool["name"]: tool for tool in client.ask("tools/list")["tools"]}
+    assert tools["task_list"]["annotations"]["readOnlyHint"] is True
+    made = client.ask("tools/call", name="task_add", arguments={"title": "by plain"})
+    assert json.loads(made["content"][0]["text"])["title"] == "by plain" and not made["isError"]
+    listed = [r["uri"] for r in client.ask("resources/list")["resources"]]
+    assert "pipulate://rows/task" in listed
+    (page,) = client.ask("resources/read", uri="pipulate://rows/task")["contents"]
+    assert page["mimeType"] == "application/json" and "by plain" in page["text"]
+    templates = client.ask("resources/templates/list")["resourceTemplates"]
+    assert "pipulate://rows/{app}/{page}" in [t["uriTemplate"] for t in templates]
+    assert "hello" in [prompt["name"] for prompt in client.ask("prompts/list")["prompts"]]
+    led = client.ask("prompts/get", name="hello", arguments={"name": "Ada"})
+    assert led["messages"][0]["role"] == "user" and "Ada" in led["messages"][0]["content"]["text"]
+    lost = client.ask("resources/read", uri="pipulate://rows/nothing")
+    assert lost["error"]["code"] == -32002 and lost["error"]["message"]
+    assert "error" in client.ask("prompts/get", name="nothing")
+    assert "error" in client.ask("no/such/method")
+
+
+def test_the_sdk_is_loaded_only_when_a_client_comes():
+    code = "import sys, pipulate.doors.mcp, pipulate.web.run; print('mcp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -2,17 +2,33 @@
 
 Model Context Protocol by the low-level server of the official SDK, which is loaded at the first
 call: that costs half a second. `listing(request)` gives the tools as `pipulate tools --json` does,
-`call(request, name, values)` runs one; `request` is the HTTP request, None over stdio.
+`call(request, name, values)` runs one, or lists the `apps`; `request` is the HTTP request, None
+over stdio. Resources and prompts are made of those two, when they are asked for.
 """
 
 import asyncio
 import json
+import re
+from functools import partial
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipulate import __version__
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Missing, Problem, nearest
+
+SCHEME, SOURCE = "pipulate://", Path(__file__).parents[1]
+NOT_FOUND = -32002  # the protocol's code for a resource that is not there
+TEMPLATES = {"rows/{app}/{page}": "Rows of an app, 50 a page", "runs/{run}": "A run and its steps"}
+TEMPLATES |= {"source/{path}": "A file of Pipulate's own source"}
+WORDS = {"run", "from_run", "to_step", "again"}  # of a pipeline's tool, beside its own fields
+LEAD = (
+    "Lead me through {0}, a pipeline of Pipulate. {1}\nFor each step, one after another: say in a "
+    "sentence what it does, ask me for what it needs, and wait for my answer; then call {0}_run "
+    "with to_step, and from the second call on with run, and show me what came out. A question of "
+    "a step, and what waits for approval, is for me to decide.{2}"
+)
 
 
 def make_server(listing, call):
@@ -42,7 +58,118 @@ def make_server(listing, call):
         return types.CallToolResult(content=[text], is_error=failed)
 
     serving = {"on_list_tools": on_list_tools, "on_call_tool": on_call_tool}
+    serving |= _resources(listing, call) | _prompts(listing)
     return Server("pipulate", version=__version__, **serving)
+
+
+def _resources(listing, call):
+    """Handlers for what can be read: apps, pages of rows, runs, the program's own source."""
+    from mcp import MCPError, types
+
+    async def on_list_resources(context, params):
+        tools, ask = await listing(context.request), partial(call, context.request)
+        runs = [(f"runs/{r['id']}", f"{r['pipeline']} {r['name']}") for r in await ask("run_list")]
+        rows = [(f"rows/{t['name'][:-5]}", t["description"]) for t in tools if _lists_rows(t)]
+        found = [("apps", "Apps and pipelines"), *rows, *runs]
+        found += [(f"source/{name}", "Source") for name in _sources()]
+        made = [
+            types.Resource(uri=SCHEME + at, name=at, description=about, mime_type=_kind(at))
+            for at, about in found
+        ]
+        return types.ListResourcesResult(resources=made)
+
+    async def on_list_resource_templates(context, params):
+        made = [
+            types.ResourceTemplate(uri_template=SCHEME + at, name=about, mime_type=_kind(at))
+            for at, about in TEMPLATES.items()
+        ]
+        return types.ListResourceTemplatesResult(resource_templates=made)
+
+    async def on_read_resource(context, params):
+        at = params.uri.removeprefix(SCHEME).strip("/")
+        try:
+            text = await _read(at, partial(call, context.request))
+        except Problem as problem:
+            raise MCPError(NOT_FOUND, str(problem), problem.as_dict()) from None
+        about = {"uri": params.uri, "mime_type": _kind(at)}
+        return types.ReadResourceResult(contents=[types.TextResourceContents(**about, text=text)])
+
+    return {
+        "on_list_resources": on_list_resources,
+        "on_list_resource_templates": on_list_resource_templates,
+        "on_read_resource": on_read_resource,
+    }
+
+
+def _sources() -> list[str]:
+    return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+
+def _kind(at: str) -> str:
+    return "text/x-python" if at.startswith("source/") else "application/json"
+
+
+def _lists_rows(tool) -> bool:
+    return tool["name"].endswith("_list") and "filters" in tool["schema"]["properties"]
+
+
+async def _read(at: str, ask) -> str:
+    """The text of a resource. Raises Problem."""
+    kind, _, name = at.partition("/")
+    if kind == "source" and name in _sources():
+        return (SOURCE / name).read_text()
+    if at == "apps":
+        result = await ask("apps")
+    elif found := re.fullmatch(r"rows/([a-z]\w*)(?:/(\d{1,9}))?", at, re.A):
+        result = await ask(f"{found[1]}_list", {"page": int(found[2] or 1)})
+    elif found := re.fullmatch(r"runs/(\d{1,18})", at, re.A):
+        result = await ask("run_get", {"run": int(found[1])})
+    else:
+        what = f"There is no resource {at[:200]!r}."
+        raise Missing(what, "Such as apps, rows/task, rows/task/2, runs/1: see the list.")
+    return json.dumps(result, ensure_ascii=False)
+
+
+def _prompts(listing):
+    """Handlers for a prompt per pipeline: to be led through it."""
+    from mcp import MCPError, types
+
+    async def pipelines(context):
+        """{its name: (what it does, {field: schema})}"""
+        found = {}
+        for tool in await listing(context.request):
+            fields = {**tool["schema"]["properties"]}
+            if fields.keys() >= WORDS:
+                own = {name: said for name, said in fields.items() if name not in WORDS}
+                found[tool["name"].removesuffix("_run")] = tool["description"], own
+        return found
+
+    async def on_list_prompts(context, params):
+        made = [
+            types.Prompt(
+                name=name,
+                description=about,
+                arguments=[
+                    types.PromptArgument(name=f, description=said.get("description"))
+                    for f, said in fields.items()
+                ],
+            )
+            for name, (about, fields) in (await pipelines(context)).items()
+        ]
+        return types.ListPromptsResult(prompts=made)
+
+    async def on_get_prompt(context, params):
+        known, given = await pipelines(context), params.arguments or {}
+        about, fields = known.get(params.name, ("", known))
+        for name in (given.keys() - fields.keys()) if about else [params.name]:
+            what = f"There is no {name!r}. {nearest(name, fields)}"
+            raise MCPError(types.INVALID_PARAMS, what)
+        said = f"\nGiven already: {json.dumps(given, ensure_ascii=False)}" if given else ""
+        text = types.TextContent(type="text", text=LEAD.format(params.name, about, said))
+        message = types.PromptMessage(role="user", content=text)
+        return types.GetPromptResult(description=about, messages=[message])
+
+    return {"on_list_prompts": on_list_prompts, "on_get_prompt": on_get_prompt}
 
 
 class McpApp:
@@ -70,8 +197,10 @@ class McpApp:
         async def listing(request):
             return self.house.tools.listing()
 
-        async def call(request, name, values):
-            return await self.house.tools.call(name, values, self._caller(request))
+        async def call(request, name, values=None):
+            if name == "apps":
+                return self.house.shelf.listing()
+            return await self.house.tools.call(name, values or {}, self._caller(request))
 
         async def keep_running():
             async with self._manager.run():
