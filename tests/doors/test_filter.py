@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,21 +10,114 @@ import pytest
 
 from pipulate.core.problems import Invalid, Problem, Unknown
 from pipulate.doors import cli
-from pipulate.doors.filter import filter_step
+from pipulate.doors.filter import filtered
+
+PLUGIN = """
+from typing import Annotated
+from pipulate import Choices, File, Pipeline
+shout = Pipeline("Shout", "Prints and writes.")
+
+@shout.step
+def loud(text: str, job):
+    "Says it."
+    print("this is said aside")
+    job.progress(1, 2, "half")
+    job.checkpoint({"at": 1})
+    (job.files / "out.txt").write_text(text)
+    return {"file": File(job.files / "out.txt"), "text": text}
+
+@shout.step
+def fails(loud):
+    "Fails."
+    return 1 / 0
+
+@shout.step
+def asks(job):
+    "Asks."
+    return job.ask("Which?")
+
+@shout.step
+def changes(job):
+    "Changes data."
+    return job.tool("task_add", title="x")
+
+pipe = Pipeline("Pipe", "Rows.")
+
+@pipe.step
+def rows(n: int):
+    "Makes rows."
+    for i in range(n):
+        yield {"id": i}
+
+@pipe.step
+async def even(rows, job):
+    "Every other row."
+    for row in rows:
+        await job.progress(row["id"])
+        if row["id"] % 2 == 0:
+            yield row
+
+@pipe.step
+def halves(even):
+    "One over each."
+    for row in even:
+        yield 1 / row["id"]
+
+@pipe.step
+def many(words: list[str]):
+    "How many."
+    return [len(words), "end"]
+
+@pipe.step
+def one_of(rows, id: Annotated[int, Choices(lambda rows: [row["id"] for row in rows])]):
+    "A row that is chosen."
+    return [row for row in rows if row["id"] == id]
+
+@pipe.step
+def total(rows):
+    "The sum."
+    return sum(row["id"] for row in rows)
+
+@pipe.step
+def through(rows):
+    "Each row, then the most memory there was, in kB."
+    yield from rows
+    with open("/proc/self/status") as status:
+        yield next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+"""
+
+
+@pytest.fixture
+def home(settings):
+    settings.make_home()
+    (settings.folder("apps") / "shout.py").write_text(PLUGIN)
+    return settings
+
+
+def output(settings, name, text=None, words=()):
+    with filtered(settings, name, words, None if text is None else io.StringIO(text)) as found:
+        return found
+
+
+def piped(home, *words, stdin="", **options):
+    """`pipulate step …` as a process of its own: (exit code, stdout, stderr)."""
+    command = [sys.executable, "-m", "pipulate", "step", *words, "--home", str(home.home)]
+    pipes = {"input": stdin, "capture_output": True, "text": True, "timeout": 20}
+    done = subprocess.run(command, **{**pipes, **options})
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_step_reads_outputs_and_inputs_and_prints_its_output(settings):
-    assert filter_step(settings, "hello.person", '{"name": "  Ada "}') == "Ada"
-    assert (
-        filter_step(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
-    )
-    assert filter_step(settings, "hello.letters", '{"greeting": "Hi!"}') == 3
+    assert output(settings, "hello.person", '{"name": "  Ada "}') == "Ada"
+    assert output(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
+    assert output(settings, "hello.letters", '{"greeting": "Hi!"}') == 3
 
 
-def test_the_output_of_one_step_is_the_input_of_the_next(settings):
-    value = filter_step(settings, "hello.person", '{"name": "Ada"}')
-    value = filter_step(settings, "hello.greeting", json.dumps({"person": value}))
-    assert filter_step(settings, "hello.letters", json.dumps({"greeting": value})) == 11
+def test_words_of_the_command_line_give_what_standard_input_need_not(settings):
+    assert output(settings, "hello.person", words=["name=Ada"]) == "Ada"
+    assert output(settings, "hello.greeting", '{"mark": "."}', ["person=Ada"]) == "Hello, Ada."
+    assert output(settings, "hello.greeting", '{"person": "A"}', ["person=B"]) == "Hello, B!"
+    assert output(settings, "hello.letters", words=['greeting:=["a", "b"]']) == 2
 
 
 WRONG = {
@@ -43,56 +137,83 @@ WRONG = {
 @pytest.mark.parametrize("name, text, kind, said", WRONG.values(), ids=WRONG)
 def test_what_does_not_fit_is_refused_before_the_step_runs(settings, name, text, kind, said):
     with pytest.raises(kind) as raised:
-        filter_step(settings, name, text)
+        output(settings, name, text)
     assert said in f"{raised.value} {raised.value.details}"
 
 
 def test_nothing_is_stored(settings):
-    filter_step(settings, "hello.person", '{"name": "Ada"}')
+    output(settings, "hello.person", '{"name": "Ada"}')
     assert not settings.database.exists()
 
 
-PLUGIN = """
-from pipulate import File, Pipeline
-shout = Pipeline("Shout", "Prints and writes.")
-
-@shout.step
-def loud(text: str, job):
-    "Says it."
-    print("this is said aside")
-    job.progress(1, 2, "half")
-    job.checkpoint({"at": 1})
-    (job.files / "out.txt").write_text(text)
-    return {"file": File(job.files / "out.txt"), "text": text}
-
-@shout.step
-def fails(loud):
-    "Fails."
-    return 1 / 0
-"""
+@pytest.mark.parametrize("step, says", [("asks", "Nobody is here"), ("changes", "needs tools")])
+def test_a_filter_asks_nobody_and_changes_no_data(home, step, says):
+    with pytest.raises(Problem, match=says):
+        output(home, f"shout.{step}")
 
 
-@pytest.fixture
-def shouting(settings):
-    settings.make_home()
-    (settings.folder("apps") / "shout.py").write_text(PLUGIN)
-    return settings
+def test_what_a_step_prints_does_not_mix_with_its_output(home):
+    code, out, err = piped(home, "shout.loud", stdin='{"text": "hey"}')
+    assert code == 0 and err == "this is said aside\n", "and no progress: it is no terminal"
+    assert Path(json.loads(out)["file"]["$file"]).read_text() == "hey"
 
 
-def test_what_a_step_prints_does_not_mix_with_its_output(shouting, capsys):
-    made = filter_step(shouting, "shout.loud", '{"text": "hey"}')
-    out, err = capsys.readouterr()
-    assert out == "" and "said aside" in err
-    assert Path(made["file"]["$file"]).read_text() == "hey"
-
-
-def test_a_step_that_fails_is_one_line_and_exit_1(shouting, monkeypatch, capsys):
-    monkeypatch.setattr(
-        sys, "argv", ["pipulate", "step", "shout.fails", "--home", str(shouting.home)]
-    )
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"loud": 1}'))
+def test_a_step_that_fails_is_one_line_and_exit_1(home, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pipulate", "step", "shout.fails", "--home", str(home.home)])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"loud": 1}')))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     out, err = capsys.readouterr()
     assert ended.value.code == 1 and out == ""
     assert "ZeroDivisionError" in err and len(err.strip().splitlines()) == 1
+
+
+# -- rows, a line each --------------------------------------------------------------------------
+
+
+def test_rows_stream_through_steps_as_json_lines(home):
+    code, made, err = piped(home, "pipe.rows", "n=5", "--jsonl")
+    assert (code, err) == (0, "") and made.splitlines() == [f'{{"id":{i}}}' for i in range(5)]
+    code, out, err = piped(home, "pipe.even", "--jsonl", stdin=made + "\n")
+    assert (code, out, err) == (0, '{"id":0}\n{"id":2}\n{"id":4}\n', "")
+    assert piped(home, "pipe.total", "--jsonl", stdin=made)[1] == "10\n"
+    assert piped(home, "pipe.rows", "n=2")[1] == '[{"id":0},{"id":1}]\n', "else it is one value"
+
+
+def test_lines_go_to_the_first_list_that_is_asked_when_no_earlier_output_is_used(home):
+    assert piped(home, "pipe.many", "--jsonl", stdin='"a"\n"b"\n')[1] == '2\n"end"\n'
+
+
+def test_rows_that_choices_are_made_of_are_there_for_the_step_too(home):
+    out = piped(home, "pipe.one_of", "id=1", "--jsonl", stdin='{"id":0}\n{"id":1}\n')[1]
+    assert out == '{"id":1}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "says"),
+    [
+        ('{"id":1}\n{"id":', "1.0\n", "Line 2 of standard input is no JSON"),
+        ('{"id":1}\n{"id":0}\n{"id":2}\n', "1.0\n", "ZeroDivisionError"),
+    ],
+)
+def test_rows_before_a_bad_one_are_there_and_the_reason_is_one_line(home, text, out, says):
+    code, found, err = piped(home, "pipe.halves", "--jsonl", stdin=text)
+    assert (code, found) == (1, out) and says in err and len(err.splitlines()) == 1
+
+
+def test_who_has_enough_rows_ends_the_step_without_a_word(home):
+    step = f"{sys.executable} -m pipulate step --home {home.home}"
+    line = f"({step} pipe.rows n=100000000 --jsonl; echo $? >&2) | head -1"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20)
+    assert (done.stdout, done.stderr) == ('{"id":0}\n', "141\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_memory_does_not_grow_with_the_rows(home):
+    peaks = []
+    for count in (1_000, 100_000):
+        rows = "".join(f'{{"id":{i}}}\n' for i in range(count))
+        code, out, err = piped(home, "pipe.through", "--jsonl", stdin=rows)
+        assert (code, err, out.count("\n")) == (0, "", count + 1)
+        peaks.append(int(out.splitlines()[-1]))
+    assert peaks[1] < 1.05 * peaks[0], peaks

@@ -75,6 +75,11 @@ def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
             yield row
 
 
+def plain(text: str) -> str:
+    """Text as a line of a terminal: it is data, and nothing in it acts."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 class Bar:
     """How far a step is: one line on a screen, written over until the step ends."""
 
@@ -100,8 +105,7 @@ class Bar:
 
     def _write(self, text: str) -> None:
         if self.shown and text != "\n":
-            line = "".join(filter(str.isprintable, text))  # it is data: nothing in it acts
-            self.screen.write(f"\r{line[: shutil.get_terminal_size().columns - 1]}\033[K")
+            self.screen.write(f"\r{plain(text)[: shutil.get_terminal_size().columns - 1]}\033[K")
         if self.shown:
             self.screen.write("\n" * text.endswith("\n"))
             self.screen.flush()
@@ -182,7 +186,9 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
     key = f"{step.source} {dumps(inputs)}"
     job = LocalJob(step, MEMORY.setdefault(key, {}), read, screen)
     try:
-        yield run_step(step, ups | inputs | {"job": job}), job
+        result = run_step(step, ups | inputs | {"job": job})
+        job.bar.end()
+        yield result, job
         MEMORY.pop(key, None)
     finally:
         job.close()
@@ -190,9 +196,8 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
 
 def step_here(step, given: Row) -> Any:
     """A step's output as a run keeps it, for outputs and inputs by name; None: it is left out."""
-    needs = [f.name for f in step.fields if f.required and not callable(f.choices)]
     ups = {up: given[up] for up in step.uses if up in given}
-    left_out = step.optional and any(name not in given for name in needs)
+    left_out = step.optional and any(name not in given for name in _needed(step))
     if left_out or (len(ups) == len(step.uses) and not step.meant(ups)):
         return None
 
@@ -203,6 +208,10 @@ def step_here(step, given: Row) -> Any:
     return aside(work)
 
 
+def _needed(step) -> list[str]:
+    return [f.name for f in step.fields if f.required and not inspect.isfunction(f.choices)]
+
+
 def run_here(pipeline, values: Row) -> "Ran":
     """Every step after the other, for inputs by name (or step.name). Raises Invalid."""
     fields, steps = pipeline.fields, pipeline.steps.values()
@@ -210,7 +219,12 @@ def run_here(pipeline, values: Row) -> "Ran":
         raise Invalid(f"{pipeline.title} asks for no {unknown[0]}.", nearest(unknown[0], fields))
     given = {step.name: inputs_of(step, values) for step in steps}
     sure = [step for step in steps if not step.optional and not step.when]
-    asked = [(s.name, f) for s in sure for f in s.fields if f.required and not callable(f.choices)]
+    asked = [
+        (s.name, f)
+        for s in sure
+        for f in s.fields
+        if f.required and not inspect.isfunction(f.choices)
+    ]
     if missing := [*dict.fromkeys(f.name for name, f in asked if f.name not in given[name])]:
         what = f"{pipeline.title} needs {', '.join(missing)}."
         raise Invalid(what, f"Write run({missing[0]}=…).")

@@ -36,6 +36,9 @@ class Problem(Exception):
     def __str__(self) -> str:
         return f"{self.what} {self.next_step}".strip()
 
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]  # all that a notebook shows of it
+
     def as_dict(self) -> dict[str, Any]:
         """For a tool's result: {"problem", "next_step", "kind", **details}."""
         kind = type(self).__name__.lower()

@@ -12,24 +12,11 @@ import click
 
 from pipulate import __version__
 from pipulate.core import backups
-from pipulate.core.problems import Confirm, Problem, Unknown, Waiting, nearest
-from pipulate.core.settings import read_settings
+from pipulate.core.problems import Confirm, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.doors.door import Door
-
-HOME = click.option(
-    "--home",
-    "settings",
-    metavar="DIR",
-    callback=lambda context, option, home: read_settings(home),
-    help="Workspace folder (else PIPULATE_HOME, ~/pipulate).",
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-PROFILE = click.option(
-    "--profile", metavar="NAME", help="Whose rows; the first profile if not given."
-)
-YES = click.option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
-WORDS = click.argument("words", nargs=-1)
+from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, leave_quietly, show
+from pipulate.doors.runs import COMMANDS
 
 
 class Commands(click.Group):
@@ -44,17 +31,6 @@ class Commands(click.Group):
         if args[0] not in self.commands:
             raise Unknown(f"There is no command {args[0]!r}.", nearest(args[0], self.commands))
         return super().resolve_command(ctx, args)
-
-
-def show(value, as_json: bool):
-    """Print a result: JSON, or text as plain as it is."""
-    if as_json or not isinstance(value, str | int | float):
-        value = json.dumps(value, ensure_ascii=False, indent=None if as_json else 1)
-    click.echo(value)
-
-
-def _ask(settings, tool: str, values: Row | None = None, profile: str | None = None, **more):
-    return asyncio.run(Door(settings, profile).call(tool, values, **more))
 
 
 def _agreed(question: str) -> bool:
@@ -117,7 +93,7 @@ def doctor(settings, as_json):
     """Check this installation and home: versions, rights, store, browser assets, model server."""
     import apsw
 
-    from pipulate.ai.models import find
+    from pipulate.ai.servers import find
     from pipulate.web.server import ASSETS
 
     running, store = Door(settings).server or {}, "ok"
@@ -142,9 +118,9 @@ def doctor(settings, as_json):
     sys.exit(store != "ok" or not report["assets"])
 
 
-def _listing(name: str, about: str, tool: str, line: str, *options):
-    def command(settings, as_json, profile=None, one=None):
-        rows = _ask(settings, tool, profile=profile)
+def _listing(name: str, about: str, line: str):
+    def command(settings, as_json, one):
+        rows = ask(settings, name)
         found = [row for row in rows if row.get("name") == one]
         if one and not found:
             raise Unknown(f"There is no {one!r}.", nearest(one, [row["name"] for row in rows]))
@@ -153,17 +129,16 @@ def _listing(name: str, about: str, tool: str, line: str, *options):
         for row in rows:
             click.echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
 
-    for option in (JSON, *options, HOME):
+    for option in (JSON, click.argument("one", metavar="[NAME]", required=False), HOME):
         command = option(command)
     cli.command(name, help=about)(command)
 
 
-ONE = click.argument("one", metavar="[NAME]", required=False)
 TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
-_listing("tools", TOOLS, "tools", "{name:20} {class:12} {description}", ONE)
-_listing("apps", "List the apps and pipelines.", "apps", "{name:20} {kind:12} {title}", ONE)
-RUN = "{id:6} {pipeline:16} {state:9} {created_utc:.16}"
-_listing("runs", "List the runs of a profile.", "run_list", RUN, PROFILE)
+_listing("tools", TOOLS, "{name:20} {class:12} {description}")
+_listing("apps", "List the apps and pipelines.", "{name:20} {kind:12} {title}")
+for each in COMMANDS:
+    cli.add_command(each)
 
 
 @cli.command()
@@ -183,11 +158,11 @@ def _call(tool: str, words: tuple[str, ...], settings, profile: str | None, yes=
 
     text, values = read_words(words, files=True)
     try:
-        return _ask(settings, tool, values, profile, text=text, yes=yes)
+        return ask(settings, tool, values, profile, text=text, yes=yes)
     except Confirm as asked:
         if not _agreed(f"{asked.what} Go on?"):
             raise
-        return _ask(settings, tool, values, profile, text=text, yes=True)
+        return ask(settings, tool, values, profile, text=text, yes=True)
 
 
 @cli.command("export")
@@ -199,11 +174,7 @@ def _call(tool: str, words: tuple[str, ...], settings, profile: str | None, yes=
 @PROFILE
 def export_(settings, profile, **asked):
     """Print the rows of an app, such as tasks."""
-    try:
-        _ask(settings, "export", asked, profile, write=sys.stdout.buffer.write)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    ask(settings, "export", asked, profile, write=sys.stdout.buffer.write)
 
 
 @cli.command("import")
@@ -230,7 +201,7 @@ def import_(file, mapped, notation, no_header, settings, profile, as_json, **sai
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.flush()
         values["file"] = copy.name if file == "-" else file
-        report = _ask(settings, "rows_import", values, profile, yes=True)
+        report = ask(settings, "rows_import", values, profile, yes=True)
     if as_json:
         return show(report, True)
     added, changed = ("to add", "to change") if said["dry_run"] else ("added", "changed")
@@ -243,36 +214,6 @@ def import_(file, mapped, notation, no_header, settings, profile, as_json, **sai
         click.echo(f"{field}: {how}")
     if report["ignored"]:
         click.echo(f"columns left out: {', '.join(report['ignored'])}")
-
-
-@cli.command()
-@click.argument("pipeline")
-@WORDS
-@HOME
-@PROFILE
-@JSON
-def run(pipeline, words, settings, profile, as_json):
-    """Run a pipeline on until an input is missing; prints the last output."""
-    try:
-        result = _call(f"{pipeline}_run", words, settings, profile)
-    except Unknown as unknown:
-        raise Unknown(f"There is no pipeline {pipeline!r}.", "See `pipulate apps`.") from unknown
-    if result["state"] == "waiting":
-        needs = result["waiting_for"]
-        hint = " ".join(f"{name}=…" for name in needs)
-        again = f"Go on with: pipulate run {pipeline} run={result['run']} {hint}"
-        raise Waiting(f"Run {result['run']} waits for {', '.join(needs)}.", again)
-    show(result["output"], as_json)
-
-
-@cli.command()
-@click.argument("name", metavar="PIPELINE.STEP")
-@HOME
-def step(name, settings):
-    """A filter: JSON object of outputs and inputs on stdin, the step's output on stdout."""
-    from pipulate.doors.filter import filter_step
-
-    show(filter_step(settings, name, sys.stdin.read()), True)
 
 
 @cli.command()
@@ -318,6 +259,9 @@ def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave_quietly()
     except Problem as problem:
         click.echo(problem, err=True)
         sys.exit(problem.exit_code)

@@ -3,6 +3,8 @@
 What it needs is imported when it is used, so that a command starts fast.
 """
 
+import asyncio
+import contextlib
 import json
 import os
 
@@ -18,29 +20,39 @@ class Door:
         from pipulate.web.run import server_info
 
         settings.make_home()
-        self.settings, self.server = settings, server_info(settings)
+        self.settings, self.server, self.house = settings, server_info(settings), None
         self.said = {"profile": profile, "actor": actor, "cwd": os.getcwd()}
 
     async def call(self, tool: str, values: Row | None = None, write=None, **more):
+        """As `ask`, for one call alone: steps that it began end before the home is closed."""
+        try:
+            result = await self.ask(tool, values, write, **more)
+            jobs = self.house and self.house.jobs
+            for job in [*jobs.live.values()] if jobs else ():
+                await jobs.wait_or_ask(job)
+            return result
+        finally:
+            await self.close()
+
+    async def ask(self, tool: str, values: Row | None = None, write=None, **more):
         """The tool's result; more: text (values as typed), yes. Raises its Problem.
 
-        What is a download goes to `write`, piece by piece."""
-        from pipulate.ai.complete import connect
+        What is a download goes to `write`, piece by piece. The home stays open."""
         from pipulate.apps.house import House
         from pipulate.web.server import shell_answer
 
         said = {**self.said, "tool": tool, "values": values, **more}
         if self.server:
             return (await self.post("call", said, write))["result"]
-        house = House(self.settings)
-        connect(house)
-        try:
-            result = await shell_answer(house, said)
-            for chunk in getattr(result, "chunks", ()):
-                write(chunk.encode())
-            return result
-        finally:
-            await house.close()
+        self.house = self.house or House(self.settings)
+        result = await shell_answer(self.house, said)
+        for chunk in getattr(result, "chunks", ()):
+            write(chunk.encode())
+        return result
+
+    async def close(self):
+        if self.house:
+            await self.house.close()
 
     async def post(self, path: str, said: Row, write=None) -> Row:
         """What the server answers at /shell/{path}: JSON, or a download. Raises its Problem."""
@@ -66,3 +78,14 @@ class Door:
         if "problem" in data:
             raise from_dict(data["problem"])
         return data
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, profile: str | None):
+    """(a Door whose home stays open, a function that waits for what it does)."""
+    with asyncio.Runner() as runner:
+        door = Door(settings, profile)
+        try:
+            yield door, runner.run
+        finally:
+            runner.run(door.close())

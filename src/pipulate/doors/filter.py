@@ -1,68 +1,98 @@
 """`pipulate step`: one step as a Unix filter. Stores nothing and never goes through a server."""
 
 import contextlib
+import inspect
 import json
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipulate.ai.slash import read_words
+from pipulate.apps.local import working
 from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
 from pipulate.apps.steps import Pipeline, Step
-from pipulate.apps.worker import JobHandle, run_step
-from pipulate.core.fields import File, check_values, from_json, to_json
+from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Problem, Unknown, nearest
 from pipulate.core.settings import Settings
+from pipulate.core.store import Row
 
 
-def filter_step(settings: Settings, name: str, text: str):
-    """The output (JSON) of PIPELINE.STEP for a JSON object of upstream outputs and inputs.
+@contextlib.contextmanager
+def filtered(
+    settings: Settings,
+    name: str,
+    words: Iterable[str] = (),
+    source: Iterable[str] | None = None,
+    as_lines: bool = False,
+) -> Iterator[Any]:
+    """The output of PIPELINE.STEP, rows as they come, for outputs of earlier steps and inputs.
 
-    Raises Unknown, Invalid, or Problem when the step itself fails."""
-    step = _step(settings, name)
+    `words` give them, and `source` (None: there is none): one JSON object, or with `as_lines` the
+    rows of the first of them that takes rows. Raises Unknown, Invalid; Problem when it fails."""
+    slug, _, named = name.partition(".")
+    steps = find(settings, slug).steps
+    if named not in steps:
+        raise Unknown(f"{slug} has no step {named!r}.", nearest(named, steps))
+    step = steps[named]
+    typed, given = read_words([word for word in words if word != "-"], files=True)
+    given = {up: typed.pop(up) for up in step.uses if up in typed} | given
+    if not as_lines:
+        given = _object(source) | given
+    elif slot := next((s for s in _slots(step) if s not in given and s not in typed), ""):
+        rows = read_rows(source or ())
+        given[slot] = [*rows] if _seen_whole(step, slot) else rows
     try:
-        given = json.loads(text or "{}")
+        with working(step, given, typed, _nobody, sys.stderr) as (result, _):
+            yield result
+    except Problem:
+        raise
+    except Exception as error:
+        what = f"{name}: {type(error).__name__}: {error}"
+        raise Problem(what[:1_000], "Mend the step, or what it is given.") from error
+
+
+def _object(source: Iterable[str] | None) -> Row:
+    try:
+        given = json.loads("".join(source or ()) or "{}")
     except (ValueError, RecursionError) as error:
         raise Problem(f"Standard input is no JSON ({error}).", 'Write {"name": value}.') from None
     if not isinstance(given, dict):
         raise Invalid("Standard input must be a JSON object.", 'Write {"name": value}.')
-    if missing := [up for up in step.uses if up not in given]:
-        raise Invalid(f"{name} needs {', '.join(missing)}.", "Put those outputs into the object.")
-    known = {up: from_json(given.pop(up)) for up in step.uses}
-    inputs = check_values(step.bound(known), given)
-    for field in step.fields:
-        if field.type is File and isinstance(inputs[field.name], str):
-            inputs[field.name] = File(Path(inputs[field.name]))
-    folder = tempfile.mkdtemp(prefix="pipulate-") if "job" in step.parameters else ""
-    with contextlib.redirect_stdout(sys.stderr):
-        job = JobHandle(_tell, _need, Path(folder))
-        return to_json(run_step(step, known | inputs | {"job": job}))
+    return {key: from_json(value) for key, value in given.items()}
 
 
-def _tell(message: dict[str, Any]) -> None:
-    """What `job` says outside of a run: progress to a terminal."""
-    if sys.stderr.isatty():
-        done, total, said = message["progress"]
-        print(f"\r{done:,g}/{total:,g} {said[:60]}\033[K", end="", file=sys.stderr)
+def read_rows(lines: Iterable[str]) -> Iterator[Any]:
+    """The value of each line, one at a time. Raises Problem with the number of a bad one."""
+    number = 0
+    try:
+        for line in lines:
+            number += 1
+            if not line.isspace():
+                yield json.loads(line)
+    except (ValueError, RecursionError) as error:
+        what = f"Line {number} of standard input is no JSON ({error})."
+        raise Problem(what, "Write one JSON value a line.") from None
 
 
-def _need(kind: str, *values: Any) -> Any:
-    """What `job` gets outside of a run: nothing is kept, nobody is asked."""
-    if kind in ("call", "ask", "model"):
-        raise Problem("A filter changes no data and asks nobody.", "Use `pipulate run` for it.")
-    return {"record": 0, "state": "new", "value": None} if kind == "once" else None
+def _slots(step: Step) -> list[str]:
+    """What can take rows: outputs of earlier steps, then inputs that are lists."""
+    ups = [name for name in step.parameters if name in step.uses]
+    return ups + [f.name for f in step.fields if f.many or f.type is list]
 
 
-def _step(settings: Settings, name: str) -> Step:
-    slug, _, step = name.partition(".")
-    steps = _pipeline(settings, slug).steps
-    if step not in steps:
-        raise Unknown(f"{slug} has no step {step!r}.", nearest(step, steps))
-    return steps[step]
+def _seen_whole(step: Step, slot: str) -> bool:
+    """Whether the rows are more than gone through once by the step."""
+    asked = [step.when, *(each for f in step.fields for each in (f.choices, f.default))]
+    looks = (inspect.signature(each).parameters for each in asked if inspect.isfunction(each))
+    return slot not in step.uses or any(slot in parameters for parameters in looks)
 
 
-def _pipeline(settings: Settings, slug: str) -> Pipeline:
-    """The first of that name; the user's own files come before the bundled ones."""
+def _nobody(question: str) -> str:
+    raise EOFError  # standard input is data
+
+
+def find(settings: Settings, slug: str) -> Pipeline:
+    """The first of that name; the user's own files come before the bundled ones. Raises Unknown."""
     known = []
     for path in plugin_files(settings.folder("apps"), BUNDLED):
         with contextlib.suppress(Problem, OSError):

@@ -1,0 +1,119 @@
+"""A pipeline as a Jupyter notebook (nbformat 4.5): its file, then a cell for each step.
+
+The file stands in a cell of its own, so it can be changed there. What a step gives is kept under
+the step's name and handed on by name; inputs are variables.
+"""
+
+import types
+from collections.abc import Iterable
+from inspect import isfunction
+from typing import Any
+
+from pipulate.apps.steps import Pipeline, Step
+from pipulate.core.fields import File, Field, from_json, to_json
+from pipulate.core.store import Row
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+# What stands for a value that has to be given, by the type of its schema or its input.
+EXAMPLES: Row = {"integer": 0, "number": 0, "boolean": False, "object": {}}
+EXAMPLES |= {"date": "2026-01-31", "datetime-local": "2026-01-31T12:00"}
+EXAMPLES |= {"url": "https://example.org/", "email": "ann@example.org"}
+
+
+def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
+    """The notebook as JSON. `steps`: of a run, {name: {state, inputs, output}}, or empty."""
+    writer = Writer(pipeline)
+    head = f"# {pipeline.title}\n\n{pipeline.description}"
+    cells = [_text(head), _code(pipeline.content.decode("utf-8-sig", errors="replace"))]
+    for number, (name, step) in enumerate(pipeline.steps.items(), 1):
+        about, told = step.function.__doc__ or "", steps.get(name, {})
+        cells.append(_text(f"## {number}. {name.replace('_', ' ').capitalize()}\n\n{about}"))
+        cells.append(_code("\n".join(writer.lines(step, told)), *writer.output(step, told)))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": KERNEL},
+        "cells": cells,
+    }
+
+
+def _text(source: str) -> Row:
+    return {"cell_type": "markdown", "metadata": {}, "source": source.strip()}
+
+
+def _code(source: str, *outputs: Row) -> Row:
+    cell = {"cell_type": "code", "metadata": {}, "source": source.strip()}
+    return cell | {"execution_count": None, "outputs": [*outputs]}
+
+
+class Writer:
+    """Writes the cells of steps. Its variables hide nothing that the file's functions use."""
+
+    def __init__(self, pipeline: Pipeline):
+        self.pipeline, self.given = pipeline, dict[str, str]()
+        module = __import__(pipeline.module, fromlist=["*"])
+        self.own = next(name for name, value in vars(module).items() if value is pipeline)
+        self.taken = {self.own, *_looked_up(compile(pipeline.content, "", "exec"))}
+
+    def lines(self, step: Step, told: Row) -> Iterable[str]:
+        """The code of a step: its inputs, the call, what is shown."""
+        values, name = {up: self.variable(up) for up in step.uses}, self.variable(step.name)
+        if told.get("state") == "skipped":
+            return [f"{name} = None  # was skipped"]
+        lines = []
+        for field in step.fields:
+            text, why = self._value(step, field, told.get("inputs") or {})
+            variable = self.variable(field.name)
+            if text and self.given.get(variable) != text:
+                lines.append(f"{variable} = {text}{why}")
+                self.given[variable] = text
+            elif not text:
+                lines.append(f"# {variable} = …{why}")
+            values |= {field.name: variable} if text else {}
+        call = ", ".join(f"{key}={variable}" for key, variable in values.items())
+        run = f'{name} = {self.own}.steps["{step.name}"].run({call})'
+        return [*lines, run, f"{self.own}.show({step.name}={name})"]
+
+    def _value(self, step: Step, field: Field, inputs: Row) -> tuple[str, str]:
+        """(an input as Python, a remark); no text: it is left to the step."""
+        if field.name in inputs:
+            value = from_json(inputs[field.name])
+            return repr(str(value.path) if isinstance(value, File) else value), ""
+        if isfunction(field.choices) or isfunction(field.default):
+            return "", "  # unless it is given here: worked out from earlier outputs"
+        if field.required and step.optional:
+            return "", "  # give it, else this step is left out"
+        if not field.required:
+            return repr(to_json(field.default)), ""
+        return repr(_example(field)), "  # say which"
+
+    def variable(self, name: str) -> str:
+        return f"{name}_" if name in self.taken else name
+
+    def output(self, step: Step, told: Row) -> Iterable[Row]:
+        """The output of a run's step as the call would show it."""
+        if told.get("state") in ("done", "stale"):
+            shown = self.pipeline.show(**{step.name: from_json(told["output"])})
+            data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
+            about = {"output_type": "execute_result", "execution_count": None}
+            yield {**about, "metadata": {}, "data": data}
+
+
+def _looked_up(code: types.CodeType) -> Iterable[str]:
+    """The names that functions of a file take from outside of themselves."""
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from inner.co_names
+            yield from _looked_up(inner)
+
+
+def _example(field: Field) -> Any:
+    if field.choices:
+        return [field.choices[0]] if field.many else field.choices[0]
+    if field.bounds:
+        return field.bounds.low
+    kinds = field.kind.input, str(field.schema["type"])
+    known = [EXAMPLES[kind] for kind in kinds if kind in EXAMPLES]
+    return known[0] if known else [field.name] if kinds[1] == "array" else field.name

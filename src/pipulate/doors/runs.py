@@ -1,0 +1,168 @@
+"""The commands around runs: run a pipeline, list runs, one step as a filter, a notebook."""
+
+import asyncio
+import contextlib
+import json
+import sys
+
+import click
+
+from pipulate.core.fields import from_json
+from pipulate.core.problems import Invalid, Unknown, Waiting
+from pipulate.core.store import Row
+from pipulate.doors.door import Door, opened
+from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, ask, show
+
+LOOK = 0.1  # seconds between two looks at how far a run is
+
+
+@click.command()
+@click.argument("pipeline")
+@WORDS
+@click.option("--to", metavar="STEP", help="No further than this step.")
+@click.option("--from", "like", type=int, metavar="RUN", help="A new run with that one's inputs.")
+@click.option("--follow", is_flag=True, help="Show progress, as a terminal is shown anyway.")
+@LINES
+@JSON
+@HOME
+@PROFILE
+def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile):
+    """Run a pipeline on until an input is missing; prints the last output."""
+    from pipulate.ai.slash import read_words
+    from pipulate.apps.local import Bar
+
+    typed, values = read_words(words, files=True)
+    further = {"to_step": to} if to else {}
+    values |= further | ({"from_run": like} if like else {})
+    bar = Bar(sys.stderr, follow)
+    with opened(settings, profile) as (door, wait):
+        result = wait(_followed(door, bar, pipeline, values, typed))
+        while "question" in result:
+            _answer(door, wait, pipeline, result)
+            values = {"run": result["run"], **further}
+            result = wait(_followed(door, bar, pipeline, values, {}))
+    if result["state"] == "waiting":
+        needs = result["waiting_for"]
+        hint = " ".join(f"{name}=…" for name in needs)
+        again = f"Go on with: pipulate run {pipeline} run={result['run']} {hint}"
+        raise Waiting(f"Run {result['run']} waits for {', '.join(needs)}.", again)
+    show(from_json(result["output"]), as_json, as_lines)
+
+
+async def _followed(
+    door: Door, bar, pipeline: str, values: Row, typed: dict[str, str] | None = None
+):
+    """What PIPELINE_run gives; meanwhile a bar shows how far its steps are."""
+    run = values.get("run") or (typed or {}).get("run")
+
+    async def look():
+        nonlocal run
+        listed = [] if run else await door.ask("run_list", {"pipeline": pipeline})
+        run = run or next((r["id"] for r in listed if r["state"] == "running"), None)
+        for step in (await door.ask("run_get", {"run": int(run)}))["steps"] if run else ():
+            if step["state"] == "running":
+                bar.show(step["step"], *step["progress"] or ())
+            elif step["step"] == bar.step:
+                bar.end(step["state"])
+
+    async def watch():
+        with contextlib.suppress(Exception):  # what is wrong is told by the call itself
+            while True:
+                await asyncio.sleep(LOOK)
+                await look()
+
+    watching = asyncio.create_task(watch()) if bar.shown else None
+    try:
+        result = await door.ask(f"{pipeline}_run", values, text=typed, yes=True)
+        if bar.step:
+            await look()
+        return result
+    except Unknown as unknown:
+        if f"{pipeline}_run" not in unknown.what:
+            raise
+        raise Unknown(f"There is no pipeline {pipeline!r}.", "See `pipulate apps`.") from unknown
+    finally:
+        if watching:
+            watching.cancel()
+        bar.end()
+
+
+def _answer(door: Door, wait, pipeline: str, result: Row):
+    """Ask on the terminal what a run asks, until the answer fits. Raises Waiting without one."""
+    from pipulate.apps.local import plain
+
+    about, question = {k: result[k] for k in ("run", "step")}, plain(result["question"])
+    if not sys.stdin.isatty():
+        how = f"pipulate call run_answer run={result['run']} answer=…"
+        again = f"Answer: {how}, then: pipulate run {pipeline} run={result['run']}"
+        raise Waiting(f"Run {result['run']} asks: {question}", again)
+    choices = result["choices"] and f" ({', '.join(map(str, result['choices']))})"
+    while True:
+        said = click.prompt(question + plain(choices or ""), err=True)
+        try:
+            return wait(door.ask("run_answer", about, text={"answer": said}))
+        except Invalid as wrong:
+            click.echo(wrong, err=True)
+
+
+@click.command()
+@click.argument("number", metavar="[RUN]", type=int, required=False)
+@JSON
+@PROFILE
+@HOME
+def runs(number, settings, profile, as_json):
+    """List the runs of a profile; with a number, the steps of that RUN."""
+    from pipulate.apps.local import plain
+
+    tool, values = ("run_get", {"run": number}) if number else ("run_list", {})
+    found = ask(settings, tool, values, profile)
+    if as_json:
+        return show(found, True)
+    line = "{id:6} {pipeline:16} {state:9} {created_utc:.16} {name}"
+    if number:
+        line, found = "{step:16} {state:9} {said}", found["steps"]
+    for row in found:
+        row["said"] = row.get("question") or row.get("error") or ""
+        click.echo(plain(line.format(**row)).rstrip())
+
+
+@click.command()
+@click.argument("name", metavar="PIPELINE.STEP")
+@WORDS
+@LINES
+@HOME
+def step(name, words, as_lines, settings):
+    """A filter: JSON object of outputs and inputs on stdin, the step's output on stdout.
+
+    They may also be given as key=value. With --jsonl rows come in and go out, a line each."""
+    from pipulate.doors.filter import filtered
+
+    source, out = None, sys.stdout
+    if "-" in words or not sys.stdin.isatty():
+        source = sys.stdin
+        source.reconfigure(encoding="utf-8")
+    with (
+        contextlib.redirect_stdout(sys.stderr),  # what the step prints is no part of its output
+        filtered(settings, name, words, source, as_lines) as output,
+    ):
+        show(output, True, as_lines, out)
+
+
+@click.command()
+@click.argument("pipeline")
+@click.option("--run", "number", type=int, metavar="RUN", help="With that run's inputs, outputs.")
+@HOME
+@PROFILE
+def notebook(pipeline, number, settings, profile):
+    """Print a pipeline as a Jupyter notebook that runs by itself."""
+    from pipulate.doors.filter import find
+    from pipulate.doors.notebook import notebook_of
+
+    found, steps = find(settings, pipeline), {}
+    for row in ask(settings, "run_get", {"run": number}, profile)["steps"] if number else ():
+        about = {"run": number, "step": row["step"]}
+        steps[row["step"]] = row | {"output": ask(settings, "run_output", about, profile)}
+    show(json.dumps(notebook_of(found, steps), ensure_ascii=False, indent=1), False)
+
+
+COMMANDS = (run, runs, step, notebook)
