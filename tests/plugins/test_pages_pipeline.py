@@ -15,6 +15,7 @@ from pipulate import File, Problem
 from pipulate.apps.job import JobHandle
 from pipulate.core import fetch
 from pipulate.core.fetch import Page
+from pipulate.core.problems import NeedsApproval
 from pipulate.plugins import _visitor, pages
 from web_site import Site
 
@@ -242,7 +243,7 @@ def test_its_links_are_measured_by_the_pipeline_links(engine, call):
         site.page("/b", b"<a href=/>")
         engine(site.at)
         urls = "\n".join(f"http://{site.at}/{name}" for name in ("", "a", "b"))
-        told = call("site_run", urls=urls, per_second=100.0)
+        told = call("site_run", urls=urls, per_second=100.0, confirmed=True)
         assert (told["state"], told["output"]["pages"], told["output"]["links"]) == ("done", 3, 4)
 
 
@@ -255,7 +256,7 @@ def test_given_a_worker_that_is_killed_then_only_what_was_in_flight_is_read_agai
             site.page(f"/{n}", b"<title>%d</title>" % n)
         engine(site.at)
         urls = "\n".join(f"http://{site.at}/{n}" for n in range(60))
-        caller = house.caller("user")
+        caller = house.caller("user", confirmed=True)
 
         async def killed():
             work = asyncio.ensure_future(
@@ -270,8 +271,17 @@ def test_given_a_worker_that_is_killed_then_only_what_was_in_flight_is_read_agai
         run(killed())
         before = len(site.asked)
         assert before < 60
-        told = call("pages_run", run=1)
+        told = call("pages_run", run=1, confirmed=True)
         assert told["state"] == "done"
         asked = [said.split()[1] for said in site.asked]
         assert len(asked) <= 60 + 2 + 1, "each page once, robots.txt twice, one in flight"
         assert {*asked} == {b"/robots.txt", *(b"/%d" % n for n in range(60))}
+
+
+@pytest.mark.parametrize("tool", ["pages_run", "site_run"])
+def test_the_model_needs_the_users_click_to_read_the_web(engine, call, tool):
+    with Site() as site:
+        engine(site.at)
+        with pytest.raises(NeedsApproval):
+            call(tool, actor="model", urls=f"http://{site.at}/?secret")
+        assert site.asked == []

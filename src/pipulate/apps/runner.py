@@ -53,7 +53,8 @@ class Runner:
             f"too. Steps: {' → '.join(steps)}."
         )
         every = (*(make_field(*word) for word in words), *map(_open, fields))
-        return [Tool(f"{self.slug}_run", text, "write", every, self.run_on)]
+        kind = "outside" if self.pipeline.outside else "write"
+        return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
 
     async def run_on(self, caller: Caller, **given) -> Row:
         """Run step after step. Returns {run, address, state, step} and output,

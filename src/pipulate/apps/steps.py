@@ -139,10 +139,13 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
 
 
 class Pipeline:
-    """A title, a description and steps in order. `slug` is its address and its shell name."""
+    """A title, a description and steps in order. `slug` is its address and its shell name.
 
-    def __init__(self, title: str, description: str = ""):
+    outside: it reaches the world outside, so that the model has to wait for a click to run it."""
+
+    def __init__(self, title: str, description: str = "", *, outside: bool = False):
         self.title, self.description, self.slug = title, description, snake(title)
+        self.outside = outside
         if not self.slug:
             raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}
@@ -201,7 +204,7 @@ class Pipeline:
 
         `fed`: {a value that it asks for: the earlier step here that gives it}; the rest is asked
         here. Choices that depend on its own steps are left to it (the first one)."""
-        fed = fed or {}
+        fed, self.outside = fed or {}, self.outside or other.outside
         hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
         asked = {n: h for n, h in hints.items() if n not in fed and not _depends(other.fields[n])}
 

@@ -20,7 +20,9 @@ MOST, LINKS = 50_000, 5_000  # pages of one run; links of one page that are kept
 COLUMNS = ("url", "status", "error", "title", "description", "h1", "canonical", "robots")
 COLUMNS += ("words", "internal", "external", "final_url", "redirects")
 
-pages = Pipeline("Pages", "Reads web pages politely: status, title, description, links.")
+WHAT = "Reads web pages politely: status, title, description, links."
+
+pages = Pipeline("Pages", WHAT, outside=True)
 
 
 @pages.step
