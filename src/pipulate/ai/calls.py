@@ -3,16 +3,18 @@
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
-# A reply that is nothing but one of these is a call: in a tag, in a fence, or bare.
-TAGGED = re.compile(r"(?s)<(tool_call|function_call|tool|function)>(.*?)</\1>")
-FENCED = re.compile(r"(?s)```(?:json|tool_call|tool_code)?\s*\n(.*?)```")
+# What models put around and between the calls that they print.
+AROUND = re.compile(
+    r"(?:[\s,;]|</?(?:tool_calls?|function_calls?|tool|function)>|```(?:json|tool_call|tool_code)?"
+    r"|\[/?TOOL_CALLS\]|<\|(?:python_tag|tool_call|eom_id)\|>)*"
+)
 NAMES, ARGUMENTS = (
     ("name", "tool", "function", "action"),
     ("arguments", "parameters", "args", "input"),
@@ -47,30 +49,23 @@ class Call:
 
 
 def printed(text: str, known: Collection[str]) -> list[Call]:
-    """The calls that a whole reply consists of, printed as JSON, one or several; [] when it says
+    """The calls that a whole reply consists of, printed as JSON, one or several, bare, fenced or in
 
-    anything else, too. A call quoted in the middle of prose is not meant."""
-    for form, group in ((TAGGED, 2), (FENCED, 1)):
-        if found := [match[group] for match in form.finditer(text)]:
-            rest = form.sub("", text).strip()
-            return [] if rest else [*_read("\n".join(found), known)]
-    return [*_read(text, known)]
-
-
-def _read(text: str, known: Collection[str]) -> Iterator[Call]:
-    """Calls of known tools from JSON values that follow one another, or from a list of them."""
-    decoder, at, said = json.JSONDecoder(), 0, text.strip()
-    values: list[Any] = []
+    tags; [] when it says anything else, too. A call quoted in the middle of prose is not meant."""
+    decoder, calls = json.JSONDecoder(), list[Call]()
+    at = AROUND.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
     try:
-        while at < len(said):
-            value, at = decoder.raw_decode(said, at)
-            values += value if isinstance(value, list) else [value]
-            at += len(said[at:]) - len(said[at:].lstrip(" \n\r\t,"))
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            for each in value if isinstance(value, list) else [value]:
+                call = _call(each)
+                if not call or call.name not in known:
+                    return []
+                calls.append(call)
+            at = AROUND.match(text, at).end()  # type: ignore[union-attr]
     except (ValueError, RecursionError):
-        return
-    calls = [_call(value) for value in values]
-    if all(call and call.name in known for call in calls):
-        yield from filter(None, calls)
+        return []
+    return calls
 
 
 def _call(value: Any) -> Call | None:
