@@ -21,8 +21,63 @@ def wait(job):
 '''
 
 
+ODD = """
+import time
+from pipulate import Pipeline
+
+odd = Pipeline("Odd")
+
+
+@odd.step
+def rows(count: int = 250):
+    return [{"n": n, "name": f"row {n}"} for n in range(count)]
+
+
+@odd.step
+def words(text: str):
+    return text
+
+
+@odd.step
+def asks(job):
+    for n in range(60):
+        print(f"line {n}")
+    return job.ask("Which one?", ["one", "two"])
+"""
+# A tab that can be hidden, in a browser that allows notifications.
+AWAY = """
+Object.defineProperty(document, 'hidden', {get: () => Boolean(window.away)});
+window.Notification = class {
+  static permission = 'granted';
+  constructor(title, about) { (window.told ||= []).push(about.body); }
+};
+"""
+
+
 def card(page, heading):
     return page.get_by_role("article").filter(has=page.get_by_role("heading", name=heading))
+
+
+def press(place, word="Run"):
+    place.get_by_role("button", name=word, exact=True).click()
+
+
+def begin(page, pipeline):
+    """A new run of it."""
+    for _ in range(30):  # its file may have been saved just now
+        if page.goto(f"/default/{pipeline}").status == 200:
+            break
+        page.wait_for_timeout(100)
+    press(page, "New run")
+    page.wait_for_url(re.compile(rf"/default/{pipeline}/\d+$"))
+
+
+@pytest.fixture
+def odd(page, server):
+    """A page at a new run of Odd."""
+    (server.home / "apps" / "odd.py").write_text(ODD)
+    begin(page, "odd")
+    return page
 
 
 @pytest.fixture
@@ -39,9 +94,9 @@ def to_the_end(page):
     page.keyboard.press("Enter")
     expect(card(page, "1. Person")).to_contain_text("done")
     expect(page.get_by_label("Mark")).to_be_focused()
-    card(page, "2. Greeting").get_by_role("button", name="Run").click()
+    press(card(page, "2. Greeting"))
     expect(card(page, "2. Greeting")).to_contain_text("Hello, Ada!")
-    expect(card(page, "3. Letters").get_by_role("button", name="Run")).to_be_focused()
+    expect(card(page, "3. Letters").get_by_role("button", name="Run", exact=True)).to_be_focused()
     page.keyboard.press("Enter")
     expect(card(page, "3. Letters")).to_contain_text("11")
 
@@ -53,6 +108,7 @@ def test_a_run_goes_to_its_end_by_the_keyboard(hello):
 
 def test_a_revised_step_marks_the_later_ones_stale_and_keeps_their_outputs(hello):
     to_the_end(hello)
+    card(hello, "1. Person").get_by_text("Revise").click()
     card(hello, "1. Person").get_by_label("Name").fill("Grace")
     card(hello, "1. Person").get_by_role("button", name="Run again").click()
     expect(card(hello, "2. Greeting")).to_contain_text("stale")
@@ -67,30 +123,26 @@ def test_a_finished_run_is_locked_until_it_is_reopened(hello):
     expect(hello.get_by_role("button", name="Reopen")).to_be_visible()
     expect(hello.get_by_role("button", name="Run again")).to_have_count(0)
     hello.get_by_role("button", name="Reopen").click()
-    expect(card(hello, "1. Person").get_by_role("button", name="Run again")).to_be_visible()
+    expect(card(hello, "1. Person").get_by_text("Revise")).to_be_visible()
 
 
 def test_an_empty_answer_is_refused_beside_its_box(hello):
     expect(hello.get_by_label("Name")).to_be_focused()
     hello.keyboard.press("Enter")
     expect(card(hello, "1. Person").get_by_role("alert")).to_be_visible()
-    expect(card(hello, "2. Greeting").get_by_role("button", name="Run")).to_have_count(0)
+    expect(card(hello, "2. Greeting").get_by_role("button")).to_have_count(0)
 
 
 def test_a_slow_step_shows_its_progress_and_is_cancelled_within_two_seconds(page, server):
     (server.home / "apps" / "slow.py").write_text(SLOW)
-    for _ in range(30):
-        if page.goto("/default/slow").status == 200:
-            break
-        page.wait_for_timeout(100)
-    page.get_by_role("button", name="New run").click()
-    page.get_by_role("button", name="Run", exact=True).click()
+    begin(page, "slow")
+    press(page)
     expect(page.get_by_text(re.compile("round [3-9]"))).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(card(page, "1. Wait").get_by_text("cancelled", exact=False).first).to_be_visible(
         timeout=2_000
     )
-    expect(card(page, "1. Wait").get_by_role("button", name="Run again")).to_be_visible()
+    expect(card(page, "1. Wait").get_by_role("button", name="Retry")).to_be_visible()
 
 
 def test_a_csv_of_links_is_uploaded_measured_and_downloaded(page, tmp_path):
@@ -104,13 +156,101 @@ def test_a_csv_of_links_is_uploaded_measured_and_downloaded(page, tmp_path):
     page.get_by_role("button", name="New run").click()
     page.get_by_label("Choose a file").set_input_files(tmp_path / "site.csv")
     expect(page.get_by_label("Csv", exact=True)).to_have_value(re.compile(r"file:\d+"))
-    card(page, "1. Source").get_by_role("button", name="Run").click()
+    press(card(page, "1. Source"))
     expect(card(page, "1. Source")).to_contain_text("done")
-    card(page, "2. Columns").get_by_role("button", name="Run").click()
+    press(card(page, "2. Columns"))
     expect(card(page, "2. Columns")).to_contain_text("done")
-    card(page, "3. Measure").get_by_role("button", name="Run").click()
+    press(card(page, "3. Measure"))
     expect(card(page, "3. Measure").get_by_role("table").first).to_be_visible(timeout=8_000)
     with page.expect_download() as download:
         card(page, "3. Measure").get_by_role("link", name="nodes.csv").click()
     text = download.value.path().read_text()
     assert text.splitlines()[0].startswith("page,in_degree") and len(text.splitlines()) == 32
+
+
+def test_the_rest_runs_from_what_was_typed_without_another_click(hello):
+    hello.get_by_label("Name").fill("Ada")
+    press(hello, "Run the rest")
+    expect(card(hello, "3. Letters")).to_contain_text("11")
+
+
+def test_what_is_being_typed_stays_while_another_tab_moves_the_run_on(odd, window):
+    card(odd, "2. Words").get_by_label("Text").fill("half a sent")
+    other = window()
+    other.goto(odd.url)
+    press(card(other, "1. Rows"))
+    expect(card(odd, "1. Rows")).to_contain_text("done")
+    expect(card(odd, "2. Words").get_by_label("Text")).to_have_value("half a sent")
+    press(card(odd, "2. Words"))
+    expect(card(odd, "2. Words")).to_contain_text("done")
+    expect(card(odd, "2. Words").get_by_text("Revise")).to_be_visible()
+
+
+def test_a_table_stays_on_its_page_and_a_text_is_copied(odd, page):
+    press(card(odd, "1. Rows"))
+    table = card(odd, "1. Rows")
+    press(table, "Next →")
+    expect(table).to_contain_text("101 to 200 of 250 rows")
+    press(table, "n")
+    expect(table.get_by_role("cell", name="row 249")).to_be_visible()
+    card(odd, "2. Words").get_by_label("Text").fill("some words")
+    odd.keyboard.press("Enter")
+    expect(card(odd, "2. Words")).to_contain_text("some words")
+    expect(table.get_by_role("cell", name="row 249")).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press(card(odd, "2. Words"), "Copy")
+    expect(card(odd, "2. Words").get_by_role("button", name="Copied")).to_be_visible()
+    assert odd.evaluate("navigator.clipboard.readText()") == "some words"
+
+
+def test_a_question_is_answered_in_the_inbox_and_its_number_leaves_every_page(odd, window):
+    inbox = window()
+    inbox.goto("/default/inbox")
+    press(card(odd, "3. Asks"))
+    expect(inbox.get_by_text("Which one?")).to_be_visible()
+    expect(odd.get_by_role("link", name="Inbox")).to_contain_text("1")
+    log = card(odd, "3. Asks").locator("pre")
+    expect(log).to_contain_text("line 59")
+    assert log.evaluate("at => at.scrollHeight - at.scrollTop - at.clientHeight") < 5
+    inbox.get_by_label("Answer", exact=True).select_option("two")
+    press(inbox, "Answer")
+    expect(inbox.get_by_text("Nothing waits for you")).to_be_visible()
+    expect(odd.get_by_role("link", name="Inbox")).not_to_contain_text("1")
+    expect(card(odd, "3. Asks")).to_contain_text("two")
+
+
+def test_a_tab_that_is_hidden_gets_a_badge_and_a_notification_and_the_run_itself_no_notice(
+    odd, window
+):
+    away = window()
+    away.add_init_script(AWAY)
+    away.goto("/default/notes")
+    away.evaluate("window.away = true")
+    press(card(odd, "3. Asks"))
+    expect(away).to_have_title(re.compile(r"^\(1\) "))
+    number = re.search(r"\d+$", odd.url)[0]
+    said = f"Odd run {number}: asks asks you something."
+    assert away.evaluate("window.told") == [said]
+    away.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(away).not_to_have_title(re.compile(r"^\("))
+    away.get_by_role("link", name="asks you something").click()
+    away.wait_for_url(odd.url)
+    expect(odd.get_by_role("link", name="asks you something")).to_have_count(0)
+    press(odd, "Cancel")
+
+
+def test_runs_are_found_named_copied_deleted_and_brought_back(odd, page):
+    odd.get_by_label("Title of the run").fill("A run of mine")
+    odd.keyboard.press("Enter")
+    page.goto("/default/odd")
+    listed = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="A run of mine"))
+    page.get_by_label("Search runs").fill("mine")
+    expect(page.locator("#listing li")).to_have_count(1)
+    press(listed, "Duplicate A run of mine")
+    expect(listed).to_have_count(2)
+    page.get_by_role("status").get_by_role("button", name="Undo").click()
+    expect(listed).to_have_count(1)
+    press(listed, "Delete A run of mine")
+    expect(listed).to_have_count(0)
+    page.get_by_role("status").filter(has_text="Deleted").get_by_text("Undo").first.click()
+    expect(listed).to_have_count(1)

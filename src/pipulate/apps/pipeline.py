@@ -111,7 +111,7 @@ class Guided(Feeds):
 
     def _head(self, profile, run: Row, states: States):
         at, name = self.at(profile, run["id"]), {"name": "name", "value": run["name"]}
-        named = {"placeholder": "Name this run", "aria_label": "Name of this run", "maxlength": 100}
+        named = {"placeholder": "Name this run", "aria_label": "Title of the run", "maxlength": 100}
         form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
         again = press(at, "again", "Run all again", "link")(hx_confirm=SURE)
         idle = not run["locked_utc"] and not any(s.at_work for s in states.values())
