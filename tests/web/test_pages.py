@@ -230,7 +230,7 @@ def test_the_search_of_the_house_looks_into_every_app(server):
 def test_the_settings_page_tells_home_profiles_backups_and_model(server):
     page = server.page("/default/settings")
     assert str(server.home) in page and "Default" in page and "daily" in page
-    assert "Ollama" in page
+    assert "Assistant" in page and "Ollama" in server.act("GET", "/default/assistant").text
 
 
 def test_a_page_asks_for_no_address_but_our_own(server):

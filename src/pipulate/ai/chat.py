@@ -16,9 +16,10 @@ from pipulate.ai.memory import recalled
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import NONE_FOUND, Choice
 from pipulate.ai.slash import slash, without_secrets
+from pipulate.apps.base import made
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
-from pipulate.core.problems import NeedsApproval, Problem
+from pipulate.core.problems import Missing, NeedsApproval, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row, now
 from pipulate.core.tools import BULK, Caller
@@ -41,7 +42,9 @@ log = logging.getLogger("pipulate.chat")
 
 
 class Chat:
-    """publish(profile_id, kind, message): kind is message, token or final."""
+    """publish(profile_id, kind, message): kind is message, token, final, gone (it said nothing)
+
+    or anew (what was said changed)."""
 
     def __init__(self, house: House, choice: Choice, publish: Callable[[int, str, Row], None]):
         self.house, self.choice, self.publish = house, choice, publish
@@ -61,9 +64,9 @@ class Chat:
         messages = self.house.db.table("messages", scoped=True, logged=False)
         return messages.xtra(profile_id=profile_id)
 
-    def history(self, profile_id: int, limit: int = 100) -> list[Row]:
-        """The newest messages, oldest first; the one being written with its text so far."""
-        rows = self.table(profile_id)(order_by="id DESC", limit=limit)[::-1]
+    def history(self, profile_id: int, limit: int = 100, before: int = 2**62) -> list[Row]:
+        """The newest messages (before that one), oldest first; the one being written so far."""
+        rows = self.table(profile_id)("id < ?", [before], "id DESC", limit)[::-1]
         live = self.streaming.get(profile_id)
         return [live if live and live["id"] == row["id"] else row for row in rows]
 
@@ -125,16 +128,16 @@ class Chat:
             await self._add(profile, "note", NONE_FOUND)
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
-        made: list[str] = []
+        asked: list[str] = []
         for _ in range(ROUNDS):
             calls = await self._answer(caller, model, at)
             if not calls:
                 return await self._summarise(profile, model)
-            made += [f"{call.name} {call.arguments}" for call in calls]
-            if len(made) > CALLS:
+            asked += [f"{call.name} {call.arguments}" for call in calls]
+            if len(asked) > CALLS:
                 what = f"The model wants over {CALLS} calls at once; the last were not made."
                 raise Problem(what, "Say “go on” to continue.")
-            if any(made.count(call) >= SAME for call in made):
+            if any(asked.count(call) >= SAME for call in asked):
                 what = "The model repeats the same call; it was stopped."
                 raise Problem(what, "Ask another way.")
             for call in calls:
@@ -188,6 +191,7 @@ class Chat:
 
     async def _run_call(self, call: Call, caller: Caller):
         about = {**vars(call), "approval": None}
+        made.set(events := [])
         try:
             result = await self.house.tools.call(call.name, call.values(), caller)
         except Problem as problem:
@@ -196,7 +200,7 @@ class Chat:
                 about["approval"] = problem.details["approval"]
         if call.name == "find_tool" and isinstance(result, list):
             self.found.setdefault(caller.profile.id, set()).update(t["name"] for t in result)
-        said, calls = dumps(result)[:RESULT], dumps([about])
+        said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
         await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
 
     async def decided(self, profile: Profile, approval: str, result):
@@ -275,13 +279,16 @@ class Chat:
             self.table(profile.id).delete(row["id"])
             self.publish(profile.id, "gone", row)
 
-    async def again(self, profile: Profile, message: int, text: str = "", at: str = ""):
-        """Say a message of the user's again, or in other words; what came after it goes."""
+    async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):
+        """Say a message of the user's (0: the last) again, or in other words; what came after it
+
+        goes."""
         await self.stop(profile.id)
         table = self.table(profile.id)
-        said = table.raw(message)
-        if said["role"] != "user":
-            raise Problem("Only a message of yours can be said again.", "Choose another.")
-        await asyncio.to_thread(table.delete_many, "id >= ?", (message,))
+        found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)
+        if not found:
+            raise Missing("Only a message of yours can be said again.", "Choose another.")
+        said = found[0]
+        await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
         self.publish(profile.id, "anew", said)
         await self.say(profile, text or said["text"], at)

@@ -3,11 +3,15 @@
 import json
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pipulate.core.fields import Field
 from pipulate.core.problems import Problem, Unknown, nearest
 from pipulate.core.tools import Caller, Tools
+
+OFFERED = 8  # ways to go on with a command, at most
 
 
 def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], dict[str, Any]]:
@@ -51,10 +55,7 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         raise Problem(f"That cannot be read ({error}).", "Close the quotation mark.") from None
     if words[0] == "help":
         return _help(tools, "_".join(words[1:]))
-    if words[0] == "run":
-        words[:2] = [*words[1:2], "run"]
-    two = "_".join(words[:2])
-    name, *given = [two, *words[2:]] if two in tools.by_name else words
+    name, *given = _named(words, tools)
     if name not in tools.by_name:
         known = [n.replace("_", " ") for n in tools.by_name]
         said = " ".join(word for word in words[:2] if "=" not in word)
@@ -62,6 +63,55 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
     typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
     return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
+
+
+def _named(words: list[str], tools: Tools) -> list[str]:
+    """The same with the tool's name as one word: task add, run hello."""
+    if words[0] == "run":
+        words = [*words[1:2], "run", *words[2:]]
+    two = "_".join(words[:2])
+    return [two, *words[2:]] if two in tools.by_name else words
+
+
+def offers(line: str, tools: Tools) -> list[tuple[str, str]]:
+    """Ways to go on with a command that is being typed: (the line as it would be, what is added).
+
+    Commands first, then their fields, then the values of a field that has choices."""
+    head, space, word = line.removeprefix("/").rpartition(" ")
+    name, *given = _named(head.split(), tools) if head.strip() else [""]
+    if any(head.count(mark) % 2 for mark in "\"'"):  # within a value
+        return []
+    if name in tools.by_name:
+        added = _fields(tools.get(name).fields, {said.partition("=")[0] for said in given}, word)
+    else:
+        typed, space, head = line[1:].lower(), "", ""
+        names = ((n.replace("_", " ", 1), t) for n, t in sorted(tools.by_name.items()))
+        added = [(n, t.description.split(". ")[0]) for n, t in names if typed in n]
+        added.sort(key=lambda pair: not pair[0].startswith(typed))
+    lines = ((f"/{head}{space}{more}", about) for more, about in added)
+    return [pair for pair in lines if pair[0] != line][:OFFERED]
+
+
+def _fields(fields: Iterable[Field], given: set[str], word: str) -> list[tuple[str, str]]:
+    name, equals, start = word.partition("=")
+    if equals:
+        chosen = [f for f in fields if f.name == name]
+        values = [v for f in chosen for v in _choices(f)]
+        return [(f"{name}={shlex.quote(v)}", "") for v in map(str, values) if v.startswith(start)]
+    left = [f for f in fields if f.name.startswith(name) and f.name not in given]
+    left.sort(key=lambda f: not f.required)
+    return [(f"{f.name}=", _about(f)) for f in left]
+
+
+def _choices(field: Field) -> Iterable[Any]:
+    if field.type is bool:
+        return ("true", "false")
+    return field.choices if isinstance(field.choices, tuple) else ()
+
+
+def _about(field: Field) -> str:
+    said = [field.type.__name__, "needed" if field.required else "", field.help]
+    return ", ".join(filter(None, said))
 
 
 def _help(tools: Tools, about: str) -> str:

@@ -167,7 +167,7 @@ def markdown(text: str):
     clean = nh3.clean(
         _markdown().render(text),
         tags={*TAGS.split()},
-        attributes={"a": {"href"}},
+        attributes={"a": {"href"}, "code": {"class"}},  # class: the language of a block
         url_schemes={"http", "https", "mailto"},
     )
     return NotStr(clean)

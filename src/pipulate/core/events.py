@@ -134,12 +134,14 @@ class Events:
             raise Missing("That turn changed nothing here.", "See History.")
         return self.undo(found, profile_id, actor, on_conflict)
 
-    def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, bool]:
-        """{turn: whether all of it is undone} of those turns that changed something."""
+    def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, list[int]]:
+        """{turn: its events that are not undone} of those turns that changed something."""
         sql = f"{EVENTS} AND e.changed AND e.turn IN (SELECT value FROM json_each(:turns))"
         rows = self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)})
-        left = {row["turn"] for row in rows if not row["undone"]}
-        return {row["turn"]: row["turn"] not in left for row in rows}
+        left: dict[str, list[int]] = {row["turn"]: [] for row in rows}
+        for row in rows:
+            left[row["turn"]] += [] if row["undone"] else [row["id"]]
+        return left
 
     def prune(self) -> None:
         """Drop images older than 30 days, and as old secrets that none holds, nor a row; daily."""

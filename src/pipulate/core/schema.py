@@ -109,6 +109,15 @@ MIGRATIONS = [
     ALTER TABLE runs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN source TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN log TEXT NOT NULL DEFAULT '';
-    ALTER TABLE messages ADD COLUMN thinking TEXT NOT NULL DEFAULT '';
+
+    -- a number is never given again: a tab that comes back says the last one it has
+    ALTER TABLE messages RENAME TO old_messages;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, profile_id INTEGER NOT NULL, role TEXT NOT NULL,
+        text TEXT NOT NULL, calls TEXT, state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT,
+        thinking TEXT NOT NULL DEFAULT '');
+    INSERT INTO messages SELECT *, '' FROM old_messages;
+    DROP TABLE old_messages;
+    CREATE INDEX messages_by_profile ON messages (profile_id, id);
     """,
 ]

@@ -182,7 +182,7 @@ async def turn(site, visit: Visit, request):
     state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
     if not events:
         state = P("This turn changed nothing.", cls="empty")
-    elif log.turns(profile.id, [key])[key]:
+    elif not log.turns(profile.id, [key])[key]:
         redo = Button("Redo", hx_post=f"{base}/undo/{max(by)}", hx_swap="none")
         state = P("This turn was undone. ", redo if len(by) == 1 else "")
     images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)

@@ -1,13 +1,14 @@
 """Open tabs and what is sent to them: rows that changed, progress, tokens of the chat.
 
-One socket a tab, at /ws?at=/{profile}/{app}&tab=ID. What waits for a slow tab is joined into one
-message, so a burst of tokens costs as many frames as the tab can take.
+One socket a tab, at /ws?at=/{profile}/{app}&tab=ID. What comes fast, or waits for a slow tab, is
+joined into one message, so a burst of tokens costs no more frames than a screen can show.
 """
 
 import asyncio
 import contextlib
 import json
 import threading
+import time
 
 from starlette.websockets import WebSocket
 
@@ -15,6 +16,8 @@ from pipulate.core.profiles import Profile
 
 MOST_TABS = 64
 MOST_WAITING = 2_000_000  # characters; a tab that far behind is closed and starts afresh
+FAST, FRAME = 0.002, 0.016  # seconds between fragments that are joined, and those between frames
+SPAN = '<span hx-swap-oob="beforeend:'  # how a token begins, up to its message's number
 
 
 class Tab:
@@ -24,15 +27,24 @@ class Tab:
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
         self._waiting: list[str] = []
         self._wake = asyncio.Event()
+        self._last, self._pace = 0.0, 1.0  # seconds: the last fragment's moment, the mean between
 
     def put(self, fragment: str):
-        self._waiting.append(fragment)
+        now, waiting = time.monotonic(), self._waiting
+        self._pace += (min(now - self._last, 1) - self._pace) / 4
+        self._last, head = now, fragment[: fragment.find(">") + 1]
+        if head.startswith(SPAN) and waiting and waiting[-1].startswith(head):
+            waiting[-1] = waiting[-1].removesuffix("</span>") + fragment[len(head) :]
+        else:
+            waiting.append(fragment)
         self._wake.set()
 
     async def write(self):
-        """Send what waits, joined, as fast as the tab takes it."""
+        """Send what waits, joined, as fast as the tab takes it; under load a frame at a time."""
         while True:
             await self._wake.wait()
+            if self._pace < FAST:
+                await asyncio.sleep(FRAME)
             self._wake.clear()
             text, self._waiting = "".join(self._waiting), []
             if len(text) > MOST_WAITING:
@@ -67,17 +79,14 @@ class Hub:
         """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)
-        await socket.accept()
-        self.tabs.add(tab)
-        writer = asyncio.create_task(tab.write())
-        try:
-            async for text in socket.iter_text():
-                with contextlib.suppress(ValueError, RecursionError):
-                    data = json.loads(text)
-                    if isinstance(data, dict):
-                        await on_message(data)
-        except (RuntimeError, KeyError):  # it was closed by us, or sent bytes
-            pass
-        finally:
-            self.tabs.discard(tab)
-            writer.cancel()
+        with contextlib.ExitStack() as end:
+            self.tabs.add(tab)  # from now on it misses nothing
+            end.callback(self.tabs.discard, tab)
+            await socket.accept()
+            end.callback(asyncio.create_task(tab.write()).cancel)
+            with contextlib.suppress(RuntimeError, KeyError):  # it was closed by us, or sent bytes
+                async for text in socket.iter_text():
+                    with contextlib.suppress(ValueError, RecursionError):
+                        data = json.loads(text)
+                        if isinstance(data, dict):
+                            await on_message(data)

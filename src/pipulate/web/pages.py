@@ -9,7 +9,6 @@ from fasthtml.components import Pre, Section, Small, Span, Ul
 from starlette.responses import Response
 
 from pipulate import __version__
-from pipulate.ai.servers import NONE_FOUND, find
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
@@ -18,7 +17,7 @@ from pipulate.core import backups
 from pipulate.core.problems import Missing
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
-from pipulate.web import panel
+from pipulate.web import assistant, panel
 
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second:
 
@@ -126,7 +125,6 @@ async def search(site, visit: Visit, request):
 async def settings(site, visit: Visit, request):
     """Profiles, the model server, backups."""
     house, everyone = site.house, site.house.profiles.all()
-    model = await find(house.settings)
     kept = backups.listing(house.settings.folder("backups"))
     listed = (Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept)
     name = Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name")
@@ -135,8 +133,7 @@ async def settings(site, visit: Visit, request):
         H2("Profiles"),
         Ul(*map(partial(_profile, visit), everyone, [None, *everyone]), cls="events"),
         _ask(visit, "profile_add", "Add profile", name),
-        H2("Assistant"),
-        P(f"{model.name} at {model.url}") if model else markdown(NONE_FOUND),
+        assistant.part(site, visit.caller.profile),
         H2("Backups"),
         Ul(*listed, cls="events"),
         P("Restore one with ", Code("pipulate restore NAME"), " while Pipulate is not running."),

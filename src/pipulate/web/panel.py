@@ -1,41 +1,77 @@
-"""The chat column: messages as elements, and the chat's events as fragments for open tabs."""
+"""The chat column: messages as elements, and the chat's events as fragments for open tabs.
+
+Its part of the script stands at the end.
+"""
 
 import functools
 import json
+import re
 from html import escape
 
-from fasthtml.components import A, Button, Code, Details, Div, Form, Input, NotStr, P, Pre
-from fasthtml.components import Section, Small, Summary, Textarea
+from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Label, Li, NotStr, P
+from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
 
 from pipulate.apps.markup import html, markdown
+from pipulate.apps.runner import Runner
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
+from pipulate.web.news import place
 
+SHOWN = 100  # messages drawn at once; those before are loaded when asked for
 HINT = "Ask about this page, or type /help for commands that need no model."
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end."}
-BOX = Textarea(name="msg", rows=2, placeholder="Message, or /help", aria_label="Message")
-SAY = html(Form(BOX, Button("Send"), ws_send=True, id="say"))  # the same on every page
+ATTACHED = "\n\n[attached] "  # begins what goes along with a message: names, then lines of text
+LEADS = {  # beside a run: a button, and what it says to the assistant
+    "Explain the next step": "Explain the next step of this run to me, then wait.",
+    "Do it for me": "Do the next steps of this run for me; ask me for what only I can know.",
+}
+CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?>(.*?)</pre>', re.DOTALL)
 
 
-def message(row: Row, profile: Profile, undone: bool | None = None):
+def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
     """One message: text as it is for the user, markdown for the model, a chip for a tool call.
 
-    `undone`: whether what its turn changed was taken back; None when that was nothing."""
+    `left`: the events of its turn that are not undone; None when it changed nothing."""
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
-    mark = "" if undone is None else turn_mark(row["turn"], undone, profile)
+    mark = "" if left is None else turn_mark(row["turn"], not left, profile)
     if kind == "tool" or (kind == "note" and calls):
-        return Div(_chip(row, profile), mark, id=key, cls="msg tool")
+        return Div(_chip(row, profile, left or ()), mark, id=key, cls="msg tool")
     if kind == "user":
-        return Div(text, id=key, cls="msg user")
+        edit = Button("Edit", data_edit=row["id"], cls="link")
+        return Div(*_said(text), edit, id=key, cls="msg user")
     thought = Div(row["thinking"], id=f"t{row['id']}")
     thought = Details(Summary("Thoughts"), thought, cls="thought")  # the look hides an empty one
     if row["state"] == "streaming":
-        return Div(thought, text, id=key, cls="msg live")
+        return Div(thought, text, id=key, cls="msg live", aria_busy="true")
     if not text and calls:
         return Div(id=key, cls="msg", hidden=True)
     ending = ENDINGS.get(row["state"], "")
-    said = (thought if row["thinking"] else "", markdown(text), ending and Small(ending), mark)
+    copy = Button("Copy", data_copy=f"/{profile.slug}/chat/{row['id']}", cls="link")
+    said = (thought if row["thinking"] else "", _coded(text), ending and Small(ending), mark, copy)
     return Div(*said, id=key, cls=f"msg {kind}")
+
+
+def _said(text: str):
+    """What the user typed, and what went along with it, folded."""
+    text, _, along = text.partition(ATTACHED)
+    name, _, more = along.partition("\n")
+    yield Span(text)
+    if more:
+        yield Details(Summary(f"Attached: {name}"), Pre(more))
+    elif name:
+        yield P(Small(f"Attached: {name}"))
+
+
+def _coded(text: str) -> NotStr:
+    """Markdown whose blocks of code say their language, and can be copied."""
+
+    def framed(found: re.Match[str]) -> str:
+        language = re.sub(r"[^\w+#.-]", "", found[1] or "")
+        copy = Button("Copy", data_copy="", cls="link", aria_label="Copy this code")
+        code = Pre(Code(NotStr(found[2].removesuffix("</code>"))))
+        return html(Div(Small(language), copy, code, cls="code"))
+
+    return NotStr(CODE.sub(framed, str(markdown(text))))
 
 
 def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
@@ -47,59 +83,148 @@ def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
 
 def turn_marks(chat, profile: Profile) -> str:
     """The marks of all turns in the conversation, to take the place of those that are there."""
-    known = _undone(chat, profile, chat.history(profile.id)).items()
-    marks = (turn_mark(*pair, profile, hx_swap_oob=f"outerHTML:.{pair[0]}") for pair in known)
+    rows = chat.history(profile.id, SHOWN)
+    known = _left(chat, profile, rows)
+    marks = [turn_mark(t, not e, profile, hx_swap_oob=f"outerHTML:.{t}") for t, e in known.items()]
+    for row in rows:
+        if row["role"] == "tool" and (key := _event(row)):
+            left = known.get(row["turn"], ())
+            marks.append(_undo(key, left, profile, hx_swap_oob=f"outerHTML:.e{key}"))
     return html(*marks)
 
 
-def _undone(chat, profile: Profile, rows: list[Row]) -> dict[str, bool]:
+def _left(chat, profile: Profile, rows: list[Row]) -> dict[str, tuple[int, ...]]:
     turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
-    return chat.house.events.turns(profile.id, [*turns])
+    found = chat.house.events.turns(profile.id, [*turns])
+    return {turn: tuple(events) for turn, events in found.items()}
 
 
 @functools.lru_cache(maxsize=2_000)
-def _drawn(row: tuple, profile: Profile, undone: bool | None) -> str:
-    return html(message(dict(row), profile, undone))
+def _drawn(row: tuple, profile: Profile, left: tuple[int, ...] | None) -> str:
+    return html(message(dict(row), profile, left))
 
 
-def _chip(row: Row, profile: Profile):
-    call = json.loads(row["calls"])[0]
+def _event(row: Row) -> int:
+    """The event of a call that changed something by itself, or 0."""
+    return ([0] + json.loads(row["calls"])[0].get("events", []))[-1]
+
+
+def _undo(event: int, left: tuple[int, ...], profile: Profile, **attrs):
+    """What takes back one call, or that it was."""
+    to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
+    return Span(Button("Undo", **to) if event in left else "undone", cls=f"e{event}", **attrs)
+
+
+def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
+    call, event = json.loads(row["calls"])[0], _event(row)
     approval = call.get("approval")
     mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
     shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}")
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if not approval:
-        return chip
+        return chip, _undo(event, left, profile) if event else ""
     key, address = f"a{row['id']}", f"/{profile.slug}/approvals/{approval}"
     ask = Button("Look and decide", hx_get=address, hx_target=f"#{key}", cls="outline")
     return Div(chip, Div(ask, id=key))
 
 
-def column(chat, profile: Profile) -> str:
-    """What the chat column holds, as HTML."""
-    rows = chat.history(profile.id)
-    undone = _undone(chat, profile, rows)
-    drawn = (_drawn(tuple(row.items()), profile, undone.get(row["turn"])) for row in rows)
-    talk = [*map(NotStr, drawn)] or [P(HINT, cls="empty" if chat.there else "empty alone")]
+def talk(chat, profile: Profile, before: int = 2**62) -> str:
+    """The newest messages (before that one), and a button that loads those before them."""
+    rows = chat.history(profile.id, SHOWN + 1, before)
+    more, rows = rows[:-SHOWN], rows[-SHOWN:]
+    left = _left(chat, profile, rows)
+    drawn = [_drawn(tuple(row.items()), profile, left.get(row["turn"])) for row in rows]
+    if more:
+        to = {"hx_get": f"/{profile.slug}/chat/before/{rows[0]['id']}", "hx_swap": "outerHTML"}
+        drawn.insert(0, html(Button("Load earlier messages", cls="link", id="earlier", **to)))
+    return "".join(drawn)
+
+
+def column(chat, profile: Profile, at: str) -> str:
+    """What the chat column holds on the page of that address, as HTML."""
+    said = NotStr(talk(chat, profile)) or P(HINT, cls="empty" if chat.there else "empty alone")
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
-    log = Section(*talk, id="talk", **live)
-    return html(log, stop_button(profile, profile.id in chat.turns), SAY)
+    log = Section(said, id="talk", **live)
+    busy = profile.id in chat.turns
+    return html(log, stop_button(profile, busy), *_leads(chat, at), NotStr(_box(profile.slug)))
+
+
+def _leads(chat, at: str):
+    """Beside a run, when there is a model: what it may do with it."""
+    slug, run = place(at)
+    app = chat.house.shelf.apps.get(slug)
+    if chat.there and run.isdecimal() and isinstance(app, Runner):
+        quiet = {"cls": "outline secondary"}
+        for word, said in LEADS.items():
+            hidden = Input(type="hidden", name="msg", value=said)
+            yield Form(hidden, Button(word, **quiet), ws_send=True, cls="lead")
+
+
+@functools.lru_cache(maxsize=100)
+def _box(slug: str) -> str:
+    """Where a message is written; commands are completed, a file or the page goes along."""
+    box = {"placeholder": "Message, or /help", "aria_label": "Message", "rows": 2, "name": "msg"}
+    offered = {"data_options": f"/{slug}/chat/offers", "aria_autocomplete": "list"}
+    held = {"placeholder": " ", "aria_label": "Attached file", "cls": "held", "autocomplete": "off"}
+    along = "Attach this page"
+    form = Form(
+        Div(id="offers"),
+        Textarea(**box, **offered, aria_controls="offers", autocomplete="off"),
+        Button("Send"),
+        Input(type="hidden", name="again"),
+        Input(name="file", **held),
+        Input(type="file", id="attach", data_upload="file", cls="sr", aria_label="Attach a file"),
+        Label("Attach a file", fr="attach"),
+        Label(Input(type="checkbox", name="page", value="1", aria_label=along), along),
+        ws_send=True,
+        id="say",
+    )
+    return html(form)
+
+
+def options(found: list[tuple[str, str]]):
+    """Ways to complete a command, as a list to choose from."""
+    about = {"role": "option", "aria_selected": "false"}
+    items = (
+        Li(Code(line), " ", Small(said), data_line=line, id=f"offer-{n}", **about)
+        for n, (line, said) in enumerate(found)
+    )
+    return Ul(*items, role="listbox", aria_label="Commands") if found else ""
 
 
 def stop_button(profile: Profile, busy: bool):
-    """The button that ends a turn; empty while the assistant is silent."""
-    button = Button("Stop", hx_post=f"/{profile.slug}/chat/stop", hx_swap="none", cls="secondary")
-    return Div(button if busy else "", id="stop")
+    """The button that ends a turn; while the assistant is silent, one that says it again."""
+    word, verb = ("Stop", "stop") if busy else ("Retry", "again")
+    to = {"hx_post": f"/{profile.slug}/chat/{verb}", "hx_swap": "none"}
+    return Div(Button(word, **to, cls="outline secondary"), id="stop")
 
 
-def fragment(kind: str, row: Row, profile: Profile, undone: bool | None = None) -> str:
+def anew(chat, profile: Profile) -> str:
+    """The whole conversation, in place of what is there."""
+    return html(Div(NotStr(talk(chat, profile)), hx_swap_oob="innerHTML:#talk"))
+
+
+def since(chat, profile: Profile, seen: str) -> str:
+    """What a tab has missed whose last message is `seen`, with a dot when it was being written."""
+    rows, key = chat.history(profile.id, SHOWN), seen.removesuffix(".")
+    missed = rows[next((n for n, row in enumerate(rows) if str(row["id"]) == key), len(rows)) :]
+    if not missed:
+        return anew(chat, profile) if rows or seen else ""
+    left = _left(chat, profile, missed)
+    known, *new = [message(row, profile, left.get(row["turn"])) for row in missed]
+    known = known(hx_swap_oob="true") if key != seen else ""
+    stop = stop_button(profile, profile.id in chat.turns)(hx_swap_oob="true")
+    return html(known, Div(*new, hx_swap_oob="beforeend:#talk"), stop)
+
+
+def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None = None) -> str:
     """A chat event as out-of-band HTML. A token is the hot path: no elements, one escape."""
     if kind == "token":
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
     if kind == "gone":
         return f'<i id="m{row["id"]}" hx-swap-oob="delete"></i>'
-    final, drawn = kind == "final", message(row, profile, undone)
+    final, drawn = kind == "final", message(row, profile, left)
     drawn = drawn(hx_swap_oob="true") if final else Div(drawn, hx_swap_oob="beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
     return html(drawn, stop_button(profile, busy)(hx_swap_oob="true"))
@@ -119,3 +244,80 @@ def approval_card(record: Row, profile: Profile):
         hx_post=f"/{profile.slug}/approvals/{record['id']}",
         cls="approval",
     )
+
+
+SCRIPT = r"""
+// chat: Enter sends; the talk follows its end unless somebody scrolled up
+const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers');
+let low = true;
+const picked = () => find('[aria-selected=true]', offered);
+const pick = item => {
+  picked()?.setAttribute('aria-selected', 'false');
+  item?.setAttribute('aria-selected', 'true');
+  item?.scrollIntoView({block: 'nearest'});
+  item ? say.setAttribute('aria-activedescendant', item.id) : unpick();
+};
+const unpick = () => say.removeAttribute('aria-activedescendant');
+const shut = () => {
+  clearTimeout(say.later);
+  offered.replaceChildren();
+  unpick();
+};
+const take = item => {
+  shut();
+  say.value = item.dataset.line.replace(/([^=])$/, '$1 ');
+  say.focus();
+  offer(say);
+};
+on('mousedown', '#offers li', (item, event) => {
+  event.preventDefault();
+  take(item);
+});
+say.addEventListener('keydown', event => {
+  const list = all('li', offered), now = list.indexOf(picked()), {key} = event;
+  const way = {ArrowDown: 1, ArrowUp: -1}[key], tab = key == 'Tab' && !event.shiftKey;
+  const taken = key == 'Enter' ? list[now] : tab && list[Math.max(now, 0)];
+  if (event.isComposing || key == 'Enter' && event.shiftKey) return;
+  if (list.length && way) pick(list.at((now < 0 && way < 0 ? 0 : now) + way) || list[0]);
+  else if (list.length && key == 'Escape') shut();
+  else if (taken) take(taken);
+  else if (key == 'Enter') say.value.trim() && say.form.requestSubmit();
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+});
+on('focusout', '#say textarea', shut);
+on('htmx:afterSwap', '#offers', () => say.value[0] == '/' || shut());
+on('htmx:wsAfterSend', '#say', form => {
+  form.reset();
+  form.again.value = '';
+  shut();
+});
+on('click', '[data-edit]', button => {
+  say.value = find('span', button.parentNode).textContent;
+  say.form.again.value = button.dataset.edit;
+  say.focus();
+});
+on('input', '#say textarea', box => { if (!box.value) box.form.again.value = ''; });
+talk.addEventListener('scroll', () => {
+  low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+});
+const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
+new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
+follow();
+on('htmx:beforeSwap', '#earlier', () => {
+  const below = talk.scrollHeight - talk.scrollTop;
+  setTimeout(() => { talk.scrollTop = talk.scrollHeight - below; });
+});
+const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
+const aside = innerWidth < 800 || find('.alone');
+if (localStorage.folded ?? aside) document.body.classList.add('folded');
+on('click', '#fold', () => fold());
+
+// a socket says which message it has seen last, so that none is lost while it was away
+htmx.createWebSocket = address => {
+  const last = all('.msg', talk).pop();
+  const seen = last ? last.id.slice(1) + (last.matches('.live') ? '.' : '') : '';
+  return new WebSocket(`${address}&since=${seen}`);
+};
+"""

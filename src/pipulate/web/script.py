@@ -1,6 +1,10 @@
-"""The small script of every page: what happens in the browser without asking the server."""
+"""The small script of every page: what happens in the browser without asking the server.
+
+What moves the chat stands in panel.py."""
 
 import re
+
+from pipulate.web.panel import SCRIPT as TALK
 
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
@@ -190,7 +194,8 @@ on('htmx:afterSettle', '*', catchUp);
 on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
 const offer = box => {
   clearTimeout(box.later);
-  const ask = {target: box.list, values: {q: box.value}};
+  if (box == say && box.value[0] != '/') return shut();
+  const ask = {target: box.list || '#offers', values: {q: box.value}};
   box.later = setTimeout(() => htmx.ajax('GET', box.dataset.options, ask), 150);
 };
 on('input', '[data-options]', offer);
@@ -244,26 +249,6 @@ on('paste', '*', (at, event) => {
   const table = box ? cells && lines : cells || lines;
   if (link && table && !typing) bring(event, text, link.href);
 });
-
-// chat: Enter sends; the talk follows its end unless somebody scrolled up
-const say = find('#say textarea'), talk = find('#talk');
-let low = true;
-on('keydown', '#say textarea', (box, event) => {
-  if (event.key != 'Enter' || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  if (box.value.trim()) box.form.requestSubmit();
-});
-on('htmx:wsAfterSend', '*', () => { say.value = ''; });
-talk.addEventListener('scroll', () => {
-  low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
-});
-const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
-new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
-follow();
-const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
-const aside = innerWidth < 800 || find('.alone');
-if (localStorage.folded ?? aside) document.body.classList.add('folded');
-on('click', '#fold', () => fold());
 
 // Ctrl+Enter in a box of several lines is its form's first button, or sends it
 on('keydown', 'form:not(#say) textarea', (box, event) => {
@@ -330,7 +315,8 @@ on('htmx:oobAfterSwap', '*', lead);
 on('htmx:afterSettle', '*', lead);
 lead();
 on('click', '[data-copy]', async button => {
-  const text = fetch(button.dataset.copy).then(answer => answer.text());
+  const from = button.dataset.copy, code = find('pre', button.parentNode)?.textContent;
+  const text = from ? fetch(from).then(answer => answer.text()) : Promise.resolve(code);
   const blob = text.then(said => new Blob([said], {type: 'text/plain'}));
   await navigator.clipboard.write([new ClipboardItem({'text/plain': blob})]);
   button.textContent = 'Copied';
@@ -382,4 +368,5 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
+SCRIPT = SCRIPT + TALK
 SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT)  # comments are for readers of this file

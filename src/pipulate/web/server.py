@@ -33,7 +33,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import history, inbox, pages, panel
+from pipulate.web import assistant, history, inbox, pages, panel
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
@@ -75,7 +75,7 @@ class Site:
         self.house = house
         self.hub, self.layout, self.feed = Hub(), Layout(house), Feed(house)
         self.chat = Chat(house, connect(house), self._chat_event)
-        self.news = News(house, self.hub)
+        self.news, self.works = News(house, self.hub), assistant.Works(self)
         house.db.on_event.append(self._event)
         house.shelf.on_change.append(self._menu)
         house.tools.on_approval.append(self._approval)
@@ -116,6 +116,9 @@ class Site:
                 self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
             if ours and event["verb"] in ("undo", "redo"):
                 self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
+        if self.chat.there:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+                self.hub.loop.call_soon_threadsafe(assistant.remark, self, event)
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -130,10 +133,15 @@ class Site:
             self.hub.loop.call_soon_threadsafe(tab.put, html(drawn))
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
-        profile = None if kind == "token" else self.profile(profile_id)  # tokens come fast
+        if kind == "token":  # they come fast
+            return self.hub.put(profile_id, panel.fragment(kind, row, None))
+        if not (profile := self.profile(profile_id)):
+            return None
+        if kind == "anew":
+            return self.hub.put(profile_id, panel.anew(self.chat, profile))
         turn = row.get("turn")
-        undone = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
-        self.hub.put(profile_id, panel.fragment(kind, row, profile, undone))
+        left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
+        return self.hub.put(profile_id, panel.fragment(kind, row, profile, left))
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -180,7 +188,7 @@ class Site:
             result, status = result.elements, result.status
         drawn = html(*result) if isinstance(result, tuple) else html(result)
         if not wanted:
-            talk, nonce = panel.column(self.chat, profile), request.scope["nonce"]
+            talk, nonce = panel.column(self.chat, profile, at), request.scope["nonce"]
             drawn = self.layout.page(profile, at, title, drawn, talk, nonce)
         return HTMLResponse(drawn, status, headers)
 
@@ -206,13 +214,13 @@ class Site:
         except Missing:
             return await socket.close(4404)
         tab = Tab(socket, profile, at, socket.query_params.get("tab", ""))
-        if live := self.chat.streaming.get(profile.id):
-            tab.put(panel.fragment("final", live, profile))
         await self._catch_up(tab, socket.query_params.get("seen", ""))
+        if (last := socket.query_params.get("since")) is not None:
+            tab.put(panel.since(self.chat, profile, last))
 
         async def on_message(data: Row):
             if isinstance(data.get("msg"), str):
-                await self.chat.say(profile, data["msg"], at)
+                await assistant.heard(self, tab, data)
 
         await self.hub.serve(socket, tab, on_message)
 
@@ -265,6 +273,8 @@ class Site:
     async def close(self):
         for profile_id in list(self.chat.turns):
             await self.chat.stop(profile_id)
+        for kind in [*self.works.tasks]:
+            self.works.stop(kind)
         await self.house.close()
 
 
@@ -330,6 +340,7 @@ PAGES = (  # (methods, path, handler)
     ("GET", "/{profile}/approvals/{id}", pages.approval),
     ("POST", "/{profile}/approvals/{id}", pages.decide),
     ("POST", "/{profile}/chat/stop", pages.stop),
+    *assistant.PAGES,
     ("POST", "/{profile}/call/{tool}", pages.call),
     ("GET", "/{profile}/inbox", inbox.inbox),
     ("GET", "/{profile}/search", pages.search),

@@ -50,7 +50,7 @@ button:is(.cell,.link){background:none;border:0;padding:.25rem;text-align:left;b
 /* the frame: navigation above, main column, chat beside it */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
 body.folded{grid-template-columns:minmax(0,1fr) 0}
-body.folded #chat,#stop:empty{display:none}
+body.folded #chat{display:none}
 body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
   background:var(--pico-background-color)}
@@ -201,20 +201,52 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;
   height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem;display:flex;flex-direction:column;gap:.6rem}
+#talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop{display:none}
+#earlier{align-self:center}
 .msg{padding:.45rem .7rem;border-radius:.5rem;background:var(--soft);overflow-wrap:anywhere}
 .msg.user{align-self:flex-end}
+.msg.user pre{color:var(--ink);white-space:pre-wrap}
 .msg:is(.user,.live){white-space:pre-wrap}
 .msg.tool{font-size:.88em;padding:.2rem .7rem}
-.msg ul{padding-left:1rem}
+.msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
+  max-width:100%}
+.msg .link:is([data-copy],[data-edit]){padding:0;font-size:.8em;opacity:.75}
+.msg .link[data-edit]{margin-left:.6rem}
+.code{position:relative}
+.code>:is(small,button){position:absolute;top:.15rem;right:.6rem}
+.code>small{right:3.4rem;color:var(--muted)}
+.code pre{padding-top:1.5rem}
+.msg ul{padding-left:1.3rem}
+.msg li{margin:0}
+.live:has(span)::before{display:none!important}
 .thought:has(div:empty){display:none}
 .thought{font-size:.88em;margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
 .msg:has(+.msg:not(.user,.note)) .turn{display:none}
+#stop,.lead{padding:0 .8rem .4rem}
+.lead+.lead{margin:0}
+:is(#stop,.lead) button{padding:.1rem .6rem}
+.assistant>h2{margin-top:1.2rem}
+.assistant .inline{margin-top:.6rem}
+.assistant label select{margin-left:.4rem}
+.approval{display:flex;flex-wrap:wrap;gap:.4rem}
+.approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
 @keyframes arm{
   from,99%{pointer-events:none;opacity:.4}
 }
-#say{padding:.6rem;border-top:var(--edge);align-items:end;flex-wrap:nowrap}
+#say{padding:.6rem;border-top:var(--edge);align-items:end;position:relative}
+#say textarea{flex:1 1 12rem}
+#say label{font-size:.85em;color:var(--muted)}
+#say label[for]{cursor:pointer;text-decoration:underline}
+#attach:focus-visible+label{outline:2px solid var(--link)}
+.held[placeholder=" "]:placeholder-shown{display:none}
+#offers{position:absolute;bottom:100%;left:.6rem;right:.6rem;z-index:4}
+#offers ul{padding:.2rem;margin:0;background:var(--card);border:var(--edge);border-radius:.5rem;
+  max-height:19rem;overflow:auto}
+#offers li{list-style:none;margin:0;padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
+#offers [aria-selected=true]{background:var(--pico-primary-background);
+  color:var(--pico-primary-inverse)}
 #say textarea{resize:none}
 
 @media(max-width:800px){
