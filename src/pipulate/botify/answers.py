@@ -1,0 +1,91 @@
+"""What Botify's answers mean: shapes are checked, errors are told in its own words."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from pipulate import Problem
+
+Json = dict[str, Any]
+HINTS = {
+    401: "Enter a new token on the page Botify.",
+    403: "Ask whoever manages the account for access, or enter another token on the page Botify.",
+    404: "Check owner, project and analysis.",
+    429: "Wait a minute, then go on.",
+}
+
+
+def hint(status: int) -> str:
+    """What to do after an answer of this status."""
+    rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
+    return HINTS.get(status, rest)
+
+
+def seconds(told: str) -> float | None:
+    """What a Retry-After asks for: seconds, or until a date; None when it says nothing."""
+    if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", told):
+        return float(told)
+    try:
+        return max(0.0, (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def words(said: Any, text: str) -> str:
+    """The message of an error: Botify's own envelope, another JSON, or the title of a page."""
+    error = said.get("error", said) if isinstance(said, dict) else said
+    if isinstance(error, dict):
+        words = error.get("message") or error.get("detail") or json.dumps(error)
+        code = error.get("error_code")
+        return f"{words} [{code}]" if code else str(words)
+    if isinstance(error, str):
+        return error
+    title = re.search(r"(?is)<(title|h1)\b[^>]*>(.{0,500}?)</", text[:20_000])
+    return html.unescape(title[2]) if title else re.sub(r"<[^>]{0,500}>", " ", text[:2_000])
+
+
+def misshapen(wanted: str, got: Any) -> Problem:
+    """An answer that is not what it should be; details["shape"] says so."""
+    shown = (got if isinstance(got, str) else json.dumps(got, default=str))[:200]
+    what = f"Botify answered with something else than {wanted}: {shown or 'nothing'}"
+    return Problem(f"{what}.", "Try again later; what was kept stays.", shape=True)
+
+
+def part(said: Any, name: str, kind: type) -> Any:
+    """A value of an answer that must be there. Raises Problem."""
+    value = said.get(name) if isinstance(said, dict) else None
+    if not isinstance(value, kind):
+        raise misshapen(f"{name!r}", said)
+    return value
+
+
+def project(row: Json, user: str) -> Json:
+    """Owners are called `organization.slug` in newer answers and `user.login` in older ones."""
+    named = (("organization", "slug"), ("user", "login"), ("user", "username"))
+    whole = {name: row[name] for name, _ in named if isinstance(row.get(name), dict)}
+    owners = (whole.get(name, {}).get(key) for name, key in named)
+    slug = part(row, "slug", str)
+    owner = str(next(filter(None, owners), user))
+    return {"owner": owner, "slug": slug, "name": str(row.get("name") or slug)}
+
+
+def analysis(row: Json) -> Json:
+    """Of an analysis what a list shows."""
+    return {
+        "slug": part(row, "slug", str),
+        "status": str(row.get("status") or "success"),
+        "finished": str(row.get("date_finished") or "")[:16],
+        "pages": row.get("urls_done"),
+    }
+
+
+def job(said: Any) -> Json:
+    """Of a job what is known; its id, a number or text, is text here."""
+    key = said.get("job_id") if isinstance(said, dict) else None
+    if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
+        raise misshapen("a job", said)
+    known = {name: said.get(name) for name in ("payload", "results", "error", "date_created")}
+    return {**known, "job_id": str(key), "job_status": str(said.get("job_status") or "")}

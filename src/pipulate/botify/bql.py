@@ -1,0 +1,108 @@
+"""The part of BQL that the stand-in understands, over the pages of a made-up site."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pipulate.botify.made_up import Page
+
+GRAPH = "outlinks_internal.graph.url"
+FIELDS = {
+    "url": "url",
+    "depth": "depth",
+    "http_code": "http_code",
+    "metadata.title.content": "title",
+    "segments.pagetype.value": "pagetype",
+    "compliant.is_compliant": "compliant",
+    "inlinks_internal.nb.unique": "inlinks",
+    "internal_page_rank.value": "pagerank",
+    "search_console.period_0.count_clicks": "clicks",
+    "search_console.period_0.count_impressions": "impressions",
+}
+TESTS = {
+    "lte": lambda value, wanted: value <= wanted,
+    "gte": lambda value, wanted: value >= wanted,
+    "eq": lambda value, wanted: value == wanted,
+    "exists": lambda value, wanted: True,
+}
+Json = dict[str, Any]
+
+
+class BadQuery(Exception):
+    """(error code, message) of a query that is refused."""
+
+
+def answer(query: Json, pages: list[Page], crawls: list[str]) -> Iterator[Json]:
+    """The rows, {dimensions, metrics}, that a query gives. Raises BadQuery."""
+    inner, known = query.get("query"), {f"crawl.{slug}" for slug in crawls} | {"search_console"}
+    if not isinstance(inner, dict):
+        raise BadQuery(1024, "query must be an object")
+    for collection in query.get("collections") or [""]:
+        if collection not in known:
+            raise BadQuery(1022, f"unknown collection {collection!r}")
+    if "search_console" in query["collections"] and not query.get("periods"):
+        raise BadQuery(1022, "search_console needs periods")
+    dimensions = [_named(name, query) for name in inner.get("dimensions") or []]
+    metrics = [_metric(metric, query) for metric in inner.get("metrics") or []]
+    if not dimensions and not metrics:
+        raise BadQuery(1016, "no fields")
+    chosen = [page for page in pages if _passes(page, inner.get("filters"), query)]
+    by_page = "url" in dimensions
+    return (_each if by_page else _grouped)(chosen, dimensions, metrics)
+
+
+def _named(name: Any, query: Json) -> str:
+    """A field's own name. Raises BadQuery for one that its collection lacks."""
+    bare = re.sub(r"^crawl\.[\d-]+\.", "", str(name))
+    outside = bare.startswith("search_console") and "search_console" not in query["collections"]
+    if outside or bare not in (*FIELDS, GRAPH):
+        raise BadQuery(1029, f"unknown field {name!r}")
+    if bare != "url" and bare == name and not bare.startswith("search_console"):
+        raise BadQuery(1029, f"unknown field {name!r}: its collection is missing")
+    return bare
+
+
+def _metric(metric: Any, query: Json) -> str:
+    name = metric["args"][0] if isinstance(metric, dict) else metric
+    bare = re.sub(r"^crawl\.[\d-]+\.", "", name)
+    return bare if bare == "outlinks_internal.nb.total" else _named(name, query)
+
+
+def _value(page: Page, name: str) -> Any:
+    return len(page["links"]) if name == "outlinks_internal.nb.total" else page[FIELDS[name]]
+
+
+def _passes(page: Page, said: Any, query: Json) -> bool:
+    match said or {}:
+        case {"and": several}:
+            return all(_passes(page, one, query) for one in several)
+        case {"or": several}:
+            return any(_passes(page, one, query) for one in several)
+        case {"not": one}:
+            return not _passes(page, one, query)
+        case {"field": field, "predicate": predicate, **rest}:
+            value = _value(page, _named(field, query))
+            if predicate not in TESTS:
+                raise BadQuery(1022, f"unknown predicate {predicate!r}")
+            return value is not None and TESTS[predicate](value, rest.get("value"))
+    return True
+
+
+def _each(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
+    """A row for each page; with the links among its fields, a row for each link."""
+    for page in pages:
+        for link in (page["links"] or [""]) if GRAPH in dimensions else [""]:
+            cells = [link if name == GRAPH else _value(page, name) for name in dimensions]
+            yield {"dimensions": cells, "metrics": [_value(page, name) for name in metrics]}
+
+
+def _grouped(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
+    groups: dict[tuple[Any, ...], list[Any]] = {} if dimensions else {(): [0] * len(metrics)}
+    for page in pages:
+        sums = groups.setdefault(
+            tuple(_value(page, name) for name in dimensions), [0] * len(metrics)
+        )
+        for n, name in enumerate(metrics):
+            sums[n] += _value(page, name)
+    for key in sorted(groups, key=lambda key: [(cell is None, cell) for cell in key]):
+        yield {"dimensions": [*key], "metrics": groups[key]}

@@ -1,0 +1,310 @@
+"""The client of Botify's REST API: asynchronous, at Botify's pace, and careful with the token.
+
+The token leaves in one place, `_once`, and only to the origin of the API: redirects and `next`
+pages are never followed elsewhere. What may be repeated is tried again, with growing random waits;
+what spends credits never is: when nobody knows whether it happened, `Unsure` is raised.
+"""
+
+import functools
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpx2
+import tenacity
+
+from pipulate import Problem
+from pipulate.botify import answers
+from pipulate.botify.pace import PACE
+from pipulate.botify.slugs import newest_first
+
+PUBLIC = "https://api.botify.com/v1"
+TRIES, LIMITED_TRIES = 4, 6  # of what may be repeated; of what came too fast
+LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for
+SIZE, PAGES, LIMIT = 500, 2_000, 50_000_000  # rows of a page, pages of a list, bytes of an answer
+REDIRECTS = 3
+TIMEOUT = httpx2.Timeout(60, connect=10)
+backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
+Json = dict[str, Any]
+
+
+class Unsure(Exception):
+    """A request that must not be repeated was sent, and its answer was lost."""
+
+
+class _Failed(Exception):
+    """A try that failed. `acted`: it may have had its effect. `wait`: seconds to wait, if told."""
+
+    def __init__(self, problem: Problem, acted: bool = True, wait: float | None = None):
+        super().__init__(problem.what)
+        self.problem, self.acted, self.wait = problem, acted, wait
+        self.limited = problem.details.get("status") == 429
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the API is, and the token that only goes there. Raises Problem for an unsafe base."""
+
+    token: str = field(repr=False)
+    url: str = ""
+    demo: bool = False
+
+    def __post_init__(self) -> None:
+        url = self.url or os.environ.get("PIPULATE_BOTIFY_URL") or PUBLIC
+        object.__setattr__(self, "url", url.rstrip("/"))
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise Problem("A token is not sent unencrypted.", "Use an https address.")
+
+
+@functools.cache
+def _tls() -> Any:
+    """Loading the certificates holds the event loop for 20 ms: once."""
+    return httpx2.create_ssl_context()
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+class Client:
+    """`async with Client(connection, who) as botify`: `who` shares the pace fairly with others.
+
+    All methods raise Problem in Botify's own words, with `status` in its details if it answered."""
+
+    def __init__(self, connection: Connection, who: str = ""):
+        self.connection, self.who = connection, who
+
+    async def __aenter__(self) -> "Client":
+        verify = _tls() if self.connection.url.startswith("https") else False
+        self._http = httpx2.AsyncClient(timeout=TIMEOUT, verify=verify, follow_redirects=False)
+        return self
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        await self._http.aclose()
+        if isinstance(error, Problem):  # whatever the service has put into its answer
+            error.what = self._clean(error.what, 1_000)
+
+    # -- what Botify knows
+
+    async def user(self, username: str = "") -> str:
+        """The name of the token's user. Where the service cannot tell, `username` is tried."""
+        try:
+            said = await self._ask("GET", "authentication/profile")
+            return str(answers.part(answers.part(said, "data", dict), "username", str))
+        except Problem as problem:
+            if problem.details.get("status") != 404 or not username:
+                raise
+        await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
+        return username
+
+    async def projects(self, user: str) -> list[Json]:
+        """[{owner, slug, name}] of all projects that a user can see, by owner and name."""
+        try:
+            rows = await self.listed(f"users/{_quoted(user)}/projects")
+        except Problem as problem:
+            if problem.details.get("status") not in (403, 404):
+                raise
+            rows = await self.listed(f"projects/{_quoted(user)}")
+        found = [answers.project(row, user) for row in rows]
+        return sorted(found, key=lambda row: (row["owner"] != user, row["owner"], row["name"]))
+
+    async def analyses(self, owner: str, project: str) -> list[Json]:
+        """[{slug, status, finished, pages}] of a project, newest first."""
+        path = f"analyses/{_quoted(owner)}/{_quoted(project)}"
+        how = {"only_success": "false"}
+        try:
+            rows = await self.listed(f"{path}/light", how)
+        except Problem as problem:
+            if problem.details.get("status") != 404:
+                raise
+            rows = await self.listed(path, how)
+        found = [answers.analysis(row) for row in rows]
+        return sorted(found, key=lambda row: newest_first(row["slug"]), reverse=True)
+
+    async def fields(self, owner: str, project: str, collection: str) -> set[str]:
+        """The names of the fields of a collection; empty where it does not list them."""
+        path = f"{_project_path(owner, project)}/collections/{_quoted(collection)}"
+        said = await self._ask("GET", path)
+        sets = said.get("datasets") if isinstance(said, dict) else None
+        rows = [
+            row for one in sets or () if isinstance(one, dict) for row in one.get("fields") or ()
+        ]
+        return {str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")}
+
+    async def query(self, owner: str, project: str, query: Json, most: int = 2_000) -> list[Json]:
+        """The first rows, {dimensions, metrics}, that a BQL query gives."""
+        path, rows = f"{_project_path(owner, project)}/query", list[Json]()
+        async for found in self._pages("POST", path, body=query):
+            rows += (
+                {n: answers.part(row, n, list) for n in ("dimensions", "metrics")} for row in found
+            )
+            if len(rows) >= most:
+                break
+        return rows[:most]
+
+    async def export(self, payload: Json) -> Json:
+        """Start an export, which spends credits; returns its job. Never repeated: raises Unsure."""
+        body = {"job_type": "export", "payload": payload}
+        try:
+            return answers.job(await self._ask("POST", "jobs", body=body, safe=False))
+        except Problem as problem:
+            if "shape" in problem.details:  # it answered, but who knows what
+                raise Unsure(self._clean(problem.what)) from None
+            raise
+
+    async def exports(self, project: str, most: int = 500) -> list[Json]:
+        """The export jobs that Botify lists of a project, as it lists them, at most so many."""
+        jobs, how = list[Json](), {"job_type": "export", "project": project}
+        async for found in self._pages("GET", "jobs", params=how):
+            jobs += map(answers.job, found)
+            if len(jobs) >= most:
+                break
+        return jobs
+
+    async def job(self, job_id: str) -> Json:
+        """A job as it stands: {job_id, job_status, payload, results …}; its id is text."""
+        return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))
+
+    async def listed(self, path: str, params: Json | None = None) -> list[Json]:
+        """All rows of a list, whatever its pages."""
+        return [row async for rows in self._pages("GET", path, params=params) for row in rows]
+
+    # -- requests
+
+    async def _pages(
+        self, method: str, path: str, *, body: Json | None = None, params: Json | None = None
+    ) -> AsyncIterator[list[Json]]:
+        """The rows of one page after the other. `next` only says that there is more: its address
+
+        is not used, so nothing can lead the token elsewhere."""
+        for page in range(1, PAGES + 1):
+            how = {**(params or {}), "page": page, "size": SIZE}
+            said = await self._ask(method, path, body=body, params=how)
+            rows = said if isinstance(said, list) else answers.part(said, "results", list)
+            if not all(isinstance(row, dict) for row in rows):
+                raise answers.misshapen("a list of rows", rows)
+            yield rows
+            if isinstance(said, list) or not rows or not said.get("next"):
+                return
+        what = f"Botify's list has more than {PAGES:,} pages, or never ends."
+        raise Problem(what, "Ask for less at once.")
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        params: Json | None = None,
+        safe: bool = True,
+    ) -> Any:
+        """The JSON of an answer. `safe`: it may be asked again. Raises Problem, Unsure."""
+        tries = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(functools.partial(_again, safe)),
+            stop=_enough,
+            wait=_pause,
+            reraise=True,
+        )
+        try:
+            return await tries(self._once, method, path, body, params)
+        except _Failed as failed:
+            if failed.acted and not safe:
+                raise Unsure(failed.problem.what) from None
+            raise failed.problem from None
+
+    async def _once(self, method: str, path: str, body: Json | None, params: Json | None) -> Any:
+        base = f"{self.connection.url}/"
+        url = urljoin(base, path)
+        for _ in range(REDIRECTS + 1):
+            await PACE.turn(self.who)
+            answer, content = await self._send(method, url, body, params)
+            if not answer.is_redirect:
+                return self._meaning(answer, content)
+            url, params = urljoin(url, answer.headers["location"]), None
+            if method != "GET" or _origin(url) != _origin(base):
+                break
+        what = "Botify's answer leads elsewhere, and the token does not go there."
+        raise Problem(what, "Try again later.", status=answer.status_code, shape=True)
+
+    async def _send(self, method: str, url: str, body: Json | None, params: Json | None) -> Any:
+        key = {"Authorization": f"Token {self.connection.token}"}
+        content = bytearray()
+        try:
+            async with self._http.stream(
+                method, url, json=body, params=params, headers=key
+            ) as answer:
+                async for chunk in answer.aiter_bytes():
+                    content += chunk
+                    if len(content) > LIMIT:
+                        raise Problem("Botify's answer is too long.", "Ask for less.", shape=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise _Failed(self._lost("cannot be reached", error), acted=False) from None
+        except httpx2.TransportError as error:
+            raise _Failed(self._lost("did not answer to the end", error)) from None
+        except httpx2.DecodingError as error:
+            raise _Failed(self._lost("answered unreadably", error)) from None
+        return answer, bytes(content)
+
+    def _lost(self, what: str, error: Exception) -> Problem:
+        said = self._clean(str(error) or type(error).__name__)
+        return Problem(f"Botify {what} ({said}).", "Check the network, then go on.")
+
+    def _clean(self, text: str, most: int = 300) -> str:
+        """Words of the service, on one line, bounded, and never with the token in them."""
+        return " ".join(text.replace(self.connection.token or "\0", "…").split())[:most]
+
+    def _meaning(self, answer: Any, content: bytes) -> Any:
+        """The JSON of a good answer. Raises Problem for a bad one, _Failed for a fault."""
+        status, text = answer.status_code, content.decode(errors="replace")
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            said = None
+        if status < 300 and isinstance(said, dict | list):
+            return said
+        if status < 300:
+            raise answers.misshapen("data", self._clean(text))
+        words = self._clean(answers.words(said, text))
+        told = f"Botify: {words} ({status})." if words else f"Botify answered with {status}."
+        problem = Problem(told, answers.hint(status), status=status)
+        if status == 429:
+            wait = answers.seconds(answer.headers.get("retry-after", ""))
+            raise _Failed(problem, acted=False, wait=wait)
+        if status >= 500:
+            raise _Failed(problem)
+        raise problem
+
+
+def _again(safe: bool, error: BaseException) -> bool:
+    """Whether a try that failed is repeated."""
+    if not isinstance(error, _Failed) or (error.wait or 0) > LONGEST_WAIT:
+        return False
+    return safe or not error.acted
+
+
+def _enough(state: Any) -> bool:
+    limited = state.outcome.exception().limited
+    return state.attempt_number >= (LIMITED_TRIES if limited else TRIES)
+
+
+def _pause(state: Any) -> float:
+    """Seconds to the next try; what came too fast lets everybody wait."""
+    failed = state.outcome.exception()
+    wait = backoff(state) if failed.wait is None else failed.wait
+    if failed.limited:
+        PACE.hold(wait)
+        return 0
+    return wait
+
+
+def _quoted(name: str) -> str:
+    return quote(str(name), safe="")
+
+
+def _project_path(owner: str, project: str) -> str:
+    return f"projects/{_quoted(owner)}/{_quoted(project)}"

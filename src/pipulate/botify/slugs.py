@@ -1,0 +1,100 @@
+"""What an address of Botify says: owner, project, analysis. Nobody is asked.
+
+app.botify.com/acme-org/acme-shop/20250314-2/…   what a browser shows; the rest does not matter
+api.botify.com/v1/projects/acme-org/acme-shop    what programs ask
+acme-org/acme-shop/20250314                      the bare names
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import unquote, urlsplit
+
+from pipulate import Problem
+
+APP, API = "app.botify.com", "api.botify.com"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+ANALYSIS = re.compile(r"(\d{4})(\d\d)(\d\d)(?:-([1-9]\d{0,3}))?")
+# First words of addresses that are no owner's.
+PAGES = {"account", "admin", "api", "help", "login", "logout", "settings", "signup", "static"}
+LONGEST = 2_000
+
+
+@dataclass(frozen=True)
+class Site:
+    """A project of an owner (a person or an organisation), and an analysis if one is named."""
+
+    owner: str
+    project: str
+    analysis: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.owner}/{self.project}"
+
+
+def crawl_date(slug: str) -> date:
+    """The day of an analysis; 20250314-2 is the second one of its day. Raises Problem."""
+    found = ANALYSIS.fullmatch(slug)
+    try:
+        if found:
+            return date(*map(int, found.groups()[:3]))
+    except ValueError:
+        pass
+    raise Problem(f"{slug[:50]!r} is no analysis.", "Those are called like 20250314 or 20250314-2.")
+
+
+def newest_first(slug: str) -> tuple[str, int]:
+    """What analyses are sorted by, largest first: day, then number within the day."""
+    day, _, number = slug.partition("-")
+    return day, int(number) if number.isdecimal() else 1
+
+
+def read_address(text: str) -> Site:
+    """The project that a pasted address or a bare owner/project means. Raises Problem: why not."""
+    text = text.strip()
+    if not text:
+        raise Problem("No address was given.", f"Paste one of {APP}, or write owner/project.")
+    if len(text) > LONGEST or re.search(r"[\s\0\\]", text):
+        raise Problem("That is no single address.", f"Paste one address of {APP}.")
+    names = [unquote(part) for part in _path(text).split("/") if part]
+    if names and names[0].lower() in PAGES:
+        what = f"That is Botify's own page {names[0]!r}, not a project's."
+        raise Problem(what, "Open the project in Botify and copy its address.")
+    if len(names) < 2:
+        raise Problem("That names no project.", "It takes two words: owner/project.")
+    for name in names[:2]:
+        if not NAME.fullmatch(name):
+            what = f"{name[:50]!r} cannot be the name of an owner or a project."
+            raise Problem(what, "Copy the address from the browser once more.")
+    third = names[2] if len(names) > 2 else ""
+    return Site(names[0], names[1], _analysis(third))
+
+
+def _path(text: str) -> str:
+    """The path below the host, without what the API puts before an owner."""
+    bare = text.split("/")[0].lower() not in (APP, API)
+    if "://" not in text and bare:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
+            raise Problem("That is no web address.", f"Paste one of {APP}, or owner/project.")
+        return re.split(r"[?#]", text)[0]
+    try:
+        url = urlsplit(text if "://" in text else f"https://{text}")
+        host, port = (url.hostname or "").rstrip("."), url.port
+    except ValueError:
+        raise Problem("That address cannot be read.", f"Paste one of {APP}.") from None
+    if url.scheme.lower() not in ("http", "https") or url.username is not None:
+        raise Problem("That is no plain web address.", f"Paste one of {APP}.")
+    if host not in (APP, API) or port not in (None, 80, 443):
+        what = f"That is an address of {host[:80] or 'nowhere'}, not of {APP}."
+        raise Problem(what, "Open the project in Botify and copy the address from there.")
+    asked = re.fullmatch(r"(/api)?/v1/(projects|analyses|users)(/.*)?", url.path)
+    return (asked[3] or "") if asked else url.path
+
+
+def _analysis(name: str) -> str:
+    """A third name, when it is an analysis; it may be a section of the app just as well."""
+    if not ANALYSIS.fullmatch(name):
+        return ""
+    crawl_date(name)
+    return name

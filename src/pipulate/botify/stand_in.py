@@ -1,0 +1,378 @@
+"""A stand-in for Botify: the same protocol over real HTTP, with a made-up site behind it.
+
+    with standing(Service()) as service:
+        service.url, service.token      what a client needs
+        service.fault("GET /v1/jobs", "502", times=2)
+        service.form.container = "zip"
+
+The API and the downloads are two servers: two origins, as they are at Botify. It serves the tour
+without an account and the tests.
+"""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+from pipulate.botify import bql, parcel
+from pipulate.botify.made_up import Page, make_site
+
+OWNER, PROJECT, USER = "demo-org", "demo-shop.example", "demo.user"
+CRAWLS = ("20250314-2", "20250314", "20250214")
+GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+Json = dict[str, Any]
+
+
+@dataclass
+class Fault:
+    """What happens instead to requests whose "METHOD path" matches, so many times."""
+
+    where: str
+    kind: str
+    times: int = 1
+    wait: str = ""  # a Retry-After
+    seen: int = 0
+
+
+@dataclass
+class Job:
+    """An export: how often it is asked for before it is done, or what becomes of it."""
+
+    id: int
+    payload: Json
+    rows: list[Json]
+    left: int
+    status: str = "CREATED"
+    file: bytes = b""
+    links: int = 0
+
+
+@dataclass
+class Service:
+    """A service with one owner, one project and three analyses. Everything may be changed."""
+
+    size: int = 400
+    token: str = field(default_factory=lambda: f"stand-in-{secrets.token_hex(8)}")
+    polls: int = 1  # how often a job is asked for before it is done
+    limit: int = 1_000_000  # rows of an export
+    job_fate: str = ""  # "fails", "never", "vanishes"
+    lacks: tuple[str, ...] = ()  # fields that the project does not have
+    crawls: tuple[str, ...] = CRAWLS
+    page_size: int = 500
+    leads_to: str = ""  # another origin, in place of its own, in `next`
+    newer_names: bool = False  # organization.slug, in place of user.login
+    form: parcel.Form = field(default_factory=parcel.Form)
+    pages: list[Page] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[Json] = field(default_factory=list)
+    url: str = ""
+    files: str = ""
+
+    def __post_init__(self) -> None:
+        self.pages = self.pages or make_site(self.size)
+
+    def fault(self, where: str, kind: str, times: int = 1, wait: str = "") -> Fault:
+        """Let requests go wrong: 401 403 404 409 429 500 502 html empty json shape reset stall
+
+        act-then-reset redirect away loop."""
+        self.faults.append(Fault(where, kind, times, wait))
+        return self.faults[-1]
+
+    def asked(self, where: str) -> int:
+        """How many requests there were whose "METHOD path" matches."""
+        return sum(bool(re.search(where, f"{r['method']} {r['path']}")) for r in self.seen)
+
+    # -- the two servers
+
+    def api(self) -> Any:
+        """The ASGI application of the API."""
+        at = "/v1/projects/{owner}/{project}"
+        routes = [
+            Route("/v1/authentication/profile", self.profile),
+            Route("/v1/users/{owner}/projects", self.projects),
+            Route("/v1/projects/{owner}", self.projects),
+            Route("/v1/analyses/{owner}/{project}/light", self.analyses),
+            Route("/v1/analyses/{owner}/{project}", self.analyses),
+            Route(f"{at}/collections", self.collections),
+            Route(f"{at}/collections/{{id}}", self.collection),
+            Route(f"{at}/query", self.query, methods=["POST"]),
+            Route("/v1/jobs", self.export, methods=["POST"]),
+            Route("/v1/jobs", self.listing),
+            Route("/v1/jobs/{id}", self.job),
+        ]
+        return Faulty(self, Starlette(routes=routes), "api")
+
+    def downloads(self) -> Any:
+        """The ASGI application of the files."""
+        routes = [Route("/signed/{job:int}/{link:int}/{name}", self.download)]
+        return Faulty(self, Starlette(routes=routes), "files")
+
+    # -- answers
+
+    def _page(self, request: Any, rows: list[Json]) -> Response:
+        page = int(request.query_params.get("page", 1))
+        size = min(self.page_size, int(request.query_params.get("size", self.page_size)))
+        more = rows[page * size :]
+        path = f"{request.url.path}?page={page + 1}&size={size}"
+        root = self.leads_to or self.url.removesuffix("/v1")
+        said = {"count": len(rows), "page": page, "size": size, "previous": None}
+        said["next"] = root + path if more else None
+        return JSONResponse(said | {"results": rows[(page - 1) * size : page * size]})
+
+    async def profile(self, request: Any) -> Response:
+        return JSONResponse({"data": {"username": USER, "api_token": self.token}})
+
+    async def projects(self, request: Any) -> Response:
+        if request.path_params["owner"] not in (OWNER, USER):
+            return refusal(404, 1007, "user not found")
+        owner = (
+            {"organization": {"slug": OWNER}} if self.newer_names else {"user": {"login": OWNER}}
+        )
+        about = {"slug": PROJECT, "name": "Demo shop (made-up data)", "url": "/"}
+        return self._page(request, [about | owner])
+
+    def _here(self, request: Any) -> bool:
+        return (request.path_params["owner"], request.path_params["project"]) == (OWNER, PROJECT)
+
+    async def analyses(self, request: Any) -> Response:
+        if not self._here(request):
+            return refusal(404, 1010, "project not found")
+        rows = [
+            {"slug": slug, "name": slug, "status": "success", "urls_done": len(self.pages)}
+            | {"date_finished": f"{slug[:4]}-{slug[4:6]}-{slug[6:8]}T08:00:00Z"}
+            for slug in reversed(self.crawls)
+        ]
+        return self._page(request, rows)
+
+    async def collections(self, request: Any) -> Response:
+        names = [*(f"crawl.{slug}" for slug in self.crawls), "search_console"]
+        return JSONResponse([{"id": name, "name": name} for name in names])
+
+    async def collection(self, request: Any) -> Response:
+        fields = [{"id": n, "kind": "dimension"} for n in bql.FIELDS if n not in self.lacks]
+        own = [f for f in fields if not f["id"].startswith("search_console")]
+        return JSONResponse({"datasets": [{"name": "crawl", "fields": own}]})
+
+    def _rows(self, query: Json) -> list[Json]:
+        if gone := [name for name in self.lacks if name in str(query)]:
+            raise bql.BadQuery(1029, f"unknown field {gone[0]!r}")
+        return [*bql.answer(query, self.pages, [*self.crawls])]
+
+    async def query(self, request: Any) -> Response:
+        if not self._here(request):
+            return refusal(404, 1010, "project not found")
+        try:
+            return self._page(request, self._rows(await request.json()))
+        except bql.BadQuery as bad:
+            return refusal(400, *bad.args)
+
+    async def export(self, request: Any) -> Response:
+        said = await request.json()
+        payload = said["payload"]
+        try:
+            rows = self._rows(payload["query"])
+        except bql.BadQuery as bad:
+            return refusal(400, *bad.args)
+        if len(rows) > self.limit:
+            return refusal(400, 1043, f"the export has {len(rows)} rows, over {self.limit}")
+        self.jobs.append(Job(70_412 + len(self.jobs), payload, rows, self.polls))
+        return JSONResponse(self._told(self.jobs[-1]), 201)
+
+    async def listing(self, request: Any) -> Response:
+        wanted = request.query_params.get("project")
+        jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
+        return self._page(request, [*map(self._told, jobs)])
+
+    async def job(self, request: Any) -> Response:
+        found = [job for job in self.jobs if str(job.id) == request.path_params["id"]]
+        if not found or (self.job_fate == "vanishes" and found[0].left < self.polls):
+            return refusal(404, 1059, "export not found")
+        job = found[0]
+        job.left -= 1
+        if self.job_fate == "fails":
+            job.status = "FAILED"
+        elif job.left >= 0 or self.job_fate == "never":
+            job.status = "PROCESSING"
+        else:
+            job.status, job.links = "DONE", job.links + 1
+            job.file = job.file or parcel.write(self.form, job.payload, job.rows)
+        return JSONResponse(self._told(job))
+
+    def _told(self, job: Job) -> Json:
+        said = {"job_id": job.id, "job_type": "export", "job_url": f"/v1/jobs/{job.id}"}
+        said |= {"job_status": job.status, "payload": job.payload, "results": None}
+        said |= {"date_created": "2025-03-20T08:00:00Z", "user": USER}
+        if job.status == "DONE":
+            address = f"{self.files}/signed/{job.id}/{job.links}/export.csv.gz"
+            said["results"] = {"download_url": address}
+            said["results"] |= {"nb_lines": len(job.rows)} if self.form.announced else {}
+        if job.status == "FAILED":
+            said["error"] = {"message": "the export failed <here>", "type": "task"}
+        return said
+
+    async def download(self, request: Any) -> Response:
+        """A file, from a byte on when the request's tag still fits; or what is wrong with it."""
+        form, path = self.form, request.path_params
+        job = next((job for job in self.jobs if job.id == path["job"]), None)
+        if not job or not job.file:
+            return Response("<Error>NoSuchKey</Error>", 404, media_type="text/xml")
+        if path["link"] <= form.expired:
+            return Response("<Error>Request has expired</Error>", 403, media_type="text/xml")
+        if form.redirect and "moved" not in request.query_params:
+            there = f"{request.url.path}?moved=1" if form.redirect == "once" else str(request.url)
+            return RedirectResponse(there, 302)
+        content, begin = job.file[: len(job.file) - form.cut], 0
+        tag = f'"{job.id}-{len(content)}"'
+        headers = {"etag": tag} if form.etag else {}
+        if form.ranges:
+            headers["accept-ranges"] = "bytes"
+            asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+            fits = request.headers.get("if-range", tag) == tag
+            begin = int(asked[1]) if asked and fits else 0
+        if begin >= len(content):
+            return Response(status_code=416, headers={"content-range": f"bytes */{len(content)}"})
+        if begin:
+            headers["content-range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        if form.length:
+            headers["content-length"] = str(len(content) - begin + form.short)
+        pieces = self._pieces(content[begin:], request.scope["reset"])
+        return StreamingResponse(pieces, 206 if begin else 200, headers, "application/octet-stream")
+
+    async def _pieces(self, content: bytes, reset: Any) -> Any:
+        most, *self.form.resets = self.form.resets or (0,)  # type: ignore[assignment]
+        self.form.resets = tuple(self.form.resets)
+        for at in range(0, len(content), 4_096):
+            if 0 < most <= at:
+                await asyncio.sleep(0.05)  # what was sent arrives first
+                reset()
+                return
+            yield content[at : at + 4_096]
+        if self.form.short:
+            await asyncio.sleep(0.05)
+            reset()
+
+
+class Faulty:
+    """Stands before an application: notes requests, asks for the token, lets things go wrong."""
+
+    def __init__(self, service: Service, app: Any, origin: str):
+        self.service, self.app, self.origin = service, app, origin
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {k.decode(): v.decode("latin-1") for k, v in scope["headers"]}
+        about = {"method": scope["method"], "path": scope["path"], "origin": self.origin}
+        self.service.seen.append(about | {"headers": headers})
+        scope["reset"] = send.__self__.transport.abort  # as when a cable is pulled
+        kind, wait = self._fault(f"{scope['method']} {scope['path']}")
+        if kind == "reset":
+            return scope["reset"]()
+        if kind == "stall":
+            return await asyncio.sleep(3_600)
+        if kind == "act-then-reset":
+            send = _swallow(scope["reset"])
+        elif answer := self._answer(kind, wait, headers, scope):
+            return await answer(scope, receive, send)
+        await self.app(scope, receive, send)
+
+    def _fault(self, at: str) -> tuple[str, str]:
+        for fault in self.service.faults:
+            if fault.seen < fault.times and re.search(fault.where, at):
+                fault.seen += 1
+                return fault.kind, fault.wait
+        return "", ""
+
+    def _answer(self, kind: str, wait: str, headers: dict[str, str], scope: Any) -> Response | None:
+        if self.origin == "files" and not kind:
+            return None
+        known = headers.get("authorization") == f"Token {self.service.token}"
+        if kind == "429":
+            more = {"retry-after": wait} if wait else {}
+            return refusal(429, 1053, "too many requests", more)
+        if kind in ("401", "403", "404", "409", "500"):
+            code = {"401": 1001, "403": 1002, "404": 1010, "409": 1052, "500": 1000}[kind]
+            return refusal(int(kind), code, f"refused with {kind}: {headers.get('authorization')}")
+        if not known and self.origin == "api":
+            return refusal(401, 1001, "not authorised")
+        made = {
+            "502": lambda: HTMLResponse(GATEWAY, 502),
+            "html": lambda: HTMLResponse(GATEWAY),
+            "empty": lambda: Response(b""),
+            "json": lambda: Response('{"results": [', media_type="application/json"),
+            "shape": lambda: JSONResponse({"results": "none", "data": [], "token": headers}),
+            "redirect": lambda: RedirectResponse(f"{scope['path']}?page=1&size=500&again=1", 307),
+            "away": lambda: RedirectResponse(f"{self.service.files}/signed/1/1/x", 302),
+            "loop": lambda: RedirectResponse(scope["path"], 302),
+        }
+        return made[kind]() if kind in made else None
+
+
+def _swallow(reset: Any) -> Any:
+    """A `send` that lets the application act, and breaks off before it can say so."""
+
+    async def send(message: Json) -> None:
+        reset()
+
+    return send
+
+
+def refusal(
+    status: int, code: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    """An error in Botify's envelope."""
+    said = {"error": {"message": message, "error_code": str(code), "error_detail": {}}}
+    return JSONResponse(said, status, headers)
+
+
+# -- running it --------------------------------------------------------------------------------
+
+
+def _serve(app: Any) -> tuple[uvicorn.Server, socket.socket]:
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    quiet = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
+    config = uvicorn.Config(app, lifespan="off", log_level="critical", **quiet)
+    return uvicorn.Server(config), listening
+
+
+def start(service: Service) -> Any:
+    """Serve a service in a thread of its own, on this machine alone; returns what stops it."""
+    servers = [_serve(service.api()), _serve(service.downloads())]
+    api, files = (f"http://127.0.0.1:{listening.getsockname()[1]}" for _, listening in servers)
+    service.url, service.files = f"{api}/v1", files
+
+    async def serve() -> None:
+        await asyncio.gather(*(server.serve(sockets=[at]) for server, at in servers))
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    for _, listening in servers:
+        listening.listen()  # whoever asks before the thread is up just waits
+    thread.start()
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = server.force_exit = True
+        thread.join(5)
+
+    return stop
+
+
+@contextlib.contextmanager
+def standing(service: Service) -> Iterator[Service]:
+    """A service while it is served."""
+    stop = start(service)
+    try:
+        yield service
+    finally:
+        stop()
