@@ -55,8 +55,6 @@ class CrudApp:
                 raise Problem(f"{owner}{name}: the base class uses that name.", "Rename it.")
             own[name] = make_field(name, hints[name], default, owner)
         cls.fields, cls.extra_routes = cls.fields | own, []
-        if not cls.fields:
-            raise Problem(f"{cls.__name__} has no fields.", "Add one, such as `title: str`.")
         cls.computed = cls.computed | dict(_computed(cls))
 
     def __init__(self, row: Row, table=None, app=None, caller=None):
@@ -116,6 +114,7 @@ def _computed(cls: type[CrudApp]):
 
 async def _extra(function, visit: Visit):
     ours = {"table": visit.app.rows(visit.caller), "profile": visit.caller.profile}
+    ours["caller"] = visit.caller
     asked, texts = fields_of(function, *ours), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
     values = ours | check_values(asked, known, text=True)
@@ -127,12 +126,19 @@ async def _extra(function, visit: Visit):
         with visit.house.db.change(**about):  # one event, by whoever sent the form
             return function(**{n: values[n] for n in named})
 
-    result = await limited(work)
+    if inspect.iscoroutinefunction(function):
+        result = await function(**{n: values[n] for n in named})
+    else:
+        result = await limited(work)
     parts = tuple(
-        escape(part) if isinstance(part, str) else owned(part) if isinstance(part, FT) else part
+        escape(part) if isinstance(part, str) else owned(part) if _drawn(part) else part
         for part in (result if isinstance(result, tuple) else [result])
     )
     return parts[0] if len(parts) == 1 else parts
+
+
+def _drawn(part: Any) -> bool:
+    return isinstance(part, FT) or hasattr(part, "_esm")
 
 
 class Crud(Listing):

@@ -59,7 +59,9 @@ class RunTools:
         """Answer the question that a run (or this step of it) waits with."""
         guided = self._pipeline(caller, run)
         record = self.house.jobs.answer(caller.profile.id, run, answer, step, text=True)
-        if (run, record["step"]) not in self.house.jobs.live:
+        if job := self.house.jobs.live.get((run, record["step"])):
+            job.caller = caller  # what was asked for is done in the name of who said yes to it
+        else:
             await guided.resume(caller, run, record["step"])
         return {"run": run, "step": record["step"], "answered": record["name"]}
 

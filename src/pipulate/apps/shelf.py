@@ -5,6 +5,7 @@ the old version at work beside its error.
 """
 
 import contextlib
+import importlib.util
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from filelock import FileLock
 
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
+from pipulate.apps.plain import Plain
 from pipulate.apps.plugin import BUNDLED, Plugin, load_file, plugin_files
 from pipulate.core.problems import Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
@@ -36,6 +38,7 @@ class Shelf:
         self.version = 0
         self.on_change: list[Callable[[], None]] = []
         self._seen: dict[Path, tuple[int, int]] = {}
+        self.edition = _edition(house)
 
     @property
     def apps(self) -> dict[str, Any]:
@@ -45,7 +48,7 @@ class Shelf:
         """Load new and changed files, drop removed ones; True when something changed."""
         settings = self.house.settings
         own = [settings.folder("apps")] if settings.plugins else []
-        stats = [(path, path.stat()) for path in plugin_files(*own, BUNDLED)]
+        stats = [(path, path.stat()) for path in plugin_files(*own, *self.edition, BUNDLED)]
         before, self._seen = self._seen, {p: (s.st_mtime_ns, s.st_size) for p, s in stats}
         if self._seen == before:
             return False
@@ -177,11 +180,11 @@ class Shelf:
 
     def listing(self) -> list[Row]:
         """[{name, kind, title, file, hash, bundled, problem}] for doors."""
-        kinds = {Crud: "app", Guided: "pipeline"}
+        kinds = {Guided: "pipeline", type(None): "failed"}
         return [
             {
                 "name": getattr(app, "slug", plugin.name),
-                "kind": kinds.get(type(app), "failed"),
+                "kind": kinds.get(type(app), "app"),
                 "title": getattr(app, "title", plugin.name),
                 "file": str(plugin.path),
                 "hash": plugin.hash[:12],
@@ -191,6 +194,19 @@ class Shelf:
             for plugin in [*self.plugins.values()]
             for app in plugin.apps or ([None] if plugin.problem else [])
         ]
+
+
+def _edition(house) -> list[Path]:
+    """The folders of the package whose plugin files come along, too; the home remembers which."""
+    kept, named = house.settings_of(), house.settings.edition
+    if named and kept.get("edition") != named:
+        kept["edition"] = named
+    named = named or kept.get("edition")
+    try:
+        found = named and importlib.util.find_spec(named)
+    except ImportError:  # the package it lies in is gone
+        found = None
+    return [*map(Path, found.submodule_search_locations or ())] if found else []
 
 
 def _in_time(plugin: Plugin) -> ModuleType:
@@ -224,4 +240,4 @@ def _apps_in(plugin: Plugin) -> Iterator[Any]:
     for value in vars(plugin.module).values():
         own = getattr(value, "__module__", "") == plugin.module.__name__
         if own and isinstance(value, type) and issubclass(value, CrudApp):
-            yield Crud(value)
+            yield (Crud if value.fields else Plain)(value)

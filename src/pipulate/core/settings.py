@@ -22,6 +22,7 @@ class Settings:
     model: str = ""
     ollama_url: str = "http://127.0.0.1:11434"
     ollama_named: bool = False  # by OLLAMA_HOST
+    edition: str = ""  # a package whose plugin files come along; the home remembers it
 
     @property
     def database(self) -> Path:
@@ -60,6 +61,7 @@ def read_settings(home: str | None = None, **options: object) -> Settings:
         model=os.environ.get("PIPULATE_MODEL", ""),
         ollama_url=(ollama if "://" in ollama else f"http://{ollama}").rstrip("/"),
         ollama_named=bool(named),
+        edition=os.environ.get("PIPULATE_EDITION", ""),
         **options,  # type: ignore[arg-type]
     )
 
