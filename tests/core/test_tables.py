@@ -239,6 +239,15 @@ def test_it_is_a_dictionary(prefs):
             ask()
 
 
+def test_given_one_name_in_two_scopes_then_each_keeps_its_own_value(db, prefs):
+    other = DictLikeDB(db.table("store", pk="key", scoped=True).xtra(scope="2"))
+    prefs["model"], other["model"] = "mine", "yours"
+    prefs["model"] = "another"
+    assert (prefs["model"], other["model"]) == ("another", "yours")
+    del prefs["model"]
+    assert "model" not in prefs and other["model"] == "yours"
+
+
 def test_scopes_do_not_see_each_other(db, prefs):
     other = DictLikeDB(db.table("store", pk="key", scoped=True).xtra(scope="2"))
     prefs["k"], other["k"] = 1, 2

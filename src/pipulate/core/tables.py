@@ -30,14 +30,14 @@ def quote(name: str) -> str:
 
 
 @functools.lru_cache(1_000)
-def _writing(verb: str, table: str, names: tuple[str, ...], pk: str) -> str:
-    """The statement of a verb; its values are those of the columns, then the row's key."""
+def _writing(verb: str, table: str, names: tuple[str, ...], keys: tuple[str, ...]) -> str:
+    """The statement of a verb; its values are those of the columns, then those of the keys."""
     if verb == "INSERT":
         marks = ", ".join("?" * len(names))
         return f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({marks})"
     sets = ", ".join(f"{quote(name)} = ?" for name in names)
     what = f"DELETE FROM {table}" if verb == "DELETE" else f"UPDATE {table} SET {sets}"
-    return f"{what} WHERE {quote(pk)} = ?"
+    return f"{what} WHERE {' AND '.join(f'{quote(key)} = ?' for key in keys)}"
 
 
 def bumped(row: Row, new: Row) -> Row:
@@ -220,8 +220,9 @@ class Table:
             new, verb = after or {}, "INSERT" if after else "DELETE"
         else:
             new, verb = {n: v for n, v in after.items() if before[n] != v}, "UPDATE"
-        key = [before[self.pk]] if before else []
-        return _writing(verb, self._table, (*new,), self.pk), [*new.values(), *key]
+        key = [before[self.pk], *self.scope.values()] if before else []
+        keys = (self.pk, *self.scope)  # of settings the key alone is no key
+        return _writing(verb, self._table, (*new,), keys), [*new.values(), *key]
 
     def _log(self, pairs: Iterable[Pair]) -> None:
         if self.logged:
