@@ -1,12 +1,15 @@
-"""Model servers: which one is found, and what of their streams is understood."""
+"""A model on its server: what is sent to it, and what of its stream is understood."""
+
+import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model_server import ModelServer, Reply
-from pipulate.ai.models import Call, Model, _message
-from pipulate.ai.servers import find
+from pipulate.ai import models
+from pipulate.ai.models import SMALLEST, Model, Thinking, Thought, _message
 from pipulate.core.problems import Problem
-from pipulate.core.settings import Settings
 
 PROTOCOLS = {"OpenAI": False, "Ollama": True}
 
@@ -66,22 +69,11 @@ def test_tools_and_messages_are_sent_as_the_protocol_wants_them(hear, ollama):
     assert body["path"] == ("/api/chat" if ollama else "/v1/chat/completions")
 
 
-@pytest.mark.parametrize("fault", ["html", "http500", "reset", "garbage"])
+@pytest.mark.parametrize("fault", ["html", "http500", "reset", "garbage", "wrong_json"])
 def test_a_fault_is_a_problem_that_says_what_came(hear, fault):
     with pytest.raises(Problem) as raised:
         hear(Reply("some words before it", fault=fault))
     assert raised.value.next_step and len(raised.value.what) < 400
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "5", '"x"', "[" * 5_000, '{"a": ' + "[" * 5_000]
-)
-def test_arguments_that_are_no_object_are_refused_with_a_reason(text):
-    if not text:
-        assert Call("x", text).values() == {}
-        return
-    with pytest.raises(Problem):
-        Call("x", text).values()
 
 
 @pytest.mark.parametrize(
@@ -103,44 +95,167 @@ def test_lines_of_the_event_stream_without_text_bring_nothing(line):
 
 
 @pytest.mark.parametrize(
-    "line", ["<html>", "data: <html>", "data: [", "oops", '{"error": 1', "data: 5"]
+    "line",
+    [
+        "<html>",
+        "data: <html>",
+        "data: [",
+        "oops",
+        '{"error": 1',
+        "data: 5",
+        "data: null",
+        'data: {"choices": 5}',
+        'data: {"choices": [5]}',
+        'data: {"choices": [[]]}',
+        'data: {"choices": [{"delta": "x"}]}',
+        '{"message": ["x"]}',
+        '{"message": "x"}',
+        "data: " + "[" * 100_000,
+    ],
 )
 def test_a_line_that_is_no_protocol_is_a_problem(line):
     with pytest.raises(Problem) as raised:
         _message(line)
-    assert "answered wrongly" in raised.value.what
+    assert "answered wrongly" in raised.value.what and len(raised.value.what) < 300
 
 
-def test_the_server_of_the_setting_is_used_and_its_first_model(run, tmp_path):
-    with ModelServer() as server:
-        for url in (server.url, f"{server.url}/v1"):
-            found = run(find(Settings(home=tmp_path, model_url=url)))
-            assert found == Model(server.url, "stand-in", False)
-        named = run(find(Settings(home=tmp_path, model_url=server.url, model="mine")))
-        assert named.name == "mine"
-        llama = run(find(Settings(home=tmp_path, ollama_url=server.url)))
-        assert llama == Model(server.url, "stand-in", True)
+@pytest.mark.parametrize("said", ['"no such model"', '{"message": "out of memory"}', "null"])
+def test_an_error_in_the_stream_is_told_as_the_server_says_it(said):
+    with pytest.raises(Problem, match="The model server said"):
+        _message(f'data: {{"error": {said}}}')
 
 
-ODD = [
-    [],
-    {},
-    {"data": None},
-    {"data": "x"},
-    {"data": [None]},
-    {"data": [5]},
-    {"data": [{}]},
-    5,
-    None,
-]
+ODD = {
+    "content is a list": {"content": [{"type": "text"}]},
+    "content is a number": {"content": 5},
+    "a call is a text": {"tool_calls": ["task_add"]},
+    "calls are a number": {"tool_calls": 5},
+    "a name is a number": {"tool_calls": [{"function": {"name": 5}}]},
+    "an index is a list": {"tool_calls": [{"index": [], "function": {}}]},
+}
 
 
-@pytest.mark.parametrize("page", ODD, ids=map(str, ODD))
-def test_a_server_that_lists_no_models_is_no_model(run, tmp_path, page):
-    with ModelServer() as server:
-        server.pages["/v1/models"] = page
-        assert run(find(Settings(home=tmp_path, model_url=server.url))) is None
+@pytest.mark.parametrize("message", ODD.values(), ids=ODD)
+def test_a_message_of_other_types_is_a_problem_and_no_fault(run, monkeypatch, message):
+    async def lines(self, body):
+        yield "data: " + json.dumps({"choices": [{"delta": message}]})
+
+    async def stream():
+        return [piece async for piece in Model("http://x", "x", False).stream([], [])]
+
+    monkeypatch.setattr(Model, "_lines", lines)
+    with pytest.raises(Problem, match="answered wrongly"):
+        run(stream())
 
 
-def test_where_nobody_answers_there_is_no_model(run, settings):
-    assert run(find(settings)) is None
+# -- what is sent ------------------------------------------------------------------------------
+
+
+def test_ollama_is_asked_for_a_context_that_grows_with_the_prompt(run):
+    def asked(characters, context):
+        with ModelServer("ok") as server:
+
+            async def ask():
+                model = Model(server.url, "stand-in", True, context=context)
+                said = [{"role": "user", "content": "x" * characters}]
+                return [piece async for piece in model.stream(said, [])]
+
+            run(ask())
+            return server.requests[-1]["options"]["num_ctx"]
+
+    sizes = [asked(n, 131_072) for n in (10, 20_000, 40_000, 100_000, 300_000)]
+    assert sizes == sorted(sizes) and sizes[0] == SMALLEST
+    for characters, size in zip((10, 20_000, 40_000, 100_000, 300_000), sizes, strict=True):
+        assert size >= characters / 3 and size & (size - 1) == 0, "powers of two: it loads anew"
+    assert asked(300_000, 16_384) == 16_384, "never more than the model has"
+
+
+def test_a_key_is_sent_as_a_bearer_and_none_where_there_is_none(run):
+    async def sent(key):
+        async with models.client(key, 1) as asking:
+            return asking.headers.get("authorization")
+
+    assert run(sent("sk-planted")) == "Bearer sk-planted" and run(sent("")) is None
+
+
+def test_a_key_is_in_no_text_of_a_model(run):
+    """What is logged or shown of a model is its repr at most."""
+    with ModelServer(Reply(fault="http500")) as server:
+
+        async def ask():
+            async for _ in Model(server.url, "m", False, key="sk-planted").stream([], []):
+                pass
+
+        with pytest.raises(Problem) as raised:
+            run(ask())
+        assert "sk-planted" not in str(raised.value) + json.dumps(server.requests)
+    assert "sk-planted" not in repr(Model("http://x", "m", False, key="sk-planted"))
+
+
+@pytest.mark.parametrize("ollama", [False, True])
+def test_a_schema_is_sent_as_the_protocol_wants_it(ollama):
+    schema = {"type": "object", "properties": {"answer": {"type": "integer"}}}
+    body = Model("http://x", "m", ollama)._body([], [], schema)
+    known = body["format"] if ollama else body["response_format"]["json_schema"]["schema"]
+    assert known == schema
+
+
+# -- thinking ----------------------------------------------------------------------------------
+
+
+def heard(pieces):
+    """(thoughts, text) of a stream that comes in these pieces."""
+    thinking, found = Thinking(), []
+    for piece in pieces:
+        found += thinking.parts(piece)
+    found += [thinking.end()] if thinking.rest else []
+    thoughts = "".join(part for part in found if isinstance(part, Thought))
+    return thoughts, "".join(part for part in found if not isinstance(part, Thought))
+
+
+SAID = {
+    "thinks, then speaks": ("<think>Hm, 2 + 2.</think>\n\nIt is 4.", "Hm, 2 + 2.", "It is 4."),
+    "begins with space": ("\n <think>Hm.</think> Yes.", "Hm.", "Yes."),
+    "thinks nothing": ("<think>\n</think>\n\nYes.", "\n", "Yes."),
+    "speaks only": ("It is 4.", "", "It is 4."),
+    "speaks after space": ("\n\n It is 4.", "", "\n\n It is 4."),
+    "speaks of the mark": ("Write <think>x</think> so.", "", "Write <think>x</think> so."),
+    "has another tag": ("<thing>x</thing>", "", "<thing>x</thing>"),
+    "never ends to think": ("<think>On and on </thin", "On and on </thin", ""),
+    "begins a mark alone": ("<thi", "", "<thi"),
+    "marks within a thought": ("<think>a < b </ c</think>d", "a < b </ c", "d"),
+    "thinks twice": ("<think>a</think>b <think>c</think>", "a", "b <think>c</think>"),
+    "nothing": ("", "", ""),
+}
+
+
+@pytest.mark.parametrize("said, thought, text", SAID.values(), ids=SAID)
+@given(data=st.data())
+def test_what_is_thought_is_told_apart_wherever_the_stream_is_cut(said, thought, text, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(said)), max_size=12)))
+    pieces = [said[a:b] for a, b in zip([0, *cuts], [*cuts, len(said)], strict=True)]
+    assert heard(pieces) == (thought, text)
+
+
+@given(st.lists(st.text(alphabet="<>/think \nab", max_size=6), max_size=12))
+def test_however_it_is_cut_it_means_the_same(pieces):
+    assert heard(pieces) == heard(["".join(pieces)])
+
+
+def test_what_can_be_told_is_told_at_once():
+    thinking = Thinking()
+    assert [*thinking.parts("<think>a long")] == ["a long"]
+    assert [*thinking.parts(" thought</th")] == [" thought"]
+    assert [*thinking.parts("ink>\nHello")] == ["Hello"] and [*thinking.parts(" \n")] == [" \n"]
+
+
+def test_thoughts_of_servers_that_tell_them_apart_are_thoughts(run, ollama):
+    with ModelServer(Reply("It is 4.", thinking="Two and two")) as server:
+
+        async def stream():
+            model = Model(server.url, "stand-in", ollama)
+            return [piece async for piece in model.stream([], [])]
+
+        pieces = run(stream())
+    assert "".join(p for p in pieces if isinstance(p, Thought)) == "Two and two"
+    assert "".join(p for p in pieces if not isinstance(p, Thought)) == "It is 4."

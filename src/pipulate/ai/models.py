@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipulate.ai.calls import Call
@@ -33,7 +33,7 @@ class Model:
     url: str
     name: str
     ollama: bool
-    key: str = ""
+    key: str = field(default="", repr=False)
     context: int = SMALLEST
 
     async def stream(
@@ -47,17 +47,19 @@ class Model:
         calls, thinking = dict[int, Call](), Thinking()
         async for line in self._lines(self._body(messages, tools, schema)):
             said = _message(line)
-            if thought := said.get("reasoning_content") or said.get("thinking"):
-                yield Thought(thought)
-            if text := said.get("content"):
-                for part in thinking.parts(text):
-                    yield part
-            for n, piece in enumerate(said.get("tool_calls") or []):
-                # Ollama numbers no calls: each is a whole one, never a piece
-                index = len(calls) if self.ollama else piece.get("index", n)
-                calls.setdefault(index, Call()).join(piece)
+            try:
+                thought = said.get("reasoning_content") or said.get("thinking")
+                parts = [*thinking.parts(said.get("content") or "")]
+                for n, piece in enumerate(said.get("tool_calls") or []):
+                    # Ollama numbers no calls: each is a whole one, never a piece
+                    index = len(calls) if self.ollama else piece.get("index", n)
+                    calls.setdefault(index, Call()).join(piece)
+            except (AttributeError, TypeError):
+                raise _wrong(line) from None
+            for part in [Thought(thought), *parts] if thought else parts:
+                yield part
         if thinking.rest:
-            yield thinking.rest
+            yield thinking.end()
         for call in calls.values():
             yield call
 
@@ -100,6 +102,7 @@ class Model:
             ):
                 if answer.status_code != 200:
                     text = (await answer.aread())[:200].decode(errors="replace")
+                    text = text.replace(self.key or "\0", "…")
                     what = f"The model server answered {answer.status_code}: {text}"
                     raise Problem(what, "Check its log.", code=answer.status_code)
                 async for line in _in_time(answer.aiter_lines()):
@@ -112,7 +115,7 @@ class Thinking:
     """Tells what stands between <think> and </think>, at the beginning, from what is said."""
 
     def __init__(self) -> None:
-        self.rest, self._begun, self._inside = "", False, False
+        self.rest, self._begun, self._inside, self._after = "", False, False, False
 
     def parts(self, text: str) -> Iterator[str]:
         """What is certain by now: Thoughts and text. `rest` may still become either."""
@@ -125,14 +128,18 @@ class Thinking:
             self.rest = head.removeprefix(OPEN) if self._inside else self.rest
         if self._inside:
             yield from self._thought()
-        if not self._inside and self.rest:
-            said, self.rest = self.rest, ""
+        if not self._inside and (said := self.rest.lstrip() if self._after else self.rest):
+            self.rest, self._after = "", False
             yield said
+
+    def end(self) -> str:
+        """What the `rest` is when nothing follows."""
+        return Thought(self.rest) if self._inside else self.rest
 
     def _thought(self) -> Iterator[str]:
         said, mark, after = self.rest.partition(CLOSE)
         if mark:
-            self._inside, self.rest = False, after.lstrip()
+            self._inside, self._after, self.rest = False, True, after
         else:  # the mark may have begun
             cut = next((n for n in range(len(CLOSE), 0, -1) if said.endswith(CLOSE[:n])), 0)
             said, self.rest = said[: len(said) - cut], said[len(said) - cut :]
@@ -154,7 +161,7 @@ async def client(key: str, seconds: float | None) -> AsyncIterator[Any]:
             yield asking
     except httpx2.TimeoutException:
         raise TimeoutError from None
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         what = f"The connection to the model broke ({type(error).__name__})."
         then = "Check that the model server runs, then send again."
         raise Problem(what, then, broken=True) from None
@@ -179,16 +186,17 @@ def _message(line: str) -> Row:
         return {}
     try:
         said = json.loads(text if kind == "data" else line)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise Problem(
-            f"The model server answered wrongly: {line[:200]}", "Check its address and log."
-        )
-    if "error" in said:
-        raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
-    choice = (said.get("choices") or [said])[0]
-    return choice.get("delta") or choice.get("message") or {}
+        if "error" in said:
+            raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
+        choice = (said.get("choices") or [said])[0]
+        return {**(choice.get("delta") or choice.get("message") or {})}
+    except (ValueError, RecursionError, AttributeError, TypeError, LookupError):
+        raise _wrong(line) from None
+
+
+def _wrong(line: str) -> Problem:
+    what = f"The model server answered wrongly: {line[:200]}"
+    return Problem(what, "Check its address and log.")
 
 
 def _offer(tool: Row) -> Row:

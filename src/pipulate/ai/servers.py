@@ -6,10 +6,10 @@ the user added in Settings. A choice is kept per profile; it takes effect with t
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from pipulate.ai.models import Model, client
@@ -95,9 +95,11 @@ class Choice:
     def add(self, url: str, key: str = "") -> None:
         """Keep a server; a key is a secret. Raises Problem for what is no address."""
         url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.house.settings_of()
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if not re.fullmatch(
+            r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?", url, re.A
+        ):
             raise Problem("That is no address of a server.", "Write http://127.0.0.1:8080, say.")
-        if key and urlsplit(url).scheme == "http" and not is_local(url):
+        if key and url.startswith("http:") and not is_local(url):
             raise Problem("A key is not sent unencrypted.", "Use the https address.")
         kept[ADDED] = [*dict.fromkeys([*(kept.get(ADDED) or []), url])]
         if key:
@@ -145,9 +147,10 @@ async def context(model: Model) -> int:
             if model.ollama:
                 said = await asking.post(f"{model.url}/api/show", json={"model": model.name})
                 info = said.json()["model_info"]
-                return max(n for name, n in info.items() if name.endswith(".context_length"))
+                known = (n for name, n in info.items() if name.endswith(".context_length"))
+                return int(max(known)) or ASSUMED
             said = (await asking.get(f"{model.url}/props")).json()
-            return int(said["default_generation_settings"]["n_ctx"])
+            return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
     except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
         return ASSUMED
 
@@ -158,7 +161,11 @@ async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
         body = {"model": name, "stream": True}
         async with asking.stream("POST", f"{url}/api/pull", json=body) as answer:
             async for line in answer.aiter_lines():
-                said: dict[str, Any] = json.loads(line or "{}")
+                try:
+                    said = {**json.loads(line or "{}")}
+                except (ValueError, RecursionError, TypeError):
+                    what = f"Ollama answered wrongly: {line[:200]}"
+                    raise Problem(what, "Check its address and log.") from None
                 if "error" in said:
                     raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
                 yield said.get("completed", 0), said.get("total", 0), said.get("status", "")
