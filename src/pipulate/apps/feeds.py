@@ -29,7 +29,7 @@ class Feeds(Runner):
 
     def __init__(self, pipeline: Pipeline):
         super().__init__(pipeline)
-        self._drawn: dict[Any, str] = {}
+        self._drawn: dict[Any, tuple[str, list[Any]]] = {}  # HTML, and what holds its widgets
         self.routes = [
             Route("GET", "{run}/{step}/output", self.turn),
             Route("GET", "{run}/{step}/output.{form}", self.download),
@@ -43,13 +43,13 @@ class Feeds(Runner):
 
     async def _output(self, profile, run: Row, attempt: Row, draw=None):
         """An attempt's output: it never changes, so it is drawn once."""
-        key, fault, drawn = (attempt["id"], profile.slug), None, None
+        key, fault, drawn, held = (attempt["id"], profile.slug), None, None, list[Any]()
         if key in self._drawn:
-            return NotStr(self._drawn[key])
+            return NotStr(self._drawn[key][0])
         place = self._at_output(profile, run["id"], attempt["step"])
         value = from_json(json.loads(attempt["output"] or "null"))
         try:
-            drawn = draw and await limited(lambda: NotStr(html(owned((draw(value),)))))
+            drawn = draw and await limited(lambda: NotStr(html(owned((draw(value),), held))))
         except Exception as error:
             what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
             fault = problem_card(Problem(what, "Mend it; the output is safe."))
@@ -57,7 +57,7 @@ class Feeds(Runner):
         parts = fault or "", *drawn, outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
         if not fault:
-            self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: text}
+            self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}
         return NotStr(text)
 
     def _gone(self, run: Row) -> list[Row]:

@@ -12,6 +12,7 @@ from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option
 from fasthtml.components import Select, Small, Span, Strong, Table, Tbody, Td, Textarea
 from fasthtml.components import Th, Thead, Tr, to_xml
 
+from pipulate.apps.widgets import RECENT, hosted
 from pipulate.core.fields import Field
 from pipulate.core.problems import Problem
 
@@ -37,15 +38,19 @@ def drawn_once(draw):
     return kept
 
 
-def owned(drawn):
-    """What a plugin drew, with all that is no element turned to text: FastHTML escapes str only."""
+def owned(drawn, kept=RECENT):
+    """What a plugin drew, with all that is no element turned to text: FastHTML escapes str only.
+
+    `kept` gets what holds its widgets."""
     if hasattr(drawn, "__ft__"):
         drawn = drawn.__ft__()
     if isinstance(drawn, FT):
-        drawn.children = tuple(map(owned, drawn.children))
+        drawn.children = owned(drawn.children, kept)
         return drawn
     if isinstance(drawn, tuple):
-        return tuple(map(owned, drawn))
+        return tuple(owned(part, kept) for part in drawn)
+    if hasattr(drawn, "_esm"):
+        return hosted(drawn, kept)
     markup = isinstance(drawn, NotStr) or hasattr(drawn, "__html__")
     return drawn if drawn is None or markup else str(drawn)
 

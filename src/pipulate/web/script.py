@@ -4,6 +4,8 @@ What moves the chat stands in panel.py."""
 
 import re
 
+from pipulate.web.widgets import ELEMENT
+
 from pipulate.web.panel import SCRIPT as TALK
 
 SCRIPT = """
@@ -369,4 +371,4 @@ on('keydown', '*', (at, event) => {
 });
 """
 SCRIPT = SCRIPT + TALK
-SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT)  # comments are for readers of this file
+SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT + ELEMENT)  # comments are for readers of this file

@@ -33,7 +33,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import assistant, history, inbox, pages, panel
+from pipulate.web import assistant, history, inbox, pages, panel, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout, app_of
 from pipulate.web.live import Hub, Tab
@@ -89,6 +89,7 @@ class Site:
                 Route("/", self.home, methods=["GET"]),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
+                *widgets.ROUTES,
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),

@@ -1,0 +1,115 @@
+"""Widgets: anything with `_esm`, the text of the module that draws it in the browser (AFM).
+
+An anywidget; or, without that package, an object with `state`, a dictionary (name: JSON or bytes)
+that the page shares, and `commands`, names of methods f(message, buffers) → (JSON, buffers) for
+`experimental.invoke`. What a view drew lives as long as its drawing is kept or a tab shows it.
+"""
+
+import hashlib
+import secrets
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any
+
+from fasthtml.components import NotStr
+
+from pipulate.core.store import Row
+
+Tell = Callable[[Row, Collection[bytes]], None]  # sends a message and its buffers to one tab
+COMMAND = "anywidget-command"
+ELSEWHERE = "This widget is shown on the page of Pipulate."
+
+
+class Held:
+    """A widget that was drawn, and the tabs that show it."""
+
+    def __init__(self, widget: Any):
+        self.widget, self.key, self.tabs = widget, secrets.token_urlsafe(12), set[Tell]()
+        self.texts = [address("js", widget._esm), address("css", getattr(widget, "_css", "") or "")]
+        self._lock, self._only, self._sender = threading.RLock(), set[Tell](), set[Tell]()
+        self.comm = getattr(widget, "comm", None)
+        if self.comm:  # ipywidgets keeps every widget until it is closed
+            ours = weakref.ref(self)
+            self.comm.publish_msg = lambda *_, **about: _published(ours(), **about)
+            weakref.finalize(self, _close, widget).atexit = False
+
+    def open(self, tab: Tell) -> None:
+        """Give a tab the whole state, and what changes from now on."""
+        with self._lock:
+            self.tabs.add(tab)
+            self._only = {tab}
+            try:
+                self.widget.send_state() if self.comm else self._changed(self.widget.state)
+            finally:
+                self._only = set()
+
+    def hear(self, said: Row, buffers: list[bytes], tab: Tell) -> None:
+        """Take a message of a tab, {method: update or custom, …}. Raises what the widget raises."""
+        with self._lock:
+            self._sender = {tab}
+            try:
+                if self.comm:
+                    self.comm.handle_msg({"content": {"data": said}, "buffers": buffers})
+                elif said["method"] == "update":
+                    names = (name for (name,) in said["buffer_paths"])
+                    new = said["state"] | dict(zip(names, buffers, strict=True))
+                    self.widget.state |= new
+                    self._changed(new, "echo_update")
+                elif said["content"]["kind"] == COMMAND:
+                    tab(*self._answer(said["content"], buffers))
+            finally:
+                self._sender = set()
+
+    def publish(self, said: Row, buffers: Collection[bytes]) -> None:
+        """Tell the tabs; an echo of what one of them said, the others."""
+        left_out = self._sender if said["method"] == "echo_update" else set()
+        for tab in (self._only or self.tabs) - left_out:
+            tab({"key": self.key} | said, buffers)
+
+    def _changed(self, state: Row, method: str = "update") -> None:
+        apart = {name: value for name, value in state.items() if isinstance(value, bytes)}
+        rest = {name: value for name, value in state.items() if name not in apart}
+        said = {"method": method, "state": rest, "buffer_paths": [[name] for name in apart]}
+        self.publish(said, apart.values())
+
+    def _answer(self, asked: Row, buffers: list[bytes]) -> tuple[Row, Collection[bytes]]:
+        if asked["name"] not in getattr(self.widget, "commands", ()):
+            raise ValueError(f"there is no command {asked['name']!r}")
+        response, back = getattr(self.widget, asked["name"])(asked["msg"], buffers)
+        content = {"kind": f"{COMMAND}-response", "id": asked["id"], "response": response}
+        return {"key": self.key, "method": "custom", "content": content}, back
+
+
+LIVE: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
+RECENT: deque[Held] = deque(maxlen=100)  # their page may not have asked yet, or is drawn anew
+
+
+def hosted(widget: Any, kept: Any = RECENT):
+    """The element in which a page draws a widget; what holds it is appended to `kept`."""
+    held = Held(widget)
+    LIVE[held.key] = held
+    kept.append(held)
+    RECENT.append(held)
+    (module, _), (look, style) = held.texts
+    about = f'data-key="{held.key}" data-module="{module}" data-look="{look if style else ""}"'
+    return NotStr(f"<pipulate-widget {about}>{ELSEWHERE}</pipulate-widget>")
+
+
+def address(kind: str, text: Any) -> tuple[str, str]:
+    """(where a text is served, the text); the address says what is in it."""
+    digest = hashlib.sha256(str(text).encode()).hexdigest()[:20]
+    return f"/static/widgets/{digest}.{kind}", str(text)
+
+
+def _published(held: Held | None, data: Row | None = None, buffers: Any = None, **_: Any) -> None:
+    """What an anywidget says to its page, by a Jupyter comm."""
+    if held and data and "method" in data:
+        state = {n: v for n, v in data.get("state", {}).items() if n not in ("_esm", "_css")}
+        held.publish(data | {"state": state}, [bytes(one) for one in buffers or ()])
+
+
+def _close(widget: Any) -> None:
+    widget.layout.close()
+    widget.close()

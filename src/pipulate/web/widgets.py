@@ -1,0 +1,253 @@
+"""Widgets on a page: where their modules are, and one binary socket that they all share.
+
+A frame: the bytes of its head (a number of four bytes), the head (JSON), then its buffers, each
+from a multiple of eight bytes on, so that numbers in them are read where they lie.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Collection
+
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from pipulate.apps.widgets import LIVE, Held, Tell, address
+from pipulate.core.fields import dumps
+from pipulate.core.logs import log_fault
+from pipulate.core.problems import Problem
+from pipulate.core.store import Row
+from pipulate.core.tools import limited
+
+SECONDS = 30.0  # that a widget may take to answer
+WAITING = 1_000  # frames; a tab that far behind starts afresh
+GONE = "This widget is no longer kept here. Reload the page."
+
+HOST = """
+const models = new Map(), calls = new Map(), MOST = 1e6;
+let socket, count = 0;
+const make = (tag, values) => Object.assign(document.createElement(tag), values);
+const even = size => size + 7 & ~7;
+const bytes = one => ArrayBuffer.isView(one)
+  ? new Uint8Array(one.buffer, one.byteOffset, one.byteLength) : new Uint8Array(one);
+const send = (head, buffers = []) => {
+  const parts = buffers.map(bytes), sizes = parts.map(one => one.length);
+  const text = new TextEncoder().encode(JSON.stringify({...head, sizes}));
+  let at = even(4 + text.length);
+  const frame = new Uint8Array(sizes.reduce((sum, size) => sum + even(size), at));
+  if (frame.length > MOST) return models.get(head.key)?.fault('That is over 1 MB.');
+  new DataView(frame.buffer).setUint32(0, text.length, true);
+  frame.set(text, 4);
+  for (const part of parts) {
+    frame.set(part, at);
+    at += even(part.length);
+  }
+  if (socket?.readyState == 1) socket.send(frame);  // else it opens anew, with what the server has
+};
+const hear = ({data}) => {
+  const size = new DataView(data).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)));
+  let at = even(4 + size);
+  const buffers = head.sizes.map(size => {
+    const view = new DataView(data, at, size);
+    at += even(size);
+    return view;
+  });
+  models.get(head.key)?.hear(head, buffers);
+};
+const connect = () => {
+  if (socket) return;
+  socket = new WebSocket(`ws://${location.host}/ws/widgets`);
+  socket.binaryType = 'arraybuffer';
+  socket.onmessage = hear;
+  socket.onopen = () => models.forEach((_, key) => send({key, method: 'open'}));
+  socket.onclose = () => {
+    socket = null;
+    if (models.size) setTimeout(connect, 1000);
+  };
+};
+
+// what is binary in a value goes apart: found gets its place and itself
+const apart = (value, way, found) => {
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) found.push([way, value]);
+  else if (Array.isArray(value)) return value.map((one, n) => apart(one, [...way, n], found));
+  else if (value?.constructor != Object) return value;
+  else return Object.fromEntries(Object.entries(value)
+    .map(([name, one]) => [name, apart(one, [...way, name], found)]));
+  return null;
+};
+
+class Model {
+  constructor(key, fault) {
+    Object.assign(this, {key, fault, state: {}, changed: {}, heard: []});
+    this.ready = new Promise(done => { this.done = done; });
+  }
+  get(name) { return this.state[name]; }
+  set(name, value) {
+    if (this.state[name] === value) return;
+    this.changed[name] = value;
+    this.put({[name]: value});
+  }
+  save_changes() {
+    const found = [], state = apart(this.changed, [], found);
+    this.changed = {};
+    const paths = found.map(([way]) => way), parts = found.map(([, part]) => part);
+    send({key: this.key, method: 'update', state, buffer_paths: paths}, parts);
+  }
+  send(content, _, buffers) { send({key: this.key, method: 'custom', content}, buffers); }
+  on(names, run) { names.split(' ').forEach(name => this.heard.push([name, run])); }
+  off(names, run) {
+    const gone = ([name, one]) =>
+      (!names || names.split(' ').includes(name)) && (!run || one == run);
+    this.heard = this.heard.filter(one => !gone(one));
+  }
+  say(name, ...values) { this.heard.forEach(([one, run]) => one == name && run(...values)); }
+  put(state) {
+    const names = Object.keys(state).filter(name => this.state[name] !== state[name]);
+    Object.assign(this.state, state);
+    names.forEach(name => this.say(`change:${name}`, this, state[name]));
+    if (names.length) this.say('change', this);
+  }
+  hear(head, buffers) {
+    if (head.method == 'fault') return this.fault(head.fault);
+    if (head.method == 'custom') {
+      calls.get(head.content?.id)?.([head.content.response, buffers]);
+      return this.say('msg:custom', head.content, buffers);
+    }
+    head.buffer_paths.forEach((way, n) => {
+      const last = way.at(-1);
+      way.slice(0, -1).reduce((place, name) => place[name], head.state)[last] = buffers[n];
+    });
+    this.put(head.state);
+    this.done();
+  }
+}
+const invoke = model => (name, msg, {buffers, signal} = {}) => new Promise((done, refuse) => {
+  const id = `${++count}`;
+  calls.set(id, answer => { calls.delete(id); done(answer); });
+  signal?.addEventListener('abort', () => { calls.delete(id); refuse(signal.reason); });
+  model.send({id, kind: 'anywidget-command', name, msg}, null, buffers);
+});
+
+export const show = async at => {
+  if (at.gone || !at.isConnected) return;
+  const {key, module, look} = at.dataset, el = make('div');
+  const over = new AbortController(), {signal} = over;
+  const card = make('p', {className: 'problem', role: 'alert'});
+  const fault = said => {
+    card.textContent = said;
+    at.prepend(card);
+  };
+  const model = new Model(key, fault), given = {model, el, signal};
+  at.gone = () => {
+    over.abort();
+    at.gone = null;
+    models.delete(key);
+    send({key, method: 'close'});
+  };
+  models.set(key, model);
+  socket ? send({key, method: 'open'}) : connect();
+  at.replaceChildren(el);
+  if (look) at.prepend(make('link', {rel: 'stylesheet', href: look}));
+  try {
+    await model.ready;
+    const own = await import(module), made = own.default ?? own;
+    const drawn = typeof made == 'function' ? await made() : made;
+    for (const name of ['initialize', 'render']) {
+      if (signal.aborted) return;
+      const end = await drawn[name]?.({...given, experimental: {invoke: invoke(model)}});
+      if (typeof end != 'function') continue;
+      signal.aborted ? end() : signal.addEventListener('abort', end);
+    }
+  } catch (error) {
+    fault(`The widget failed: ${error}. One that fetches from elsewhere cannot be shown.`);
+  }
+};
+"""
+HOST_AT, _ = address("js", HOST)
+# A part of every page's script: the host itself comes with the first widget.
+ELEMENT = f"""
+customElements.define('pipulate-widget', class extends HTMLElement {{
+  async connectedCallback() {{ (await import('{HOST_AT}')).show(this); }}
+  disconnectedCallback() {{ setTimeout(() => this.isConnected || this.gone?.()); }}
+}});
+"""
+
+
+def pack(head: Row, buffers: Collection[bytes]) -> bytes:
+    """A frame."""
+    text = dumps(head | {"sizes": [len(one) for one in buffers]}).encode()
+    parts = [len(text).to_bytes(4, "little") + text, *buffers]
+    return b"".join(part + bytes(-len(part) % 8) for part in parts)
+
+
+def unpack(frame: bytes) -> tuple[Row, list[bytes]]:
+    """(head, buffers) of a frame. Raises ValueError or KeyError on what is none."""
+    at, buffers = 4 + int.from_bytes(frame[:4], "little"), []
+    head = json.loads(frame[4:at])
+    for size in head.pop("sizes"):
+        at += -at % 8
+        buffers.append(frame[at : at + size])
+        at += size
+    return head, buffers
+
+
+async def text(request) -> Response:
+    """The module or the style of a widget that is kept here, or the host's own."""
+    kind, known = request.url.path.rpartition(".")[2], {HOST_AT: HOST}
+    known |= dict(one for held in [*LIVE.values()] for one in held.texts)
+    media = {"js": "text/javascript", "css": "text/css"}.get(kind)
+    found = known.get(request.url.path)
+    return Response(found or "", 200 if found else 404, media_type=media)
+
+
+async def socket(socket: WebSocket) -> None:
+    """The widgets of one page."""
+    await socket.accept()
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+    shown: dict[str, Held] = {}
+
+    def tell(head: Row, buffers: Collection[bytes] = ()) -> None:
+        if queue.qsize() < WAITING:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+                loop.call_soon_threadsafe(queue.put_nowait, pack(head, buffers))
+
+    async def write() -> None:
+        while queue.qsize() < WAITING:
+            await socket.send_bytes(await queue.get())
+        await socket.close(1013)
+
+    writer = asyncio.create_task(write())
+    try:
+        async for frame in socket.iter_bytes():
+            await _heard(*unpack(frame), shown, tell)
+    except (RuntimeError, KeyError, ValueError, TypeError):  # closed by us, or no frame
+        pass
+    finally:
+        writer.cancel()
+        for held in shown.values():
+            held.tabs.discard(tell)
+
+
+async def _heard(said: Row, buffers: list[bytes], shown: dict[str, Held], tell: Tell) -> None:
+    key, method = said.pop("key"), said["method"]
+    held = shown.get(key) or LIVE.get(key)
+    if held is None:
+        return tell({"key": key, "method": "fault", "fault": GONE}, ())
+    if method == "close":
+        return shown.pop(key, held).tabs.discard(tell)
+    try:
+        shown[key] = held
+        work = (held.open, tell) if method == "open" else (held.hear, said, buffers, tell)
+        await limited(*work, seconds=SECONDS)
+    except Exception as error:
+        known = isinstance(error, Problem)
+        fault = str(error) if known else f"{type(error).__name__}: {error} ({log_fault(error)})"
+        tell({"key": key, "method": "fault", "fault": fault}, ())
+
+
+ROUTES = [
+    Route("/static/widgets/{name}", text, methods=["GET"]),
+    WebSocketRoute("/ws/widgets", socket),
+]
