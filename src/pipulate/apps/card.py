@@ -26,6 +26,12 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def title(run: Row) -> str:
+    """What a run is called where it is listed with others (in Runs.inbox its number is `run`)."""
+    number = run.get("run", run.get("id"))
+    return run["name"] or f"{words(run['pipeline']).capitalize()} run {number}"
+
+
 def local(moment: str) -> str:
     """A kept moment in this machine's time: the hour if it is today, else the day as well."""
     then = datetime.fromisoformat(moment).astimezone()

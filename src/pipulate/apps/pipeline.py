@@ -11,7 +11,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
 from pipulate.apps.card import step_form, trouble, words
 from pipulate.apps.feeds import Feeds, number
-from pipulate.apps.markup import html, notice, problem_card
+from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
 from pipulate.apps.steps import OWN, Pipeline
 from pipulate.core.fields import check_values
@@ -48,9 +48,8 @@ class Guided(Feeds):
         about = (visit.caller.profile.id, self.slug, page * LISTED + 1, q)
         found = (await asyncio.to_thread(self.runs.listing, *about))[(page - 1) * LISTED :]
         items = [self._item(f"{visit.base}/{run['id']}", run) for run in found[:LISTED]]
-        turn = [("← Newer", page - 1)] * (page > 1) + [("Older →", page + 1)] * (
-            len(found) > LISTED
-        )
+        turn = [("← Newer", page - 1)] if page > 1 else []
+        turn += [("Older →", page + 1)] if len(found) > LISTED else []
         links = (A(w, href=f"{visit.base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
         empty = P(f"No run matches “{q}”." if q else EMPTY, cls="hint")
         listed = Ul(*items, cls="runs"), Nav(*links, cls="pager")
@@ -58,9 +57,8 @@ class Guided(Feeds):
         if visit.partial:
             return drawn
         new = Form(Button("New run", autofocus=True), hx_post=visit.base)
-        box = Input(
-            type="search", name="q", value=q, placeholder="Search", aria_label="Search runs"
-        )
+        said = {"placeholder": "Search", "aria_label": "Search runs"}
+        box = Input(type="search", name="q", value=q, **said)
         act = {"hx_get": visit.base, "hx_target": "#listing", "hx_swap": "outerHTML"}
         when = {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
@@ -154,7 +152,9 @@ class Guided(Feeds):
         may = not run["locked_utc"] and all(states[up].state in PAST for up in state.step.uses)
         parts = [heading([*states].index(name) + 1, state), P(state.step.description)]
         if may and state.state == "waiting":
-            parts.append(question_form(state.question, at.rpartition("/")[0], data_next=True))
+            parts.append(question_form(state.question, self.at(profile, run["id"]), data_next=True))
+            leave = press(self.at(profile, run["id"]), "discard", "Discard", step=name)
+            parts += [] if state.at_work else [leave]
         parts.append(progress(at, key, job) if state.at_work else Div(id=key))
         if state.state in UNDONE:
             parts.append(trouble(state))
@@ -259,8 +259,3 @@ class Guided(Feeds):
         if verb == "skip":
             await self.advance(caller, run)
         return await self.show(visit)
-
-    def live_progress(self, profile, job) -> str:
-        run_id, step = job.run["id"], job.attempt["step"]
-        drawn = progress(self.at(profile, run_id, step), f"progress-{run_id}-{step}", job)
-        return html(drawn(hx_swap_oob="morph"))

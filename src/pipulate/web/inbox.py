@@ -4,7 +4,7 @@ from fasthtml.components import H1, A, Button, Div, Header, I, Li, P, Section, S
 from fasthtml.components import Ul
 
 from pipulate.apps.base import Visit
-from pipulate.apps.card import local, press, question_form, words
+from pipulate.apps.card import local, press, question_form, title, words
 from pipulate.core.store import Row, now
 
 ABOUT = "What waits for you in all profiles: questions, approvals, steps that failed or stopped."
@@ -45,8 +45,7 @@ def _item(house, row: Row):
         return Li(badge, Div(*told, cls="inputs"), look)
     run, step = row["run"], row["step"]
     at, does = f"{base}/{row['pipeline']}/{run}", []
-    name = row["name"] or f"{words(row['pipeline']).capitalize()} run {run}"
-    link = A(name, href=f"{at}#step-{run}-{step}")
+    link = A(title(row), href=f"{at}#step-{run}-{step}")
     if kind == "question":
         record = house.runs.question(row["profile_id"], run, step)
         said = question_form(record, at, hx_preserve="true")

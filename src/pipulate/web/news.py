@@ -10,7 +10,7 @@ from typing import Any
 
 from fasthtml.components import A
 
-from pipulate.apps.card import words
+from pipulate.apps.card import progress, title, words
 from pipulate.apps.feeds import Feeds
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice
@@ -55,8 +55,8 @@ class News:
         self._soon("", self.count)
         for tab in self.hub.others(""):
             slug, rest = place(tab.at)
-            ours = profile_id in (None, tab.profile.id) and slug in self.house.shelf.apps
-            ours = ours and isinstance(self.house.shelf.apps[slug], Feeds)
+            ours = isinstance(self.house.shelf.apps.get(slug), Feeds)
+            ours = ours and profile_id in (None, tab.profile.id)
             if slug == "inbox" or ours and (rest in ("", run) or not run and rest != "-"):
                 at = tab.at.partition("?")[0]
                 self._soon(at, partial(self._anew, tab.profile, at))
@@ -68,8 +68,7 @@ class News:
 
     def _now(self, key: Any, work: Callable[[], Any]) -> None:
         self._due.discard(key)
-        made = work()
-        if asyncio.iscoroutine(made):
+        if made := work():
             asyncio.ensure_future(made)
 
     def count(self) -> None:
@@ -111,31 +110,30 @@ class News:
             self._soon(key, partial(self._progress, job))
 
     def _progress(self, job: Job) -> None:
-        guided, profile = self._where(job)
-        if guided and self.house.jobs.live.get((job.run["id"], job.attempt["step"])) is job:
-            at = guided.at(profile, job.run["id"])
-            self.hub.put(profile.id, guided.live_progress(profile, job), at)
+        run, step = job.run["id"], job.attempt["step"]
+        if self.house.jobs.live.get((run, step)) is job and (at := self._at(job)):
+            drawn = progress(f"{at}/{step}", f"progress-{run}-{step}", job)
+            self.hub.put(job.run["profile_id"], html(drawn(hx_swap_oob="morph")), at)
 
-    def _where(self, job: Job) -> tuple[Any, Any]:
-        """The pipeline and the profile of a job, None when one is gone meanwhile."""
-        everyone = self.house.profiles.all()
-        profile = next((p for p in everyone if p.id == job.run["profile_id"]), None)
-        return self.house.shelf.apps.get(job.run["pipeline"]) if profile else None, profile
+    def _at(self, job: Job) -> str:
+        """The address of a job's run, "" if its profile is gone."""
+        slugs = {profile.id: profile.slug for profile in self.house.profiles.all()}
+        base = slugs.get(job.run["profile_id"])
+        return f"/{base}/{job.run['pipeline']}/{job.run['id']}" if base else ""
 
     def _tell(self, job: Job, ended: bool, asked: tuple[int, ...]) -> None:
         """A notice, if a person began it: it asks, it failed, or long work came to its end."""
         run = job.run["id"]
         since = self._since.setdefault(run, job.started)
         if asked:
-            return self._notice(job, "asks you something")
+            self._notice(job, "asks you something")
         if not ended:
-            return None
+            return
         self._asked.pop(job.attempt["id"], None)
         state, long = job.result()[0], time.monotonic() - since > LONG
         if state == "failed":
             self._notice(job, "failed")
         self._soon(("end", run), partial(self._end, job, state == "done" and long))
-        return None
 
     def _end(self, job: Job, told: bool) -> None:
         if any(run == job.run["id"] for run, _ in self.house.jobs.live):
@@ -145,9 +143,6 @@ class News:
             self._notice(job, "is done")
 
     def _notice(self, job: Job, said: str) -> None:
-        guided, profile = self._where(job)
-        if guided and job.caller.actor == "user":
-            name = job.run["name"] or f"{guided.title} run {job.run['id']}"
-            link = A(f"{name}: {words(job.attempt['step'])} {said}.")
-            at = guided.at(profile, job.run["id"])
-            self.hub.put(None, html(notice(link(href=at))))
+        if job.caller.actor == "user" and (at := self._at(job)):
+            name, step = title(job.run), words(job.attempt["step"])
+            self.hub.put(None, html(notice(A(f"{name}: {step} {said}.", href=at))))
