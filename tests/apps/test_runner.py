@@ -423,3 +423,43 @@ def test_resume_needs_the_inputs_to_be_there(demo, call, run):
     call("demo_run", to_step="total")
     with pytest.raises(Waiting, match="note needs word"):
         call("run_resume", run=1, step="note")
+
+
+AGAIN = """
+    from pipulate import Pipeline
+
+    again = Pipeline("Again")
+
+    @again.step
+    def work(job):
+        world = job.files.parent / "world"
+        def one(n):
+            world.open("a").write("m")
+            return n
+        job.map(one, range(3))
+        name = job.ask("Which?")
+        job.once("paid", lambda: world.open("a").write("p"))
+        return [name, world.read_text()]
+"""
+
+
+def test_a_done_step_that_is_run_again_asks_and_maps_anew_but_pays_once(
+    plugin, house, call, run, until
+):
+    plugin(AGAIN, "again")
+    guided = house.shelf.pipeline("again")
+
+    def output():
+        state = guided.open(house.profiles.at(), 1)[1]["work"]
+        return state.output if state.state == "done" else None
+
+    call("again_run")
+    call("run_answer", run=1, answer="ann")
+    until(output)
+    assert output() == ["ann", "mmmp"]
+    assert not [*(house.runs.files / "runs/1").glob(".work-*")]
+    call("run_resume", run=1, step="work")
+    until(lambda: house.runs.records("state = 'waiting'"))
+    call("run_answer", run=1, answer="bob")
+    until(lambda: (output() or [""])[0] == "bob")
+    assert sorted(output()[1]) == list("mmmmmmp")

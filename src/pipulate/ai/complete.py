@@ -17,7 +17,7 @@ from pipulate.ai.servers import Choice
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.jobs import Job
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
 from pipulate.core.tools import tool_of, tools_in
 
@@ -58,7 +58,7 @@ async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: R
 async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str], Any]) -> Any:
     """What the model answers: text for a schema of plain text, else JSON that fits it. `tell` hears
 
-    the text, line by line. Raises Problem when no answer fits, or the server fails."""
+    the text, line by line. Raises Invalid when no answer fits, Problem when the server fails."""
     import jsonschema
 
     plain = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
@@ -77,7 +77,7 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
             why = str(getattr(error, "message", error))[:200]
         again = f"That does not fit ({why}). {ASKED}{dumps(whole)}"
         talk += {"role": "assistant", "content": text}, {"role": "user", "content": again}
-    raise Problem(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
+    raise Invalid(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
 
 
 def _object(schema: Row) -> Row:

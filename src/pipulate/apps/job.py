@@ -6,7 +6,6 @@ requests go is the business of whoever runs the step: the engine, a filter, a no
 
 import asyncio
 import contextlib
-import csv
 import inspect
 import itertools
 import json
@@ -22,6 +21,7 @@ from pipulate.core.fields import Field, dumps, from_json, make_field, to_json
 from pipulate.core.kinds import File
 from pipulate.core.outputs import INLINE, Large, Rows, write_lines
 from pipulate.core.problems import Problem
+from pipulate.core.sheets import write_csv
 from pipulate.core.tables import Row
 
 EVERY = 0.05  # seconds between two progress messages; the last one always goes out
@@ -56,6 +56,12 @@ class JobHandle:
         """This attempt's own folder, for files the step writes; return them as File(path)."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
+
+    def csv(self, name: str, rows: Iterable[Row], columns: Iterable[str] = ()) -> File:
+        """Write rows to a CSV file in `files`, with these columns or those of the first row; what
+
+        a spreadsheet would run is defused."""
+        return File(write_rows(self.files / name, rows, [*columns]))
 
     def progress(self, done: float, total: float = 0, message: str = "") -> Now:
         """Show how far the step is. Cheap: at most twenty messages a second are sent."""
@@ -237,22 +243,22 @@ def fed(field: Field, output: Any, folder: Path) -> Any:
         isinstance(output, list) and output and all(isinstance(row, dict) for row in output)
     )
     if field.type is File and rows:
-        return File(write_rows(folder / "rows.csv", output))
+        return File(write_rows(folder / "rows.csv", output, []))
     try:
         return field.kind.check(output)
     except (ValueError, TypeError) as error:
         raise Problem(f"{field.label} {error}.", "Feed it from another step.") from None
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> Path:
-    """Rows as a CSV file with the columns of the first."""
+def write_rows(path: Path, rows: Iterable[Row], columns: list[str]) -> Path:
+    """Rows as a CSV file; formulas are defused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     several = iter(rows)
-    first = next(several, {})
+    first = [*itertools.islice(several, 1)]
+    columns = columns or [*first[0]] if first else columns
+    lines = ([row.get(c) for c in columns] for row in itertools.chain(first, several))
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*first], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(itertools.chain([first] if first else (), several))
+        file.writelines(write_csv(columns, lines))
     return path
 
 

@@ -131,7 +131,8 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
             what = f"There is nothing to choose for {field.label}."
             raise Problem(what, "Revise an earlier step.")
         field = replace(field, choices=choices)
-        field = replace(field, default=choices[0]) if field.required else field
+        first = [choices[0]] if field.many else choices[0]
+        field = replace(field, default=first) if field.required else field
     if inspect.isfunction(field.default):
         default = _of(field.default, outputs)
         field = replace(field, default=None if default is None else field.check(default))

@@ -136,7 +136,7 @@ class Jobs:
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
         run = self.runs.get(caller.profile.id, run_id)
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
-        request = self._request(job, pipeline, used, fresh)
+        request = self._request(job, pipeline, used)
         job.work = asyncio.create_task(self._work(job, request))
         job.task = asyncio.create_task(self._settle(job))
         return job
@@ -192,9 +192,20 @@ class Jobs:
         try:
             log = "\n".join(job.log)[-20_000:]
             await asyncio.to_thread(lambda: self.runs.settle(*about, **kept, log=log))
+            if state == "done":
+                await asyncio.to_thread(self._tidy, job)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
+
+    def _tidy(self, job: Job) -> None:
+        """Drop what job.map has kept of a step that is done."""
+        for path in self._journal(job).parent.glob(f"{self._journal(job).name}-*"):
+            path.unlink(missing_ok=True)
+
+    def _journal(self, job: Job) -> Path:
+        name = f".{job.attempt['step']}-{job.attempt['key'][:16]}"
+        return self.runs.files / f"runs/{job.run['id']}" / name
 
     def changed(self, job: Job) -> None:
         """Tell whoever looks that a job is further."""
@@ -222,7 +233,7 @@ class Jobs:
             if process:
                 listening.cancel()
 
-    def _request(self, job: Job, pipeline: Any, used: Row, fresh: bool) -> Row:
+    def _request(self, job: Job, pipeline: Any, used: Row) -> Row:
         run, attempt = job.run, job.attempt
         folder = self.runs.files / f"runs/{run['id']}"
         return {
@@ -233,8 +244,8 @@ class Jobs:
             "arguments": used | json.loads(attempt["inputs"]),
             "checkpoint": json.loads(attempt["checkpoint"] or "null"),
             "folder": folder / str(attempt["id"]),
-            "journal": folder / f".{attempt['step']}-{attempt['key'][:16]}",  # of job.map
-            "fresh": fresh,
+            "journal": self._journal(job),
+            "fresh": not attempt["resumes"],
         }
 
     async def _listen(self, job: Job, process: Process) -> None:

@@ -199,9 +199,9 @@ class Runs:
     ) -> tuple[Row, Row]:
         """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
 
-        One that stopped with the same key passes its checkpoint on, unless `fresh`. Raises
+        One that stopped with the same key passes on what it kept (`resumes`), unless `fresh`; what
 
-        Locked, Waiting."""
+        was done once stays done. Raises Locked, Waiting."""
         with self._told(profile_id, actor, "opened", f"runs/{run_id}/{name}") as change:
             change.summary = f"{pipeline.slug} run {run_id}: {name} began"
             given = json.loads(self.get(profile_id, run_id)["inputs"])
@@ -214,10 +214,11 @@ class Runs:
             if late := [up for up in used if states[up].state not in PAST]:
                 raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
             resumes = old.attempt.get("state") in UNDONE and old.attempt["key"] == old.key
-            checkpoint = old.attempt["checkpoint"] if resumes and not fresh else None
-            attempt = self._attempt(run_id, old, "running", owner, checkpoint=checkpoint)
-            where = "DELETE FROM records WHERE run_id = ? AND step = ? AND state = 'waiting'"
-            self.db.execute(f"{where} AND key != ?", (run_id, name, old.key))
+            resumes = resumes and not fresh
+            more = {"resumes": resumes, "checkpoint": resumes and old.attempt["checkpoint"] or None}
+            attempt = self._attempt(run_id, old, "running", owner, **more)
+            where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
+            self.records.delete_many(where, (run_id, name, old.key, resumes))
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in used}
 
     def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:

@@ -109,6 +109,7 @@ MIGRATIONS = [
     ALTER TABLE runs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN source TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN log TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;
 
     -- a number is never given again: a tab that comes back says the last one it has
     ALTER TABLE messages RENAME TO old_messages;

@@ -139,13 +139,13 @@ def table(visited, job):
     """Writes a CSV with a row for each page."""
     kinds = Counter(str(row["status"] or "not read") for row in visited)
     first = [{name: row[name] for name in COLUMNS} for row in islice(visited, 200)]
-    rows = ([row[name] for name in COLUMNS] for row in visited)
+    rows = ({name: row[name] for name in COLUMNS} for row in visited)
     return {
         "pages": len(visited),
         "with_errors": sum(bool(row["error"]) for row in visited),
         "statuses": sorted(kinds.items()),
         "first": first,
-        "file": written(job.files / "pages.csv", COLUMNS, rows),
+        "file": job.csv("pages.csv", rows, COLUMNS),
     }
 
 
@@ -161,18 +161,9 @@ def draw_table(output):
 def links(visited, job, external: bool = False):
     """Writes a CSV of links, for the pipeline Links. Those to other sites, too?"""
     ends = (
-        [row["final_url"], link]
+        {"source": row["final_url"], "target": link}
         for row in visited
         for link in row["links"].splitlines()
         if external or host_of(link) == host_of(row["final_url"])
     )
-    return written(job.files / "links.csv", ("source", "target"), ends)
-
-
-def written(path, columns, rows):
-    """A CSV file in which no spreadsheet runs what a page says."""
-    from pipulate import CsvFile
-
-    with path.open("w", encoding="utf-8", newline="") as out:
-        out.writelines(CsvFile(path.name, columns, rows).chunks)
-    return File(path)
+    return job.csv("links.csv", ends, ["source", "target"])

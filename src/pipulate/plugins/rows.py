@@ -146,10 +146,5 @@ def draw_chart(output):
 @rows.step(auto=True)
 def result(columns, filtered, derived, job):
     """Writes a CSV that a spreadsheet can open without running anything in it."""
-    from pipulate import CsvFile
-
-    last, path = latest(columns, filtered, derived), job.files / "rows.csv"
-    cells = (list(row.values()) for row in last)
-    with path.open("w", encoding="utf-8", newline="") as out:
-        out.writelines(CsvFile(path.name, heads(columns, derived), cells).chunks)
-    return {"rows": len(last), "file": File(path)}
+    last = latest(columns, filtered, derived)
+    return {"rows": len(last), "file": job.csv("rows.csv", last, heads(columns, derived))}
