@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pipulate.apps.job import END, JobHandle, kept
-from pipulate.core.fields import Choices, File, check_values, dumps, from_json, make_field
+from pipulate.core.fields import File, check_values, dumps, from_json, to_json
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Busy, Invalid, Problem, nearest
 from pipulate.core.runs import inputs_of
@@ -105,7 +105,9 @@ class Bar:
 
     def _write(self, text: str) -> None:
         if self.shown and text != "\n":
-            self.screen.write(f"\r{plain(text)[: shutil.get_terminal_size().columns - 1]}\033[K")
+            self.screen.write(
+                f"\r{plain(text.strip())[: shutil.get_terminal_size().columns - 1]}\033[K"
+            )
         if self.shown:
             self.screen.write("\n" * text.endswith("\n"))
             self.screen.flush()
@@ -124,17 +126,11 @@ class LocalJob(JobHandle):
     def run(self, pipeline: str, values: Row):
         return self.step.other.run(**values).output
 
-    def ask(self, question: str, answer: Any = str):
-        several = isinstance(answer, list | tuple)
-        kind = Annotated[type(answer[0]), Choices(tuple(answer))] if several else answer
-        field = make_field("answer", kind)
-        return self._either(lambda: self._heard(question, field))
-
     def _heard(self, question: str, field: Any) -> Any:
         offered = f" ({', '.join(map(str, field.choices))})" if field.choices else ""
         while True:
             try:
-                return field.parse(self.read(f"{question}{offered} "))
+                return to_json(field.parse(self.read(f"{question}{offered} ")))
             except ValueError as error:
                 print(f"That {error}.")
             except (EOFError, NotImplementedError):  # the latter where a notebook runs by itself
@@ -155,6 +151,11 @@ class LocalJob(JobHandle):
         match kind, values:
             case "checkpoint", [data]:
                 self.memory[""] = ("done", data)
+            case "ask", [question, about]:
+                from pipulate.core.jobs import question_field  # the whole engine, seldom needed
+
+                record = {"about": dumps(about), "step": self.step.name}
+                return self._heard(question, question_field(record))
             case "once", [name]:
                 state, value = self.memory.get(name, ("new", None))
                 self.memory.setdefault(name, ("unknown", None))
@@ -255,8 +256,8 @@ def aside(work: Callable[[], Any]) -> Any:
             done.set_exception(error)
 
     thread = threading.Thread(target=working_aside, daemon=True)
-    thread.start()
     try:
+        thread.start()
         return done.result()
     except KeyboardInterrupt:
         interrupt(thread.ident)
@@ -286,12 +287,13 @@ class Ran(dict):
 
         place, drawn = outputs.Place("", lambda path: ""), []
         for name, value in self.items():
-            view, shown = self.pipeline.steps[name].draw, None
+            view, shown = self.pipeline.steps[name].draw, ""
+            drawn.append(H4(name.replace("_", " ").capitalize()))
             try:
                 shown = view and markup.html(markup.owned((view(value),)))
             except Exception as error:
                 what = f"The view of this step failed ({type(error).__name__}: {error})."
-                shown = markup.html(markup.problem_card(Problem(what[:500])))
+                drawn.append(markup.problem_card(Problem(what[:500])))
             shown = shown or markup.html(outputs.draw(value, place))
-            drawn += [H4(name.replace("_", " ").capitalize()), markup.NotStr(shown)]
+            drawn.append(markup.NotStr(shown))
         return markup.html(*drawn)

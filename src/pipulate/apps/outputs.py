@@ -33,7 +33,7 @@ MARKED = re.compile(r"(?m)^(#{1,6} |[-*+] |\d+\. |> |```|\|.*\|$)|\*\*\S|\]\(htt
 
 @dataclass(frozen=True)
 class Place:
-    """Where an output is found: `at`, its own address; file(path), that of a file or ""."""
+    """Where an output is found: `at`, its own address or ""; file(path), that of a file or ""."""
 
     at: str
     file: Callable[[Path], str]
@@ -51,7 +51,7 @@ def draw(value: Any, place: Place, key: str = ""):
             return file_link(value, place.file(value.path))
         case Large():
             return Div("Too large to be shown here.", draw(File(value.path), place))
-        case Rows() if not place.file(value.path):
+        case Rows() if not (place.file(value.path) if place.at else value.path.exists()):
             return P("The file of these rows is gone. Run the step again.", cls="empty")
         case str():
             return _text(value)
@@ -155,6 +155,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
         links += [to("Next →", page=page + 1)] if first + PAGE < count else []
         heads = [_head(to, column, sort) for column in every[:WIDE]]
     drawn = data_table([*shown], every[:WIDE], heads)
+    links = links if place.at else []  # nothing answers in a notebook
     return Div(drawn, Nav(Small(said), *links, cls="tools"), cls="table")
 
 
