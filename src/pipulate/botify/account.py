@@ -1,0 +1,114 @@
+"""What is kept of Botify: the token, lists with their age, the project chosen in each profile.
+
+The token lies in the settings (DictLikeDB) as a secret of the whole home. It is read in one place,
+`Account.connection`, in the process of the engine; steps run in processes that never get it. A
+profile in which the demo is on talks to the stand-in instead.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pipulate import DictLikeDB, Problem
+from pipulate.botify.slugs import Site, read_address
+
+DEMO = "Demo data: a made-up site from a stand-in on this machine. This is not Botify."
+
+
+@functools.cache
+def demo_service() -> Any:
+    """The stand-in of this process, started when it is first needed."""
+    from pipulate.botify.stand_in import Service, start
+
+    service = Service()
+    start(service)
+    return service
+
+
+class Account:
+    """The settings of a profile (`table`) as they are of Botify; `kept` belongs to all profiles."""
+
+    def __init__(self, table: Any, caller: Any = None):
+        self.own, self.caller = DictLikeDB(table), caller
+        self.demo = bool(self.own.get("botify_demo"))
+        self.kept = DictLikeDB(table.xtra(scope="botify demo" if self.demo else "botify"))
+
+    def connection(self, token: str = "") -> Any:
+        """Where to ask and with which token. Raises Problem (status 401) without one."""
+        from pipulate.botify.client import Connection
+
+        if self.demo:
+            service = demo_service()
+            return Connection(service.token, service.url, demo=True)
+        token = token or self.kept.get("token") or ""
+        if not token:
+            then = "Enter it on the page Botify, or run `pipulate botify token`."
+            raise Problem("There is no Botify token yet.", then, status=401)
+        return Connection(token)
+
+    def client(self, token: str = "") -> Any:
+        """A client; the pace is shared fairly between runs."""
+        from pipulate.botify.client import Client
+
+        who = self.caller.parent.partition("/")[0] or self.caller.actor if self.caller else ""
+        return Client(self.connection(token), who)
+
+    @property
+    def shown(self) -> str:
+        """ "set, ends …1234", or "" without a token."""
+        return dict(self.kept.items()).get("token", "")
+
+    def keep_token(self, token: str, user: str) -> None:
+        """Keep a token that was checked; what was listed for another one is forgotten."""
+        self.forget()
+        self.kept.set("token", token, secret=True)
+        self.kept["user"] = user
+
+    def forget(self) -> None:
+        """Delete the token, and all that was listed with it."""
+        for name in [*self.kept]:
+            del self.kept[name]
+
+    @property
+    def user(self) -> str:
+        return self.kept.get("user") or ""
+
+    # -- the project of a profile
+
+    @property
+    def _site_key(self) -> str:
+        return "botify_demo_site" if self.demo else "botify_site"
+
+    @property
+    def site(self) -> Site | None:
+        """The project, and analysis, chosen last in this profile."""
+        kept = self.own.get(self._site_key)
+        return read_address(kept) if kept else None
+
+    @site.setter
+    def site(self, site: Site) -> None:
+        self.own[self._site_key] = "/".join(filter(None, [site.name, site.analysis]))
+
+    # -- lists that are kept
+
+    async def listed(
+        self, name: str, ask: Callable[[Any], Awaitable[list[Any]]], refresh: bool = False
+    ) -> dict[str, Any]:
+        """{rows, at} of a list; asked for when it is not kept yet, or to `refresh` it."""
+        known = self.kept.get(name)
+        if refresh or not known:
+            async with self.client() as botify:
+                rows = await ask(botify)
+            known = self.kept[name] = {"rows": rows, "at": datetime.now(UTC).isoformat()}
+        return known
+
+
+def age(at: str) -> str:
+    """How long ago a moment was, in words."""
+    seconds = max(0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {word}{'s' * (count > 1)} ago"
+    return "just now"

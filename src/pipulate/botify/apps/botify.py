@@ -1,0 +1,253 @@
+"""Botify: the page where the token is entered and a project chosen, and the tools of the API.
+
+The tools ask Botify in the process of the engine and give what it answers, never the token: so
+steps, which are processes of their own, and the model can use Botify and cannot know it.
+"""
+
+from fasthtml.common import H1, H2, Article, Button, Div, Form, Header, Input, Label, Option, P
+from fasthtml.common import Section, Select, Small, Span, Strong
+from starlette.responses import RedirectResponse
+from pipulate import CrudApp, Problem, Secret, tool
+from pipulate.botify.account import DEMO, Account, age
+from pipulate.botify.pace import PACE
+from pipulate.botify.slugs import read_address
+
+WHERE = "You find it in Botify under your account (app.botify.com/account)."
+
+
+class Botify(CrudApp):
+    """Connect with Botify and choose a project; then start a link graph."""
+
+    plural, menu_icon, menu_place = "botify", "☍", 5
+
+    @staticmethod
+    @tool
+    async def connect(table, caller, token: Secret, username: str = ""):
+        """Check a Botify token and keep it. Only a person may; username: if Botify cannot tell."""
+        if caller.actor not in ("user", "shell"):
+            raise Problem("A token is entered by a person.", "See the page Botify.")
+        account = Account(table, caller)
+        if account.demo:
+            raise Problem("This profile shows demo data.", "Leave the demo first.")
+        token = token.strip()
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise Problem("That is no token.", f"Copy it once more. {WHERE}")
+        async with account.client(token) as botify:
+            user = await botify.user(username)
+        with change(table, caller, "botify_connect", f"Connected to Botify as {user}"):
+            account.keep_token(token, user)
+        return {"user": user, "token": account.shown}
+
+    @staticmethod
+    @tool
+    def disconnect(table, caller):
+        """Delete the Botify token from this machine."""
+        account = Account(table, caller)
+        account.forget()
+        table.db.current.summary = "Deleted the Botify token"
+        return {"token": account.shown}
+
+    @staticmethod
+    @tool
+    def demo(table, caller, on: bool = True):
+        """Let this profile show a made-up site from a stand-in (demo data), or leave that again."""
+        Account(table).own["botify_demo"] = on
+        return {"demo": on, "note": DEMO if on else ""}
+
+    @staticmethod
+    @tool(kind="read")
+    def status(table, caller):
+        """Whether Botify is connected and as whom; the chosen project; seconds to wait."""
+        account = Account(table, caller)
+        about = {"user": account.user, "token": account.shown, "demo": account.demo}
+        site = account.own.get("botify_demo_site" if account.demo else "botify_site")
+        return about | {"site": site, "wait": round(PACE.wait, 1)}
+
+    @staticmethod
+    @tool(kind="read")
+    async def projects(table, caller, refresh: bool = False):
+        """The projects of the account, {rows: [{owner, slug, name}], at}; kept until refreshed."""
+        account = Account(table, caller)
+
+        async def ask(botify):
+            return await botify.projects(account.user or await botify.user())
+
+        return await account.listed("projects", ask, refresh)
+
+    @staticmethod
+    @tool(kind="read")
+    async def analyses(table, caller, project: str, refresh: bool = False):
+        """The analyses of a project (owner/project), newest first; kept until refreshed."""
+        site = read_address(project)
+
+        async def ask(botify):
+            return await botify.analyses(site.owner, site.project)
+
+        return await Account(table, caller).listed(f"analyses {site.name}", ask, refresh)
+
+    @staticmethod
+    @tool
+    def choose(table, caller, address: str):
+        """Remember a project, and an analysis if named, for this profile: any Botify address."""
+        site = Account(table).site = read_address(address)
+        return {"owner": site.owner, "project": site.project, "analysis": site.analysis}
+
+    @staticmethod
+    @tool(kind="read")
+    async def query(table, caller, project: str, bql: dict, most: int = 2_000):
+        """The first rows of a BQL query {collections, periods, query} on a project. It is free."""
+        site = read_address(project)
+        async with Account(table, caller).client() as botify:
+            return await botify.query(site.owner, site.project, bql, most)
+
+    @staticmethod
+    @tool(kind="read")
+    async def columns(table, caller, project: str, collection: str):
+        """The names of the fields that a project has in a collection, such as crawl.20250314."""
+        site = read_address(project)
+        async with Account(table, caller).client() as botify:
+            return sorted(await botify.fields(site.owner, site.project, collection))
+
+    @staticmethod
+    @tool(kind="outside")
+    async def export(table, caller, payload: dict):
+        """Start an export job, which spends credits: {job_id …}, or {unsure} if nobody knows."""
+        from pipulate.botify.client import Unsure
+
+        try:
+            async with Account(table, caller).client() as botify:
+                return await botify.export(payload)
+        except Unsure as unsure:
+            return {"unsure": str(unsure)}
+
+    @staticmethod
+    @tool(kind="read")
+    async def exports(table, caller, project: str):
+        """The export jobs of a project that Botify lists; without the addresses of their files."""
+        site = read_address(project)
+        async with Account(table, caller).client() as botify:
+            return [job | {"results": None} for job in await botify.exports(site.project)]
+
+    @staticmethod
+    @tool(kind="read")
+    async def job(table, caller, job: str):
+        """How far an export job is. Only a step is told where its file is: that opens it."""
+        async with Account(table, caller).client() as botify:
+            found = await botify.job(job)
+        return found if caller.parent else found | {"results": None}
+
+
+def change(table, caller, verb, summary):
+    """One event in the history."""
+    about = {"actor": caller.actor, "verb": verb, "profile_id": caller.profile.id}
+    return table.db.change(**about, summary=summary)
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+@Botify.rt("/", methods=["GET"])
+def page(table, profile):
+    account, at = Account(table), f"/{profile.slug}/botify"
+    head = Header(H1("Botify"), cls="head")
+    if account.demo:
+        return head, demo_card(at), site_card(account, profile)
+    if account.shown:
+        return head, token_card(account, at), site_card(account, profile)
+    return head, token_form(at), tour_card(at)
+
+
+def acts(at, path, **more):
+    """What sends a form or a click to a route, whose answer is the page drawn anew."""
+    return {"hx_post": f"{at}/{path}", "hx_target": "#main", "hx_push_url": at, **more}
+
+
+def token_form(at, word="Check and keep"):
+    box = {"autocomplete": "off", "required": True, "aria_label": "Token"}
+    return Form(
+        Label("API token", Input(type="password", name="token", autofocus=True, **box)),
+        Button(word),
+        P(Small(WHERE, " It is checked, kept on this machine and only sent to Botify's API.")),
+        **acts(at, "token"),
+    )
+
+
+def token_card(account, at):
+    gone = acts(at, "forget")
+    return Article(
+        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. "),
+        Button("Delete the token", cls="outline secondary", **gone),
+        Div(Small("Another token:"), token_form(at, "Check and replace")),
+    )
+
+
+def tour_card(at):
+    go = acts(at, "demo", hx_vals='{"on": "true"}')
+    said = P(Strong("No account? "), "Take the tour with a made-up site. ", DEMO)
+    return Article(said, Button("Show demo data", cls="outline", **go))
+
+
+def demo_card(at):
+    leave = acts(at, "demo", hx_vals='{"on": "false"}')
+    said = P(Strong("Demo. "), DEMO)
+    return Article(said, Button("Leave the demo", cls="outline secondary", **leave), role="note")
+
+
+def site_card(account, profile):
+    """The chosen project; the list of projects comes when the page is there."""
+    at, site = f"/{profile.slug}/botify", account.site
+    named = f"{site.name} {site.analysis}".strip() if site else "none yet"
+    begin = Button("Start a link graph", hx_post=f"/{profile.slug}/link_graph")
+    box = Input(name="address", placeholder="Any Botify address, or owner/project")
+    paste = Form(Label("Paste an address", box), Button("Use it"), **acts(at, "site"))
+    look = {"hx_get": f"{at}/projects", "hx_trigger": "load", "hx_swap": "innerHTML"}
+    listed = Div(P("Asking Botify for your projects …", cls="hint"), id="projects", **look)
+    return Section(H2("Project"), P("Chosen: ", Strong(named), ". ", begin), paste, listed)
+
+
+@Botify.rt("/projects", methods=["GET"])
+async def projects(table, profile, caller, refresh: bool = False):
+    at = f"/{profile.slug}/botify"
+    try:
+        found = await Botify.projects(table, caller, refresh)
+    except Problem as problem:
+        return P(Strong(problem.what), " ", problem.next_step, role="alert")
+    options = [
+        Option(f"{r['name']} ({r['owner']}/{r['slug']})", value=f"{r['owner']}/{r['slug']}")
+        for r in found["rows"]
+    ]
+    again = {"hx_get": f"{at}/projects?refresh=true", "hx_target": "#projects", "type": "button"}
+    told = Span(Small(f"{len(options):,} projects, asked for {age(found['at'])} "))
+    anew = Button("Ask again", cls="link", **again)
+    if not options:
+        return P("This account sees no projects. ", told, anew)
+    pick = Label("Or choose one", Select(*options, name="address"))
+    return Form(pick, Button("Use it"), told, anew, **acts(at, "site"))
+
+
+def back(profile):
+    return RedirectResponse(f"/{profile.slug}/botify", 303)
+
+
+@Botify.rt("/token", methods=["POST"])
+async def set_token(table, profile, caller, token: Secret, username: str = ""):
+    await Botify.connect(table, caller, token, username)
+    return back(profile)
+
+
+@Botify.rt("/forget", methods=["POST"])
+def forget(table, profile, caller):
+    Botify.disconnect(table, caller)
+    return back(profile)
+
+
+@Botify.rt("/demo", methods=["POST"])
+def set_demo(table, profile, caller, on: bool = True):
+    Botify.demo(table, caller, on)
+    return back(profile)
+
+
+@Botify.rt("/site", methods=["POST"])
+def set_site(table, profile, caller, address: str):
+    Botify.choose(table, caller, address)
+    return back(profile)

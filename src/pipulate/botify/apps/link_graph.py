@@ -1,0 +1,308 @@
+"""Link graph: from a Botify project to its measured links.
+
+What asks Botify is a tool of the app Botify: this process has no token. Whatever moment it is
+stopped at, a run that goes on orders no second export: a job that Botify has already is taken up,
+and one whose beginning is uncertain is looked for and never simply repeated.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pipulate import Between, Choices, File, Pipeline, Problem
+from pipulate.botify import plans
+from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
+from pipulate.botify.download import Download
+from pipulate.botify.load import load as load_links
+from pipulate.botify.slugs import read_address
+from pipulate.plugins.links import links
+
+PASTE = "(paste an address below)"
+START, LEAVE = "Start the export", "No"
+
+link_graph = Pipeline(
+    "Link graph", "The internal links of a Botify project, exported and measured."
+)
+
+
+class Uncertain(Exception):
+    """Nobody knows whether an export was begun."""
+
+
+# -- project and analysis ----------------------------------------------------------------------
+
+
+@link_graph.step(auto=True)
+def account(job, refresh: bool = False):
+    """Asks Botify for your projects. Ask anew, although the list is kept?"""
+    found, note = {"rows": [], "at": ""}, ""
+    try:
+        found = waited(job, "projects", {"refresh": refresh})
+    except Problem as problem:  # an address can be pasted all the same
+        if problem.details.get("status") == 401:
+            found = asked(job, "projects", refresh=True)
+        else:
+            note = str(problem)
+    status = job.tool("botify_status")
+    projects = [f"{row['owner']}/{row['slug']}" for row in found["rows"]]
+    about = {"user": status["user"], "data": "demo data" if status["demo"] else "Botify"}
+    return about | {"site": status["site"], "projects": projects, "at": found["at"], "note": note}
+
+
+def known_projects(account):
+    """The project used last in this profile, then all of the account."""
+    last = "/".join((account["site"] or "").split("/")[:2])
+    return [*dict.fromkeys(filter(None, [last, *account["projects"]]))] or [PASTE]
+
+
+@link_graph.step
+def site(account, job, project: Annotated[str, Choices(known_projects)], address: str = ""):
+    """Which project? Choose one, or paste any Botify address: what is pasted counts."""
+    pasted = read_address(address or ("" if project == PASTE else project))
+    rows = asked(job, "analyses", project=pasted.name, refresh=True)["rows"]
+    done = [row["slug"] for row in rows if row["status"] == "success"]
+    if not done:
+        what = f"{pasted.name} has no finished analysis."
+        raise Problem(what, "Wait for Botify to finish one, or choose another project.")
+    if pasted.analysis and pasted.analysis not in done:
+        what = f"{pasted.name} has no finished analysis {pasted.analysis}."
+        raise Problem(what, f"The newest is {done[0]}.")
+    last = account["site"] or ""
+    before = last.rpartition("/")[2] if last.startswith(f"{pasted.name}/") else ""
+    first = pasted.analysis or (before if before in done else done[0])
+    about = {"name": pasted.name, "data": account["data"], "analyses": rows}
+    return about | {"finished": [first, *(slug for slug in done if slug != first)]}
+
+
+@site.view
+def draw_site(output):
+    """The analyses, newest first."""
+    from pipulate import DataTable
+
+    return DataTable(output["analyses"])
+
+
+def finished(site):
+    """The analyses that are done: the one of the address or used last, then newest first."""
+    return site["finished"]
+
+
+@link_graph.step
+def crawl(site, job, analysis: Annotated[str, Choices(finished)]):
+    """Which analysis?"""
+    asked(job, "choose", address=f"{site['name']}/{analysis}")
+    return {"project": site["name"], "analysis": analysis, "data": site["data"]}
+
+
+# -- how deep, and with what -------------------------------------------------------------------
+
+
+@link_graph.step(auto=True)
+def depths(crawl, job, limit: Annotated[int, Between(1, 100_000_000)] = 1_000_000):
+    """Counts the links of each depth. How many rows may one export have, by your plan?"""
+    about, analysis = {"project": crawl["project"]}, crawl["analysis"]
+    try:
+        found = asked(job, "query", bql=plans.links_query(analysis), **about)
+        levels = plans.levels_of(found)
+    except Problem as problem:
+        if problem.details.get("status") != 400:
+            raise
+        levels = plans.search_levels(lambda depth: total(job, crawl, depth), limit)
+    table = plans.depth_table(levels, limit)
+    best = plans.deepest_fit(table, limit)
+    return {"table": table, "best": best, "fields": fields_there(job, crawl), "limit": limit}
+
+
+def total(job, crawl, depth):
+    """All links down to a depth."""
+    query = plans.links_query(crawl["analysis"], depth)
+    rows = asked(job, "query", project=crawl["project"], bql=query)
+    return plans.number(rows[0]) if rows else 0
+
+
+def fields_there(job, crawl):
+    """Which fields the project has: those it lists; what it does not list is tried."""
+    about, analysis = {"project": crawl["project"]}, crawl["analysis"]
+    listed = set()
+    try:
+        listed = {*asked(job, "columns", collection=f"crawl.{analysis}", **about)}
+    except Problem as problem:
+        print(f"The list of fields: {problem}")
+    there = []
+    for label in (*plans.FIELDS, *plans.METRICS):
+        if listed and label in plans.FIELDS:
+            there += [label] if plans.FIELDS[label] in listed else []
+        elif tried(job, about, plans.probe(analysis, label)):
+            there.append(label)
+    return there
+
+
+def tried(job, about, query):
+    """Whether Botify takes a query."""
+    try:
+        asked(job, "query", bql=query, most=1, **about)
+    except Problem as problem:
+        if problem.details.get("status") != 400:
+            raise
+        return False
+    return True
+
+
+@depths.view
+def draw_depths(output):
+    """A row and a bar for each depth."""
+    from pipulate import BarChart, DataTable
+
+    bars = [(row["depth"], row["links"]) for row in output["table"]]
+    return DataTable(output["table"]), BarChart(bars, "Links by depth")
+
+
+def fitting(depths):
+    """The depths that fit one export, the largest that adds links first."""
+    fits = [row["depth"] for row in depths["table"] if row["fits"]]
+    return [depths["best"], *(depth for depth in fits if depth != depths["best"])]
+
+
+def available(depths):
+    """The fields that the project has."""
+    return depths["fields"]
+
+
+@link_graph.step
+def plan(
+    crawl,
+    depths,
+    depth: Annotated[int, Choices(fitting)],
+    fields: Annotated[list[str], Choices(available)] = available,
+):
+    """How deep, and what shall be known of each page?"""
+    labels = plans.ordered(fields)
+    rows = next(row["total"] for row in depths["table"] if row["depth"] == depth)
+    owner, project = crawl["project"].split("/")
+    query = plans.export_query(crawl["analysis"], depth, labels)
+    payload = plans.payload_of(owner, project, query, depths["limit"])
+    about = {"project": crawl["project"], "analysis": crawl["analysis"], "data": crawl["data"]}
+    about |= {"depth": depth, "rows": rows, "credits": plans.credits_of(rows), "fields": labels}
+    return about | {"payload": payload}
+
+
+@plan.view
+def draw_plan(output):
+    """What the export will have and cost."""
+    from pipulate import DataTable
+
+    said = {name: value for name, value in output.items() if name != "payload"}
+    said |= {"fields": ", ".join(output["fields"])}
+    return DataTable([{"planned": name, "value": value} for name, value in said.items()])
+
+
+# -- export, download, load --------------------------------------------------------------------
+
+
+@link_graph.step
+def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool = False):
+    """Starts the export, unless Botify has it. Credits: what may be spent without asking again.
+
+    Anew: although Botify has such an export already."""
+    listed = asked(job, "exports", project=plan["project"])
+    found = None if anew else plans.adoptable(listed, plan["payload"])
+    if found:
+        return ordered(plan, found, "Botify had it already; nothing was spent.")
+    before = job.checkpoint_data or [row["job_id"] for row in listed]
+    job.checkpoint(before)
+    if plan["credits"] > credits:
+        agreed(plan, job)
+
+    def mine():
+        listed = asked(job, "exports", project=plan["project"])
+        return plans.adoptable(listed, plan["payload"], before)
+
+    def begin():
+        said = asked(job, "export", payload=plan["payload"])
+        if "unsure" not in said:
+            return said
+        print(f"The answer was lost: {said['unsure']}")
+        if taken := mine():
+            return taken
+        raise Uncertain("The export may have begun: its answer was lost, and it is not listed yet.")
+
+    def looked_up():
+        if taken := mine():
+            return taken
+        what = "An export was begun and its answer was lost; Botify lists no such export so far."
+        raise Problem(what, f"Run this step again in some minutes, or look at Botify. {ANEW}")
+
+    started = job.once("export", begin, lookup=looked_up)
+    return ordered(plan, started, f"Ordered for about {plan['credits']:,} credits.")
+
+
+def agreed(plan, job):
+    """Ask whether the credits may be spent. Raises Problem when not."""
+    question = (
+        f"Export {plan['rows']:,} links of {plan['project']} {plan['analysis']} down to depth "
+        f"{plan['depth']}? That spends about {plan['credits']:,} credits of Botify"
+        f"{' (demo data: nothing is spent)' if plan['data'] != 'Botify' else ''}."
+    )
+    if job.ask(question, [START, LEAVE]) == LEAVE:
+        raise Problem("The export was not started.", "Change the plan, or run this step again.")
+
+
+def ordered(plan, found, note):
+    about = {"job": found["job_id"], "note": note, "project": plan["project"]}
+    return about | {"rows": plan["rows"], "credits": plan["credits"]}
+
+
+@link_graph.step(auto=True)
+def download(export, job):
+    """Waits until Botify has made the file, then fetches it."""
+    ready = finished_job(job, export["job"])
+    kept = job.checkpoint_data or {}
+    part = Path(kept.get("part") or job.files / "export.part")
+    fetching = Download(
+        part, kept.get("tag", ""), lambda done, all: job.progress(done, all, "bytes")
+    )
+
+    def keep(tag):
+        job.checkpoint({"part": str(part), "tag": tag})
+
+    def renew():
+        return link_of(finished_job(job, export["job"]))
+
+    size = fetching.fetch(link_of(ready), keep, renew)
+    job.files.mkdir(parents=True, exist_ok=True)
+    whole = part.replace(job.files / "export.csv")
+    lines = [ready["results"].get(name) for name in ("nb_lines", "row_count", "nb_results")]
+    announced = next((n for n in lines if isinstance(n, int)), None)
+    return {"file": File(whole), "bytes": size, "announced": announced}
+
+
+@link_graph.step(auto=True)
+def load(download, plan, job):
+    """Unpacks the file and reads its links; everything odd in it is counted."""
+    path = download["file"].path
+    if not path.is_file():
+        raise Problem("The downloaded file is gone.", "Run the step Download again.")
+
+    def far(rows):
+        job.progress(rows, max(plan["rows"], rows), "rows")
+
+    found = load_links(path, job.files, plan["fields"], far)
+    announced = download["announced"]
+    if announced is not None and found["rows"] < announced - 2:  # its own first lines may count
+        what = f"The file has {found['rows']:,} rows, and Botify announced {announced:,}."
+        raise Problem(what, "Run the step Download again; if it stays so, export anew.")
+    if not found["links"]:
+        raise Problem("The file has no links.", "Choose another depth or analysis.")
+    files = {"edges": File(job.files / "edges.csv"), "nodes": File(job.files / "nodes.csv")}
+    return files | found | {"planned": plan["rows"], "data": plan["data"]}
+
+
+@load.view
+def draw_load(output):
+    """What was in the file, and what was odd about it."""
+    from pipulate import DataTable
+
+    said = {name: value for name, value in output.items() if not isinstance(value, dict | File)}
+    return DataTable([{"found": name.replace("_", " "), "value": said[name]} for name in said])
+
+
+link_graph.use(links, {"csv": load})

@@ -1,0 +1,79 @@
+"""How a step asks Botify: through the tools of the app Botify, patiently, and telling why.
+
+While Botify lets us wait, the step's progress says so; while it refuses the token, the run waits.
+"""
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from pipulate import Problem
+
+GO_ON = "Go on"
+ANEW = "Run the step Export again with “Anew”; it costs again."
+FIRST, GROWS, LONGEST = 1.0, 1.5, 20.0  # seconds between two looks at a job
+PATIENCE = 4 * 3_600.0  # seconds for which a job is looked at
+QUIET = 1.5  # seconds after which a step says what it waits for
+
+
+def asked(job, tool, /, **values):
+    """What a tool of the app Botify gives. A token that is refused is waited for."""
+    while True:
+        try:
+            return waited(job, tool, values)
+        except Problem as problem:
+            if problem.details.get("status") not in (401, 403):
+                raise
+            job.ask(f"{problem} Then:", [GO_ON])
+
+
+def waited(job, tool, values):
+    """The same, but a refused token is a Problem as any other."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as aside:
+        work = aside.submit(job.tool, f"botify_{tool}", **values)
+        for pause in itertools.chain([0.01, 0.02, 0.05], itertools.repeat(0.2)):
+            if work.done():
+                return work.result()
+            if time.monotonic() - began > QUIET:
+                wait = job.tool("botify_status")["wait"]
+                said = f"Botify lets us wait: {wait:.0f} s" if wait > 1 else "Asking Botify"
+                job.progress(0, 0, f"{said} ({time.monotonic() - began:.0f} s so far)")
+            time.sleep(pause)
+
+
+def finished_job(job, key):
+    """The export job of that id, once it is done. Raises Problem when nothing comes of it."""
+    wait, began = FIRST, time.monotonic()
+    while True:
+        found = _job(job, key)
+        state, spent = found["job_status"].upper(), time.monotonic() - began
+        if state == "DONE":
+            return found
+        if state == "FAILED":
+            error = found["error"] or {}
+            said = error.get("message") if isinstance(error, dict) else str(error)
+            raise Problem(f"Botify's export {key} failed: {said or 'it does not say why'}.", ANEW)
+        if spent > PATIENCE:
+            what = f"Botify's export {key} is not done after {spent / 3_600:.0f} hours ({state})."
+            raise Problem(what, "Run this step again later: it waits for the same export.")
+        job.progress(0, 0, f"Botify makes the file ({state.lower()}, {spent:.0f} s so far)")
+        time.sleep(wait)
+        wait = min(wait * GROWS, LONGEST)
+
+
+def _job(job, key):
+    try:
+        return asked(job, "job", job=key)
+    except Problem as problem:
+        if problem.details.get("status") != 404:
+            raise
+        raise Problem(f"Botify has no export {key} any more.", ANEW) from None
+
+
+def link_of(found):
+    """Where the file of a finished job is. Raises Problem."""
+    link = (found["results"] or {}).get("download_url") or ""
+    if not str(link).lower().startswith(("https://", "http://")):
+        raise Problem("Botify says that the export is done, but not where its file is.", ANEW)
+    return link

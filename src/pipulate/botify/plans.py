@@ -1,0 +1,196 @@
+"""What to export: how deep, with which fields, for how many credits. Pure: nobody is asked here.
+
+depth   the clicks from the start page; the links of a depth are those on its pages
+limit   the rows that one export may have; a link is a row, and a tenth of a credit
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from pipulate import Problem
+from pipulate.botify.slugs import crawl_date
+
+CREDITS = 0.1  # for a row that is tied to the links graph, as Botify publishes it
+DEEPEST = 4_096  # where the search for an end stops
+DAYS = 30  # of search data, up to the day of the analysis
+SEARCH = "search_console"
+GRAPH = "outlinks_internal.graph.url"
+FIELDS = {  # label → field of a crawl
+    "page type": "segments.pagetype.value",
+    "status code": "http_code",
+    "title": "metadata.title.content",
+    "compliant": "compliant.is_compliant",
+    "depth": "depth",
+    "inlinks": "inlinks_internal.nb.unique",
+    "PageRank": "internal_page_rank.value",
+}
+METRICS = {  # label → field of search data
+    "clicks": f"{SEARCH}.period_0.count_clicks",
+    "impressions": f"{SEARCH}.period_0.count_impressions",
+}
+Json = dict[str, Any]
+Level = tuple[int, int]  # depth, links of that depth
+
+
+# -- how deep ----------------------------------------------------------------------------------
+
+
+def links_query(analysis: str, deepest: int | None = None) -> Json:
+    """The number of links of each depth; or of all depths down to one, as one number."""
+    crawl = f"crawl.{analysis}"
+    total = {"function": "sum", "args": [f"{crawl}.outlinks_internal.nb.total"]}
+    query: Json = {"dimensions": [f"{crawl}.depth"], "metrics": [total]}
+    if deepest is not None:
+        upto = {"field": f"{crawl}.depth", "predicate": "lte", "value": deepest}
+        query |= {"dimensions": [], "filters": upto}
+    return {"collections": [crawl], "query": query}
+
+
+def number(row: Json) -> int:
+    """The sum in a row: over no rows it may be 0, null or not there at all."""
+    values = row.get("metrics") or [0]
+    return int(values[0] or 0)
+
+
+def levels_of(rows: Iterable[Json]) -> list[Level]:
+    """(depth, links) from the rows of `links_query`; pages that nothing leads to have no depth."""
+    known = ((row["dimensions"][0], number(row)) for row in rows if row["dimensions"])
+    return sorted((int(depth), links) for depth, links in known if depth is not None)
+
+
+def search_levels(total: Callable[[int], int], limit: int) -> list[Level]:
+    """The same with few questions, where depths cannot be grouped: `total(depth)` counts all links
+
+    down to a depth. Doubles until nothing is added or the limit is passed, then halves."""
+    known, low, high = {0: total(0)}, 0, 1
+    while high <= DEEPEST:
+        known[high] = total(high)
+        if known[high] > limit or known[high] == known[low] and high > 2:
+            break
+        low, high = high, high * 2
+    while high - low > 1 and known.get(high, 0) > limit:
+        middle = (low + high) // 2
+        known[middle] = total(middle)
+        low, high = (middle, high) if known[middle] <= limit else (low, middle)
+    depths = sorted(known)
+    before = [0, *(known[depth] for depth in depths)]
+    return [(depth, known[depth] - old) for depth, old in zip(depths, before, strict=False)]
+
+
+def depth_table(levels: list[Level], limit: int) -> list[Json]:
+    """[{depth, links, total, fits, note}]: what one export down to each depth would have."""
+    rows, total = list[Json](), 0
+    for depth, links in levels:
+        total += links
+        note = "over the limit" if total > limit else "" if links else "adds nothing"
+        row = {"depth": depth, "links": links, "total": total, "fits": total <= limit}
+        rows.append(row | {"note": note})
+    return rows
+
+
+def deepest_fit(table: list[Json], limit: int) -> int:
+    """The largest depth that fits one export and adds links. Raises Problem when none does."""
+    if not any(row["links"] for row in table):
+        raise Problem("This analysis has no internal links.", "Choose another analysis.")
+    fits = [row["depth"] for row in table if row["fits"] and row["links"]]
+    if not fits:
+        first = next(row for row in table if row["links"])
+        what = (
+            f"The pages of depth {first['depth']} alone have {first['links']:,} links, "
+            f"and one export takes {limit:,}"
+        )
+        raise Problem(f"{what}.", "If your plan allows more, give that as the limit.")
+    return max(fits)
+
+
+# -- what an export asks for -------------------------------------------------------------------
+
+
+def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
+    """A row for each link: its page, its target, and what is asked of the page."""
+    crawl, labels = f"crawl.{analysis}", [*labels]
+    own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
+    upto = {"field": f"{crawl}.depth", "predicate": "lte", "value": depth}
+    query = {"dimensions": ["url", f"{crawl}.{GRAPH}", *own], "filters": upto}
+    query["metrics"] = [METRICS[label] for label in labels if label in METRICS]
+    asked: Json = {"collections": [crawl], "query": query}
+    if query["metrics"]:
+        asked |= searched(analysis)
+        asked["collections"] = [crawl, SEARCH]
+    return asked
+
+
+def searched(analysis: str) -> Json:
+    """The days of search data that go with an analysis."""
+    end = crawl_date(analysis)
+    return {"periods": [[str(end - timedelta(days=DAYS - 1)), str(end)]]}
+
+
+def probe(analysis: str, label: str) -> Json:
+    """A query of one row that is refused where a project lacks the field."""
+    crawl = f"crawl.{analysis}"
+    if label in METRICS:
+        query = {"dimensions": ["url"], "metrics": [METRICS[label]]}
+        return {"collections": [crawl, SEARCH], "query": query, **searched(analysis)}
+    query = {"dimensions": ["url", f"{crawl}.{FIELDS[label]}"], "metrics": []}
+    return {"collections": [crawl], "query": query}
+
+
+def ordered(labels: Iterable[str]) -> list[str]:
+    """The columns of the file behind source and target: fields, then metrics."""
+    chosen = [*labels]
+    return [label for label in (*FIELDS, *METRICS) if label in chosen]
+
+
+def payload_of(owner: str, project: str, query: Json, rows: int) -> Json:
+    """An export job: CSV with a plain header, for direct download."""
+    header = {"print_header": True, "print_delimiter": False, "header_format": "slug"}
+    return {
+        "username": owner,
+        "project": project,
+        "connector": "direct_download",
+        "formatter": "csv",
+        "formatter_config": header,
+        "export_size": rows,
+        "query": query,
+    }
+
+
+def credits_of(rows: int) -> int:
+    return math.ceil(rows * CREDITS)
+
+
+# -- jobs that are there already ---------------------------------------------------------------
+
+
+def adoptable(jobs: Iterable[Json], payload: Json, besides: Iterable[str] = ()) -> Json | None:
+    """The newest job that asks for the same, and has not failed; but none of those `besides`."""
+    wanted, left_out = _asked(payload), {*besides}
+    found = [
+        job
+        for job in jobs
+        if isinstance(job["payload"], dict)
+        and _asked(job["payload"]) == wanted
+        and job["job_status"].upper() != "FAILED"
+        and job["job_id"] not in left_out
+    ]
+    return max(
+        found, key=lambda job: (job["date_created"] or "", _age(job["job_id"])), default=None
+    )
+
+
+def _age(job_id: str) -> tuple[int, str]:
+    return int(job_id) if job_id.isdecimal() else 0, job_id
+
+
+def _asked(payload: Json) -> str:
+    """What a job asks for, however it is written."""
+    whole = payload.get("query") or {}
+    inner = whole.get("query") or {}
+    parts = [payload.get(name) or "" for name in ("username", "project", "formatter")]
+    parts += [sorted(whole.get("collections") or []), whole.get("periods") or []]
+    parts += [inner.get(name) or [] for name in ("dimensions", "metrics", "filters")]
+    return json.dumps(parts, sort_keys=True, default=str)
