@@ -2,6 +2,7 @@
 
 import re
 
+from pipulate.apps.markup import html
 from pipulate.core.problems import Problem
 from pipulate.web.layout import Layout
 
@@ -57,3 +58,11 @@ def test_a_new_app_and_a_broken_one_are_in_the_menu_at_once(house, plugin):
     after = layout.page(house.profiles.at(), "/default", "x", "", "", "n")
     assert "/default/cheeses" in after and "/default/plugin/torn" in after
     assert "/default/cheeses" not in before
+
+
+def test_the_bar_shows_the_first_apps_and_the_one_that_is_open_the_rest_lies_under_more(house):
+    layout, profile = Layout(house), house.profiles.at()
+    bar, more = html(layout.menu(profile, "")).split("More</summary>")
+    assert "/default/tasks" in bar and "/default/links" in more and "/default/hello" in bar
+    bar, more = html(layout.menu(profile, "links")).split("More</summary>")
+    assert "/default/links" in bar and "/default/links" not in more

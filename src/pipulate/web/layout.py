@@ -43,6 +43,7 @@ Esc: leave an edit, or a box for the list
 f: filter columns
 c: chat
 ?: this sheet"""
+SHOWN = 7  # apps in the navigation bar; the rest lies under "More"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
 
 
@@ -113,14 +114,18 @@ class Layout:
         return Html(head, body, lang="en")
 
     def menu(self, profile: Profile, app: str, **attrs):
-        """The links to all apps, and to the cards of plugin files that have a fault."""
-        base, links = f"/{profile.slug}", []
+        """The links to all apps, and to the cards of plugin files that have a fault; what is beyond
+
+        the first few lies under "More", but not the app that is open."""
+        base, shown, more = f"/{profile.slug}", [], []
         for a in sorted(self.house.shelf.apps.values(), key=_place):
             said, here = f"{getattr(a, 'icon', '')} {a.title}".strip(), a.slug == app
-            links.append(A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None))
+            link = A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None)
+            (shown if here or len(shown) < SHOWN else more).append(link)
         for name in (broken.name for broken in self.house.shelf.failures):
-            links.append(A(f"⚠ {name}", href=f"{base}/plugin/{name}", cls="broken"))
-        return Div(*links, cls="menu", id="menu", **attrs)
+            shown.append(A(f"⚠ {name}", href=f"{base}/plugin/{name}", cls="broken"))
+        rest = Details(Summary("More"), Ul(*map(Li, more)), cls="dropdown") if more else ""
+        return Div(Div(*shown, cls="apps"), rest, cls="menu", id="menu", **attrs)
 
     def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""

@@ -55,7 +55,9 @@ body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--e
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
   background:var(--pico-background-color)}
 body>nav>:is([role=search],details,button){flex:none}
-.menu{display:flex;flex:1;min-width:0;overflow-x:auto;white-space:nowrap}
+.menu,.apps{display:flex;min-width:0;white-space:nowrap}
+.menu{flex:1;gap:.4rem;align-items:center}
+.apps{overflow-x:auto}
 .menu a{padding:.25rem .6rem;border-radius:.4rem}
 .menu a:not([aria-current],.broken){color:inherit}
 body>nav>[role=search]{width:11rem}
@@ -145,7 +147,7 @@ pre.live{max-height:12rem}
 .question{display:grid;gap:.4rem;justify-items:start;margin:.3rem 0}
 .state{flex:0 0 5.5rem}
 .state:is(.failed,.interrupted){color:var(--bad)}
-.runs .state:is(.waiting,.question,.approval){color:#b06f00}
+.runs .state:is(.waiting,.question,.approval){color:var(--ink);font-weight:600}
 .step{padding:.9rem 1rem;border-left:4px solid transparent}
 main :is(.step,.problem){margin-bottom:.8rem}
 .step header{padding:0;margin:0 0 .4rem;background:none;border:0}
@@ -217,7 +219,8 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .code>small{right:3.4rem;color:var(--muted)}
 .code pre{padding-top:1.5rem}
 .msg ul{padding-left:1.3rem}
-.msg li{margin:0}
+#talk li{margin:0;padding:0;display:list-item}
+.msg.tool .link{color:var(--link);padding:0}
 .live:has(span)::before{display:none!important}
 .thought:has(div:empty){display:none}
 .thought{font-size:.88em;margin:0 0 .3rem;white-space:pre-wrap}
