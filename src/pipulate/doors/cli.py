@@ -14,6 +14,7 @@ from pipulate import __version__
 from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, nearest
 from pipulate.core.store import Row
+from pipulate.doors.botify import botify
 from pipulate.doors.door import Door
 from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, leave_quietly, show
 from pipulate.doors.runs import COMMANDS
@@ -137,7 +138,7 @@ def _listing(name: str, about: str, line: str):
 TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
 _listing("tools", TOOLS, "{name:20} {class:12} {description}")
 _listing("apps", "List the apps and pipelines.", "{name:20} {kind:12} {title}")
-for each in COMMANDS:
+for each in (*COMMANDS, botify):
     cli.add_command(each)
 
 

@@ -38,11 +38,11 @@ def run(pipeline, words, to, like, follow, as_lines, yes, as_json, settings, pro
     bar = Bar(sys.stderr, follow)
     with opened(settings, profile) as (door, wait):
         door.said["yes"] = yes
-        result = wait(_followed(door, bar, pipeline, values, typed))
+        result = wait(followed(door, bar, pipeline, values, typed))
         while "question" in result:
             _answer(door, wait, pipeline, result)
             values = {"run": result["run"], **further}
-            result = wait(_followed(door, bar, pipeline, values, {}))
+            result = wait(followed(door, bar, pipeline, values, {}))
     if result["state"] == "waiting":
         needs = result["waiting_for"]
         hint = " ".join(f"{name}=…" for name in needs)
@@ -51,7 +51,7 @@ def run(pipeline, words, to, like, follow, as_lines, yes, as_json, settings, pro
     show(from_json(result["output"]), as_json, as_lines)
 
 
-async def _followed(
+async def followed(
     door: Door, bar, pipeline: str, values: Row, typed: dict[str, str] | None = None
 ):
     """What PIPELINE_run gives; meanwhile a bar shows how far its steps are."""
