@@ -1,9 +1,15 @@
 """The assistant in a real browser: tokens in every tab, Stop, an approval by a click, no markup."""
 
+import contextlib
+import re
+import time
+
+import apsw
 import pytest
 from playwright.sync_api import expect
 
 from model_server import Reply
+from pipulate.core.store import now
 from serving import serving
 
 
@@ -20,6 +26,11 @@ def say(page, text):
 
 def talk(page):
     return page.get_by_role("log", name="Conversation")
+
+
+def below(page):
+    """How much of the talk lies below what is seen, in pixels."""
+    return talk(page).evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight")
 
 
 def test_tokens_appear_in_both_tabs_while_the_model_still_writes(page, window, model):
@@ -137,3 +148,166 @@ def test_a_command_works_and_its_answer_is_shown(page):
     page.goto("/default/tasks")
     say(page, '/task add title="By command"')
     expect(page.locator("#rows").get_by_text("By command")).to_be_visible()
+
+
+def test_a_lost_socket_takes_up_the_answer_and_nothing_is_missing(page, model):
+    ends = []
+
+    def through(socket):
+        ends.append((socket, socket.connect_to_server()))
+
+    page.route_web_socket(re.compile(r"/ws\?"), through)
+    page.goto("/default")
+    model.script(Reply(token_list=[f"bit{n} " for n in range(60)], delay=0.03))
+    say(page, "Tell me more")
+    expect(talk(page)).to_contain_text("bit5 ")
+    for end in ends.pop():
+        end.close(code=1012)
+    expect(page.locator("body")).to_have_class(re.compile("gone"))
+    expect(talk(page)).to_contain_text("bit59", timeout=8_000)
+    assert len(ends) == 1, "it came back by itself"
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    said = page.locator(".msg.assistant").last.inner_text().split()
+    assert said[:60] == [f"bit{n}" for n in range(60)]
+    expect(page.locator(".msg", has_text="Tell me more")).to_have_count(1)
+    page.unroute_all()
+
+
+def test_a_message_is_tried_again_edited_and_copied(page, model):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/default")
+    model.script("A *first* try", "A second try", "```sql\nselect 1\n```")
+    say(page, "Write somthing")
+    expect(talk(page).locator("em").get_by_text("first")).to_be_visible()
+    page.get_by_role("button", name="Retry").click()
+    expect(talk(page)).to_contain_text("A second try")
+    expect(talk(page)).not_to_contain_text("first try")
+    page.locator(".msg.user", has_text="somthing").get_by_role("button", name="Edit").click()
+    box = page.get_by_label("Message", exact=True)
+    expect(box).to_have_value("Write somthing")
+    say(page, "Write something")
+    expect(talk(page)).not_to_contain_text("somthing")
+    expect(talk(page).locator(".code small").last).to_have_text("sql")
+    for within, text in ((".code", "select 1\n"), (".msg >> nth=-1", "```sql\nselect 1\n```")):
+        button = talk(page).locator(within).get_by_role("button").last
+        button.click()
+        expect(button).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+    model.script("Something else")
+    say(page, "Now another")
+    expect(talk(page)).to_contain_text("Something else")
+    expect(talk(page)).to_contain_text("Write something")
+
+
+def test_a_command_is_completed_with_the_keys(page, server):
+    page.goto("/default/tasks")
+    box, options = page.get_by_label("Message", exact=True), page.locator("#offers [role=option]")
+    box.press_sequentially("/task a")
+    expect(options.first).to_contain_text("/task add")
+    box.press("Tab")
+    expect(box).to_have_value("/task add ")
+    expect(options.first).to_contain_text("title=")
+    box.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    assert box.get_attribute("aria-activedescendant") == options.first.get_attribute("id")
+    box.press("Enter")
+    expect(box).to_have_value("/task add title=")
+    box.press_sequentially('"Typed with keys" p')
+    expect(options).to_have_count(1)
+    box.press("Escape")
+    expect(options).to_have_count(0)
+    expect(box).to_be_focused()
+    box.press("Backspace")
+    box.press("Enter")
+    expect(page.locator("#rows").get_by_text("Typed with keys")).to_be_visible()
+    expect(options).to_have_count(0)
+
+
+def test_a_call_is_undone_in_its_chip(page, model):
+    page.goto("/default/tasks")
+    model.script(Reply(tools=[("task_add", {"title": "A chip"})]), "There it is.")
+    say(page, "Add a chip")
+    chip = talk(page).locator(".msg.tool").last
+    chip.get_by_text("task_add").click()
+    expect(chip.locator("pre")).to_contain_text("A chip")
+    chip.get_by_role("button", name="Undo").click()
+    expect(chip).to_contain_text("undone")
+    expect(page.locator("#rows").get_by_text("A chip")).to_have_count(0)
+
+
+def test_a_file_and_the_page_go_along(page, model):
+    page.goto("/default/tasks")
+    file = {"name": "towns.csv", "mimeType": "text/csv", "buffer": b"town\nOslo\n"}
+    page.get_by_label("Attach a file").first.set_input_files(file)
+    expect(page.get_by_label("Attached file")).to_have_value("file:1")
+    page.get_by_label("Attach this page").check()
+    model.script("I have both.")
+    say(page, "Look at these")
+    expect(talk(page)).to_contain_text("I have both.")
+    said = [m["content"] for m in model.requests[-1]["messages"] if m["role"] == "user"][-1]
+    assert "file:1 towns.csv and what is on /default/tasks" in said and '"rows":' in said
+    expect(page.get_by_label("Attached file")).to_have_value("")
+    expect(page.get_by_label("Attach this page")).not_to_be_checked()
+    expect(talk(page).get_by_text("Attached: file:1 towns.csv")).to_be_visible()
+
+
+def test_the_talk_follows_its_end_unless_somebody_scrolled_up(page, model, until):
+    page.goto("/default")
+    model.script(Reply(token_list=["line\n\n"] * 60), Reply(token_list=["line\n\n"] * 60, delay=0.01))
+    say(page, "Much")
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    assert until(lambda: below(page) < 60)
+    say(page, "More")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    talk(page).hover()
+    page.mouse.wheel(0, -300)
+    assert until(lambda: below(page) > 250)
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    assert below(page) > 250
+
+
+def test_a_long_talk_opens_at_once_and_what_was_before_keeps_the_place(page, server, until):
+    server.call("profile_add", name="Talkative")
+    key = next(p["id"] for p in server.call("profile_list") if p["slug"] == "talkative")
+    lines = "INSERT INTO messages (profile_id, role, text, state, at_utc)"
+    with contextlib.closing(apsw.Connection(str(server.home / "pipulate.db"))) as db:
+        db.set_busy_timeout(5_000)
+        with db:
+            many = (
+                (key, ("user", "assistant")[n % 2], f"message {n}", now()) for n in range(10_000)
+            )
+            db.executemany(f"{lines} VALUES (?, ?, ?, 'done', ?)", many)
+    start = time.monotonic()
+    page.goto("/talkative")
+    expect(talk(page)).to_contain_text("message 9999")
+    assert time.monotonic() - start < 1.5
+    expect(page.locator(".msg")).to_have_count(100)
+    first = page.locator(".msg", has_text="message 9900")
+    first.scroll_into_view_if_needed()
+    was = first.bounding_box()["y"]
+    page.get_by_role("button", name="Load earlier messages").click()
+    expect(page.locator(".msg")).to_have_count(200)
+    assert until(lambda: talk(page).evaluate("e => e.scrollTop") > 100)
+    assert abs(first.bounding_box()["y"] - was) < 60
+
+
+def test_beside_a_run_the_assistant_is_asked_with_a_click(page, model):
+    page.goto("/default/hello")
+    page.get_by_role("button", name="New run").click()
+    model.script("First it asks for a name.")
+    page.get_by_role("button", name="Explain the next step").click()
+    expect(talk(page)).to_contain_text("First it asks for a name.")
+    expect(talk(page)).to_contain_text("Explain the next step of this run")
+
+
+def test_the_model_of_a_profile_is_chosen_in_settings(page, model):
+    page.goto("/default/settings")
+    pick = page.get_by_label("This profile talks to")
+    pick.select_option(label=f"stand-in · {model.url} · on this machine")
+    expect(pick).not_to_have_value("")
+    expect(pick).to_have_value(f"{model.url} stand-in")
+    page.reload()
+    expect(pick).to_have_value(f"{model.url} stand-in")
+    pick.select_option(index=0)
+    page.get_by_role("button", name="Check this model").click()
+    expect(page.locator("#work")).to_contain_text("after Stop", timeout=8_000)

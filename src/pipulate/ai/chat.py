@@ -5,6 +5,7 @@ No handler waits for it: a turn is a task of its own that publishes what happens
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -274,10 +275,16 @@ class Chat:
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, 0, (), "")
         asked = [{"role": "system", "content": first}]
         asked += [{"role": "user", "content": REMARK.format(what)}]
-        row, _ = await self._stream(Caller("model", profile), model, asked, [])
-        if not row["text"].strip(" -–—.\n"):
-            self.table(profile.id).delete(row["id"])
-            self.publish(profile.id, "gone", row)
+        said, known = False, self.history(profile.id, 1)
+        with contextlib.suppress(Problem):  # nobody asked
+            try:
+                row, _ = await self._stream(Caller("model", profile), model, asked, [])
+                said = bool(row["text"].strip(" -–—.\n"))
+            finally:
+                for row in self.history(profile.id, 1):
+                    if not said and row["id"] not in [old["id"] for old in known]:
+                        self.table(profile.id).delete(row["id"])
+                        self.publish(profile.id, "gone", row)
 
     async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):
         """Say a message of the user's (0: the last) again, or in other words; what came after it

@@ -97,8 +97,9 @@ PROBES: dict[str, Callable[[Model], Awaitable[Found]]] = {
 
 
 async def probes(model: Model) -> AsyncIterator[tuple[str, bool, str]]:
-    """(what was tried, whether it can, what to expect), one after the other."""
+    """(what is tried, whether it can, what to expect: "" before it is known), one by one."""
     for name, probe in PROBES.items():
+        yield name, False, ""
         try:
             found = await probe(model)
         except Problem as problem:

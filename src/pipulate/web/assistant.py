@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,23 +79,23 @@ async def page_text(site, profile: Profile, at: str) -> str:
     """What is on a page, as the model's own tools tell it: rows, a run with its outputs."""
     (slug, run), house, caller = place(at), site.house, Caller("model", profile)
     app = house.shelf.apps.get(slug)
+    tool, asked = "history" if slug == "history" else "run_list", dict[str, Any]()
     if isinstance(app, Crud):
-        state = app.state(dict(parse_qsl(urlsplit(at).query)))
-        asked = {n: getattr(state, n) for n in ("q", "page", "sort")}
+        state, tool = app.state(dict(parse_qsl(urlsplit(at).query))), f"{app.name}_list"
+        asked = {"q": state.q, "page": state.page, "sort": state.sort}
         asked |= {"filters": {**state.filters}}
-        return dumps(await house.tools.call(f"{app.name}_list", asked, caller))
     if isinstance(app, Runner) and run.isdecimal():
-        told = await house.tools.call("run_get", {"run": int(run)}, caller)
         states = app.open(profile, int(run))[1]
-        kept = {name: state.output for name, state in states.items() if state.has_output}
-        outputs = await asyncio.to_thread(lambda: {n: _output(v) for n, v in kept.items()})
-        return dumps({"outputs": outputs} | told)
-    tool = {"history": "history"}.get(slug, "run_list")
-    return dumps(await house.tools.call(tool, {}, caller))
+        kept = {name: _output(s.output) for name, s in states.items() if s.has_output}
+        tool, asked = "run_get", {"run": int(run)}
+        return dumps({"outputs": kept, **await house.tools.call(tool, asked, caller)})
+    return dumps(await house.tools.call(tool, asked, caller))
 
 
-def _output(value: Any) -> str:
-    return dumps(value[:20] if isinstance(value, Rows) else to_json(value))[:OUTPUT]
+def _output(value: Any) -> Any:
+    value = value[:20] if isinstance(value, Rows) else to_json(value)
+    said = dumps(value)
+    return value if len(said) < OUTPUT else said[:OUTPUT]
 
 
 async def again(site, visit: Visit, request):
@@ -124,201 +124,183 @@ async def offers(site, visit: Visit, request):
     return panel.options(ways(line, site.house.tools) if line.startswith("/") else [])
 
 
-def remark(site, event: Row):
-    """Let the assistant say a word about a run that moved on, where the profile wants that."""
-    found = re.fullmatch(r"runs/(\d+)/.*", event["target"])
-    profile = site.profile(event["profile_id"])
-    if not found or not profile or event["verb"] not in MOMENTS:
+def opened(site, profile: Profile, at: str):
+    """Let the assistant say a word about an app that was opened, where the profile wants that."""
+    app = site.house.shelf.apps.get(place(at)[0])
+    if app and site.opened.get(profile.id) != app.slug:
+        site.chat.remark(profile, "small", f"the user opened {app.title}", at)
+    site.opened[profile.id] = app and app.slug
+
+
+def moved(site, event: Row):
+    """The same of a run: a step is done, failed, asks while nobody looks, or was the last."""
+    found, profile = re.match(r"runs/(\d+)/", event["target"]), site.profile(event["profile_id"])
+    size = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}.get(event["verb"])
+    if not (found and profile and size):
         return
     with contextlib.suppress(Problem):
         run = site.house.runs.get(profile.id, int(found[1]))
         app = site.house.shelf.pipeline(run["pipeline"])
-        at, states = app.at(profile, run["id"]), app.open(profile, run["id"])[1]
-        open_at = {tab.at.partition("?")[0] for tab in site.hub.others("")}
-        said, size = event["summary"], MOMENTS[event["verb"]]
-        if event["verb"] == "step_done" and all(s.state in PAST for s in states.values()):
-            said, size = f"{said}, and so the whole run", "key"
-        if not (event["verb"] == "step_waiting" and at in open_at):
+        at, said = app.at(profile, run["id"]), event["summary"]
+        states = app.open(profile, run["id"])[1].values()
+        if size == "small" and all(state.state in PAST for state in states):
+            size, said = "key", f"{said}, and so the whole run"
+        seen = any(tab.at.partition("?")[0] == at for tab in site.hub.others(""))
+        if not (seen and event["verb"] == "step_waiting"):
             site.chat.remark(profile, size, said, at)
 
-
-MOMENTS = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}
 
 # -- its part of Settings
 
 
-class Works:
-    """Long work that Settings shows while it goes on, one of a kind: a pull, a check."""
+class Work:
+    """Long work that Settings shows while it goes on, one at a time: a pull, a check."""
 
     def __init__(self, site):
-        self.site, self.shown = site, dict[str, Any]()
-        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.site, self.shown, self.task = site, "", None
 
-    def begin(self, kind: str, steps: AsyncIterator[Any]):
+    def begin(self, steps: AsyncIterator[Any]):
         """Draw each step, in place of the one before, in every open tab at Settings."""
-        self.stop(kind)
-        self.tasks[kind] = asyncio.create_task(self._go(kind, steps))
+        self.stop()
+        self.task = asyncio.create_task(self._go(steps))
 
-    def stop(self, kind: str):
-        if task := self.tasks.pop(kind, None):
-            task.cancel()
+    def stop(self):
+        if self.task:
+            self.task.cancel()
 
-    def drawn(self, kind: str):
-        return Div(self.shown.get(kind, ""), id=kind)
+    def drawn(self):
+        return Div(self.shown, id="work")
 
-    async def _go(self, kind: str, steps: AsyncIterator[Any]):
+    async def _go(self, steps: AsyncIterator[Any]):
         try:
             async for step in steps:
-                self._show(kind, step)
+                self._show(step)
         except Problem as problem:
-            self._show(kind, problem_card(problem))
+            self._show(problem_card(problem))
         except asyncio.CancelledError:
-            self._show(kind, P("Cancelled."))
+            self._show(P("Cancelled."))
             raise
 
-    def _show(self, kind: str, drawn):
-        self.shown[kind] = drawn
-        self.tell(lambda profile: self.drawn(kind))
-
-    def tell(self, draw: Callable[[Profile], Any]):
-        """Replace a part of Settings wherever it is open."""
+    def _show(self, drawn):
+        self.shown = drawn
         for profile in self.site.house.profiles.all():
-            drawn = html(draw(profile)(hx_swap_oob="true"))
-            self.site.hub.put(profile.id, drawn, f"/{profile.slug}/settings")
+            out = html(self.drawn()(hx_swap_oob="true"))
+            self.site.hub.put(profile.id, out, f"/{profile.slug}/settings")
 
 
 def part(site, profile: Profile):
     """The assistant in Settings; which servers there are is asked when it is open."""
-    works = site.works.drawn("check"), site.works.drawn("pull")
-    inner = H2("Assistant"), _soon(profile), *works
+    soon = Div(P("Looking for model servers…", cls="hint"), id="assistant", hx_trigger="load")
+    base = f"/{profile.slug}/assistant"
+    inner = H2("Assistant"), soon(hx_get=base), site.work.drawn()
     return Section(*inner, hx_target="#assistant", hx_swap="outerHTML", cls="assistant")
 
 
-def _soon(profile: Profile):
-    to = {"hx_get": f"/{profile.slug}/assistant", "hx_trigger": "load"}
-    return Div(P("Looking for model servers…", cls="hint"), id="assistant", **to)
+def _ask(profile: Profile, verb: str, word: str, *inputs, **values: str):
+    """A form of one button for `act`."""
+    to = {"hx_post": f"/{profile.slug}/assistant/{verb}", "hx_vals": json.dumps(values)}
+    return Form(*inputs, Button(word, cls="outline secondary"), cls="inline", **to)
+
+
+def _pick(profile: Profile, verb: str, said: str, names: dict[str, str], chosen: str):
+    """A choice for `act` that holds at once."""
+    options = (Option(text, value=key, selected=key == chosen) for key, text in names.items())
+    box = Select(*options, name="value", aria_label=said)
+    to = {"hx_post": f"/{profile.slug}/assistant/{verb}", "hx_trigger": "change"}
+    return Form(Label(said, box), cls="inline", **to)
 
 
 async def settings(site, visit: Visit, request):
     """What was found, what this profile uses, and what can be changed."""
     choice, profile = site.chat.choice, visit.caller.profile
-    added = choice.added()
-    found = await servers(site.house.settings, added)
-    model, base = await choice.model(profile.id), f"/{profile.slug}/assistant"
+    added, kept = choice.added(), choice.of(profile.id)
+    found = {server.url: server for server in await servers(site.house.settings, added)}
+    model = await choice.model(profile.id)
     site.chat.there = bool(model)
     used = markdown(NONE_FOUND)
     if model:
         says = f" at {model.url}, {_where(model.url)}, reads {model.context:,} tokens at once. "
-        check = Button("Check this model", hx_post=f"{base}/check", cls="outline")
-        used = P("In use: ", Strong(model.name), says, check)
-    listed = dict.fromkeys(added) | {server.url: server for server in found}
-    rows = (_server(base, url, server, added.get(url)) for url, server in listed.items())
+        check = _ask(profile, "check", "Check this model")
+        used = Div("In use: ", Strong(model.name), says, check)
+    names, chosen = (
+        {"": "whatever is found first"},
+        " ".join((kept["url"], kept["name"])) if kept else "",
+    )
+    names |= {f"{u} {n}": f"{n} · {u} · {_where(u)}" for u, s in found.items() for n in s.models}
+    names.setdefault(chosen, f"{chosen} · does not answer")
+    remarks = site.house.settings_of(str(profile.id)).get("remarks") or "key"
+    rows = (_server(profile, url, found.get(url), added) for url in dict.fromkeys([*found, *added]))
     address = Input(name="url", placeholder="Address", aria_label="Address", required=True)
     hidden = {"type": "password", "autocomplete": "new-password"}
     key = Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden)
+    pulled = {"placeholder": "llama3.2", "aria_label": "Model to pull", "required": True}
     return Div(
         used,
-        _picks(site, profile, found, base),
+        _pick(profile, "choose", "This profile talks to", names, chosen),
+        _pick(profile, "remarks", "It speaks unasked", SAID, remarks),
         Ul(*rows, cls="events"),
-        Form(address, key, Button("Add server"), hx_post=f"{base}/add", cls="inline"),
-        *(_pulls(base, server) for server in found if server.ollama),
+        _ask(profile, "add", "Add server", address, key),
+        *(
+            _ask(profile, "pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
+            for url, server in found.items()
+            if server.ollama
+        ),
         id="assistant",
     )
-
-
-def _in(url: str, found: list[Server]) -> bool:
-    return any(server.url == url for server in found)
 
 
 def _where(url: str) -> str:
     return "on this machine" if is_local(url) else "leaves this machine"
 
 
-def _server(base: str, url: str, server: Server | None, key: str | None):
-    """One server; `key` is None for one that was found, not added."""
+def _server(profile: Profile, url: str, server: Server | None, added: Row):
+    """One server: where it is, what it holds, that it has a key; one that was added can go."""
     says = [_where(url), "does not answer"]
     if server:
-        count = len(server.models)
         kind = "Ollama" if server.ollama else "OpenAI's protocol"
-        says[1:] = [kind, f"{count} model{'s' * (count != 1)}"]
-    says += [f"key {SET}{key[-4:]}"] if key else []
-    values = {"hx_post": f"{base}/remove", "hx_vals": json.dumps({"url": url})}
-    gone = Button("Remove", cls="outline secondary", **values, aria_label=f"Remove {url}")
-    return Li(Span(url), Small(" · ".join(says)), gone if key is not None else "")
-
-
-def _picks(site, profile: Profile, found: list[Server], base: str):
-    """The model of this profile, and how often it speaks unasked; both hold at once."""
-    kept = site.chat.choice.of(profile.id)
-    chosen = f"{kept['url']} {kept['name']}" if kept else ""
-    names = {"": "Whatever is found first"}
-    names |= {f"{s.url} {n}": f"{n} · {s.url} · {_where(s.url)}" for s in found for n in s.models}
-    names.setdefault(chosen, f"{chosen} · does not answer")
-    remarks = site.house.settings_of(str(profile.id)).get("remarks") or "key"
-    pick = {"hx_trigger": "change", "cls": "inline"}
-
-    def options(names: dict[str, str], chosen: str):
-        return (Option(said, value=v, selected=v == chosen) for v, said in names.items())
-
-    model = Select(*options(names, chosen), name="model", aria_label="Model")
-    often = Select(*options(SAID, remarks), name="remarks", aria_label="Remarks")
-    return Div(
-        Form(Label("This profile talks to ", model), hx_post=f"{base}/choose", **pick),
-        Form(Label("It speaks unasked ", often), hx_post=f"{base}/remarks", **pick),
-    )
-
-
-def _pulls(base: str, server: Server):
-    url = Input(type="hidden", name="url", value=server.url)
-    name = {"name": "name", "placeholder": "llama3.2", "aria_label": "Model to pull"}
-    button = Button("Pull into Ollama", cls="outline")
-    return Form(url, Input(required=True, **name), button, hx_post=f"{base}/pull", cls="inline")
+        says[1:] = [kind, f"models: {len(server.models)}"]
+    says += [f"key {SET}{added[url][-4:]}"] if added.get(url) else []
+    gone = _ask(profile, "remove", "Remove", url=url) if url in added else ""
+    return Li(Span(url), Small(" · ".join(says)), gone)
 
 
 async def act(site, visit: Visit, request):
-    """What a button in the assistant's part of Settings does; the part is drawn anew."""
+    """What a form in the assistant's part of Settings does; the part is drawn anew."""
     choice, form, profile = site.chat.choice, visit.form, visit.caller.profile
-    url, name = form.get("url", ""), form.get("name", "").strip()
+    url, value = form.get("url", ""), form.get("value", "")
     match visit.path["verb"]:
         case "choose":
-            await _choose(site, profile, form.get("model", ""))
-        case "remarks" if form.get("remarks") in REMARKS:
-            site.house.settings_of(str(profile.id))["remarks"] = form["remarks"]
+            choice.choose(profile.id, await _chosen(site, value))
+        case "remarks" if value in REMARKS:
+            site.house.settings_of(str(profile.id))["remarks"] = value
         case "add":
             choice.add(url, form.get("key", "").strip())
         case "remove":
             choice.remove(url)
         case "pull":
-            site.works.begin("pull", _pulling(site, profile, url, name))
+            site.work.begin(_pulling(site, profile, url, form.get("name", "").strip()))
         case "check":
-            if model := await choice.model(profile.id):
-                site.works.begin("check", _checking(model, profile))
+            site.work.begin(_checking(await choice.model(profile.id), profile))
         case "cancel":
-            site.works.stop(form.get("kind", ""))
+            site.work.stop()
         case verb:
             raise Missing(f"There is nothing called {verb!r} here.", "Reload the page.")
     return await settings(site, visit, request)
 
 
-async def _choose(site, profile: Profile, chosen: str):
-    choice = site.chat.choice
-    for server in await servers(site.house.settings, choice.added()):
-        for name in server.models:
-            if chosen == f"{server.url} {name}":
-                about = {"url": server.url, "name": name, "ollama": server.ollama}
-                return choice.choose(profile.id, about)
-    if chosen:
+async def _chosen(site, value: str) -> Row | None:
+    """What Choice keeps, of an address and a name."""
+    for s in await servers(site.house.settings, site.chat.choice.added()) if value else ():
+        for name in s.models:
+            if value == f"{s.url} {name}":
+                return {"url": s.url, "name": name, "ollama": s.ollama}
+    if value:
         raise Problem("That model is not there any more.", "Choose another.")
-    choice.choose(profile.id, None)
-
-
-def _cancel(profile: Profile, kind: str):
-    to = {"hx_post": f"/{profile.slug}/assistant/cancel", "hx_vals": json.dumps({"kind": kind})}
-    return Button("Cancel", cls="outline secondary", **to)
+    return None
 
 
 async def _pulling(site, profile: Profile, url: str, name: str):
-    if not _in(url, await servers(site.house.settings)):
+    if url not in [s.url for s in await servers(site.house.settings) if s.ollama]:
         raise Problem("That Ollama does not answer.", "Start it, then try again.")
     until = 0.0
     async for done, total, said in pull(url, name):
@@ -326,25 +308,22 @@ async def _pulling(site, profile: Profile, url: str, name: str):
             until = time.monotonic() + 0.2
             size = f" · {done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else ""
             bar = Progress(value=done, max=total) if total else Progress()
-            yield Div(P(f"{name}: {said}{size}"), bar, _cancel(profile, "pull"))
+            yield P(f"{name}: {said}{size}"), bar, _ask(profile, "cancel", "Cancel")
     site.chat.choice.forget()
-    site.works.tell(_soon)
-    yield P(f"{name} is here.", role="status")
+    yield P(
+        f"{name} is here: choose it above.", hx_get=f"/{profile.slug}/assistant", hx_trigger="load"
+    )
 
 
-async def _checking(model: Model, profile: Profile):
+async def _checking(model: Model | None, profile: Profile):
     """Five lines, one after the other."""
-    said = dict.fromkeys(PROBES, Small("…"))
-
-    def drawn(*more):
-        lines = (Li(Strong(name), Span(about)) for name, about in said.items())
-        return Div(P(f"{model.name}:"), Ul(*lines, cls="events"), *more)
-
-    yield drawn(_cancel(profile, "check"))
+    if not model:
+        raise Problem("There is no model to check.", "Start its server, or choose another.")
+    said, stop = dict.fromkeys(PROBES, "…"), _ask(profile, "cancel", "Cancel")
     async for name, good, expect in probes(model):
-        said[name] = Span("✓ " if good else "✗ ", expect)
-        yield drawn(_cancel(profile, "check"))
-    yield drawn()
+        said[name] = f"{'✓' if good else '✗'} {expect}" if expect else "…"
+        lines = (Li(Strong(name), Span(about)) for name, about in said.items())
+        yield P(f"{model.name}:"), Ul(*lines, cls="events"), stop if "…" in said.values() else ""
 
 
 PAGES = (  # (methods, path, handler)

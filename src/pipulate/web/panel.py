@@ -67,7 +67,7 @@ def _coded(text: str) -> NotStr:
 
     def framed(found: re.Match[str]) -> str:
         language = re.sub(r"[^\w+#.-]", "", found[1] or "")
-        copy = Button("Copy", data_copy="", cls="link", aria_label="Copy this code")
+        copy = Button("Copy", data_copy="", cls="link")
         code = Pre(Code(NotStr(found[2].removesuffix("</code>"))))
         return html(Div(Small(language), copy, code, cls="code"))
 
@@ -249,7 +249,7 @@ def approval_card(record: Row, profile: Profile):
 SCRIPT = r"""
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
 const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers');
-let low = true;
+let low = true, was = 0;
 const picked = () => find('[aria-selected=true]', offered);
 const pick = item => {
   picked()?.setAttribute('aria-selected', 'false');
@@ -300,7 +300,9 @@ on('click', '[data-edit]', button => {
 });
 on('input', '#say textarea', box => { if (!box.value) box.form.again.value = ''; });
 talk.addEventListener('scroll', () => {
-  low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+  const left = talk.scrollHeight - talk.scrollTop - talk.clientHeight;
+  low = left < (talk.scrollTop < was ? 2 : 60);
+  was = talk.scrollTop;
 });
 const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});

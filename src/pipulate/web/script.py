@@ -4,9 +4,8 @@ What moves the chat stands in panel.py."""
 
 import re
 
-from pipulate.web.widgets import ELEMENT
-
 from pipulate.web.panel import SCRIPT as TALK
+from pipulate.web.widgets import ELEMENT
 
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
@@ -370,5 +369,5 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
-SCRIPT = SCRIPT + TALK
-SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT + ELEMENT)  # comments are for readers of this file
+SCRIPT = SCRIPT + TALK + ELEMENT
+SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT)  # comments are for readers of this file

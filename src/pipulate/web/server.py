@@ -75,7 +75,8 @@ class Site:
         self.house = house
         self.hub, self.layout, self.feed = Hub(), Layout(house), Feed(house)
         self.chat = Chat(house, connect(house), self._chat_event)
-        self.news, self.works = News(house, self.hub), assistant.Works(self)
+        self.news, self.work = News(house, self.hub), assistant.Work(self)
+        self.opened: dict[int, str] = {}  # profile's id → the app seen last
         house.db.on_event.append(self._event)
         house.shelf.on_change.append(self._menu)
         house.tools.on_approval.append(self._approval)
@@ -119,7 +120,7 @@ class Site:
                 self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
         if self.chat.there:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-                self.hub.loop.call_soon_threadsafe(assistant.remark, self, event)
+                self.hub.loop.call_soon_threadsafe(assistant.moved, self, event)
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -189,6 +190,7 @@ class Site:
             result, status = result.elements, result.status
         drawn = html(*result) if isinstance(result, tuple) else html(result)
         if not wanted:
+            assistant.opened(self, profile, at)
             talk, nonce = panel.column(self.chat, profile, at), request.scope["nonce"]
             drawn = self.layout.page(profile, at, title, drawn, talk, nonce)
         return HTMLResponse(drawn, status, headers)
@@ -274,8 +276,7 @@ class Site:
     async def close(self):
         for profile_id in list(self.chat.turns):
             await self.chat.stop(profile_id)
-        for kind in [*self.works.tasks]:
-            self.works.stop(kind)
+        self.work.stop()
         await self.house.close()
 
 

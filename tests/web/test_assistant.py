@@ -1,0 +1,482 @@
+"""The assistant's routes: what goes along, what was missed, its part of Settings, its remarks."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+from starlette.responses import StreamingResponse
+
+from model_server import ModelServer, Reply
+from serving import hear, serving
+
+SECRET = "sk-planted-secret-9876"
+
+
+class Puller(ModelServer):
+    """An Ollama that has a model to fetch: `held` keeps it from the end."""
+
+    def __init__(self, *replies, held=False):
+        super().__init__(*replies)
+        self.pages["/api/pull"], self.held, self.left = None, held, 0
+
+    async def _page(self, request):
+        if request.url.path != "/api/pull":
+            return await super()._page(request)
+        return StreamingResponse(self._lines(), media_type="application/x-ndjson")
+
+    async def _lines(self):
+        import asyncio
+
+        try:
+            for done in range(4):
+                said = {"status": "pulling 1234", "completed": done * 10**9, "total": 4 * 10**9}
+                yield json.dumps(said) + "\n"
+                await asyncio.sleep(0.25)
+            while self.held:
+                await asyncio.sleep(0.02)
+            yield '{"status": "success"}\n'
+        finally:
+            self.left += 1
+
+
+@pytest.fixture(scope="module")
+def model():
+    with ModelServer() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, model):
+    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
+        act(started, "remarks", value="quiet")
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_say(model):
+    yield
+    model.queue.clear()
+
+
+def say(tab, text, **more):
+    here = {"HX-Current-URL": f"http://127.0.0.1{more.pop('here', '/default')}"}
+    tab.send(json.dumps({"msg": text, "HEADERS": here, **more}))
+
+
+def told(model):
+    """What the user said last, as the model was told it."""
+    return [m["content"] for m in model.requests[-1]["messages"] if m["role"] == "user"][-1]
+
+
+def talk(server, at="/default"):
+    return server.page(at).partition('id="talk"')[2].partition('id="stop"')[0]
+
+
+def last_id(server):
+    return int(re.findall(r'id="m(\d+)"', talk(server))[-1])
+
+
+# -- said again, and what was missed ---------------------------------------------------------
+
+
+def test_retry_says_the_last_message_again_and_what_came_after_it_goes(server, model):
+    model.script("the first answer", "the second answer")
+    with server.socket() as tab, server.socket("/default/tasks") as other:
+        say(tab, "Tell me twice")
+        hear(tab, "the first answer</p>")
+        assert server.act("POST", "/default/chat/again").status_code == 200
+        for one in (tab, other):
+            assert 'hx-swap-oob="innerHTML:#talk"' in hear(one, "the second answer</p>")
+    page = talk(server)
+    assert page.count("Tell me twice") == 1 and "the first answer" not in page
+
+
+def test_an_edited_message_takes_the_place_of_the_one_before(server, model):
+    model.script("about cats", "about dogs")
+    with server.socket() as tab:
+        say(tab, "Tell me of cats")
+        hear(tab, "about cats</p>")
+        key = re.findall(r'data-edit="(\d+)"', talk(server))[-1]
+        say(tab, "Tell me of dogs", again=key)
+        hear(tab, "about dogs</p>")
+    assert "cats" not in talk(server).rpartition("Tell me of dogs")[2]
+    assert "Tell me of cats" not in json.dumps(model.requests[-1]["messages"])
+
+
+@pytest.mark.parametrize("key", ["9" * 30, "999999", "1e3", "-1"])
+def test_a_message_that_is_not_there_cannot_be_edited_and_the_socket_stays(server, model, key):
+    model.script("still here")
+    with server.socket() as tab:
+        say(tab, "Never", again=key)
+        say(tab, "And now?")
+        hear(tab, "still here")
+
+
+def test_a_tab_that_was_away_gets_what_it_missed_and_no_more(server, model):
+    model.script("one", "two", "three")
+    with server.socket() as tab:
+        say(tab, "first")
+        hear(tab, "<p>one</p>")
+        seen = last_id(server)
+        for word in ("two", "three"):
+            say(tab, f"say {word}")
+            hear(tab, f"<p>{word}</p>")
+    with server.socket(f"/default&since={seen}") as back:
+        heard = hear(back, "<p>three</p>")
+    assert f'id="m{seen}"' not in heard and "<p>one</p>" not in heard
+    assert heard.index("say two") < heard.index("<p>two</p>") < heard.index("say three")
+    assert len(set(re.findall(r'id="(m\d+)"', heard))) == 4
+
+
+def test_a_tab_that_lost_its_socket_in_mid_answer_gets_the_rest(server, model):
+    model.script(Reply(token_list=[f"part{n} " for n in range(40)], delay=0.02))
+    with server.socket() as tab:
+        say(tab, "Slowly")
+        key = re.search(r"beforeend:#m(\d+)", hear(tab, "part5 "))[1]
+    with server.socket(f"/default&since={key}.") as back:
+        heard = hear(back, 'class="msg assistant"')
+    words = re.findall(r"part\d+ ", heard.partition('class="msg assistant"')[0])
+    assert words == [f"part{n} " for n in range(40)]
+
+
+def test_a_tab_whose_last_message_is_gone_gets_the_whole_talk(server, model):
+    with server.socket("/default&since=123456789") as back:
+        assert 'hx-swap-oob="innerHTML:#talk"' in hear(back, "#talk")
+
+
+def test_the_newest_hundred_messages_are_drawn_and_those_before_when_asked_for(tmp_path):
+    with serving(tmp_path / "home") as server:
+        with server.socket() as tab:
+            for n in range(75):
+                say(tab, f"/nothing{n}x")
+                hear(tab, f"nothing{n}x.")
+        page = talk(server)
+        assert page.count('class="msg ') == 100 and "/nothing74x" in page
+        assert "/nothing24x" not in page and "/nothing25x" in page
+        address = re.search(r"/default/chat/before/\d+", page)[0]
+        older = server.act("GET", address).text
+        assert older.count('class="msg ') == 50 and "/nothing0x" in older
+        assert "chat/before" not in older
+
+
+def test_a_message_is_copied_as_it_was_written(server, model):
+    model.script("Some **bold** words\n\n```python\nprint('<b>')\n```")
+    with server.socket() as tab:
+        say(tab, "Write")
+        hear(tab, "bold</strong>")
+    page = talk(server)
+    assert '<small>python</small><button data-copy=""' in page
+    answer = server.act("GET", re.findall(r'data-copy="(/default/chat/\d+)"', page)[-1])
+    assert answer.text == "Some **bold** words\n\n```python\nprint('<b>')\n```"
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert server.act("GET", "/default/chat/999999").status_code == 404
+    server.call("profile_add", name="Elsewhere")
+    assert server.act("GET", f"/elsewhere/chat/{last_id(server)}").status_code == 404
+
+
+def test_a_call_that_changed_something_has_its_own_undo_and_says_when_it_was_used(server, model):
+    calls = [("task_add", {"title": "Chip one"}), ("task_list", {}), ("task_add", {"title": "Two"})]
+    model.script(Reply(tools=calls), "Both are there.")
+    with server.socket("/default/tasks") as tab:
+        say(tab, "Add two")
+        hear(tab, "Both are there.")
+        chips = re.findall(r'(?s)class="msg tool".*?(?=<div id="m|$)', talk(server))[-3:]
+        events = [re.findall(r"/default/undo/(\d+)", chip) for chip in chips]
+        assert [len(found) for found in events] == [1, 0, 1]
+        assert server.act("POST", f"/default/undo/{events[0][0]}").status_code == 200
+        heard = hear(tab, f'outerHTML:.e{events[2][0]}"')
+    assert re.search(rf'class="e{events[0][0]}"[^>]*>undone', heard)
+    assert [r["title"] for r in server.call("task_list")["rows"]] == ["Two"]
+    assert f'class="e{events[0][0]}">undone' in talk(server)
+
+
+# -- attached --------------------------------------------------------------------------------
+
+
+def test_a_file_goes_along_as_its_reference_with_its_name(server, model):
+    put = server.client.put("/files/default?name=links.csv", content=b"from,to\n1,2\n")
+    model.script("I see it")
+    with server.socket() as tab:
+        say(tab, "Import this", file=put.text)
+        assert f"Attached: {put.text} links.csv" in hear(tab, "I see it")
+    assert told(model) == f"Import this\n\n[attached] {put.text} links.csv"
+
+
+@pytest.mark.parametrize("file", ["file:999999", "/etc/passwd", "uploading 40 %", "", 5])
+def test_what_is_no_file_does_not_go_along(server, model, file):
+    model.script("hm")
+    with server.socket() as tab:
+        say(tab, "Look", file=file)
+        hear(tab, "hm")
+    assert told(model) == "Look"
+
+
+def test_the_page_goes_along_as_its_rows_are_listed_there(server, model):
+    for title in ("Feed the cat", "Feed the dog", "Sleep"):
+        server.call("task_add", title=title)
+    model.script("I see")
+    with server.socket("/default/tasks") as tab:
+        say(tab, "What is here?", page="1", here="/default/tasks?q=feed")
+        heard = hear(tab, "I see")
+    asked, _, page = told(model).partition("\n\n[attached] what is on /default/tasks?q=feed\n")
+    assert asked == "What is here?"
+    assert {row["title"] for row in json.loads(page)["rows"]} == {"Feed the cat", "Feed the dog"}
+    assert "Attached: what is on /default/tasks?q=feed" in unescape(heard)
+
+
+def test_the_page_of_a_run_goes_along_with_its_outputs(server, model):
+    run = server.call("hello_run", name="Ada", mark="!")
+    model.script("I see")
+    with server.socket(run["address"]) as tab:
+        say(tab, "What came out?", page="1", here=run["address"])
+        hear(tab, "I see")
+    page = json.loads(told(model).partition(run["address"] + "\n")[2])
+    assert page["outputs"]["greeting"] == "Hello, Ada!" and page["id"] == run["run"]
+
+
+def test_a_large_page_is_cut(server, model):
+    for n in range(40):
+        server.call("task_add", title=f"{n} " + "long " * 60)
+    model.script("I see")
+    with server.socket("/default/tasks") as tab:
+        say(tab, "What is here?", page="1", here="/default/tasks")
+        hear(tab, "I see")
+    assert 5_000 < len(told(model)) < 6_200
+
+
+def test_an_address_of_another_profile_is_not_taken(server, model):
+    model.script("I see")
+    with server.socket("/default/tasks") as tab:
+        say(tab, "What is here?", page="1", here="/elsewhere/tasks")
+        hear(tab, "I see")
+    assert "what is on /default/tasks" in told(model)
+
+
+# -- completion ------------------------------------------------------------------------------
+
+
+def offered(server, line):
+    answer = server.client.get(
+        "/default/chat/offers", params={"q": line}, headers={"HX-Request": "1"}
+    )
+    return [unescape(said) for said in re.findall(r'data-line="([^"]*)"', answer.text)]
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        ("/task a", ["/task add"]),
+        ("/TASK A", ["/task add"]),
+        ("/task add ", ["/task add title=", "/task add priority="]),
+        ("/task add title=x pri", ["/task add title=x priority="]),
+        ("/task add priority=h", ["/task add priority=high"]),
+        ("/task add done=", ["/task add done=true", "/task add done=false"]),
+        ("/run hello na", ["/run hello name="]),
+        ("/task add title=", []),
+        ('/task add title="a d', []),
+        ("/task add", []),
+        ("/nothing of the kind", []),
+        ("task a", []),
+        ("", []),
+    ],
+)
+def test_a_command_is_completed_from_the_schemas_of_the_tools(server, line, first):
+    assert offered(server, line)[: len(first) or None] == first
+
+
+def test_options_are_few_and_a_list_that_a_screen_reader_knows(server):
+    assert 2 < len(offered(server, "/")) <= 8
+    drawn = server.act("GET", "/default/chat/offers?q=/task").text
+    assert 'role="listbox"' in drawn and 'role="option"' in drawn and "aria-label" in drawn
+
+
+# -- settings --------------------------------------------------------------------------------
+
+
+def settings(server):
+    return unescape(server.act("GET", "/default/assistant").text)
+
+
+def act(server, verb, **values):
+    return server.act("POST", f"/default/assistant/{verb}", values)
+
+
+def test_settings_tell_what_was_found_and_take_a_choice_at_once(server, model):
+    page = settings(server)
+    assert f"{model.url}, on this machine, reads 8,192 tokens" in page and "models: 1" in page
+    with ModelServer("from the other") as other:
+        assert act(server, "add", url=other.url).status_code == 200
+        assert act(server, "choose", value=f"{other.url} stand-in").status_code == 200
+        assert f'value="{other.url} stand-in" selected' in settings(server)
+        with server.socket() as tab:
+            say(tab, "Who are you?")
+            hear(tab, "from the other")
+        assert "not there any more" in act(server, "choose", value="x y").text
+    assert f"{other.url} stand-in · does not answer" in settings(server)
+    act(server, "choose", value="")
+    act(server, "remove", url=other.url)
+    assert other.url not in settings(server)
+
+
+def test_a_key_is_never_shown_again_nor_sent_unencrypted(server):
+    refused = act(server, "add", url="http://models.example.org", key=SECRET)
+    assert refused.status_code == 400 and "unencrypted" in refused.text
+    shown = act(server, "add", url="https://127.0.0.1:9", key=SECRET).text
+    assert "key set, ends …9876" in shown and "does not answer" in shown
+    everything = settings(server) + server.page("/default/settings") + server.log
+    everything += json.dumps(server.call("history"))
+    act(server, "remove", url="https://127.0.0.1:9")
+    assert SECRET not in everything + shown
+
+
+def test_an_address_elsewhere_is_said_to_leave_this_machine(server):
+    page = act(server, "add", url="https://models.example.org").text
+    act(server, "remove", url="https://models.example.org")
+    assert "leaves this machine" in page
+
+
+@pytest.mark.parametrize("verb", ["explode", "remarks"])
+def test_what_settings_do_not_know_is_refused(server, verb):
+    assert act(server, verb, value="loud").status_code == 404
+
+
+def test_without_any_model_settings_tell_how_to_get_one(tmp_path):
+    with serving(tmp_path / "home") as bare:
+        page = settings(bare)
+        assert "ollama pull" in page and "PIPULATE_MODEL_URL" in page
+        assert "Check this model" not in page
+
+
+def test_a_model_is_pulled_into_ollama_with_its_progress_told(tmp_path):
+    with (
+        Puller() as ollama,
+        serving(tmp_path / "home", env={"OLLAMA_HOST": ollama.url[7:]}) as server,
+        server.socket("/default/settings") as tab,
+        server.socket("/default/tasks") as other,
+    ):
+        assert "Pull into Ollama" in settings(server)
+        assert act(server, "pull", url=ollama.url, name="tiny").status_code == 200
+        assert 'max="4000000000"' in hear(tab, "1.00 of 4.00 GB")
+        hear(tab, "tiny is here")
+        with pytest.raises(TimeoutError):
+            other.recv(timeout=0.2)
+        elsewhere = act(server, "pull", url="http://127.0.0.1:9", name="tiny")
+        assert elsewhere.status_code == 200
+        hear(tab, "does not answer")
+
+
+def test_a_pull_can_be_cancelled(tmp_path):
+    with (
+        Puller(held=True) as ollama,
+        serving(tmp_path / "home", env={"OLLAMA_HOST": ollama.url[7:]}) as server,
+        server.socket("/default/settings") as tab,
+    ):
+        act(server, "pull", url=ollama.url, name="tiny")
+        hear(tab, "1.00 of")
+        act(server, "cancel")
+        hear(tab, "Cancelled.")
+        assert ollama.wait(lambda s: s.left == 1)
+
+
+def test_a_check_tells_five_things_about_a_model(server, model):
+    def code(body):
+        return re.search(r"The code is (\w+)", body["messages"][-1]["content"])[1]
+
+    numbers = [f"n{n} " for n in range(40)]
+    model.script(
+        Reply(token_list=numbers, delay=0.002),
+        '{"colour": "red"}',
+        Reply(tools=[("look_up", {"city": "Oslo"})]),
+        code,
+        Reply(token_list=numbers * 50, delay=0.002),
+        "yes",
+    )
+    with server.socket("/default/settings") as tab:
+        act(server, "check")
+        heard = hear(tab, "after Stop").rpartition('id="work"')[2]
+    assert heard.count("✓") == 5 and "✗" not in heard and "Cancel" not in heard
+    for word in ("pieces a second", "(red)", "apps and pipelines", "6,144 tokens ago"):
+        assert word in heard
+
+
+def test_a_check_tells_what_a_poor_model_cannot(server, model):
+    model.script(
+        "one", "no", "still no", "no!", "It rains.", "I forgot", "no", Reply(fault="http500")
+    )
+    with server.socket("/default/settings") as tab:
+        act(server, "check")
+        heard = hear(tab, "answered 500").rpartition('id="work"')[2]
+    assert heard.count("✗") == 5
+    for word in ("one piece", "no answer that fits", "will not do things", "cut"):
+        assert word in heard
+
+
+# -- remarks ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remarks(tmp_path):
+    """remarks(how): a server of its own, its model, and a tab elsewhere."""
+    with (
+        ModelServer("Well done!") as model,
+        serving(tmp_path / "home", env={"PIPULATE_MODEL_URL": model.url}) as server,
+        server.socket("/default/tasks") as tab,
+    ):
+        settings(server)  # by now it knows that there is a model
+        yield server, model, tab
+
+
+def test_a_run_that_is_finished_is_worth_a_word(remarks):
+    server, model, tab = remarks
+    server.call("hello_run", name="Ada")
+    hear(tab, "Well done!</p>")
+    (asked,) = model.requests
+    assert "and so the whole run" in told(model) and not asked.get("tools")
+
+
+def test_steps_and_opened_apps_are_told_to_the_talkative_only(remarks):
+    server, model, tab = remarks
+    server.page("/default/tasks")
+    assert not model.wait(lambda m: m.requests, 0.3)
+    act(server, "remarks", value="talkative")
+    server.page("/default/notes")
+    hear(tab, "Well done!</p>")
+    assert "the user opened Notes" in told(model)
+
+
+def test_the_quiet_hear_nothing(remarks):
+    server, model, tab = remarks
+    act(server, "remarks", value="quiet")
+    server.call("hello_run", name="Ada")
+    assert not model.wait(lambda m: m.requests, 0.5)
+
+
+def test_a_remark_with_nothing_to_say_leaves_nothing(remarks):
+    server, model, tab = remarks
+    model.queue.clear()
+    model.script("-")
+    server.call("hello_run", name="Ada")
+    hear(tab, 'hx-swap-oob="delete"')
+    assert 'class="msg' not in talk(server)
+
+
+def test_a_remark_is_dropped_when_the_user_says_something(remarks):
+    server, model, tab = remarks
+    model.queue.clear()
+    model.script(Reply("late words", first_delay=5), "the answer")
+    server.call("hello_run", name="Ada")
+    assert model.wait(lambda m: m.requests)
+    say(tab, "Listen")
+    hear(tab, "the answer</p>")
+    page = talk(server)
+    assert page.count('class="msg') == 2 and "Stopped" not in page
+
+
+def test_beside_a_run_it_offers_to_explain_and_to_do(remarks):
+    server, model, _ = remarks
+    run = server.act("POST", "/default/hello").headers["hx-redirect"]
+    page = server.page(run)
+    assert "Explain the next step" in page and "Do it for me" in page
+    assert "Do it for me" not in server.page("/default/hello")
+    assert "Do it for me" not in server.page("/default/tasks")
