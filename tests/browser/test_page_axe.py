@@ -41,6 +41,44 @@ class Thing(CrudApp):
     file: File | None = None
     part_of: Ref["thing"] | None = None
 """
+OUTPUTS = """
+from pipulate import BarChart, Pipeline
+
+outputs = Pipeline("Outputs", "One of each.")
+
+@outputs.step
+def rows(count: int = 300):
+    return [{"page": f"https://example.org/{n}", "words": n, "ok": True} for n in range(count)]
+
+@outputs.step
+def text(rows):
+    return "# Head\\n\\n- **one**\\n- two"
+
+@outputs.step
+def tree(text):
+    return {"deep": {str(n): list(range(n)) for n in range(9)}, "none": None}
+
+@outputs.step
+def drawn(tree):
+    return [["a", 1], ["b", 2]]
+
+@drawn.view
+def chart(output):
+    return BarChart(output, "Letters")
+
+@outputs.step(optional=True)
+def left_out(tree, word: str):
+    return word
+
+@outputs.step
+def fails(tree, by: int = 0):
+    print("dividing")
+    return 1 / by
+
+@outputs.step
+def asks(tree, job):
+    return job.ask("Which one?", ["one", "two"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +97,7 @@ def server(tmp_path_factory, checker):
     (home / "apps").mkdir()
     (home / "apps" / "recipes.py").write_text(BROKEN)
     (home / "apps" / "things.py").write_text(EVERYTHING)
+    (home / "apps" / "outputs.py").write_text(OUTPUTS)
     with serving(home) as started:
         for n in range(5):
             started.call("task_add", title=f"Task {n}", done=n % 2 == 0, due="2020-01-01")
@@ -128,6 +167,17 @@ def run(page):
     page.wait_for_url("**/hello/*")
 
 
+def states(page):
+    """A run with a step in every state that lasts, and the inbox that it fills."""
+    page.goto("/default/outputs")
+    page.get_by_role("button", name="New run").click()
+    page.wait_for_url("**/outputs/*")
+    page.get_by_role("button", name="Run the rest").click()
+    page.locator(".step.failed").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Answer").wait_for()
+
+
 SCENES = {
     "overview": go("/default"),
     "list": go("/default/tasks"),
@@ -152,6 +202,9 @@ SCENES = {
     "sql": sql,
     "pipeline": go("/default/hello"),
     "run": run,
+    "run in all states": states,
+    "inbox": go("/default/inbox"),
+    "runs": go("/default/outputs"),
     "plugin failure": go("/default/plugin/recipes"),
     "not found": go("/nobody"),
 }
