@@ -348,7 +348,6 @@ def test_as_text_it_is_short():
 def test_a_bar_is_one_line_that_is_written_over_and_nothing_in_it_acts():
     screen = io.StringIO()
     bar = Bar(screen, shown=True)
-    bar.began = 0
     bar.show("read", 1, 4, "at \x1b[2Jrow\n1")
     bar.show("read", 4, 4)
     bar.show("write")
@@ -362,10 +361,12 @@ def test_a_bar_is_one_line_that_is_written_over_and_nothing_in_it_acts():
 def test_a_bar_says_how_long_it_takes_still(monkeypatch):
     screen = io.StringIO()
     bar = Bar(screen, shown=True)
-    bar.show("read", 0, 10)
-    bar.began -= 5
-    bar.show("read", 1, 10)
-    assert "about 45 s left" in screen.getvalue()
+    clock = iter([100.0, 105.0])
+    monkeypatch.setattr(local.time, "monotonic", lambda: next(clock))
+    bar.show("read")
+    bar.show("read", 2, 10)
+    bar.show("read", 4, 10)
+    assert "about 15 s left" in screen.getvalue()
 
 
 def test_progress_is_quiet_where_there_is_no_screen(capsys):

@@ -1,6 +1,5 @@
 """The command line: the same answers with and without a server, exit codes, one line on stderr."""
 
-import io
 import json
 import os
 import signal
@@ -12,35 +11,6 @@ import pytest
 
 from pipulate.doors import cli
 from serving import NOWHERE, serving
-
-
-@pytest.fixture(scope="module")
-def bare_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("bare") / "home"
-
-
-@pytest.fixture(params=["no server", "server"])
-def home(request, bare_home):
-    """A home that nobody serves, and one that a server does."""
-    return bare_home if request.param == "no server" else request.getfixturevalue("server").home
-
-
-@pytest.fixture
-def shell(monkeypatch, capsys, home):
-    """shell(*words, stdin, at): (exit code, stdout, stderr) of `pipulate …` on the home."""
-
-    def typing(*words, stdin="", at=None):
-        monkeypatch.setattr(sys, "argv", ["pipulate", *words, "--home", str(at or home)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return typing
 
 
 def one_line(err):

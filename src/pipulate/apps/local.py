@@ -84,15 +84,17 @@ class Bar:
     """How far a step is: one line on a screen, written over until the step ends."""
 
     def __init__(self, screen: Any, shown: bool = False):
-        self.screen, self.step, self.began = screen, "", 0.0
+        self.screen, self.step = screen, ""
         self.shown = shown or screen.isatty() or hasattr(builtins, "__IPYTHON__")
 
     def show(self, step: str, done: float = 0, total: float = 0, message: str = "") -> None:
         if step != self.step:
             self.end()
-            self.step, self.began = step, time.monotonic()
-        share = min(1.0, done / total) if total else 0.0
-        left = (time.monotonic() - self.began) * (1 / share - 1) if share >= 0.001 else 0
+            self.step, self.first = step, ()
+        self.first = self.first or total and (time.monotonic(), done)  # what is before is no rate
+        at, before = self.first or (0, done)
+        share, past = min(1.0, done / total) if total else 0.0, done - before
+        left = (time.monotonic() - at) * (total - done) / past if past > 0 else 0
         count = f"{done:,g} of {total:,g}" if total else f"{done:,g}" if done else ""
         said = [count, message, f"about {left:.0f} s left" if left > 1 else ""]
         self._write(f"{step} [{'#' * int(20 * share):-<20}] {' · '.join(filter(None, said))}")

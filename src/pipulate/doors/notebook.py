@@ -4,9 +4,10 @@ The file stands in a cell of its own, so it can be changed there. What a step gi
 the step's name and handed on by name; inputs are variables.
 """
 
+import sys
 import types
 from collections.abc import Iterable
-from inspect import isfunction
+from inspect import getdoc, isfunction
 from typing import Any
 
 from pipulate.apps.steps import Pipeline, Step
@@ -26,7 +27,7 @@ def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
     head = f"# {pipeline.title}\n\n{pipeline.description}"
     cells = [_text(head), _code(pipeline.content.decode("utf-8-sig", errors="replace"))]
     for number, (name, step) in enumerate(pipeline.steps.items(), 1):
-        about, told = step.function.__doc__ or "", steps.get(name, {})
+        about, told = getdoc(step.function) or "", steps.get(name, {})
         cells.append(_text(f"## {number}. {name.replace('_', ' ').capitalize()}\n\n{about}"))
         cells.append(_code("\n".join(writer.lines(step, told)), *writer.output(step, told)))
     for number, cell in enumerate(cells):
@@ -53,8 +54,8 @@ class Writer:
 
     def __init__(self, pipeline: Pipeline):
         self.pipeline, self.given = pipeline, dict[str, str]()
-        module = __import__(pipeline.module, fromlist=["*"])
-        self.own = next(name for name, value in vars(module).items() if value is pipeline)
+        known = vars(sys.modules[pipeline.module])
+        self.own = next(name for name, value in known.items() if value is pipeline)
         self.taken = {self.own, *_looked_up(compile(pipeline.content, "", "exec"))}
 
     def lines(self, step: Step, told: Row) -> Iterable[str]:
