@@ -1,5 +1,6 @@
 """Open tabs: what changes in one place is seen in the others, and only where it belongs."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -8,7 +9,7 @@ import time
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from pipulate.web import live
+from pipulate.web import live, panel
 from pipulate.web.live import MOST_TABS, Hub, Tab
 from serving import hear
 
@@ -148,8 +149,6 @@ def test_what_waits_for_a_slow_tab_is_joined_and_one_too_far_behind_is_closed(ru
     monkeypatch.setattr(live, "MOST_WAITING", 1_000)
 
     async def slow():
-        import asyncio
-
         gate = asyncio.Event()
         tab = Tab(Slow(gate), None, "/default", "t")
         writer = asyncio.create_task(tab.write())
@@ -170,6 +169,29 @@ def test_what_waits_for_a_slow_tab_is_joined_and_one_too_far_behind_is_closed(ru
         return tab.socket.code
 
     assert run(slow()) == 1013
+
+
+@pytest.mark.parametrize(("pause", "low", "high"), [(0.0001, 10, 90), (0.01, 30, 30)])
+def test_tokens_that_come_fast_share_frames_and_slow_ones_go_at_once(run, pause, low, high):
+    async def streaming():
+        gate, end = asyncio.Event(), time.monotonic() + 0.4
+        gate.set()
+        tab, count = Tab(Slow(gate), None, "/default", "t"), 0
+        writer = asyncio.create_task(tab.write())
+        while count < 30 or (pause < 0.001 and time.monotonic() < end):
+            tab.put(panel.fragment("token", {"id": 7, "text": f"{count},", "kind": "text"}, None))
+            count += 1
+            await asyncio.sleep(pause)
+        await asyncio.sleep(0.05)
+        writer.cancel()
+        return tab.socket.sent, count
+
+    frames, count = run(streaming())
+    assert low <= len(frames) <= high and (pause > 0.001 or count > 10 * low)
+    assert "".join(re.findall(r">([\d,]+)<", "".join(frames))) == "".join(
+        f"{n}," for n in range(count)
+    )
+    assert all(frame.count("<span") == 1 for frame in frames)
 
 
 def test_a_fragment_put_when_nobody_looks_is_forgotten(run):

@@ -16,7 +16,7 @@ from pipulate.core.profiles import Profile
 
 MOST_TABS = 64
 MOST_WAITING = 2_000_000  # characters; a tab that far behind is closed and starts afresh
-FAST, FRAME = 0.002, 0.016  # seconds between fragments that are joined, and those between frames
+WINDOW, MANY, FRAME = 0.1, 50, 0.016  # more fragments than this in so many seconds: by frames
 SPAN = '<span hx-swap-oob="beforeend:'  # how a token begins, up to its message's number
 
 
@@ -27,12 +27,13 @@ class Tab:
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
         self._waiting: list[str] = []
         self._wake = asyncio.Event()
-        self._last, self._pace = 0.0, 1.0  # seconds: the last fragment's moment, the mean between
+        self._since, self._count, self._busy = 0.0, 0, False
 
     def put(self, fragment: str):
-        now, waiting = time.monotonic(), self._waiting
-        self._pace += (min(now - self._last, 1) - self._pace) / 4
-        self._last, head = now, fragment[: fragment.find(">") + 1]
+        now, waiting, head = time.monotonic(), self._waiting, fragment[: fragment.find(">") + 1]
+        if now - self._since > WINDOW:
+            self._since, self._count, self._busy = now, 0, self._count > MANY
+        self._count += 1
         if head.startswith(SPAN) and waiting and waiting[-1].startswith(head):
             waiting[-1] = waiting[-1].removesuffix("</span>") + fragment[len(head) :]
         else:
@@ -43,7 +44,7 @@ class Tab:
         """Send what waits, joined, as fast as the tab takes it; under load a frame at a time."""
         while True:
             await self._wake.wait()
-            if self._pace < FAST:
+            if self._busy or self._count > MANY:
                 await asyncio.sleep(FRAME)
             self._wake.clear()
             text, self._waiting = "".join(self._waiting), []
