@@ -11,14 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from pipulate import Problem
 
 TRIES = 6  # without one more byte
-PIECE = 1 << 18  # bytes
 REDIRECTS = 5
 PAUSE = 1.0  # seconds, doubled with each try
 TIMEOUT = httpx2.Timeout(60, connect=10)
@@ -68,8 +66,8 @@ class Download:
 
     def _some(self, link: str, keep: Callable[[str], Any]) -> bool:
         """Take what one answer gives; whether the file is whole then."""
-        plain = urlsplit(link).scheme != "https"
-        headers = {"accept-encoding": "identity"}  # else lengths and ranges mean nothing
+        plain = not link.lower().startswith("https:")
+        headers = {"accept-encoding": "identity"}  # what is packed all the same stays so
         if self.have and self.tag:
             headers |= {"range": f"bytes={self.have}-", "if-range": self.tag}
         about: Any = {"timeout": TIMEOUT, "follow_redirects": True, "max_redirects": REDIRECTS}
@@ -83,7 +81,7 @@ class Download:
                 return self._taken(answer, keep)
         except httpx2.TooManyRedirects:
             raise Problem("The file's address leads in circles.", "Export anew.") from None
-        except httpx2.InvalidURL:
+        except (httpx2.InvalidURL, ValueError):
             raise Problem("The file has no address that can be read.", "Export anew.") from None
 
     def _taken(self, answer: Any, keep: Callable[[str], Any]) -> bool:
@@ -114,7 +112,7 @@ class Download:
         total = int(whole) if have and whole.isdecimal() else total
         self.part.parent.mkdir(parents=True, exist_ok=True)
         with self.part.open("ab") as file:
-            for piece in answer.iter_bytes(PIECE):
+            for piece in answer.iter_raw():
                 file.write(piece)
                 file.flush()
                 self.told(file.tell(), total)

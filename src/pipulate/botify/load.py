@@ -167,7 +167,8 @@ def _edges(
         if source == target:
             counts["self_links"] += 1
         both = source + target
-        if not both.isprintable() or len(both) > LONG or both[0] in "=+-@" or target[0] in "=+-@":
+        plain = both.isascii() and both.isprintable()
+        if not plain or len(both) > LONG or both[0] in "=+-@" or target[0] in "=+-@":
             _note(source, target, counts)
         yield [source, target]
 

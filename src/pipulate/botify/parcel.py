@@ -28,7 +28,9 @@ class Form:
     """How a file is made and sent. `header`: None, as the export asked for; else whether it has
 
     one. `resets`: after how many bytes each download breaks off. `cut`: bytes that it lacks.
-    `lost_rows`: rows that are announced and missing. `expired`: how many links are refused."""
+    `lost_rows`: rows that are announced and missing. `expired`: how many links are refused.
+
+    `pause`: seconds after each 4 kB."""
 
     container: str = "gzip"
     header: bool | None = None
@@ -47,6 +49,7 @@ class Form:
     redirect: str = ""
     resets: tuple[int, ...] = ()
     announced: bool = True
+    pause: float = 0
 
 
 def write(form: Form, payload: dict[str, Any], rows: Iterable[dict[str, Any]]) -> bytes:

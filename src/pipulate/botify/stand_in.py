@@ -21,28 +21,16 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pipulate.botify import bql, parcel
+from pipulate.botify.faults import Fault, Faulty, refusal
 from pipulate.botify.made_up import Page, make_site
 
 OWNER, PROJECT, USER = "demo-org", "demo-shop.example", "demo.user"
 CRAWLS = ("20250314-2", "20250314", "20250214")
-GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 Json = dict[str, Any]
-
-
-@dataclass
-class Fault:
-    """What happens instead to requests whose "METHOD path" matches, so many times."""
-
-    where: str
-    kind: str
-    times: int = 1
-    wait: str = ""  # a Retry-After
-    seen: int = 0
 
 
 @dataclass
@@ -86,7 +74,7 @@ class Service:
     def fault(self, where: str, kind: str, times: int = 1, wait: str = "") -> Fault:
         """Let requests go wrong: 401 403 404 409 429 500 502 html empty json shape reset stall
 
-        act-then-reset redirect away loop."""
+        act-then-reset act-then-stall redirect away loop."""
         self.faults.append(Fault(where, kind, times, wait))
         return self.faults[-1]
 
@@ -259,80 +247,10 @@ class Service:
                 reset()
                 return
             yield content[at : at + 4_096]
+            await asyncio.sleep(self.form.pause)
         if self.form.short:
             await asyncio.sleep(0.05)
             reset()
-
-
-class Faulty:
-    """Stands before an application: notes requests, asks for the token, lets things go wrong."""
-
-    def __init__(self, service: Service, app: Any, origin: str):
-        self.service, self.app, self.origin = service, app, origin
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = {k.decode(): v.decode("latin-1") for k, v in scope["headers"]}
-        about = {"method": scope["method"], "path": scope["path"], "origin": self.origin}
-        self.service.seen.append(about | {"headers": headers})
-        scope["reset"] = send.__self__.transport.abort  # as when a cable is pulled
-        kind, wait = self._fault(f"{scope['method']} {scope['path']}")
-        if kind == "reset":
-            return scope["reset"]()
-        if kind == "stall":
-            return await asyncio.sleep(3_600)
-        if kind == "act-then-reset":
-            send = _swallow(scope["reset"])
-        elif answer := self._answer(kind, wait, headers, scope):
-            return await answer(scope, receive, send)
-        await self.app(scope, receive, send)
-
-    def _fault(self, at: str) -> tuple[str, str]:
-        for fault in self.service.faults:
-            if fault.seen < fault.times and re.search(fault.where, at):
-                fault.seen += 1
-                return fault.kind, fault.wait
-        return "", ""
-
-    def _answer(self, kind: str, wait: str, headers: dict[str, str], scope: Any) -> Response | None:
-        if self.origin == "files" and not kind:
-            return None
-        known = headers.get("authorization") == f"Token {self.service.token}"
-        if kind == "429":
-            more = {"retry-after": wait} if wait else {}
-            return refusal(429, 1053, "too many requests", more)
-        if kind in ("401", "403", "404", "409", "500"):
-            code = {"401": 1001, "403": 1002, "404": 1010, "409": 1052, "500": 1000}[kind]
-            return refusal(int(kind), code, f"refused with {kind}: {headers.get('authorization')}")
-        if not known and self.origin == "api":
-            return refusal(401, 1001, "not authorised")
-        made = {
-            "502": lambda: HTMLResponse(GATEWAY, 502),
-            "html": lambda: HTMLResponse(GATEWAY),
-            "empty": lambda: Response(b""),
-            "json": lambda: Response('{"results": [', media_type="application/json"),
-            "shape": lambda: JSONResponse({"results": "none", "data": [], "token": headers}),
-            "redirect": lambda: RedirectResponse(f"{scope['path']}?page=1&size=500&again=1", 307),
-            "away": lambda: RedirectResponse(f"{self.service.files}/signed/1/1/x", 302),
-            "loop": lambda: RedirectResponse(scope["path"], 302),
-        }
-        return made[kind]() if kind in made else None
-
-
-def _swallow(reset: Any) -> Any:
-    """A `send` that lets the application act, and breaks off before it can say so."""
-
-    async def send(message: Json) -> None:
-        reset()
-
-    return send
-
-
-def refusal(
-    status: int, code: int, message: str, headers: dict[str, str] | None = None
-) -> Response:
-    """An error in Botify's envelope."""
-    said = {"error": {"message": message, "error_code": str(code), "error_detail": {}}}
-    return JSONResponse(said, status, headers)
 
 
 # -- running it --------------------------------------------------------------------------------

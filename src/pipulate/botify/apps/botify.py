@@ -4,8 +4,8 @@ The tools ask Botify in the process of the engine and give what it answers, neve
 steps, which are processes of their own, and the model can use Botify and cannot know it.
 """
 
-from fasthtml.common import H1, H2, Article, Button, Div, Form, Header, Input, Label, Option, P
-from fasthtml.common import Section, Select, Small, Span, Strong
+from fasthtml.common import H1, H2, Article, Button, Details, Div, Form, Header, Input, Label
+from fasthtml.common import Option, P, Section, Select, Small, Span, Strong, Summary
 from starlette.responses import RedirectResponse
 from pipulate import CrudApp, Problem, Secret, tool
 from pipulate.botify.account import DEMO, Account, age
@@ -154,7 +154,7 @@ def page(table, profile):
         return head, demo_card(at), site_card(account, profile)
     if account.shown:
         return head, token_card(account, at), site_card(account, profile)
-    return head, token_form(at), tour_card(at)
+    return head, token_form(at, "Check and keep", autofocus=True), tour_card(at)
 
 
 def acts(at, path, **more):
@@ -162,22 +162,22 @@ def acts(at, path, **more):
     return {"hx_post": f"{at}/{path}", "hx_target": "#main", "hx_push_url": at, **more}
 
 
-def token_form(at, word="Check and keep"):
-    box = {"autocomplete": "off", "required": True, "aria_label": "Token"}
+def token_form(at, word, **more):
+    box = {"autocomplete": "off", "required": True, "aria_label": "API token", **more}
     return Form(
-        Label("API token", Input(type="password", name="token", autofocus=True, **box)),
+        Input(type="password", name="token", placeholder="API token", **box),
         Button(word),
-        P(Small(WHERE, " It is checked, kept on this machine and only sent to Botify's API.")),
+        Small(f"{WHERE} It is checked, kept on this machine and only sent to Botify's API."),
         **acts(at, "token"),
     )
 
 
 def token_card(account, at):
-    gone = acts(at, "forget")
+    gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
     return Article(
-        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. "),
-        Button("Delete the token", cls="outline secondary", **gone),
-        Div(Small("Another token:"), token_form(at, "Check and replace")),
+        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}."),
+        gone,
+        Details(Summary("Another token"), token_form(at, "Check and replace")),
     )
 
 
@@ -217,7 +217,7 @@ async def projects(table, profile, caller, refresh: bool = False):
         for r in found["rows"]
     ]
     again = {"hx_get": f"{at}/projects?refresh=true", "hx_target": "#projects", "type": "button"}
-    told = Span(Small(f"{len(options):,} projects, asked for {age(found['at'])} "))
+    told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
     anew = Button("Ask again", cls="link", **again)
     if not options:
         return P("This account sees no projects. ", told, anew)

@@ -305,4 +305,4 @@ def draw_load(output):
     return DataTable([{"found": name.replace("_", " "), "value": said[name]} for name in said])
 
 
-link_graph.use(links, {"csv": load})
+link_graph.use(links, {"csv": load}).view([*links.steps.values()][-1].draw)
