@@ -63,6 +63,6 @@ def test_a_new_app_and_a_broken_one_are_in_the_menu_at_once(house, plugin):
 def test_the_bar_shows_the_first_apps_and_the_one_that_is_open_the_rest_lies_under_more(house):
     layout, profile = Layout(house), house.profiles.at()
     bar, more = html(layout.menu(profile, "")).split("More</summary>")
-    assert "/default/tasks" in bar and "/default/links" in more and "/default/hello" in bar
-    bar, more = html(layout.menu(profile, "links")).split("More</summary>")
-    assert "/default/links" in bar and "/default/links" not in more
+    assert "/default/tasks" in bar and "/default/rows" in more and "/default/rows" not in bar
+    bar, more = html(layout.menu(profile, "rows")).split("More</summary>")
+    assert "/default/rows" in bar and "/default/rows" not in more
