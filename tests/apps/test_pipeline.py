@@ -332,21 +332,32 @@ def test_a_copy_has_the_inputs_and_the_name_and_can_be_taken_back(visit, house):
     assert 'href="/default/shop/3"' in told and 'hx-post="/default/shop/3/-/delete"' in told
 
 
-def test_the_rest_runs_as_far_as_inputs_allow_and_says_what_is_missing(visit, states):
+def test_the_rest_runs_as_far_as_inputs_allow_and_says_what_is_missing(visit, states, run):
     visit("POST", "")
     drawn, told = visit("POST", "1/table", query={"rest": "1"})
     assert "Shelf needs kind" in html(told) and states()["table"] == "ready"
     visit("POST", "1/shelf", kind="fruit", count="1", query={"rest": "1"})
+
+    async def arrived():
+        while states()["slow"] != "running":
+            await asyncio.sleep(0.02)
+
+    run(asyncio.wait_for(arrived(), 8))
     assert states() == {"shelf": "done", "basket": "done", "table": "done", "slow": "running"}
 
 
-def test_run_all_again_runs_what_is_done_too(visit, house, states):
+def test_run_all_again_runs_what_is_done_too(visit, house, states, run):
     visit("POST", "")
     visit("POST", "1/shelf", kind="fruit")
     visit("POST", "1/basket", article="fruit 1")
     visit("POST", "1/-/again")
+
+    async def arrived():
+        while states()["slow"] != "running":
+            await asyncio.sleep(0.02)
+
+    run(asyncio.wait_for(arrived(), 8))
     assert house.runs.attempts.count("run_id = 1 AND step = 'shelf'") == 2
-    assert states()["slow"] == "running"
 
 
 CHOOSY = """

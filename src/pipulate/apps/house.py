@@ -1,5 +1,6 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -55,6 +56,9 @@ class House:
 
     async def close(self) -> None:
         await self.jobs.close()
+        apps = self.shelf.apps.values()
+        if going_on := [task for app in apps for task in getattr(app, "following", ())]:
+            await asyncio.wait(going_on, timeout=2)  # they see that their step was interrupted
         self.db.close()
 
 
