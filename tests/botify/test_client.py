@@ -58,8 +58,10 @@ def test_analyses_come_newest_first_and_those_of_one_day_are_told_apart(ask, ser
     assert [row["slug"] for row in ask("analyses", *HERE)] == ["20250314-2", "20250314", "20250214"]
     service.fault("light", "404")
     assert ask("analyses", *HERE)[0] == {
-        **{"slug": "20250314-2", "status": "success"},
-        **{"finished": "2025-03-14T08:00", "pages": 120},
+        "slug": "20250314-2",
+        "status": "success",
+        "finished": "2025-03-14T08:00",
+        "pages": 120,
     }
 
 

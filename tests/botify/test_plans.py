@@ -100,10 +100,8 @@ def test_a_link_costs_a_tenth_of_a_credit():
 
 def job(key="7", status="DONE", made="2025-03-20T08:00:00Z", **changed):
     payload = plans.payload_of("org", "shop", plans.export_query("20250314", 3, ["title"]), 100)
-    return {
-        **{"job_id": key, "job_status": status, "date_created": made},
-        "payload": payload | changed,
-    }
+    told = {"job_id": key, "job_status": status, "date_created": made}
+    return told | {"payload": payload | changed}
 
 
 WANTED = job()["payload"]

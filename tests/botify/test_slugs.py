@@ -6,6 +6,8 @@ from pipulate import Problem
 from pipulate.botify.slugs import API, APP, Site, crawl_date, newest_first, read_address
 
 SHOP = Site("acme-org", "acme-shop")
+FIRST, SECOND = (Site("acme-org", "acme-shop", f"20250314{more}") for more in ("", "-2"))
+DOTTED = Site("jane.roe", "shop.example.com", "20250314-13")
 
 
 @pytest.mark.parametrize(
@@ -16,14 +18,14 @@ SHOP = Site("acme-org", "acme-shop")
         (f"  http://{APP}/acme-org/acme-shop/keywords/explorer?x=1#top \n", SHOP),
         (f"{APP}/acme-org/acme-shop?context=%7B%22a%2Fb%22%7D", SHOP),
         (f"HTTPS://{APP.upper()}/acme-org/acme-shop", SHOP),
-        (f"https://{APP}/acme-org/acme-shop/20250314/overview", Site("acme-org", "acme-shop", "20250314")),
-        (f"https://{APP}/acme-org/acme-shop/20250314-2", Site("acme-org", "acme-shop", "20250314-2")),
-        (f"https://{APP}/jane.roe/shop.example.com/20250314-13/", Site("jane.roe", "shop.example.com", "20250314-13")),
+        (f"https://{APP}/acme-org/acme-shop/20250314/overview", FIRST),
+        (f"https://{APP}/acme-org/acme-shop/20250314-2", SECOND),
+        (f"https://{APP}/jane.roe/shop.example.com/20250314-13/", DOTTED),
         (f"https://{API}/v1/projects/acme-org/acme-shop/query?size=1", SHOP),
-        (f"https://{API}/v1/analyses/acme-org/acme-shop/20250314-2/light", Site("acme-org", "acme-shop", "20250314-2")),
+        (f"https://{API}/v1/analyses/acme-org/acme-shop/20250314-2/light", SECOND),
         (f"https://{APP}/api/v1/projects/acme-org/acme-shop/collections", SHOP),
         ("acme-org/acme-shop", SHOP),
-        ("acme-org/acme-shop/20250314", Site("acme-org", "acme-shop", "20250314")),
+        ("acme-org/acme-shop/20250314", FIRST),
     ],
 )  # fmt: skip
 def test_an_address_names_owner_project_and_analysis(text, site):

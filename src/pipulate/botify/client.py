@@ -17,8 +17,7 @@ import httpx2
 import tenacity
 
 from pipulate import Problem
-from pipulate.botify import answers
-from pipulate.botify.pace import PACE
+from pipulate.botify import answers, pace
 from pipulate.botify.slugs import newest_first
 
 PUBLIC = "https://api.botify.com/v1"
@@ -221,7 +220,7 @@ class Client:
         base = f"{self.connection.url}/"
         url = urljoin(base, path)
         for _ in range(REDIRECTS + 1):
-            await PACE.turn(self.who)
+            await pace.PACE.turn(self.who)
             answer, content = await self._send(method, url, body, params)
             if not answer.is_redirect:
                 return self._meaning(answer, content)
@@ -297,7 +296,7 @@ def _pause(state: Any) -> float:
     failed = state.outcome.exception()
     wait = backoff(state) if failed.wait is None else failed.wait
     if failed.limited:
-        PACE.hold(wait)
+        pace.PACE.hold(wait)
         return 0
     return wait
 

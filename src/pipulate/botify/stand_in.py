@@ -229,28 +229,29 @@ class Service:
             asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
             fits = request.headers.get("if-range", tag) == tag
             begin = int(asked[1]) if asked and fits else 0
+        total = len(content) + form.short
         if begin >= len(content):
-            return Response(status_code=416, headers={"content-range": f"bytes */{len(content)}"})
+            return Response(status_code=416, headers={"content-range": f"bytes */{total}"})
         if begin:
-            headers["content-range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+            headers["content-range"] = f"bytes {begin}-{total - 1}/{total}"
         if form.length:
-            headers["content-length"] = str(len(content) - begin + form.short)
-        pieces = self._pieces(content[begin:], request.scope["reset"])
+            headers["content-length"] = str(total - begin)
+        pieces = self._pieces(content[begin:], request.scope["hang_up"])
         return StreamingResponse(pieces, 206 if begin else 200, headers, "application/octet-stream")
 
-    async def _pieces(self, content: bytes, reset: Any) -> Any:
+    async def _pieces(self, content: bytes, hang_up: Any) -> Any:
         most, *self.form.resets = self.form.resets or (0,)  # type: ignore[assignment]
         self.form.resets = tuple(self.form.resets)
         for at in range(0, len(content), 4_096):
             if 0 < most <= at:
-                await asyncio.sleep(0.05)  # what was sent arrives first
-                reset()
+                hang_up()
+                await asyncio.sleep(0.05)  # until the server knows
                 return
             yield content[at : at + 4_096]
             await asyncio.sleep(self.form.pause)
         if self.form.short:
+            hang_up()
             await asyncio.sleep(0.05)
-            reset()
 
 
 # -- running it --------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from fasthtml.common import H1, H2, Article, Button, Details, Div, Form, Header,
 from fasthtml.common import Option, P, Section, Select, Small, Span, Strong, Summary
 from starlette.responses import RedirectResponse
 from pipulate import CrudApp, Problem, Secret, tool
+from pipulate.botify import pace
 from pipulate.botify.account import DEMO, Account, age
-from pipulate.botify.pace import PACE
 from pipulate.botify.slugs import read_address
 
 WHERE = "You find it in Botify under your account (app.botify.com/account)."
@@ -61,7 +61,7 @@ class Botify(CrudApp):
         account = Account(table, caller)
         about = {"user": account.user, "token": account.shown, "demo": account.demo}
         site = account.own.get("botify_demo_site" if account.demo else "botify_site")
-        return about | {"site": site, "wait": round(PACE.wait, 1)}
+        return about | {"site": site, "wait": round(pace.PACE.wait, 1)}
 
     @staticmethod
     @tool(kind="read")

@@ -1,0 +1,375 @@
+"""The link graph: from a project to measured links; no second export, whatever goes wrong."""
+
+import csv
+
+import pytest
+
+from pipulate import Problem
+from pipulate.botify import asking, download
+from pipulate.botify.apps import link_graph as steps
+from pipulate.botify.stand_in import CRAWLS, OWNER, PROJECT
+
+NAME = f"{OWNER}/{PROJECT}"
+ACCOUNT = {"user": "demo.user", "data": "Botify", "site": None, "projects": [NAME]}
+CRAWL = {"project": NAME, "analysis": "20250314", "data": "Botify"}
+YES = [steps.START]
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    monkeypatch.setattr(asking, "FIRST", 0.01)
+    monkeypatch.setattr(download, "PAUSE", 0.001)
+
+
+@pytest.fixture
+def planned(step_job):
+    """A plan of all links of the site with two fields."""
+    depths = steps.depths(CRAWL, step_job(), 1_000_000)
+    return steps.plan(CRAWL, depths, depths["best"], ["title", "clicks"])
+
+
+def refused(step, *args, **how):
+    with pytest.raises(Problem) as problem:
+        step(*args, **how)
+    return problem.value
+
+
+# -- the whole ---------------------------------------------------------------------------------
+
+
+def test_a_run_goes_from_the_project_to_measures_with_one_yes(call, connected, service):
+    service.polls = 0
+    asks = call("link_graph_run")
+    assert asks["step"] == "export" and "about" in asks["question"], asks
+    links = sum(len(p["links"]) for p in service.pages if p["depth"] is not None)
+    assert f"Export {links:,} links" in asks["question"]
+    call("run_answer", run=asks["run"], answer=steps.START, confirmed=True)
+    done = call("link_graph_run", run=asks["run"], confirmed=True)
+    assert done["state"] == "done", done
+    load = call("run_output", run=asks["run"], step="load")
+    measured = done["output"]
+    assert load["links"] == links
+    assert links == measured["links"] + measured["repeated"] + measured["self_links"]
+    assert len(service.jobs) == 1
+
+
+@pytest.mark.parametrize("actor", ["model", "mcp"])
+def test_a_model_cannot_spend_credits_without_a_click_of_the_user(call, connected, service, actor):
+    asks = call("link_graph_run", actor)
+    call("run_answer", actor, run=asks["run"], answer=steps.START)
+    with pytest.raises(Problem, match="waits for the user's approval"):
+        call("link_graph_run", actor, run=asks["run"])
+    assert service.jobs == []
+
+
+def test_a_model_that_answers_for_the_user_spends_nothing(call, connected, service, until, run):
+    asks = call("link_graph_run", confirmed=True)
+    call("run_answer", "model", run=asks["run"], answer=steps.START)
+    with pytest.raises(Problem, match="waits for the user's approval"):
+        call("link_graph_run", run=asks["run"], confirmed=True)
+    assert service.jobs == []
+
+
+def test_a_user_who_answers_a_run_of_a_model_has_agreed(call, connected, service):
+    service.polls = 0
+    asks = call("link_graph_run", "mcp")
+    call("run_answer", run=asks["run"], answer=steps.START, confirmed=True)
+    assert call("link_graph_run", "mcp", run=asks["run"])["state"] == "done"
+    assert len(service.jobs) == 1
+
+
+# -- project and analysis ----------------------------------------------------------------------
+
+
+def test_the_account_lists_projects_and_says_when_it_cannot(step_job, service):
+    assert steps.account(step_job())["projects"] == [NAME]
+    service.fault("projects", "500", times=99)
+    told = steps.account(step_job(), refresh=True)
+    assert told["projects"] == [] and "(500)" in told["note"]
+    assert steps.known_projects(told) == [steps.PASTE]
+
+
+def test_a_pasted_address_counts_and_names_the_analysis(step_job):
+    found = steps.site(ACCOUNT, step_job(), steps.PASTE, f"{NAME}/20250214")
+    assert steps.finished(found) == ["20250214", "20250314-2", "20250314"]
+    found = steps.site(ACCOUNT, step_job(), NAME)
+    assert steps.finished(found) == [*CRAWLS]
+
+
+def test_the_project_and_analysis_used_last_come_first(step_job):
+    steps.crawl(steps.site(ACCOUNT, step_job(), NAME), step_job(), "20250314")
+    account = steps.account(step_job())
+    assert account["site"] == f"{NAME}/20250314"
+    assert steps.known_projects(account)[0] == NAME
+    assert steps.finished(steps.site(account, step_job(), NAME))[0] == "20250314"
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("", "No address was given"),
+        ("https://shop.example/x", "an address of shop.example"),
+        (f"{OWNER}/nothing", "project not found"),
+        (f"{NAME}/20240101", "no finished analysis 20240101"),
+    ],
+)
+def test_an_address_that_does_not_do_is_refused_with_the_reason(step_job, address, why):
+    assert why in refused(steps.site, ACCOUNT, step_job(), steps.PASTE, address).what
+
+
+def test_a_project_without_analyses_says_so(step_job, service):
+    service.crawls = ()
+    problem = refused(steps.site, ACCOUNT, step_job(), NAME)
+    assert "no finished analysis" in problem.what and problem.next_step
+
+
+# -- how deep ----------------------------------------------------------------------------------
+
+
+def test_the_links_of_all_depths_come_by_one_question(step_job, service):
+    found = steps.depths(CRAWL, step_job(), 1_000_000)
+    table = found["table"]
+    assert table[0]["depth"] == 0 and found["best"] == table[-1]["depth"] - (not table[-1]["links"])
+    sums = [row for row in service.seen if row["path"].endswith("/query")]
+    assert len(sums) == 3, "depths, and the two search metrics that no list names"
+    assert steps.fitting(found)[0] == found["best"]
+
+
+def test_a_small_limit_gives_a_smaller_depth(step_job):
+    whole = steps.depths(CRAWL, step_job(), 1_000_000)
+    middle = whole["table"][2]["total"]
+    assert steps.depths(CRAWL, step_job(), middle)["best"] == 2
+    assert "one export takes 1" in refused(steps.depths, CRAWL, step_job(), 1).what
+
+
+def test_where_depths_cannot_be_grouped_they_are_searched(step_job, service, monkeypatch):
+    whole = steps.depths(CRAWL, step_job(), 1_000_000)
+
+    def grouped(analysis, deepest=None, query=steps.plans.links_query):
+        said = query(analysis, deepest)
+        if deepest is None:
+            said["query"]["dimensions"] = ["crawl.20250314.shoe_size"]
+        return said
+
+    monkeypatch.setattr(steps.plans, "links_query", grouped)
+    found = steps.depths(CRAWL, step_job(), 1_000_000)
+    assert found["table"][-1]["total"] == whole["table"][-1]["total"]
+
+
+def test_only_fields_that_the_project_has_are_offered(step_job, service):
+    service.lacks = ("segments.pagetype.value", "search_console.period_0.count_clicks")
+    fields = steps.depths(CRAWL, step_job(), 1_000_000)["fields"]
+    assert "page type" not in fields and "clicks" not in fields and "impressions" in fields
+    service.fault("collections", "404")
+    assert steps.depths(CRAWL, step_job(), 1_000_000)["fields"] == fields, "each is tried"
+
+
+# -- export ------------------------------------------------------------------------------------
+
+
+def test_the_export_is_ordered_after_a_yes_that_names_rows_and_credits(step_job, planned, service):
+    job = step_job(answers=YES)
+    told = steps.export(planned, job)
+    assert f"{planned['rows']:,} links" in job.asked[0]
+    assert f"about {planned['credits']:,} credits" in job.asked[0]
+    assert told["job"] == "70412" and service.asked("POST /v1/jobs") == 1
+
+
+def test_a_no_orders_nothing(step_job, planned, service):
+    assert "was not started" in refused(steps.export, planned, step_job(answers=["No"])).what
+    assert service.jobs == []
+
+
+def test_credits_that_were_allowed_are_not_asked_for(step_job, planned, service):
+    steps.export(planned, step_job(), planned["credits"])
+    assert len(service.jobs) == 1
+
+
+def test_an_export_that_botify_has_already_is_taken_up(step_job, planned, service):
+    steps.export(planned, step_job(answers=YES))
+    told = steps.export(planned, step_job())
+    assert told["job"] == "70412" and "nothing was spent" in told["note"]
+    assert len(service.jobs) == 1
+
+
+def test_anew_orders_another_one(step_job, planned, service):
+    steps.export(planned, step_job(answers=YES))
+    assert steps.export(planned, step_job(answers=YES), anew=True)["job"] == "70413"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("kind", ["act-then-reset"])
+def test_an_export_whose_answer_was_lost_is_found_again(step_job, planned, service, kind, anew):
+    if anew:
+        steps.export(planned, step_job(answers=YES))
+    there = len(service.jobs)
+    service.fault("POST /v1/jobs", kind)
+    told = steps.export(planned, step_job(answers=YES), anew=anew)
+    assert len(service.jobs) == there + 1 and told["job"] == str(service.jobs[-1].id)
+
+
+def test_a_gateway_that_fails_before_anything_began_is_not_asked_twice(step_job, planned, service):
+    service.fault("POST /v1/jobs", "502")
+    kept = {}
+    with pytest.raises(steps.Uncertain, match="may have begun"):
+        steps.export(planned, step_job(answers=YES, kept=kept))
+    problem = refused(steps.export, planned, step_job(answers=YES, kept=kept))
+    assert "lists no such export" in problem.what and "Anew" in problem.next_step
+    assert service.asked("POST /v1/jobs") == 1
+    assert steps.export(planned, step_job(answers=YES), anew=True)["job"] == "70412"
+
+
+def test_an_export_that_comes_to_light_later_is_taken_up(step_job, planned, service):
+    service.fault("POST /v1/jobs", "act-then-reset")
+    service.fault("GET /v1/jobs$", "500", times=0)
+    kept, job = {}, None
+    jobs, service.jobs = service.jobs, Late()
+    job = step_job(answers=YES, kept=kept)
+    with pytest.raises(steps.Uncertain):
+        steps.export(planned, job)
+    service.jobs = [*service.jobs.all, *jobs]
+    told = steps.export(planned, step_job(kept=kept))
+    assert told["job"] == "70412" and service.asked("POST /v1/jobs") == 1
+
+
+class Late(list):
+    """Jobs that are made, and not listed yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.all = []
+
+    def append(self, job):
+        self.all.append(job)
+
+    def __getitem__(self, n):
+        return self.all[n]
+
+
+@pytest.mark.parametrize(("kind", "status"), [("401", 401), ("403", 403)])
+def test_a_token_that_is_refused_half_way_is_waited_for(
+    step_job, planned, service, call, kind, status
+):
+    old = service.token
+
+    def renew():
+        service.token = "stand-in-renewed"
+        call("botify_connect", token=service.token)
+        return asking.GO_ON
+
+    service.fault("POST /v1/jobs", kind)
+    service.fault("GET /v1/authentication", "401", times=0)
+    job = step_job(answers=[steps.START, renew])
+    assert steps.export(planned, job)["job"] == "70412"
+    assert f"({status})" in job.asked[1] and "new token" in job.asked[1] + "new token"
+    assert old not in str(job.asked) and len(service.jobs) == 1
+
+
+def test_an_export_over_the_limit_is_told_in_botifys_words(step_job, planned, service):
+    service.limit = 10
+    problem = refused(steps.export, planned, step_job(answers=YES))
+    assert "over 10 [1043] (400)" in problem.what
+    service.limit = 10**6
+    assert steps.export(planned, step_job(answers=YES))["job"] == "70412"
+
+
+def test_an_export_that_runs_already_is_told(step_job, planned, service):
+    service.fault("POST /v1/jobs", "409")
+    assert "(409)" in refused(steps.export, planned, step_job(answers=YES)).what
+
+
+# -- download and load -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ordered(step_job, planned):
+    return steps.export(planned, step_job(answers=YES))
+
+
+def test_the_file_is_waited_for_and_fetched(step_job, ordered, service):
+    service.polls = service.jobs[0].left = 3
+    job = step_job()
+    found = steps.download(ordered, job)
+    assert found["file"].path.stat().st_size == found["bytes"] > 1_000
+    assert any("processing" in str(said) for said in job.said)
+    assert "signed" not in str(found), "the address of the file opens it: it is not kept"
+    assert found["announced"] == len(service.jobs[0].rows)
+
+
+@pytest.mark.parametrize(
+    ("fate", "why"),
+    [("fails", "export 70412 failed: the export failed <here>"), ("vanishes", "no export 70412")],
+)
+def test_an_export_that_comes_to_nothing_says_what_to_do(step_job, ordered, service, fate, why):
+    service.job_fate = fate
+    problem = refused(steps.download, ordered, step_job())
+    assert why in problem.what and "Anew" in problem.next_step
+
+
+def test_an_export_that_never_ends_is_left_and_taken_up_later(
+    step_job, ordered, service, monkeypatch
+):
+    monkeypatch.setattr(asking, "PATIENCE", 0.1)
+    service.job_fate = "never"
+    problem = refused(steps.download, ordered, step_job())
+    assert "not done" in problem.what and "same export" in problem.next_step
+    service.job_fate = ""
+    assert steps.download(ordered, step_job())["bytes"]
+
+
+def test_a_download_that_was_stopped_goes_on(step_job, ordered, service, monkeypatch):
+    service.form.resets, kept = (4_096,) * 9, {}
+    with monkeypatch.context() as patched:
+        patched.setattr(download, "TRIES", 1)
+        patched.setattr(download.time, "sleep", stopped)
+        with pytest.raises(InterruptedError):
+            steps.download(ordered, step_job(kept=kept))
+    service.form.resets = ()
+    found = steps.download(ordered, step_job(kept=kept))
+    assert service.seen[-1]["headers"]["range"].startswith("bytes=")
+    assert found["bytes"] == len(service.jobs[0].file)
+
+
+def stopped(seconds):
+    raise InterruptedError
+
+
+def test_the_links_are_loaded_with_the_fields_of_their_pages(step_job, planned, ordered, service):
+    service.form.hostile = True
+    file = steps.download(ordered, step_job())
+    found = steps.load(file, planned, step_job())
+    assert found["rows"] == len(service.jobs[0].rows) + 6
+    assert (
+        found["links"] + found["blank_target"] + found["blank_source"] + found["short"]
+        == (found["rows"])
+    )
+    with found["nodes"].path.open(encoding="utf-8", newline="") as text:
+        nodes = [*csv.DictReader(text)]
+    assert nodes[0] == {
+        "id": service.pages[0]["url"],
+        "title": service.pages[0]["title"],
+        "clicks": str(service.pages[0]["clicks"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"cut": 20}, "damaged or breaks off"),
+        ({"container": "plain", "lost_rows": 9}, "Botify announced"),
+        ({"container": "json"}, "no export"),
+    ],
+)
+def test_a_file_that_lacks_something_is_refused(step_job, planned, ordered, service, form, why):
+    vars(service.form).update(form)
+    file = steps.download(ordered, step_job())
+    problem = refused(steps.load, file, planned, step_job())
+    assert why in problem.what and "again" in problem.next_step
+
+
+def test_while_botify_lets_us_wait_the_step_says_so(step_job, service, monkeypatch):
+    monkeypatch.setattr(asking, "QUIET", 0.05)
+    service.fault("light", "429", wait="1.5")
+    job = step_job()
+    asking.asked(job, "analyses", project=NAME, refresh=True)
+    assert any("lets us wait: 1 s" in str(said) for said in job.said), job.said
