@@ -167,6 +167,25 @@ def run(page):
     page.wait_for_url("**/hello/*")
 
 
+def settings(page):
+    page.goto("/default/settings")
+    page.get_by_role("button", name="Add server").wait_for()
+
+
+def commands(page):
+    """The chat with a message, its answer, and a list of commands to choose from."""
+    page.goto("/default/tasks")
+    page.locator("h1").click()
+    page.keyboard.press("c")
+    box = page.get_by_label("Message", exact=True)
+    box.fill("/task list")
+    box.press("Enter")
+    page.locator(".msg .code").last.wait_for()
+    box.press_sequentially("/task ")
+    page.locator("#offers li").first.wait_for()
+    box.press("ArrowDown")
+
+
 def states(page):
     """A run with a step in every state that lasts, and the inbox that it fills."""
     page.goto("/default/outputs")
@@ -197,7 +216,8 @@ SCENES = {
     "drawn rows": go("/default/notes"),
     "files": go("/default/files"),
     "history": go("/default/history"),
-    "settings": go("/default/settings"),
+    "settings": settings,
+    "commands": commands,
     "search": go("/default/search?q=task"),
     "sql": sql,
     "pipeline": go("/default/hello"),

@@ -57,7 +57,7 @@ def _said(text: str):
     name, _, more = along.partition("\n")
     yield Span(text)
     if more:
-        yield Details(Summary(f"Attached: {name}"), Pre(more))
+        yield Details(Summary(f"Attached: {name}"), Pre(more, tabindex="0"))
     elif name:
         yield P(Small(f"Attached: {name}"))
 
@@ -68,7 +68,7 @@ def _coded(text: str) -> NotStr:
     def framed(found: re.Match[str]) -> str:
         language = re.sub(r"[^\w+#.-]", "", found[1] or "")
         copy = Button("Copy", data_copy="", cls="link")
-        code = Pre(Code(NotStr(found[2].removesuffix("</code>"))))
+        code = Pre(Code(NotStr(found[2].removesuffix("</code>"))), tabindex="0")
         return html(Div(Small(language), copy, code, cls="code"))
 
     return NotStr(CODE.sub(framed, str(markdown(text))))
@@ -119,7 +119,7 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
     call, event = json.loads(row["calls"])[0], _event(row)
     approval = call.get("approval")
     mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
-    shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}")
+    shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}", tabindex="0")
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if not approval:
         return chip, _undo(event, left, profile) if event else ""
@@ -146,18 +146,20 @@ def column(chat, profile: Profile, at: str) -> str:
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
     log = Section(said, id="talk", **live)
     busy = profile.id in chat.turns
-    return html(log, stop_button(profile, busy), *_leads(chat, at), NotStr(_box(profile.slug)))
+    return html(log, stop_button(profile, busy), _leads(chat, at), NotStr(_box(profile.slug)))
 
 
 def _leads(chat, at: str):
     """Beside a run, when there is a model: what it may do with it."""
     slug, run = place(at)
     app = chat.house.shelf.apps.get(slug)
-    if chat.there and run.isdecimal() and isinstance(app, Runner):
-        quiet = {"cls": "outline secondary"}
-        for word, said in LEADS.items():
-            hidden = Input(type="hidden", name="msg", value=said)
-            yield Form(hidden, Button(word, **quiet), ws_send=True, cls="lead")
+    if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
+        return ""
+    forms = (
+        Form(Input(type="hidden", name="msg", value=said), Button(word, cls="outline"), ws_send=True)
+        for word, said in LEADS.items()
+    )
+    return Div(*forms, cls="lead")
 
 
 @functools.lru_cache(maxsize=100)

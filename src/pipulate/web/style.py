@@ -207,12 +207,13 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #earlier{align-self:center}
 .msg{padding:.45rem .7rem;border-radius:.5rem;background:var(--soft);overflow-wrap:anywhere}
 .msg.user{align-self:flex-end}
-.msg.user pre{color:var(--ink);white-space:pre-wrap}
+.msg.user pre{color:var(--ink)}
+.msg.user summary{color:inherit}
 .msg:is(.user,.live){white-space:pre-wrap}
 .msg.tool{font-size:.88em;padding:.2rem .7rem}
 .msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
   max-width:100%}
-.msg .link:is([data-copy],[data-edit]){padding:0;font-size:.8em;opacity:.75}
+.msg .link:is([data-copy],[data-edit]){padding:0;font-size:.8em}
 .msg .link[data-edit]{margin-left:.6rem}
 .code{position:relative}
 .code>:is(small,button){position:absolute;top:.15rem;right:.6rem}
@@ -226,12 +227,12 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .thought{font-size:.88em;margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
 .msg:has(+.msg:not(.user,.note)) .turn{display:none}
-#stop,.lead{padding:0 .8rem .4rem}
-.lead+.lead{margin:0}
+#stop,.lead{padding:0 .8rem .4rem;display:flex;gap:.4rem}
 :is(#stop,.lead) button{padding:.1rem .6rem}
+.lead form{margin:0}
 .assistant>h2{margin-top:1.2rem}
 .assistant .inline{margin-top:.6rem}
-.assistant label select{margin-left:.4rem}
+.assistant select{max-width:100%;margin:0 .4rem}
 .approval{display:flex;flex-wrap:wrap;gap:.4rem}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
@@ -239,7 +240,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
   from,99%{pointer-events:none;opacity:.4}
 }
 #say{padding:.6rem;border-top:var(--edge);align-items:end;position:relative}
-#say textarea{flex:1 1 12rem}
+#say textarea{flex:1 1 70%}
 #say label{font-size:.85em;color:var(--muted)}
 #say label[for]{cursor:pointer;text-decoration:underline}
 #attach:focus-visible+label{outline:2px solid var(--link)}
