@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Invalid
 from pipulate.core.store import Row
 
 # What models put around and between the calls that they print.
@@ -30,22 +30,27 @@ class Call:
     id: str = field(default_factory=lambda: f"call-{secrets.token_hex(6)}")
 
     def values(self) -> Row:
-        """The arguments. Raises Problem when they are no JSON object."""
+        """The arguments. Raises Invalid when they are no JSON object."""
         try:
             values = json.loads(self.arguments or "{}")
         except (ValueError, RecursionError) as error:
-            raise Problem(f"The arguments are not JSON ({error}).", "Call it again.") from None
+            raise Invalid(f"The arguments are not JSON ({error}).", "Call it again.") from None
         if not isinstance(values, dict):
-            raise Problem("The arguments must be a JSON object.", "Call it again.")
+            raise Invalid("The arguments must be a JSON object.", "Call it again.")
         return values
 
     def join(self, piece: Row) -> None:
         """Take in the next piece of a stream."""
         function = piece.get("function") or {}
-        arguments = function.get("arguments") or ""
+        given = function.get("arguments") or ""
         self.id = piece.get("id") or self.id
-        self.name += function.get("name") or ""
-        self.arguments += arguments if isinstance(arguments, str) else json.dumps(arguments)
+        self.name += whole(function.get("name") or "")
+        self.arguments += whole(given) if isinstance(given, str) else json.dumps(given)
+
+
+def whole(text: str) -> str:
+    """A text without half pairs, which can be neither kept nor shown."""
+    return text.encode(errors="replace").decode()
 
 
 def printed(text: str, known: Collection[str]) -> list[Call]:
@@ -75,4 +80,5 @@ def _call(value: Any) -> Call | None:
     value = inner if isinstance(inner, dict) else value
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")
     given = next((value[key] for key in ARGUMENTS if key in value), {})
-    return Call(name, given if isinstance(given, str) else json.dumps(given)) if name else None
+    given = whole(given) if isinstance(given, str) else json.dumps(given)
+    return Call(name, given) if name else None

@@ -11,16 +11,17 @@ import time
 from collections.abc import Callable
 
 from pipulate.ai import prompt
-from pipulate.ai.calls import Call, printed
-from pipulate.ai.complete import complete
-from pipulate.ai.memory import recalled
+from pipulate.ai.calls import Call, printed, whole
+from pipulate.ai.complete import REPAIRS, complete
+from pipulate.ai.memory import masked, recalled
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import NONE_FOUND, Choice
 from pipulate.ai.slash import slash, without_secrets
 from pipulate.apps.base import made
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
-from pipulate.core.problems import Missing, NeedsApproval, Problem
+from pipulate.core.logs import log_fault
+from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row, now
 from pipulate.core.tools import BULK, Caller
@@ -54,6 +55,7 @@ class Chat:
         self.told: dict[int, int] = {}  # profile id → the event that the model was told last
         self.found: dict[int, set[str]] = {}  # profile id → tools that find_tool named
         self.remarked: dict[int, float] = {}
+        self.native: set[str] = set()  # models that have called a tool by the protocol
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
@@ -129,7 +131,7 @@ class Chat:
             await self._add(profile, "note", NONE_FOUND)
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
-        asked: list[str] = []
+        asked, unfit = list[str](), 0
         for _ in range(ROUNDS):
             calls = await self._answer(caller, model, at)
             if not calls:
@@ -141,15 +143,22 @@ class Chat:
             if any(asked.count(call) >= SAME for call in asked):
                 what = "The model repeats the same call; it was stopped."
                 raise Problem(what, "Ask another way.")
-            for call in calls:
-                await self._run_call(call, caller)
+            fitting = [await self._run_call(call, caller) for call in calls]
+            unfit = 0 if any(fitting) else unfit + 1
+            if unfit > REPAIRS:
+                what = f"The model's calls do not fit, {unfit} times in a row."
+                raise Problem(what, "Ask another way, or choose another model in Settings.")
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", "Say “go on” to continue.")
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
         """Let the model speak; what it printed as text alone, though it is a call, is one."""
         messages, tools = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
         row, calls = await self._stream(caller, model, messages, tools)
-        if not calls and (calls := printed(row["text"], self.house.tools.by_name)):
+        if calls:
+            self.native.add(model.name)  # of such a model text is text
+        elif model.name in self.native:
+            return []
+        elif calls := printed(row["text"], self.house.tools.by_name):
             row |= {"text": "", "calls": dumps([*map(vars, calls)])}
             await asyncio.to_thread(self.table(caller.profile.id).update, row)
             self.publish(caller.profile.id, "final", row)
@@ -168,8 +177,7 @@ class Chat:
                 if isinstance(piece, Call):
                     calls.append(piece)
                     continue
-                text = piece.encode(errors="replace").decode()  # no lone surrogates
-                kind = "thinking" if isinstance(piece, Thought) else "text"
+                text, kind = whole(piece), "thinking" if isinstance(piece, Thought) else "text"
                 row[kind] += text
                 self.publish(profile.id, "token", {"id": row["id"], "text": text, "kind": kind})
                 if time.monotonic() - saved > 1:
@@ -190,19 +198,23 @@ class Chat:
             self.publish(profile.id, "final", row)
         return row, calls
 
-    async def _run_call(self, call: Call, caller: Caller):
-        about = {**vars(call), "approval": None}
+    async def _run_call(self, call: Call, caller: Caller) -> bool:
+        """Whether it was a call that fits a tool, whatever came of it."""
+        about, fits = {**vars(call), "approval": None}, True
         made.set(events := [])
         try:
             result = await self.house.tools.call(call.name, call.values(), caller)
         except Problem as problem:
-            result = problem.as_dict()
-            if isinstance(problem, NeedsApproval):
-                about["approval"] = problem.details["approval"]
+            result, fits = problem.as_dict(), not isinstance(problem, Invalid | Unknown)
+            about["approval"] = problem.details.get("approval")
+        except Exception as error:
+            fault = f"Something went wrong here; reference {log_fault(error)} in the log."
+            result = Problem(fault, "Tell the user.").as_dict()
         if call.name == "find_tool" and isinstance(result, list):
             self.found.setdefault(caller.profile.id, set()).update(t["name"] for t in result)
         said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
         await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
+        return fits
 
     async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""
@@ -219,6 +231,7 @@ class Chat:
         summary = self._summary(profile)
         since = self.told.get(key) or 0
         first = prompt.system(self.house, profile, at, since, notes, summary.get("text", ""))
+        first = prompt.cut(first, int(context * prompt.ABOUT))
         newest = self.house.events.recent(key, 1)
         self.told[key] = newest[0]["id"] if newest else 0
         room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
@@ -231,8 +244,9 @@ class Chat:
         if prompt.tokens(asked) > room:
             what = f"That is too long for {context:,} tokens, which is all that the model reads."
             raise Problem(what, "Say it shorter, attach it as a file, or choose another model.")
-        told, _ = prompt.talk(rows, room)
-        return [{"role": "system", "content": first}, *told], tools
+        told, hide = prompt.talk(rows, room)[0], masked(self.house)
+        said = [{"role": "system", "content": first}, *told]
+        return [{**message, "content": hide(message["content"])} for message in said], tools
 
     def _summary(self, profile: Profile) -> Row:
         """{text, upto: the last message in it} of what was said long ago."""
@@ -250,7 +264,7 @@ class Chat:
         said = "\n".join(f"{row['role']}: {row['text'][:500]}" for row in gone)
         asked = SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2])
         try:
-            text = await complete(model, asked, {"type": "string"}, bool)
+            text = await complete(model, masked(self.house)(asked), {"type": "string"}, bool)
         except Problem:
             return  # the next turn tries it again
         upto = {"text": text[:2_000], "upto": gone[-1]["id"]}
@@ -273,7 +287,7 @@ class Chat:
         if model is None:
             return
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, 0, (), "")
-        asked = [{"role": "system", "content": first}]
+        asked = [{"role": "system", "content": masked(self.house)(first)}]
         asked += [{"role": "user", "content": REMARK.format(what)}]
         said, known = False, self.history(profile.id, 1)
         with contextlib.suppress(Problem):  # nobody asked

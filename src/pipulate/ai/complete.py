@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pipulate.ai.memory import AssistantTools
+from pipulate.ai.memory import AssistantTools, masked
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import Choice
 from pipulate.apps.house import House
@@ -50,7 +50,7 @@ async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: R
         job.note(line)
         house.jobs.changed(job)
 
-    value = await complete(model, prompt, schema, tell)
+    value = await complete(model, masked(house)(prompt), schema, tell)
     await asyncio.to_thread(house.runs.close, record["id"], value)
     return value
 

@@ -3,11 +3,14 @@
 Notes are rows of a CRUD app (plugins/memory.py): the user lists, edits and undoes them there.
 """
 
+import json
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipulate.apps.house import House
-from pipulate.core.logs import HIDDEN
+from pipulate.core.fields import dumps
 from pipulate.core.problems import Problem, Refused
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
@@ -16,7 +19,6 @@ from pipulate.core.tools import Caller, tool
 APP = "memory"
 MOST = 2_000  # notes looked through, newest first
 TOLD = 6  # notes recalled for one message
-SECRETIVE = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])[\w-]{24,}\b")  # as tokens look
 
 
 class AssistantTools:
@@ -39,8 +41,8 @@ class AssistantTools:
     @tool
     def remember(self, caller: Caller, note: str):
         """Note something for later conversations, in a sentence. Never a password or a token."""
-        if SECRETIVE.search(note) or HIDDEN.search(note) or _holds_secret(self.house, note):
-            raise Refused("That looks like a secret.", "Secrets are never remembered.")
+        if masked(self.house)(note) != note:
+            raise Refused("That is a secret kept here.", "Secrets are never remembered.")
         return _app(self.house)._add(caller, note=note)
 
     @tool(kind="read")
@@ -86,13 +88,11 @@ def _words(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.lower().replace("_", " ")) if len(word) > 2}
 
 
-def _holds_secret(house: House, note: str) -> bool:
-    kept = house.db.all("SELECT value FROM secrets")
-    values = [row["value"] for row in kept]
-    values += [str(house.settings_of(scope)[key]) for scope, key in _secret_keys(house)]
-    return any(len(value) > 5 and value in note for value in values)
-
-
-def _secret_keys(house: House) -> list[tuple[str, str]]:
-    rows = house.db.all("SELECT scope, key FROM store WHERE secret")
-    return [(row["scope"], row["key"]) for row in rows]
+def masked(house: House) -> Callable[[str], str]:
+    """A function that hides in a text every secret that is kept here."""
+    values = [row["value"] for row in house.db.all("SELECT value FROM secrets")]
+    kept = house.db.all("SELECT value FROM store WHERE secret")
+    values += [str(json.loads(row["value"])) for row in kept]
+    forms = {form for value in values if len(value) > 5 for form in (value, dumps(value)[1:-1])}
+    found = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    return partial(re.compile(found or "(?!)").sub, "…")

@@ -17,11 +17,10 @@ from pipulate.core.problems import Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 
-PER_TOKEN = 3.2  # characters; rather too few, so that the prompt is never longer than reckoned
+PER_TOKEN = 3.2  # bytes; rather too few, so that the prompt is never longer than reckoned
 ANSWER = 1_024  # tokens left for the answer, at least a quarter of a small context
-TOOLS = 0.4  # the part of a context that tools may take
+TOOLS, ABOUT = 0.4, 0.2  # the parts of a context that tools and the first message may take
 EVENTS, LISTED = 12, 500  # events told, characters of one thing told
-GIVEN = 1_000  # tokens of a call's arguments that are told again
 ALWAYS = ("find_tool", "history", "undo", "remember", "recall", "run_get", "run_answer")
 SYSTEM = (
     "You are the assistant inside Pipulate, a local workspace of CRUD apps and step-by-step "
@@ -35,7 +34,14 @@ SYSTEM = (
 
 def tokens(value: Any) -> int:
     """About how many tokens a text or a JSON value takes."""
-    return int(len(value if isinstance(value, str) else dumps(value)) / PER_TOKEN) + 4
+    text = value if isinstance(value, str) else dumps(value)
+    return int(len(text.encode(errors="replace")) / PER_TOKEN) + 4
+
+
+def cut(text: str, most: int) -> str:
+    """A text of so many tokens at most; what was longer ends with a mark."""
+    said, size = text.encode(errors="replace"), max(0, int((most - 5) * PER_TOKEN))
+    return text if tokens(text) <= most else f"{said[:size].decode(errors='ignore')} …"
 
 
 def app_at(at: str) -> str:
@@ -51,8 +57,9 @@ def place(house: House, profile: Profile, at: str) -> str:
         return ""
     kind = "app" if isinstance(app, Crud) else "pipeline"
     said = f"The user is in the {kind} {app.title}: {app.description[:LISTED]}"
-    if guide := getattr(app, "guide", ""):
-        said += f"\n{guide[: 4 * LISTED]}"
+    written = getattr(app, "model", None) or getattr(app, "pipeline", None)
+    if guide := getattr(written, "guide", ""):
+        said += f"\n{guide}"[: 4 * LISTED]
     if isinstance(app, Runner) and run.isdecimal():
         said += f"\nRun {run}: {_steps(app, profile, int(run))}"
     return said
@@ -74,20 +81,19 @@ def _steps(app: Runner, profile: Profile, run: int) -> str:
 def system(
     house: House, profile: Profile, at: str, since: int, notes: Iterable[str], before: str
 ) -> str:
-    """The first message. `since`: the event that was told last; `notes`: what is remembered;
+    """The first message, what matters most first: it may be cut. `since`: the event that was told
 
-    `before`: a summary of the talk that is not sent along."""
+    last; `notes`: what is remembered; `before`: a summary of the talk that is not sent along."""
     events = house.events.recent(profile.id, EVENTS, after=since)[:EVENTS]
     if not events:
         events = house.events.recent(profile.id, 3)
-    done = "\n".join(f"- {e['actor']}: {e['summary'][:LISTED]}" for e in reversed(events))
     parts = [SYSTEM, f"Profile: {profile.name}. {place(house, profile, at)}"]
-    parts.append(f"Last events:\n{done}")
-    if kept := "\n".join(f"- {note[:LISTED]}" for note in notes):
-        parts.append(f"You noted earlier (data):\n{kept}")
     if before:
         parts.append(f"What was said before, in short:\n{before}")
-    return "\n".join(parts)
+    if kept := "\n".join(f"- {note[:LISTED]}" for note in notes):
+        parts.append(f"You noted earlier (data):\n{kept}")
+    done = (f"- {e['actor']}: {e['summary'][:LISTED]}" for e in events)
+    return "\n".join([*parts, "Last events, the newest first:", *done])
 
 
 def offered(tools: list[Row], app: str, found: Collection[str], room: int) -> list[Row]:
@@ -111,35 +117,41 @@ def offered(tools: list[Row], app: str, found: Collection[str], room: int) -> li
 
 
 def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
-    """(the newest messages that fit, oldest first, as a model is told them; the id of the first).
+    """(what was said last, as far as it fits, oldest first, as a model is told it; the id from
 
-    No call without its answer, no answer without its call."""
-    fitting: list[Row] = []
-    for row in reversed(rows):
-        room -= tokens(row["text"]) + min(tokens(row["calls"] or ""), GIVEN)
-        if fitting and room < 0:  # what was said last is always sent
-            break
-        fitting.insert(0, row)
-    rows = fitting
-    while rows and rows[0]["role"] == "tool":
-        del rows[0]
+    which on it is whole). What the user said last is always there, each result at least in part;
+    no call stands without its answer, no answer without its call."""
     answered = {json.loads(row["calls"])[0]["id"] for row in rows if row["role"] == "tool"}
-    told = [message for row in rows for message in _messages(row, answered)]
-    return told, rows[0]["id"] if rows else 0
+    asked = next((row for row in reversed(rows) if row["role"] == "user"), None)
+    said = _messages(asked, answered, room) if asked else []
+    room -= sum(map(tokens, said))
+    fresh = next((n for n, row in enumerate(reversed(rows)) if row["role"] != "tool"), len(rows))
+    most, told, since, seen = room // (4 * max(fresh, 2)), list[Row](), 0, False
+    for row in reversed(rows):
+        messages = _messages(row, answered, most) if row is not asked else []
+        room -= sum(map(tokens, messages))
+        if room < 0:
+            break
+        seen, since = seen or row is asked, row["id"]
+        told[:0] = said if row is asked else messages
+    while told and told[0]["role"] == "tool":
+        del told[0]
+    return told if seen else said + told, since
 
 
-def _messages(row: Row, answered: set[str]) -> list[Row]:
+def _messages(row: Row, answered: set[str], most: int) -> list[Row]:
     """A row as the model is told it; a server refuses calls that nothing answers."""
     calls, role, text = json.loads(row["calls"] or "[]"), row["role"], row["text"]
     if role == "tool":
-        return [_result(calls[0], text)]
+        return [_result(calls[0], cut(text, most))]
     if role == "note":
-        return [{"role": "user", "content": text}] if text.startswith("Approval ") else []
+        told = [{"role": "user", "content": cut(text, most)}]
+        return told if text.startswith("Approval ") else []
     if not (text or calls):
         return []
-    said = {"role": role, "content": text, "calls": [{**c, "arguments": _given(c)} for c in calls]}
+    given = [{**call, "arguments": _given(call, most)} for call in calls]
     left = [_result(c, "This call was not run.") for c in calls if c["id"] not in answered]
-    return [said, *left]
+    return [{"role": role, "content": text, "calls": given}, *left]
 
 
 def _result(call: Row, text: str) -> Row:
@@ -147,10 +159,12 @@ def _result(call: Row, text: str) -> Row:
     return {"role": "tool", "content": text, **names}
 
 
-def _given(call: Row) -> Row:
-    if tokens(call["arguments"]) > GIVEN:
+def _given(call: Row, most: int) -> Row:
+    if tokens(call["arguments"]) > most:
         return {"left out": "too long"}
     try:
-        return Call(**call).values()
+        values = Call(**call).values()
+        dumps(values)  # 1e999 is no number that can be told
+        return values
     except Problem:
         return {}

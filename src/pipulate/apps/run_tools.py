@@ -54,10 +54,19 @@ class RunTools:
         states = self._pipeline(caller, run).open(caller.profile, run, step)[1]
         return to_json(states[step].output)
 
+    def _going_on(self, tool: str, caller: Caller, run: int, **given):
+        """The pipeline of a run that shall go on; what reaches outside waits for a click, as its
+
+        own tool does. Raises NeedsApproval."""
+        guided, tools = self._pipeline(caller, run), self.house.tools
+        if guided.pipeline.outside and caller.actor in ("model", "mcp") and not caller.confirmed:
+            tools.hold(tools.get(tool), {"run": run, **given}, caller)
+        return guided
+
     @tool
     async def run_answer(self, caller: Caller, run: int, answer: Text, step: str = ""):
         """Answer the question that a run (or this step of it) waits with."""
-        guided = self._pipeline(caller, run)
+        guided = self._going_on("run_answer", caller, run, answer=answer, step=step)
         record = self.house.jobs.answer(caller.profile.id, run, answer, step, text=True)
         if job := self.house.jobs.live.get((run, record["step"])):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
@@ -68,7 +77,8 @@ class RunTools:
     @tool
     async def run_resume(self, caller: Caller, run: int, step: str, fresh: bool = False):
         """Go on with a step that failed or was stopped; fresh: from its beginning."""
-        await self._pipeline(caller, run).resume(caller, run, step, fresh)
+        guided = self._going_on("run_resume", caller, run, step=step, fresh=fresh)
+        await guided.resume(caller, run, step, fresh)
         return {"run": run, "step": step, "state": "running"}
 
     @tool

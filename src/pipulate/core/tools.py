@@ -2,6 +2,8 @@
 
 Classes: read · write (undoable) · outside, destructive, bulk. The last three need approval when
 the model or an MCP client asks, and a yes from a person in the shell; the page asks by itself.
+Nothing that reaches outside is ever free to a model: whatever it reads (events, notes, rows) may
+be written by a stranger, so each of its turns counts as misled.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio.to_thread
 
@@ -179,6 +181,10 @@ class Tools:
             return
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
+        self.hold(tool, given, caller)
+
+    def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
+        """Let a call wait for the user's click: NeedsApproval."""
         record = self.request(tool, given, caller)
         told = {"approval": record["id"], "address": record["address"]}
         what = f"{tool.name} waits for the user's approval ({record['id']})."

@@ -1,6 +1,12 @@
 """Memory: what the assistant shall remember from one conversation to the next."""
 
-from pipulate import CrudApp, Text
+import re
+
+from pipulate import CrudApp, Invalid, Text
+
+# as tokens look, or a word for one and what follows it
+SECRET = r"\b(?=\w*\d)(?=\w*[a-z])[\w-]{24,}\b|\b(pass(word|phrase|code)|api[ _-]?key|token|pin)\b"
+SECRET += r"\s*(\bis\b|[:=])"
 
 
 class Memory(CrudApp):
@@ -8,3 +14,8 @@ class Memory(CrudApp):
 
     plural, menu_icon, menu_place = "memories", "❖", 60
     note: Text
+
+    def check(self):
+        if re.search(SECRET, self.note or "", re.I):
+            what = "That looks like a secret, and notes go to the model."
+            raise Invalid(what, "Leave it out.", fields={"note": "looks like a secret"})
