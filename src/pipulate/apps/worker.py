@@ -20,6 +20,7 @@ from typing import Any
 from pipulate.apps.job import JobHandle, kept
 from pipulate.apps.local import run_step
 from pipulate.apps.plugin import load_file
+from pipulate.core import fetch as fetching
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Problem, from_dict
@@ -60,7 +61,8 @@ class Engine:
 def _answer(engine: Engine, request: Row) -> None:
     try:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
-        step = plugin.pipelines[request["pipeline"]].steps[request["step"]]
+        pipeline = plugin.pipelines[request["pipeline"]]
+        step, fetching.allowed = pipeline.steps[request["step"]], pipeline.outside
         known = loaded(from_json(request["arguments"]))
         for field in step.fields:
             if known.get(field.name) is not None:

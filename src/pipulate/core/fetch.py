@@ -31,6 +31,7 @@ CHARSETS = re.compile(
 MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 UNSEEN = re.compile(r"(?is)<!--.*?(?:-->|\Z)|<(script|style|svg)\b.*?(?:</\1|\Z)")
 TITLE = re.compile(r"(?is)<title\b[^>]{0,500}>(.{0,2000})")
+allowed = True  # not in a step of a pipeline that does not say that it reaches outside
 OPEN_IPV6 = ipaddress.ip_network("2000::/3")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 as networks without it write it
 
@@ -72,6 +73,9 @@ def fetch(
     import httpcore2
     import httpx2
 
+    if not allowed:
+        what = "This pipeline does not say that it reads the web."
+        raise Refused(what, "Write Pipeline(…, outside=True) in its file.")
     faults = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
 
     async def within() -> Page:
