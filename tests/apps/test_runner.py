@@ -252,6 +252,7 @@ def test_on_the_page_only_auto_steps_run_unasked_and_conditions_skip(
     assert states(demo)["some"].state == "ready"
     run(demo.begin(caller, 1, "some", {"keep": 2}))
     until(lambda: states(demo)["every"].state == "done")
+    until(lambda: states(demo)["many"].state == "skipped")
     found = {name: state.state for name, state in states(demo).items()}
     assert (found["total"], found["many"], found["note"]) == ("done", "skipped", "ready")
     assert found["last"] == "blocked"
@@ -463,3 +464,27 @@ def test_a_done_step_that_is_run_again_asks_and_maps_anew_but_pays_once(
     call("run_answer", run=1, answer="bob")
     until(lambda: (output() or [""])[0] == "bob")
     assert sorted(output()[1]) == list("mmmmmmp")
+
+
+def test_a_question_for_a_file_is_answered_by_its_path_and_gives_a_file(
+    plugin, house, call, until, tmp_path
+):
+    plugin(
+        """
+        from pipulate import File, Pipeline
+        reads = Pipeline("Reads")
+
+        @reads.step
+        def text(job):
+            return job.ask("Which file?", File).path.read_text()
+        """,
+        "reads",
+    )
+    (tmp_path / "a.txt").write_text("found")
+    call("reads_run")
+    with pytest.raises(Problem, match="There is no file"):
+        call("run_answer", run=1, answer=str(tmp_path / "b.txt"))
+    call("run_answer", run=1, answer=str(tmp_path / "a.txt"))
+    state = lambda: house.shelf.pipeline("reads").open(house.profiles.at(), 1)[1]["text"]  # noqa: E731
+    until(lambda: state().state == "done")
+    assert state().output == "found"

@@ -9,8 +9,6 @@ import time
 
 import pytest
 
-from pipulate.core import jobs
-
 STEPS = """
     import ctypes, os, signal, subprocess, sys, time
     from pathlib import Path

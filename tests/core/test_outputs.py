@@ -10,7 +10,7 @@ from pipulate.core.outputs import Large, Rows, loaded, write_lines
 
 @pytest.fixture
 def rows(tmp_path):
-    path = tmp_path / "rows.jsonl"
+    path = tmp_path / "runs/1/2/rows.jsonl"
     return Rows(path, write_lines(path, (json.dumps({"n": n}) for n in range(5))))
 
 
@@ -36,8 +36,8 @@ def test_a_place_beyond_the_end_is_refused(rows, at):
 
 
 def test_what_lies_in_a_file_survives_being_kept_as_json(rows, tmp_path):
-    write_lines(tmp_path / "output.json", ['{"a": [1]}'])
-    kept = {"rows": rows, "large": Large(tmp_path / "output.json", 10)}
+    write_lines(tmp_path / "runs/1/3/output.json", ['{"a": [1]}'])
+    kept = {"rows": rows, "large": Large(tmp_path / "runs/1/3/output.json", 10)}
     found = from_json(json.loads(json.dumps(to_json(kept))))
     assert [*found["rows"]] == [*rows] and found["large"].load() == {"a": [1]}
     assert loaded(found)["large"] == {"a": [1]}
@@ -46,6 +46,14 @@ def test_what_lies_in_a_file_survives_being_kept_as_json(rows, tmp_path):
 def test_a_dictionary_that_only_looks_like_a_reference_stays_one():
     odd = {"$rows": "x", "count": 1, "more": 2}
     assert from_json(odd) == odd
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/output.json", "/home/x/runs/1/2/../../secret/runs/1/2/rows.jsonl", "/runs/1/2/x"]
+)
+def test_foreign_json_that_looks_like_a_reference_leads_to_no_other_file(path):
+    for odd in ({"$rows": path, "count": 1}, {"$json": path, "size": 1}):
+        assert from_json(odd) == odd
 
 
 def test_given_lines_that_break_off_then_no_file_is_left_half(tmp_path):

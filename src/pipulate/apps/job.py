@@ -101,7 +101,7 @@ class JobHandle:
         kind, key = make_field("answer", str if choices else answer), self._named(question)
 
         def work():
-            said = self._need_("ask", key, about)
+            said = from_json(self._need_("ask", key, about))
             return said if choices or said is None else kind.check(said)
 
         return self._either(work)

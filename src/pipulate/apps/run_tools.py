@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pipulate.core.fields import Text, to_json
+from pipulate.core.fields import File, Text, to_json
+from pipulate.core.jobs import question_field
 from pipulate.core.store import now
 from pipulate.core.tools import Caller, tool
 
@@ -67,7 +68,10 @@ class RunTools:
     async def run_answer(self, caller: Caller, run: int, answer: Text, step: str = ""):
         """Answer the question that a run (or this step of it) waits with."""
         guided = self._going_on("run_answer", caller, run, answer=answer, step=step)
-        record = self.house.jobs.answer(caller.profile.id, run, answer, step, text=True)
+        question, said = self.house.runs.question(caller.profile.id, run, step), answer
+        if question_field(question).type is File:
+            said = self.house.files.resolve(answer, caller)
+        record = self.house.jobs.answer(caller.profile.id, run, said, step, text=True)
         if job := self.house.jobs.live.get((run, record["step"])):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
         else:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pipulate.core.kinds import KINDS, MISSING, SET, Between, Choices, File, Kind, Ref, Renamed
 from pipulate.core.kinds import Email as Email, Secret, Tags, Target, Text as Text, Url as Url
-from pipulate.core.outputs import Large, Rows
+from pipulate.core.outputs import KEPT, Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -265,9 +265,9 @@ def from_json(value: Any) -> Any:
     match value:
         case {"$file": path, "name": name} if len(value) == 2:
             return File(Path(path), name)
-        case {"$rows": path, "count": count} if len(value) == 2:
+        case {"$rows": path, "count": count} if len(value) == 2 and KEPT.fullmatch(str(path)):
             return Rows(path, count)
-        case {"$json": path, "size": size} if len(value) == 2:
+        case {"$json": path, "size": size} if len(value) == 2 and KEPT.fullmatch(str(path)):
             return Large(path, size)
         case dict():
             return {k: from_json(v) for k, v in value.items()}

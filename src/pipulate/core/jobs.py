@@ -165,8 +165,8 @@ class Jobs:
 
         any more has to be started again. Raises Missing, Invalid."""
         record = self.runs.question(profile_id, run_id, step)
-        asked = question_field(record)
-        value = check_values([asked], {"answer": said}, text=text)["answer"]
+        asked = [question_field(record)]
+        value = check_values(asked, {"answer": said}, text=text and isinstance(said, str))["answer"]
         self.runs.close(record["id"], to_json(value))
         job = self.live.get((run_id, record["step"]))
         if job and (waiting := job.questions.pop(record["id"], None)):

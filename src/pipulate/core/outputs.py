@@ -2,11 +2,16 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+# Where outputs lie: foreign JSON that looks like a reference leads nowhere else.
+KEPT = re.compile(
+    r"(?!.*\.\.[\\/]).*[\\/](runs[\\/]\d+[\\/]\d+|pipulate-\w+)[\\/](rows\.jsonl|output\.json)"
+)
 INLINE = 1_000_000  # characters of an output that the store keeps itself
 
 

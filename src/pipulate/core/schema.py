@@ -110,6 +110,8 @@ MIGRATIONS = [
     ALTER TABLE attempts ADD COLUMN source TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN log TEXT NOT NULL DEFAULT '';
     ALTER TABLE attempts ADD COLUMN resumes INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX attempts_stopped ON attempts (run_id, step)
+        WHERE state IN ('failed', 'interrupted');
 
     -- a number is never given again: a tab that comes back says the last one it has
     ALTER TABLE messages RENAME TO old_messages;
