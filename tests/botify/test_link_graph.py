@@ -1,6 +1,7 @@
 """The link graph: from a project to measured links; no second export, whatever goes wrong."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 
@@ -318,13 +319,11 @@ def test_an_export_that_never_ends_is_left_and_taken_up_later(
 
 
 def test_a_download_that_was_stopped_goes_on(step_job, ordered, service, monkeypatch):
-    service.form.resets, kept = (4_096,) * 9, {}
+    service.form.container, service.form.resets, kept = "plain", (4_096,), {}
     with monkeypatch.context() as patched:
-        patched.setattr(download, "TRIES", 1)
-        patched.setattr(download.time, "sleep", stopped)
+        patched.setattr(download, "time", SimpleNamespace(sleep=stopped))
         with pytest.raises(InterruptedError):
             steps.download(ordered, step_job(kept=kept))
-    service.form.resets = ()
     found = steps.download(ordered, step_job(kept=kept))
     assert service.seen[-1]["headers"]["range"].startswith("bytes=")
     assert found["bytes"] == len(service.jobs[0].file)
