@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.figures import Figure, table
 
-MEASURES = ("start", "pages", "rows", "memory", "bytes", "tokens", "links", "pipe")
+MEASURES = ("start", "pages", "rows", "memory", "bytes", "tokens", "prompt", "links", "pipe")
 LATEST = Path(__file__).parent / "results" / "latest.json"
 BUDGET = 180  # seconds after which no further measure begins
 

@@ -5,6 +5,7 @@ Notes are rows of a CRUD app (plugins/memory.py): the user lists, edits and undo
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from pipulate.core.tools import Caller, tool
 
 APP = "memory"
 MOST = 2_000  # notes looked through, newest first
-TOLD = 6  # notes recalled for one message
+TOLD, WORDS = 6, 40  # notes recalled for one message, by so many of its words
 
 
 class AssistantTools:
@@ -69,15 +70,19 @@ class AssistantTools:
 
 
 def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> list[Row]:
-    """[{id, note}] of the notes that share the most words with a text; none without the app."""
-    wanted = _words(text)
+    """[{id, note}] of the notes that hold words of a text, best first: a rare word says more. None
+
+    without the app."""
     try:
-        rows = _app(house).plain(Caller("system", profile))(order_by="id DESC", limit=MOST)
+        table = _app(house).plain(Caller("system", profile))
+        rows = table.select("id, note", tail=f" ORDER BY id DESC LIMIT {MOST}")
     except Problem:
         return []
-    ranked = [(len(wanted & _words(row["note"])), row) for row in rows]
-    best = sorted((pair for pair in ranked if pair[0]), key=lambda pair: -pair[0])
-    return [{"id": row["id"], "note": row["note"]} for _, row in best[:most]]
+    notes, score = [row["note"].lower() for row in rows], Counter[int]()
+    for word in sorted(_words(text), key=len)[-WORDS:]:
+        hits = [n for n, note in enumerate(notes) if word in note]
+        score.update(dict.fromkeys(hits, 1 / max(1, len(hits))))
+    return [rows[n] for n, _ in score.most_common(most)]
 
 
 def _app(house: House) -> Any:

@@ -100,7 +100,8 @@ def offered(tools: list[Row], app: str, found: Collection[str], room: int) -> li
     """The tools told to the model: all while they fit, else as many as do: those found, a few that
 
     always matter, those of the app, the pipelines, the rest."""
-    if sum(map(tokens, tools)) <= room:
+    sizes = {tool["name"]: tokens(tool) for tool in tools}
+    if sum(sizes.values()) <= room:
         return tools
 
     def rank(tool: Row) -> int:
@@ -110,7 +111,7 @@ def offered(tools: list[Row], app: str, found: Collection[str], room: int) -> li
 
     chosen = []
     for tool in sorted(tools, key=rank):
-        if (size := tokens(tool)) <= room:
+        if (size := sizes[tool["name"]]) <= room:
             room -= size
             chosen.append(tool)
     return chosen
