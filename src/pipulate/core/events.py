@@ -134,13 +134,12 @@ class Events:
             raise Missing("That turn changed nothing here.", "See History.")
         return self.undo(found, profile_id, actor, on_conflict)
 
-    def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, list[int]]:
+    def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """{turn: its events that are not undone} of those turns that changed something."""
         sql = f"{EVENTS} AND e.changed AND e.turn IN (SELECT value FROM json_each(:turns))"
-        rows = self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)})
-        left: dict[str, list[int]] = {row["turn"]: [] for row in rows}
-        for row in rows:
-            left[row["turn"]] += [] if row["undone"] else [row["id"]]
+        left: dict[str, tuple[int, ...]] = {}
+        for row in self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)}):
+            left[row["turn"]] = left.get(row["turn"], ()) + (row["id"],) * (not row["undone"])
         return left
 
     def prune(self) -> None:

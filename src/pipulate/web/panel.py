@@ -33,7 +33,7 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
 
     `left`: the events of its turn that are not undone; None when it changed nothing."""
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
-    mark = "" if left is None else turn_mark(row["turn"], not left, profile)
+    mark = "" if left is None else _turn_mark(row["turn"], not left, profile)
     if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile, left or ()), mark, id=key, cls="msg tool")
     if kind == "user":
@@ -74,29 +74,10 @@ def _coded(text: str) -> NotStr:
     return NotStr(CODE.sub(framed, str(markdown(text))))
 
 
-def turn_mark(turn: str, undone: bool, profile: Profile, **attrs):
+def _turn_mark(turn: str, undone: bool, profile: Profile):
     """Leads to what a turn changed; the page's look shows it under the turn's last message only."""
     word = "This turn was undone" if undone else "Undo this turn"
-    link = A(word, href=f"/{profile.slug}/history/{turn}")
-    return P(link, cls=f"turn {turn}", **attrs)
-
-
-def turn_marks(chat, profile: Profile) -> str:
-    """The marks of all turns in the conversation, to take the place of those that are there."""
-    rows = chat.history(profile.id, SHOWN)
-    known = _left(chat, profile, rows)
-    marks = [turn_mark(t, not e, profile, hx_swap_oob=f"outerHTML:.{t}") for t, e in known.items()]
-    for row in rows:
-        if row["role"] == "tool" and (key := _event(row)):
-            left = known.get(row["turn"], ())
-            marks.append(_undo(key, left, profile, hx_swap_oob=f"outerHTML:.e{key}"))
-    return html(*marks)
-
-
-def _left(chat, profile: Profile, rows: list[Row]) -> dict[str, tuple[int, ...]]:
-    turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
-    found = chat.house.events.turns(profile.id, [*turns])
-    return {turn: tuple(events) for turn, events in found.items()}
+    return P(A(word, href=f"/{profile.slug}/history/{turn}"), cls="turn")
 
 
 @functools.lru_cache(maxsize=2_000)
@@ -104,25 +85,16 @@ def _drawn(row: tuple, profile: Profile, left: tuple[int, ...] | None) -> str:
     return html(message(dict(row), profile, left))
 
 
-def _event(row: Row) -> int:
-    """The event of a call that changed something by itself, or 0."""
-    return ([0] + json.loads(row["calls"])[0].get("events", []))[-1]
-
-
-def _undo(event: int, left: tuple[int, ...], profile: Profile, **attrs):
-    """What takes back one call, or that it was."""
-    to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
-    return Span(Button("Undo", **to) if event in left else "undone", cls=f"e{event}", **attrs)
-
-
 def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
-    call, event = json.loads(row["calls"])[0], _event(row)
+    call = json.loads(row["calls"])[0]
     approval = call.get("approval")
     mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
     shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}", tabindex="0")
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if not approval:
-        return chip, _undo(event, left, profile) if event else ""
+        event = ([0] + call.get("events", []))[-1]  # what it changed by itself, if anything
+        to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
+        return chip, event and (Button("Undo", **to) if event in left else Small("undone")) or ""
     key, address = f"a{row['id']}", f"/{profile.slug}/approvals/{approval}"
     ask = Button("Look and decide", hx_get=address, hx_target=f"#{key}", cls="outline")
     return Div(chip, Div(ask, id=key))
@@ -132,7 +104,8 @@ def talk(chat, profile: Profile, before: int = 2**62) -> str:
     """The newest messages (before that one), and a button that loads those before them."""
     rows = chat.history(profile.id, SHOWN + 1, before)
     more, rows = rows[:-SHOWN], rows[-SHOWN:]
-    left = _left(chat, profile, rows)
+    turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
+    left = chat.house.events.turns(profile.id, [*turns])
     drawn = [_drawn(tuple(row.items()), profile, left.get(row["turn"])) for row in rows]
     if more:
         to = {"hx_get": f"/{profile.slug}/chat/before/{rows[0]['id']}", "hx_swap": "outerHTML"}
@@ -140,13 +113,16 @@ def talk(chat, profile: Profile, before: int = 2**62) -> str:
     return "".join(drawn)
 
 
-def column(chat, profile: Profile, at: str) -> str:
-    """What the chat column holds on the page of that address, as HTML."""
+def _log(chat, profile: Profile):
     said = NotStr(talk(chat, profile)) or P(HINT, cls="empty" if chat.there else "empty alone")
     live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
-    log = Section(said, id="talk", **live)
-    busy = profile.id in chat.turns
-    return html(log, stop_button(profile, busy), _leads(chat, at), NotStr(_box(profile.slug)))
+    return Section(said, id="talk", hx_ext="morph", **live)
+
+
+def column(chat, profile: Profile, at: str) -> str:
+    """What the chat column holds on the page of that address, as HTML."""
+    stop = stop_button(profile, profile.id in chat.turns)
+    return html(_log(chat, profile), stop, _leads(chat, at), NotStr(_box(profile.slug)))
 
 
 def _leads(chat, at: str):
@@ -155,11 +131,9 @@ def _leads(chat, at: str):
     app = chat.house.shelf.apps.get(slug)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
-    forms = (
-        Form(Input(type="hidden", name="msg", value=said), Button(word, cls="outline"), ws_send=True)
-        for word, said in LEADS.items()
-    )
-    return Div(*forms, cls="lead")
+    hidden = {"type": "hidden", "name": "msg"}
+    pairs = ((Input(value=s, **hidden), Button(w, cls="outline")) for w, s in LEADS.items())
+    return Div(*(Form(*pair, ws_send=True) for pair in pairs), cls="lead")
 
 
 @functools.lru_cache(maxsize=100)
@@ -202,21 +176,15 @@ def stop_button(profile: Profile, busy: bool):
 
 
 def anew(chat, profile: Profile) -> str:
-    """The whole conversation, in place of what is there."""
-    return html(Div(NotStr(talk(chat, profile)), hx_swap_oob="innerHTML:#talk"))
+    """The conversation as it is now, for tabs that show another."""
+    stop = stop_button(profile, profile.id in chat.turns)
+    return html(_log(chat, profile)(hx_swap_oob="morph"), stop(hx_swap_oob="true"))
 
 
 def since(chat, profile: Profile, seen: str) -> str:
-    """What a tab has missed whose last message is `seen`, with a dot when it was being written."""
-    rows, key = chat.history(profile.id, SHOWN), seen.removesuffix(".")
-    missed = rows[next((n for n, row in enumerate(rows) if str(row["id"]) == key), len(rows)) :]
-    if not missed:
-        return anew(chat, profile) if rows or seen else ""
-    left = _left(chat, profile, missed)
-    known, *new = [message(row, profile, left.get(row["turn"])) for row in missed]
-    known = known(hx_swap_oob="true") if key != seen else ""
-    stop = stop_button(profile, profile.id in chat.turns)(hx_swap_oob="true")
-    return html(known, Div(*new, hx_swap_oob="beforeend:#talk"), stop)
+    """The same, if a tab's last message is not the last; a dot says that it was being written."""
+    newest = "".join(str(row["id"]) for row in chat.history(profile.id, 1))
+    return anew(chat, profile) if seen != newest else ""
 
 
 def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None = None) -> str:
@@ -224,8 +192,6 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
     if kind == "token":
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
-    if kind == "gone":
-        return f'<i id="m{row["id"]}" hx-swap-oob="delete"></i>'
     final, drawn = kind == "final", message(row, profile, left)
     drawn = drawn(hx_swap_oob="true") if final else Div(drawn, hx_swap_oob="beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")

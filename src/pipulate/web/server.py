@@ -116,8 +116,8 @@ class Site:
             listed = isinstance(app, Crud) and app.table_name in names
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
                 self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
-            if ours and event["verb"] in ("undo", "redo"):
-                self.hub.put(profile.id, panel.turn_marks(self.chat, profile))
+        if event["verb"] in ("undo", "redo") and (profile := self.profile(event["profile_id"])):
+            self.hub.put(profile.id, panel.anew(self.chat, profile))
         if self.chat.there:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
                 self.hub.loop.call_soon_threadsafe(assistant.moved, self, event)
@@ -139,7 +139,7 @@ class Site:
             return self.hub.put(profile_id, panel.fragment(kind, row, None))
         if not (profile := self.profile(profile_id)):
             return None
-        if kind == "anew":
+        if kind in ("anew", "gone"):
             return self.hub.put(profile_id, panel.anew(self.chat, profile))
         turn = row.get("turn")
         left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
@@ -218,8 +218,9 @@ class Site:
             return await socket.close(4404)
         tab = Tab(socket, profile, at, socket.query_params.get("tab", ""))
         await self._catch_up(tab, socket.query_params.get("seen", ""))
-        if (last := socket.query_params.get("since")) is not None:
-            tab.put(panel.since(self.chat, profile, last))
+        last = socket.query_params.get("since")  # of the chat
+        if last is not None and (missed := panel.since(self.chat, profile, last)):
+            tab.put(missed)
 
         async def on_message(data: Row):
             if isinstance(data.get("msg"), str):
