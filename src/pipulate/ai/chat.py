@@ -310,6 +310,8 @@ class Chat:
         if not found:
             raise Missing("Only a message of yours can be said again.", "Choose another.")
         said = found[0]
+        if not text and said["text"].startswith("/") and "…" in said["text"]:
+            raise Problem("A secret in it was not kept.", "Type the command again.")
         await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
         self.publish(profile.id, "anew", said)
         await self.say(profile, text or said["text"], at)

@@ -1,0 +1,339 @@
+"""Turns in one process: rounds of tools, printed calls, remarks, saying it again, the summary."""
+
+import asyncio
+import json
+import socket
+from dataclasses import replace
+
+import pytest
+
+from model_server import ModelServer, Reply
+from pipulate.ai import chat as chats
+from pipulate.ai.chat import UNTOLD, Chat
+from pipulate.ai.complete import connect
+from pipulate.core.problems import Missing, Problem
+from pipulate.core.store import now
+
+
+class Talk:
+    """A conversation of the first profile with a scripted model; `heard` is what tabs are told."""
+
+    def __init__(self, house, run, server):
+        self.house, self.run, self.server, self.heard = house, run, server, []
+        self.profile = house.profiles.at()
+
+        async def make():
+            self.chat = Chat(house, connect(house), lambda *said: self.heard.append(said))
+            self.chat.there = True
+
+        run(make())
+
+    async def ended(self):
+        while task := self.chat.turns.get(self.profile.id):
+            await asyncio.wait([task])
+
+    def say(self, text, *replies, at=""):
+        """The messages that the turn adds, as (role, text)."""
+        self.server.script(*replies)
+        last = self.rows()[-1]["id"] if self.rows() else 0
+
+        async def turn():
+            await self.chat.say(self.profile, text, at)
+            await self.ended()
+
+        self.run(turn())
+        return [(row["role"], row["text"]) for row in self.rows() if row["id"] > last]
+
+    def remark(self, size="key", what="the run is done", at="", reply="Well done."):
+        self.server.script(reply)
+
+        async def word():
+            self.chat.remark(self.profile, size, what, at)
+            await self.ended()
+
+        before = self.rows()
+        self.run(word())
+        return [row["text"] for row in self.rows() if row not in before]
+
+    def rows(self):
+        return self.chat.history(self.profile.id, 1_000)
+
+    def sent(self, at=-1):
+        """The messages of a request, without the first."""
+        return self.server.requests[at]["messages"][1:]
+
+    def offered(self, at=-1):
+        return [tool["function"]["name"] for tool in self.server.requests[at]["tools"]]
+
+
+@pytest.fixture
+def talk(house, run):
+    with ModelServer() as server:
+        house.settings = replace(house.settings, model_url=server.url, model="stand-in")
+        yield Talk(house, run, server)
+
+
+ADD = '{"name": "task_add", "arguments": {"title": "Milk"}}'
+
+
+# -- printed calls -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [ADD, f"```json\n{ADD}\n```", f"<tool_call>{ADD}</tool_call>"])
+def test_a_call_that_a_model_prints_is_made_and_its_text_is_not_shown(talk, call, text):
+    said = talk.say("Add milk", text, "I added it.")
+    assert [role for role, _ in said] == ["user", "assistant", "tool", "assistant"]
+    assert said[1] == ("assistant", "") and said[3] == ("assistant", "I added it.")
+    assert [row["title"] for row in call("task_list")["rows"]] == ["Milk"]
+    asked, given, result = talk.sent()[:3]
+    assert given["tool_calls"][0]["function"]["name"] == "task_add"
+    assert result["tool_call_id"] == given["tool_calls"][0]["id"]
+
+
+def test_a_call_that_a_model_only_speaks_of_is_not_made(talk, call):
+    talk.say("How would you?", f"I would write {ADD} and so add it.")
+    assert call("task_list")["count"] == 0
+
+
+def test_of_a_model_that_calls_by_the_protocol_text_is_text(talk, call):
+    """Else whoever can make it repeat a line from a page or a row could make it act."""
+    talk.say("List", Reply(tools=[("task_list", {})]), "None.")
+    said = talk.say("What does the note say? Word by word.", ADD)
+    assert said[-1] == ("assistant", ADD) and call("task_list")["count"] == 0
+
+
+def test_thoughts_are_kept_apart_and_no_call_in_them_counts(talk, call):
+    talk.say("Hm", f"<think>{ADD}</think>Better not.")
+    (row,) = [row for row in talk.rows() if row["role"] == "assistant"]
+    assert (row["thinking"], row["text"]) == (ADD, "Better not.")
+    assert call("task_list")["count"] == 0
+    talk.say("And?", "No.")
+    assert ADD not in json.dumps(talk.sent()), "thoughts are not sent again"
+
+
+# -- rounds --------------------------------------------------------------------------------------
+
+
+def test_several_calls_of_one_answer_and_several_rounds(talk, call):
+    add = [("task_add", {"title": title}) for title in ("one", "two")]
+    said = talk.say("Go", Reply("I will.", tools=add), Reply(tools=[("task_list", {})]), "Done.")
+    assert [role for role, _ in said] == [
+        *("user", "assistant", "tool", "tool", "assistant", "tool", "assistant"),
+    ]
+    assert call("task_list")["count"] == 2
+    turns = {event["turn"] for event in talk.house.events.recent(1, 2)}
+    assert len(turns) == 1 and None not in turns, "one turn can be undone as one"
+
+
+def test_tools_that_were_found_are_offered_in_the_next_round(talk, plugin):
+    for n in range(14):
+        plugin(f"from pipulate import CrudApp\nclass Thing{n}(CrudApp):\n    a: str\n", f"thing{n}")
+    words = {"words": "thing13 put behind another"}
+    talk.say("Move it", Reply(tools=[("find_tool", words)]), "There it is.")
+    assert "thing13_move" not in talk.offered(0) and "thing13_move" in talk.offered(1)
+    assert len(talk.offered(1)) < len(talk.house.tools.by_name)
+
+
+def test_calls_that_never_fit_go_back_twice_then_the_user_is_told(talk):
+    wrong = [Reply(tools=[("task_add", {"titel": f"{n}"})]) for n in range(9)]
+    said = talk.say("Add", *wrong)
+    assert "do not fit, 3 times in a row" in said[-1][1] and len(talk.server.requests) == 3
+    assert "Did you mean 'title'?" in talk.sent()[-1]["content"]
+    talk.server.queue.clear()
+
+
+def test_one_that_fits_begins_the_count_anew(talk, call):
+    wrong = [Reply(tools=[("task_add", {"titel": f"{n}"})]) for n in range(2)]
+    good = Reply(tools=[("task_add", {"title": "x"})])
+    said = talk.say("Add", *wrong, good, *wrong[::-1], "Done.")
+    assert said[-1] == ("assistant", "Done.") and call("task_list")["count"] == 1
+
+
+def test_a_tool_that_fails_by_a_fault_of_its_own_is_told_and_the_turn_goes_on(talk, plugin, call):
+    plugin("""
+        from pipulate import CrudApp, tool
+        class Bad(CrudApp):
+            name: str
+            @tool
+            def explode(self):
+                raise RuntimeError("the secret is 4711")
+    """)
+    call("bad_add", name="x")
+    said = talk.say("Go", Reply(tools=[("bad_explode", {"id": 1})]), "It failed.")
+    assert said[-1] == ("assistant", "It failed.") and "reference" in said[-2][1]
+    assert "4711" not in json.dumps(talk.server.requests)
+
+
+@pytest.mark.parametrize("half", ['{"title": "\\ud800"}', '"\ud800"', '{"title": "\ud800"}'])
+def test_half_a_pair_in_a_call_is_refused_and_no_fault(talk, call, half):
+    reply = json.dumps({"name": "task_add", "arguments": half})
+    said = talk.say("Go", reply, "Sorry.")
+    assert said[-1] == ("assistant", "Sorry.")
+    assert not any("went wrong" in text for _, text in said)
+
+
+def test_a_server_that_broke_is_looked_for_again(house, run):
+    """Another one, on another port, answers the next message: no restart, no setting."""
+    with ModelServer("from the first") as first:
+        house.settings = replace(house.settings, ollama_url=first.url)
+        talk = Talk(house, run, first)
+        assert talk.say("Hello")[-1] == ("assistant", "from the first")
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        nowhere = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    house.settings = replace(house.settings, ollama_url=nowhere)
+    assert "connection to the model broke" in talk.say("Still there?")[-1][1]
+    with ModelServer("from the second") as second:
+        house.settings = replace(house.settings, ollama_url=second.url)
+        assert talk.say("And now?")[-1] == ("assistant", "from the second")
+
+
+# -- remarks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wanted, key, small",
+    [(None, True, False), ("key", True, False), ("quiet", False, False), ("talkative", True, True)],
+)
+def test_a_remark_is_made_as_far_as_the_profile_wants_it(talk, wanted, key, small):
+    talk.house.settings_of(str(talk.profile.id))["remarks"] = wanted
+    assert bool(talk.remark("key")) == key
+    talk.chat.remarked.clear()
+    assert bool(talk.remark("small")) == small
+
+
+def test_a_remark_is_told_what_happened_and_where_and_can_call_nothing(talk):
+    assert talk.remark(what="the run Links is done", at="/default/tasks") == ["Well done."]
+    first, asked = talk.server.requests[-1]["messages"]
+    assert "in the app Tasks" in first["content"] and "the run Links is done" in asked["content"]
+    assert "tools" not in talk.server.requests[-1]
+
+
+@pytest.mark.parametrize("nothing", ["-", " – ", "", "—\n"])
+def test_where_there_is_nothing_to_say_nothing_stays(talk, nothing):
+    assert talk.remark(reply=nothing) == [] and talk.heard[-1][1] == "gone"
+
+
+def test_a_remark_that_fails_is_no_note(talk):
+    assert talk.remark(reply=Reply(fault="http500")) == []
+
+
+def test_remarks_keep_a_pause_between_them(talk, monkeypatch):
+    assert talk.remark() and not talk.remark(reply="too soon")
+    talk.server.queue.clear()
+    monkeypatch.setattr(chats, "PAUSE", 0.0)
+    assert talk.remark(reply="late enough") == ["late enough"]
+
+
+def test_there_are_never_two_at_once_and_none_while_somebody_talks(talk, monkeypatch):
+    monkeypatch.setattr(chats, "PAUSE", 0.0)
+    talk.server.script(Reply(token_list=["slow "] * 20, delay=0.01), "second")
+
+    async def both():
+        talk.chat.remark(talk.profile, "key", "one thing")
+        talk.chat.remark(talk.profile, "key", "another")
+        await asyncio.sleep(0.05)
+        talk.chat.remark(talk.profile, "key", "a third")
+        await talk.ended()
+
+    talk.run(both())
+    assert len(talk.server.requests) == 1 and "one thing" in json.dumps(talk.sent(0))
+    talk.server.queue.clear()
+
+
+def test_a_remark_gives_way_when_the_user_says_something(talk):
+    talk.server.script(Reply(token_list=["remark "] * 500, delay=0.01), "Hello to you.")
+
+    async def both():
+        talk.chat.remark(talk.profile, "key", "something")
+        while not talk.chat.streaming:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        await talk.chat.say(talk.profile, "Hello")
+        await talk.ended()
+
+    talk.run(both())
+    assert [row["text"] for row in talk.rows()] == ["Hello", "Hello to you."]
+    assert talk.server.wait(lambda server: server.cancelled == 1)
+
+
+def test_without_a_model_there_is_no_remark_and_no_note(house, run):
+    with ModelServer() as server:
+        talk = Talk(house, run, server)
+        assert talk.remark() == [] and server.requests == []
+
+
+# -- again ---------------------------------------------------------------------------------------
+
+
+def test_a_message_said_again_takes_what_came_after_it_along(talk):
+    talk.say("First", "one"), talk.say("Second", "two"), talk.say("Third", "three")
+    second = talk.rows()[2]
+    talk.server.script("two, better")
+
+    async def again(**how):
+        await talk.chat.again(talk.profile, **how)
+        await talk.ended()
+
+    talk.run(again(message=second["id"]))
+    said = ["First", "one", "Second", "two, better"]
+    assert [row["text"] for row in talk.rows()] == said
+    assert [m["content"] for m in talk.sent()] == said[:3]
+    talk.server.script("edited")
+    talk.run(again(message=talk.rows()[2]["id"], text="Second, in other words"))
+    assert [row["text"] for row in talk.rows()][2:] == ["Second, in other words", "edited"]
+    talk.server.script("once more")
+    talk.run(again())
+    assert [row["text"] for row in talk.rows()][2:] == ["Second, in other words", "once more"]
+
+
+def test_only_what_the_user_said_can_be_said_again(talk, call):
+    call("profile_add", name="Other")
+    talk.say("Hello", "Hi")
+    for profile, key in (("default", 2), ("default", 99), ("other", 1)):
+        with pytest.raises(Missing):
+            talk.run(talk.chat.again(talk.house.profiles.at(profile), key))
+    assert len(talk.rows()) == 2
+
+
+def test_a_command_whose_secret_was_not_kept_is_not_said_again_with_a_gap(talk, plugin, call):
+    plugin("from pipulate import *\nclass Login(CrudApp):\n    key: Secret\n", "logins")
+    talk.say("/login add key=hunter2-planted")
+    with pytest.raises(Problem, match="not kept"):
+        talk.run(talk.chat.again(talk.profile))
+    assert call("login_list")["count"] == 1 and len(talk.rows()) == 2
+
+
+# -- the summary ---------------------------------------------------------------------------------
+
+
+def old_talk(talk, count):
+    for n in range(count):
+        for role, text in (("user", f"Old question {n} "), ("assistant", f"Old answer {n} ")):
+            about = {"role": role, "text": text * 40, "state": "done", "at_utc": now()}
+            talk.chat.table(talk.profile.id).insert(about)
+
+
+def test_what_left_the_prompt_is_summed_up_and_told_while_the_whole_stays(talk):
+    old_talk(talk, 80)
+    talk.say("New question", "New answer", "SUMMARY: milk was decided.")
+    answered, summed = (json.dumps(request["messages"]) for request in talk.server.requests)
+    assert "Old question 0 " not in answered and "Old question 79 " in answered
+    assert "Old question 0 " in summed and "Old question 79 " not in summed
+    talk.say("Next", "Fine.", "SUMMARY 2")
+    first = talk.server.requests[2]["messages"][0]["content"]
+    assert "What was said before, in short:\nSUMMARY: milk was decided." in first
+    assert len(talk.rows()) == 80 * 2 + 4, "nothing of the talk itself is lost"
+
+
+def test_a_short_talk_is_not_summed_up(talk):
+    old_talk(talk, UNTOLD // 4)
+    talk.say("New", "Answer")
+    assert len(talk.server.requests) == 1
+
+
+def test_a_summary_that_fails_is_tried_again_and_disturbs_nobody(talk):
+    old_talk(talk, 80)
+    said = talk.say("New", "Answer", Reply(fault="http500"))
+    assert said[-1] == ("assistant", "Answer")
+    talk.say("Newer", "Answer", "SUMMARY")
+    assert talk.chat._summary(talk.profile)["text"] == "SUMMARY"
