@@ -217,3 +217,9 @@ def test_memory_does_not_grow_with_the_rows(home):
         assert (code, err, out.count("\n")) == (0, "", count + 1)
         peaks.append(int(out.splitlines()[-1]))
     assert peaks[1] < 1.05 * peaks[0], peaks
+
+
+def test_a_closed_standard_input_is_an_empty_one(home):
+    step = f"{sys.executable} -m pipulate step --home {home.home} hello.person name=Ada <&-"
+    done = subprocess.run(step, shell=True, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '"Ada"\n', "")

@@ -93,26 +93,24 @@ class Bar:
             self.step, self.first = step, ()
         self.first = self.first or total and (time.monotonic(), done)  # what is before is no rate
         at, before = self.first or (0, done)
-        share, past = min(1.0, done / total) if total else 0.0, done - before
-        left = (time.monotonic() - at) * (total - done) / past if past > 0 else 0
+        left = (time.monotonic() - at) * (total - done) / (done - before) if done > before else 0
         count = f"{done:,g} of {total:,g}" if total else f"{done:,g}" if done else ""
         said = [count, message, f"about {left:.0f} s left" if left > 1 else ""]
-        self._write(f"{step} [{'#' * int(20 * share):-<20}] {' · '.join(filter(None, said))}")
+        bar = "#" * int(20 * min(1, done / total)) if total else ""
+        self._write(f"{step} [{bar:-<20}] {' · '.join(filter(None, said))}")
 
     def end(self, state: str = "") -> None:
         """The step is over: its line says how, or stays as it is."""
-        if self.step:
-            self._write(f"{self.step}: {state}\n" if state else "\n")
+        if state and self.step:
+            self._write(f"{self.step}: {state}")
+        if self.shown and self.step:
+            print(file=self.screen)
         self.step = ""
 
-    def _write(self, text: str) -> None:
-        if self.shown and text != "\n":
-            self.screen.write(
-                f"\r{plain(text.strip())[: shutil.get_terminal_size().columns - 1]}\033[K"
-            )
+    def _write(self, line: str) -> None:
         if self.shown:
-            self.screen.write("\n" * text.endswith("\n"))
-            self.screen.flush()
+            line = plain(line).rstrip()[: shutil.get_terminal_size().columns - 1]
+            print(f"\r{line}\033[K", end="", file=self.screen, flush=True)
 
 
 class LocalJob(JobHandle):
@@ -136,9 +134,8 @@ class LocalJob(JobHandle):
             except ValueError as error:
                 print(f"That {error}.")
             except (EOFError, NotImplementedError):  # the latter where a notebook runs by itself
-                raise Problem(
-                    f"Nobody is here to answer: {question}", "Run it in a home."
-                ) from None
+                what = f"Nobody is here to answer: {question}"
+                raise Problem(what, "Run it in a home.") from None
 
     def close(self) -> None:
         """Its line on the screen is over; a folder that nothing was written to goes."""
@@ -222,14 +219,9 @@ def run_here(pipeline, values: Row) -> "Ran":
         raise Invalid(f"{pipeline.title} asks for no {unknown[0]}.", nearest(unknown[0], fields))
     given = {step.name: inputs_of(step, values) for step in steps}
     sure = [step for step in steps if not step.optional and not step.when]
-    asked = [
-        (s.name, f)
-        for s in sure
-        for f in s.fields
-        if f.required and not inspect.isfunction(f.choices)
-    ]
-    if missing := [*dict.fromkeys(f.name for name, f in asked if f.name not in given[name])]:
-        what = f"{pipeline.title} needs {', '.join(missing)}."
+    missing = [n for step in sure for n in _needed(step) if n not in given[step.name]]
+    if missing:
+        what = f"{pipeline.title} needs {', '.join(dict.fromkeys(missing))}."
         raise Invalid(what, f"Write run({missing[0]}=…).")
 
     def work():

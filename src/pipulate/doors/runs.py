@@ -11,7 +11,7 @@ from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Unknown, Waiting
 from pipulate.core.store import Row
 from pipulate.doors.door import Door, opened
-from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, YES, ask, show
+from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, ask, show
 
 LOOK = 0.1  # seconds between two looks at how far a run is
 
@@ -23,11 +23,10 @@ LOOK = 0.1  # seconds between two looks at how far a run is
 @click.option("--from", "like", type=int, metavar="RUN", help="A new run with that one's inputs.")
 @click.option("--follow", is_flag=True, help="Show progress, as a terminal is shown anyway.")
 @LINES
-@YES
 @JSON
 @HOME
 @PROFILE
-def run(pipeline, words, to, like, follow, as_lines, yes, as_json, settings, profile):
+def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile):
     """Run a pipeline on until an input is missing; prints the last output."""
     from pipulate.ai.slash import read_words
     from pipulate.apps.local import Bar
@@ -37,7 +36,6 @@ def run(pipeline, words, to, like, follow, as_lines, yes, as_json, settings, pro
     values |= further | ({"from_run": like} if like else {})
     bar = Bar(sys.stderr, follow)
     with opened(settings, profile) as (door, wait):
-        door.said["yes"] = yes
         result = wait(followed(door, bar, pipeline, values, typed))
         while "question" in result:
             _answer(door, wait, pipeline, result)
@@ -140,7 +138,7 @@ def step(name, words, as_lines, settings):
     from pipulate.doors.filter import filtered
 
     source, out = None, sys.stdout
-    if "-" in words or not sys.stdin.isatty():
+    if sys.stdin and ("-" in words or not sys.stdin.isatty()):
         source = sys.stdin
         source.reconfigure(encoding="utf-8")
     with (
