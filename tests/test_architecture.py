@@ -26,7 +26,7 @@ import pipulate
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src/pipulate"
 LAYERS = ["core", "apps", "ai", "web", "doors"]  # a file imports its own, or one to its left
-PLUGINS = ["plugins", "botify"]  # these stand on the public names alone
+PLUGINS = ["plugins", "botify"]  # these stand on the public names; botify on plugins, too
 
 BUDGET = 38_000  # the framework's budget; NOT met (`make check` fails on it)
 CEILING = 72_000  # what it was not to grow beyond; NOT met since lists, import and history came
@@ -58,6 +58,12 @@ TESTED_ELSEWHERE = {
     "core/workbook.py": "tests/core/test_sheets.py",
     "doors/door.py": "tests/doors/test_cli.py",
     "doors/options.py": "tests/doors/test_cli.py",
+    "botify/answers.py": "tests/botify/test_client.py",
+    "botify/asking.py": "tests/botify/test_link_graph.py",
+    "botify/bql.py": "tests/botify/test_stand_in.py",
+    "botify/faults.py": "tests/botify/test_client.py",
+    "botify/made_up.py": "tests/botify/test_stand_in.py",
+    "botify/parcel.py": "tests/botify/test_load.py",
 }
 
 REGISTRIES = re.compile(
@@ -75,6 +81,7 @@ NOWHERE = re.compile(
 # file → hosts that it may name; each entry is a promise of docs/security.md that has to be kept.
 REMOTE_ALLOWED: dict[str, set[str]] = {
     "tests/workbooks.py": {"schemas.openxmlformats.org"},  # names inside a workbook, never asked
+    "src/pipulate/botify/client.py": {"api.botify.com"},  # once a token was entered
 }
 
 
@@ -150,7 +157,7 @@ def test_plugins_stand_on_the_public_names() -> None:
         if layer_of(path) not in PLUGINS or path.name == "__init__.py":
             continue
         public = {f"pipulate.{name}" for name in pipulate.__all__}
-        own = f"pipulate.{layer_of(path)}"
+        own = tuple(f"pipulate.{layer}" for layer in ("plugins", layer_of(path)))
         for line, name in imports(tree):
             if name.startswith("pipulate") and name not in public and not name.startswith(own):
                 wrong.append(f"{short(path)}:{line} imports {name}, no public name")
