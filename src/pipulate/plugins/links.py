@@ -193,12 +193,14 @@ def measure(source, columns, job, start: str = ""):
 
 @measure.view
 def draw_measure(output):
-    """The counts, the top pages as a table, and two histograms."""
+    """The counts, the graph itself, the top pages as a table, and two histograms."""
     from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
+    from pipulate.plugins._picture import Picture
 
     counts = {key: value for key, value in output.items() if isinstance(value, int | str)}
     return (
         DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
+        Picture(output["nodes"].path, output["edges"].path),
         DataTable(output["top"]),
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),

@@ -1,0 +1,105 @@
+"""What a picture of a graph sends to the page: numbers as bytes, names and rows when asked for."""
+
+from array import array
+
+import pytest
+
+from pipulate import Problem
+from pipulate.plugins import _picture
+from pipulate.plugins._picture import Picture
+
+NODES = """page,depth,pagerank,component,page_type
+/home,0,0.5,1,start
+"/a,b",1,0.25,1,article
+/c,2,0.125,1,article
+/lost,,0.0625,2,
+"""
+EDGES = """source,target,count
+/home,"/a,b",1
+"/a,b",/c,3
+/c,/home,1
+/home,/home,2
+/c,/nowhere,1
+"""
+
+
+@pytest.fixture
+def picture(tmp_path):
+    (tmp_path / "nodes.csv").write_text(NODES)
+    (tmp_path / "edges.csv").write_text(EDGES)
+    return Picture(tmp_path / "nodes.csv", tmp_path / "edges.csv")
+
+
+def numbers(part):
+    return array("f", part).tolist()
+
+
+def test_links_are_pairs_of_places_without_self_links_and_pages_that_are_not_drawn(picture):
+    about, (ends, *_) = picture.graph(None, [])
+    assert numbers(ends) == [0, 1, 1, 2, 2, 0]
+    assert (about["pages"], about["links"], about["of"]) == (4, 3, [4, 3])
+
+
+def test_a_column_of_numbers_has_its_range_and_what_is_empty_is_no_number(picture):
+    about, (_, depth, rank, *_) = picture.graph(None, [])
+    assert about["columns"][0] == {"name": "depth", "low": 0, "high": 2}
+    assert numbers(depth)[:3] == [0, 1, 2] and numbers(depth)[3] != numbers(depth)[3]
+    assert numbers(rank) == [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_a_column_of_words_or_of_numbers_that_are_names_is_its_most_frequent_values(picture):
+    about, (*_, component, kind) = picture.graph(None, [])
+    assert about["columns"][2]["words"] == ["1", "2"] and numbers(component) == [0, 0, 0, 1]
+    assert about["columns"][3]["words"] == ["article", "start", ""]
+    assert numbers(kind) == [1, 0, 0, 2]
+
+
+def test_rare_values_of_a_column_share_one_place(picture, monkeypatch):
+    monkeypatch.setattr(_picture, "WORDS", 1)
+    about, (*_, kind) = picture.graph(None, [])
+    assert about["columns"][3]["words"] == ["article", "others"]
+    assert numbers(kind) == [1, 0, 0, 1]
+
+
+def test_of_a_graph_that_is_too_large_the_first_pages_are_drawn_and_it_says_of_how_many(
+    picture, monkeypatch
+):
+    monkeypatch.setattr(_picture, "PAGES", 2)
+    about, (ends, depth, *_) = picture.graph(None, [])
+    assert (about["pages"], about["of"], numbers(ends)) == (2, [4, 1], [0, 1])
+    assert numbers(depth) == [0, 1]
+    monkeypatch.setattr(_picture, "PAGES", 9)
+    monkeypatch.setattr(_picture, "LINKS", 2)
+    about, (ends, *_) = picture.graph(None, [])
+    assert (about["links"], about["of"], len(numbers(ends))) == (2, [4, 3], 4)
+
+
+def test_rows_come_in_the_order_in_which_they_were_asked_for(picture):
+    rows, _ = picture.rows([2, 0, 99], [])
+    assert [row["page"] for row in rows] == ["/c", "/home"]
+    assert rows[0] == {
+        "page": "/c",
+        "depth": "2",
+        "pagerank": "0.125",
+        "component": "1",
+        "page_type": "article",
+    }
+    assert picture.rows([], []) == ([], [])
+
+
+def test_a_search_finds_words_in_any_case_the_most_important_page_first(picture):
+    assert picture.find("/", [])[0][:2] == [[0, "/home"], [1, "/a,b"]]
+    assert picture.find("LOS", [])[0] == [[3, "/lost"]]
+    assert picture.find("nothing", [])[0] == []
+
+
+def test_a_file_that_is_gone_is_said(picture):
+    picture.edges.unlink()
+    with pytest.raises(Problem, match=r"edges\.csv is gone"):
+        picture.graph(None, [])
+
+
+def test_a_table_without_rows_is_a_graph_without_pages(picture):
+    picture.nodes.write_text("page,depth\n")
+    about, parts = picture.graph(None, [])
+    assert (about["pages"], about["links"], parts) == (0, 0, [b""])
