@@ -96,17 +96,12 @@ def _fields(fields: Iterable[Field], given: set[str], word: str) -> list[tuple[s
     name, equals, start = word.partition("=")
     if equals:
         chosen = [f for f in fields if f.name == name]
-        values = [v for f in chosen for v in _choices(f)]
+        both = ("true", "false")
+        values = [v for f in chosen for v in f.schema.get("enum") or both * (f.type is bool)]
         return [(f"{name}={shlex.quote(v)}", "") for v in map(str, values) if v.startswith(start)]
     left = [f for f in fields if f.name.startswith(name) and f.name not in given]
     left.sort(key=lambda f: not f.required)
     return [(f"{f.name}=", _about(f)) for f in left]
-
-
-def _choices(field: Field) -> Iterable[Any]:
-    if field.type is bool:
-        return ("true", "false")
-    return field.choices if isinstance(field.choices, tuple) else ()
 
 
 def _about(field: Field) -> str:

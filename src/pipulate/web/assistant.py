@@ -35,19 +35,18 @@ from pipulate.web.live import Tab
 from pipulate.web.news import place
 
 PAGE_TEXT, OUTPUT = 6_000, 1_500  # characters of a page that go along, of one output on it
-SAID = {"quiet": "none", "key": "at key moments", "talkative": "often"}
+SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
 
 # -- the conversation
 
 
 async def heard(site, tab: Tab, data: Row):
     """What the box of the chat sends: {msg, file, page, again: a message said anew}."""
-    said, at = str(data["msg"]), _here(tab, data)
+    said, again, at = data["msg"].strip(), str(data.get("again")), _here(tab, data)
     try:
-        if said.strip() and not said.startswith("/"):
+        if said and not said.startswith("/"):
             said += await _along(site, tab.profile, at, data)
-        again = str(data.get("again") or "")
-        if said.strip() and again.isdecimal():
+        if said and again.isdecimal():
             return await site.chat.again(tab.profile, int(again[:18]), said, at)
         await site.chat.say(tab.profile, said, at)
     except Problem as problem:
@@ -59,7 +58,7 @@ def _here(tab: Tab, data: Row) -> str:
     with contextlib.suppress(TypeError, ValueError, KeyError):
         here = urlsplit(str(data["HEADERS"]["HX-Current-URL"]))
         if f"{here.path}/".startswith(f"/{tab.profile.slug}/"):
-            return here._replace(scheme="", netloc="", fragment="").geturl()
+            return here._replace(scheme="", netloc="", fragment="").geturl()[:2_000]
     return tab.at
 
 

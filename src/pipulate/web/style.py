@@ -218,7 +218,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .code{position:relative}
 .code>:is(small,button){position:absolute;top:.15rem;right:.6rem}
 .code>small{right:3.4rem;color:var(--muted)}
-.code pre{padding-top:1.5rem}
+.code pre{padding-top:1.5rem;border:var(--edge)}
 .msg ul{padding-left:1.3rem}
 #talk li{margin:0;padding:0;display:list-item}
 .msg.tool .link{color:var(--link);padding:0}
@@ -232,7 +232,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .lead form{margin:0}
 .assistant>h2{margin-top:1.2rem}
 .assistant .inline{margin-top:.6rem}
-.assistant select{max-width:100%;margin:0 .4rem}
+.assistant label select{max-width:100%;margin:0 .4rem}
 .approval{display:flex;flex-wrap:wrap;gap:.4rem}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
