@@ -10,6 +10,15 @@ from starlette.responses import StreamingResponse
 from model_server import ModelServer, Reply
 from serving import hear, serving
 
+ASKING = """
+from pipulate import Pipeline
+
+asking = Pipeline("Asking", "Asks.")
+
+@asking.step
+def which(job):
+    return job.ask("Which?")
+"""
 SECRET = "sk-planted-secret-9876"
 
 
@@ -445,6 +454,23 @@ def test_the_quiet_hear_nothing(remarks):
     act(server, "remarks", value="quiet")
     server.call("hello_run", name="Ada")
     assert not model.wait(lambda m: m.requests, 0.5)
+
+
+def test_where_nobody_looks_nothing_is_said(remarks):
+    server, model, tab = remarks
+    tab.close()
+    server.call("hello_run", name="Ada")
+    assert not model.wait(lambda m: m.requests, 0.5)
+
+
+def test_a_question_is_worth_a_word_to_who_is_elsewhere(remarks):
+    server, model, tab = remarks
+    (server.home / "apps" / "asking.py").write_text(ASKING)
+    hear(tab, "Asking", 5)
+    run = server.act("POST", "/default/asking").headers["hx-redirect"]
+    server.act("POST", f"{run}/which", {})
+    hear(tab, "Well done!</p>")
+    assert "asks: Which?" in told(model)
 
 
 def test_a_remark_with_nothing_to_say_leaves_nothing(remarks):

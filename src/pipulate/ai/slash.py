@@ -97,7 +97,7 @@ def _fields(fields: Iterable[Field], given: set[str], word: str) -> list[tuple[s
     if equals:
         chosen = [f for f in fields if f.name == name]
         both = ("true", "false")
-        values = [v for f in chosen for v in f.schema.get("enum") or both * (f.type is bool)]
+        values = [v for f in chosen for v in f.schema.get("enum") or both * (f.type is bool) if v]
         return [(f"{name}={shlex.quote(v)}", "") for v in map(str, values) if v.startswith(start)]
     left = [f for f in fields if f.name.startswith(name) and f.name not in given]
     left.sort(key=lambda f: not f.required)

@@ -135,7 +135,10 @@ def moved(site, event: Row):
     """The same of a run: a step is done, failed, asks while nobody looks, or was the last."""
     found, profile = re.match(r"runs/(\d+)/", event["target"]), site.profile(event["profile_id"])
     size = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}.get(event["verb"])
-    if not (found and profile and size):
+    tabs = [
+        t.at.partition("?")[0] for t in site.hub.others("") if t.profile.id == event["profile_id"]
+    ]
+    if not (found and profile and size and tabs):
         return
     with contextlib.suppress(Problem):
         run = site.house.runs.get(profile.id, int(found[1]))
@@ -144,8 +147,7 @@ def moved(site, event: Row):
         states = app.open(profile, run["id"])[1].values()
         if size == "small" and all(state.state in PAST for state in states):
             size, said = "key", f"{said}, and so the whole run"
-        seen = any(tab.at.partition("?")[0] == at for tab in site.hub.others(""))
-        if not (seen and event["verb"] == "step_waiting"):
+        if at not in tabs or event["verb"] != "step_waiting":
             site.chat.remark(profile, size, said, at)
 
 
