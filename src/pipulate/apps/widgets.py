@@ -5,6 +5,7 @@ that the page shares, and `commands`, names of methods f(message, buffers) → (
 `experimental.invoke`. What a view drew lives as long as its drawing is kept or a tab shows it.
 """
 
+import contextlib
 import hashlib
 import secrets
 import threading
@@ -28,7 +29,7 @@ class Held:
     def __init__(self, widget: Any):
         self.widget, self.key, self.tabs = widget, secrets.token_urlsafe(12), set[Tell]()
         self.texts = [address("js", widget._esm), address("css", getattr(widget, "_css", "") or "")]
-        self._lock, self._only, self._sender = threading.RLock(), set[Tell](), set[Tell]()
+        self._lock, self._silent = threading.RLock(), ("", set[Tell]())
         self.comm = getattr(widget, "comm", None)
         if self.comm:  # ipywidgets keeps every widget until it is closed
             ours = weakref.ref(self)
@@ -37,36 +38,39 @@ class Held:
 
     def open(self, tab: Tell) -> None:
         """Give a tab the whole state, and what changes from now on."""
-        with self._lock:
-            self.tabs.add(tab)
-            self._only = {tab}
-            try:
-                self.widget.send_state() if self.comm else self._changed(self.widget.state)
-            finally:
-                self._only = set()
+        self.tabs.add(tab)
+        with self._without("update", self.tabs - {tab}):
+            self.widget.send_state() if self.comm else self._changed(self.widget.state)
 
     def hear(self, said: Row, buffers: list[bytes], tab: Tell) -> None:
         """Take a message of a tab, {method: update or custom, …}. Raises what the widget raises."""
+        with self._without("echo_update", {tab}):
+            if self.comm:
+                self.comm.handle_msg({"content": {"data": said}, "buffers": buffers})
+            elif said["method"] == "update":
+                names = (name for (name,) in said["buffer_paths"])
+                new = said["state"] | dict(zip(names, buffers, strict=True))
+                self.widget.state |= new
+                self._changed(new, "echo_update")
+            elif said["content"]["kind"] == COMMAND:
+                tab(*self._answer(said["content"], buffers))
+
+    @contextlib.contextmanager
+    def _without(self, method: str, tabs: set[Tell]):
+        """One message at a time; those tabs hear nothing of this kind meanwhile."""
         with self._lock:
-            self._sender = {tab}
+            self._silent = method, tabs
             try:
-                if self.comm:
-                    self.comm.handle_msg({"content": {"data": said}, "buffers": buffers})
-                elif said["method"] == "update":
-                    names = (name for (name,) in said["buffer_paths"])
-                    new = said["state"] | dict(zip(names, buffers, strict=True))
-                    self.widget.state |= new
-                    self._changed(new, "echo_update")
-                elif said["content"]["kind"] == COMMAND:
-                    tab(*self._answer(said["content"], buffers))
+                yield
             finally:
-                self._sender = set()
+                self._silent = "", set()
 
     def publish(self, said: Row, buffers: Collection[bytes]) -> None:
-        """Tell the tabs; an echo of what one of them said, the others."""
-        left_out = self._sender if said["method"] == "echo_update" else set()
-        for tab in (self._only or self.tabs) - left_out:
-            tab({"key": self.key} | said, buffers)
+        """Tell the tabs; a thread of the widget's own waits until nobody is left out."""
+        with self._lock:
+            method, silent = self._silent
+            for tab in self.tabs - (silent if said["method"] == method else set()):
+                tab({"key": self.key} | said, buffers)
 
     def _changed(self, state: Row, method: str = "update") -> None:
         apart = {name: value for name, value in state.items() if isinstance(value, bytes)}

@@ -1,7 +1,6 @@
-"""Widgets on a page: where their modules are, and one binary socket that they all share.
+"""Widgets on a page: where their modules are, and one socket that they all share.
 
-A frame: the bytes of its head (a number of four bytes), the head (JSON), then its buffers, each
-from a multiple of eight bytes on, so that numbers in them are read where they lie.
+A message is a frame of JSON that says how many `parts` follow, and these, each a frame of bytes.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ from collections.abc import Collection
 
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipulate.apps.widgets import LIVE, Held, Tell, address
 from pipulate.core.fields import dumps
@@ -21,40 +20,24 @@ from pipulate.core.store import Row
 from pipulate.core.tools import limited
 
 SECONDS = 30.0  # that a widget may take to answer
-WAITING = 1_000  # frames; a tab that far behind starts afresh
+WAITING = 1_000  # messages; a tab that far behind starts afresh
 GONE = "This widget is no longer kept here. Reload the page."
 
 HOST = """
 const models = new Map(), calls = new Map(), MOST = 1e6;
-let socket, count = 0;
+let socket, head, parts, count = 0;
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
-const even = size => size + 7 & ~7;
-const bytes = one => ArrayBuffer.isView(one)
-  ? new Uint8Array(one.buffer, one.byteOffset, one.byteLength) : new Uint8Array(one);
-const send = (head, buffers = []) => {
-  const parts = buffers.map(bytes), sizes = parts.map(one => one.length);
-  const text = new TextEncoder().encode(JSON.stringify({...head, sizes}));
-  let at = even(4 + text.length);
-  const frame = new Uint8Array(sizes.reduce((sum, size) => sum + even(size), at));
-  if (frame.length > MOST) return models.get(head.key)?.fault('That is over 1 MB.');
-  new DataView(frame.buffer).setUint32(0, text.length, true);
-  frame.set(text, 4);
-  for (const part of parts) {
-    frame.set(part, at);
-    at += even(part.length);
-  }
-  if (socket?.readyState == 1) socket.send(frame);  // else it opens anew, with what the server has
+const send = (head, buffers) => {
+  const parts = [...buffers ?? []], text = JSON.stringify({...head, parts: parts.length});
+  const frames = [text, ...parts], large = one => (one.byteLength ?? one.length) > MOST;
+  if (frames.some(large)) return models.get(head.key).fault('That is over 1 MB.');
+  if (socket?.readyState == 1) frames.forEach(one => socket.send(one));
+  // else it opens anew, with what the server has
 };
 const hear = ({data}) => {
-  const size = new DataView(data).getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)));
-  let at = even(4 + size);
-  const buffers = head.sizes.map(size => {
-    const view = new DataView(data, at, size);
-    at += even(size);
-    return view;
-  });
-  models.get(head.key)?.hear(head, buffers);
+  if (typeof data == 'string') [head, parts] = [JSON.parse(data), []];
+  else parts.push(new DataView(data));
+  if (parts.length == head.parts) models.get(head.key)?.hear(head, parts);
 };
 const connect = () => {
   if (socket) return;
@@ -70,11 +53,11 @@ const connect = () => {
 
 // what is binary in a value goes apart: found gets its place and itself
 const apart = (value, way, found) => {
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) found.push([way, value]);
-  else if (Array.isArray(value)) return value.map((one, n) => apart(one, [...way, n], found));
-  else if (value?.constructor != Object) return value;
-  else return Object.fromEntries(Object.entries(value)
+  if (Array.isArray(value)) return value.map((one, n) => apart(one, [...way, n], found));
+  if (value?.constructor == Object) return Object.fromEntries(Object.entries(value)
     .map(([name, one]) => [name, apart(one, [...way, name], found)]));
+  if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer)) return value;
+  found.push([way, value]);
   return null;
 };
 
@@ -92,15 +75,14 @@ class Model {
   save_changes() {
     const found = [], state = apart(this.changed, [], found);
     this.changed = {};
-    const paths = found.map(([way]) => way), parts = found.map(([, part]) => part);
-    send({key: this.key, method: 'update', state, buffer_paths: paths}, parts);
+    send({key: this.key, method: 'update', state, buffer_paths: found.map(([way]) => way)},
+      found.map(([, part]) => part));
   }
   send(content, _, buffers) { send({key: this.key, method: 'custom', content}, buffers); }
   on(names, run) { names.split(' ').forEach(name => this.heard.push([name, run])); }
   off(names, run) {
-    const gone = ([name, one]) =>
-      (!names || names.split(' ').includes(name)) && (!run || one == run);
-    this.heard = this.heard.filter(one => !gone(one));
+    this.heard = this.heard.filter(([name, one]) =>
+      names && !names.split(' ').includes(name) || run && one != run);
   }
   say(name, ...values) { this.heard.forEach(([one, run]) => one == name && run(...values)); }
   put(state) {
@@ -139,7 +121,7 @@ export const show = async at => {
     card.textContent = said;
     at.prepend(card);
   };
-  const model = new Model(key, fault), given = {model, el, signal};
+  const model = new Model(key, fault);
   at.gone = () => {
     over.abort();
     at.gone = null;
@@ -156,7 +138,7 @@ export const show = async at => {
     const drawn = typeof made == 'function' ? await made() : made;
     for (const name of ['initialize', 'render']) {
       if (signal.aborted) return;
-      const end = await drawn[name]?.({...given, experimental: {invoke: invoke(model)}});
+      const end = await drawn[name]?.({model, el, signal, experimental: {invoke: invoke(model)}});
       if (typeof end != 'function') continue;
       signal.aborted ? end() : signal.addEventListener('abort', end);
     }
@@ -175,24 +157,6 @@ customElements.define('pipulate-widget', class extends HTMLElement {{
 """
 
 
-def pack(head: Row, buffers: Collection[bytes]) -> bytes:
-    """A frame."""
-    text = dumps(head | {"sizes": [len(one) for one in buffers]}).encode()
-    parts = [len(text).to_bytes(4, "little") + text, *buffers]
-    return b"".join(part + bytes(-len(part) % 8) for part in parts)
-
-
-def unpack(frame: bytes) -> tuple[Row, list[bytes]]:
-    """(head, buffers) of a frame. Raises ValueError or KeyError on what is none."""
-    at, buffers = 4 + int.from_bytes(frame[:4], "little"), []
-    head = json.loads(frame[4:at])
-    for size in head.pop("sizes"):
-        at += -at % 8
-        buffers.append(frame[at : at + size])
-        at += size
-    return head, buffers
-
-
 async def text(request) -> Response:
     """The module or the style of a widget that is kept here, or the host's own."""
     kind, known = request.url.path.rpartition(".")[2], {HOST_AT: HOST}
@@ -205,25 +169,30 @@ async def text(request) -> Response:
 async def socket(socket: WebSocket) -> None:
     """The widgets of one page."""
     await socket.accept()
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[bytes]()
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[tuple[Row, Collection[bytes]]]()
     shown: dict[str, Held] = {}
 
     def tell(head: Row, buffers: Collection[bytes] = ()) -> None:
         if queue.qsize() < WAITING:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-                loop.call_soon_threadsafe(queue.put_nowait, pack(head, buffers))
+                loop.call_soon_threadsafe(queue.put_nowait, (head, buffers))
 
     async def write() -> None:
         while queue.qsize() < WAITING:
-            await socket.send_bytes(await queue.get())
+            head, buffers = await queue.get()
+            await socket.send_text(dumps(head | {"parts": len(buffers)}))
+            for one in buffers:
+                await socket.send_bytes(one)
         await socket.close(1013)
 
     writer = asyncio.create_task(write())
     try:
-        async for frame in socket.iter_bytes():
-            await _heard(*unpack(frame), shown, tell)
-    except (RuntimeError, KeyError, ValueError, TypeError):  # closed by us, or no frame
-        pass
+        while True:
+            said = json.loads(await socket.receive_text())
+            buffers = [await socket.receive_bytes() for _ in range(said.pop("parts"))]
+            await _heard(said, buffers, shown, tell)
+    except (WebSocketDisconnect, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
+        pass  # closed by the page or by us, or no message
     finally:
         writer.cancel()
         for held in shown.values():
