@@ -42,6 +42,8 @@ SETTINGS = {
     "model_url": ("", "PIPULATE_MODEL_URL", "an OpenAI-compatible server; none means: use Ollama"),
     "model": ("", "PIPULATE_MODEL", "the model's name; else the first one the server lists"),
     "ollama_url": ("", "OLLAMA_HOST", "where Ollama is"),
+    "ollama_named": ("", "OLLAMA_HOST", "whether that was said; else usual ports are tried, too"),
+    "edition": ("", "PIPULATE_EDITION", "a package whose plugin files come along, too"),
 }
 
 
