@@ -63,6 +63,21 @@ def test_a_model_cannot_spend_credits_without_a_click_of_the_user(call, connecte
     assert service.jobs == []
 
 
+def test_what_a_model_asked_for_and_the_user_approved_is_taken_up(call, connected, service, run):
+    service.polls = 0
+    asks = call("link_graph_run", "mcp")
+    call("run_answer", "mcp", run=asks["run"], answer=steps.START)
+    with pytest.raises(Problem) as held:
+        call("link_graph_run", "mcp", run=asks["run"])
+    approval = connected.db.one("SELECT id, hash FROM approvals WHERE tool = 'botify_export'")
+    assert approval["id"] in held.value.what
+    profile = connected.profiles.at()
+    run(connected.tools.decide(approval["id"], approval["hash"], True, profile))
+    assert len(service.jobs) == 1
+    assert call("link_graph_run", "mcp", run=asks["run"])["state"] == "done"
+    assert len(service.jobs) == 1, "the export that was approved is the one"
+
+
 def test_a_model_that_answers_for_the_user_spends_nothing(call, connected, service, until, run):
     asks = call("link_graph_run", confirmed=True)
     call("run_answer", "model", run=asks["run"], answer=steps.START)

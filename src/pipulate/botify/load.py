@@ -16,7 +16,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +25,7 @@ from pipulate import CsvFile, Problem
 AGAIN = "Run the download again; if it stays so, export anew."
 CELL = 10_000_000  # characters of one cell; a quote that is never closed ends here
 LONG = 2_000  # characters of an address that is counted as long
+PLAIN = re.compile(r"[A-Za-z0-9/][!#-+.-~-]*")  # nothing that a CSV quotes or a spreadsheet runs
 WEB = re.compile(r"\s*[\"']?https?://", re.IGNORECASE)
 # How columns may be called, lower case; else their order decides, which is that of the question.
 SOURCES = ("url", "full url", "source", "source url")
@@ -77,9 +78,10 @@ def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict
             rows, form = _rows(text, columns)
             nodes: dict[str, list[str]] = {}
             edges = _edges(rows, form["order"], nodes, counts, told)
-            _write(folder / "edges.csv", ["source", "target"], edges)
+            _write(folder / "edges.csv", itertools.chain(["source,target\n"], edges))
         heads = ["id", *(column.replace(" ", "_").lower() for column in columns)]
-        _write(folder / "nodes.csv", heads, ([url, *more] for url, more in nodes.items()))
+        rows = ([url, *more] for url, more in nodes.items())
+        _write(folder / "nodes.csv", CsvFile("nodes.csv", heads, rows).chunks)
     except csv.Error as error:
         raise Problem(f"The file cannot be read as CSV ({error}).", AGAIN) from None
     finally:
@@ -90,10 +92,10 @@ def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict
     return found | {"container": kind, "header": form["header"], "sep": form["sep"]}
 
 
-def _write(path: Path, heads: list[str], rows: Iterator[list[str]]) -> None:
+def _write(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as out:
-        out.writelines(CsvFile(path.name, heads, rows).chunks)
+        out.writelines(lines)
 
 
 def _rows(text: TextIO, columns: list[str]) -> tuple[Iterator[list[str]], dict[str, Any]]:
@@ -136,46 +138,63 @@ def _order(names: list[str], more: int) -> list[int]:
     return [source, target, *rest[:more]]
 
 
+class _Cells(dict[str, "_Cell"]):
+    """Addresses as they stand in a file → what becomes of them; each is looked at once."""
+
+    def __missing__(self, raw: str) -> "_Cell":
+        cell = self[raw] = _Cell(raw)
+        return cell
+
+
+class _Cell:
+    """An address without blanks around it, as text of a CSV, and what is odd about it."""
+
+    __slots__ = ("address", "odd", "text")
+
+    def __init__(self, raw: str):
+        self.address = self.text = address = raw.strip()
+        self.odd: list[str] = []
+        if PLAIN.fullmatch(address) and len(address) <= LONG:
+            return
+        self.text = "".join(CsvFile("", [address], []).chunks).rstrip("\r\n")
+        odd = {
+            "line_breaks": "\n" in address or "\r" in address,
+            "unreadable": "\ufffd" in address,
+            "long": len(address) > LONG,
+            "formulas": self.text[:1] == "'" or self.text[:2] == "\"'",
+        }
+        self.odd = [name for name, there in odd.items() if there]
+
+
 def _edges(
     rows: Iterator[list[str]],
     order: list[int],
     nodes: dict[str, list[str]],
     counts: Counter[str],
     told: Any,
-) -> Iterator[list[str]]:
-    """The links; meanwhile pages and counts fill."""
-    (a, b, *more), width = order, max(order[:2]) + 1
-    for row in rows:
-        if not row:
-            continue
-        counts["rows"] += 1
-        if not counts["rows"] % 20_000 and told:
-            told(counts["rows"])
-        if len(row) < width:
+) -> Iterator[str]:
+    """The links, each as a line; meanwhile pages and counts fill."""
+    (a, b, *more), cells, number = order, _Cells(), 0
+    for number, row in enumerate(filter(None, rows), 1):
+        if told and not number % 20_000:
+            told(number)
+        try:
+            source, target = cells[row[a]], cells[row[b]]
+        except IndexError:
             counts["short"] += 1
             continue
-        source, target = row[a].strip(), row[b].strip()
-        if not source:
+        if not source.address:
             counts["blank_source"] += 1
             continue
-        if source not in nodes:
-            nodes[source] = [row[n] if n < len(row) else "" for n in more]
-        if not target:
+        if source.address not in nodes:
+            nodes[source.address] = [row[n] if n < len(row) else "" for n in more]
+        if not target.address:
             counts["blank_target"] += 1
             continue
-        counts["links"] += 1
-        if source == target:
+        if source is target or source.address == target.address:
             counts["self_links"] += 1
-        both = source + target
-        plain = both.isascii() and both.isprintable()
-        if not plain or len(both) > LONG or both[0] in "=+-@" or target[0] in "=+-@":
-            _note(source, target, counts)
-        yield [source, target]
-
-
-def _note(source: str, target: str, counts: Counter[str]) -> None:
-    both = source + target
-    counts["line_breaks"] += "\n" in both or "\r" in both
-    counts["unreadable"] += "\ufffd" in both
-    counts["long"] += max(len(source), len(target)) > LONG
-    counts["formulas"] += source[0] in "=+-@" or target[0] in "=+-@"
+        if source.odd or target.odd:
+            counts.update({*source.odd, *target.odd})
+        yield f"{source.text},{target.text}\n"
+    left_out = counts["short"] + counts["blank_source"] + counts["blank_target"]
+    counts["rows"], counts["links"] = number, number - left_out

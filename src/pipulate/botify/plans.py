@@ -14,7 +14,7 @@ from pipulate import Problem
 from pipulate.botify.slugs import crawl_date
 
 CREDITS = 0.1  # for a row that is tied to the links graph, as Botify publishes it
-DEEPEST = 4_096  # where the search for an end stops
+DEEPEST = 4_096  # where the search for an end stops; some sites never end
 DAYS = 30  # of search data, up to the day of the analysis
 SEARCH = "search_console"
 GRAPH = "outlinks_internal.graph.url"

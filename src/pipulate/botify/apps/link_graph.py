@@ -101,7 +101,8 @@ def depths(crawl, job, limit: Annotated[int, Between(1, 100_000_000)] = 1_000_00
     """Counts the links of each depth. How many rows may one export have, by your plan?"""
     about, analysis = {"project": crawl["project"]}, crawl["analysis"]
     try:
-        found = asked(job, "query", bql=plans.links_query(analysis), **about)
+        grouped = plans.links_query(analysis)
+        found = asked(job, "query", bql=grouped, most=plans.DEEPEST, **about)
         levels = plans.levels_of(found)
     except Problem as problem:
         if problem.details.get("status") != 400:
