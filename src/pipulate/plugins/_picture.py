@@ -169,7 +169,6 @@ const beginAt = (count, depth, size) => {
   }
   return places;
 };
-
 const NONE = 'The graph is not drawn: this browser gives no WebGL 2 (it may be switched off, or ' +
   'unknown to the graphics card). The tables on this page have the same pages and numbers.';
 
@@ -189,7 +188,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   const columns = about.columns.map((column, n) => ({...column, values: numbers(parts[n])}));
   const named = name => columns.find(column => column.name == name);
   const {pages, links} = about, all = numbers(ends), shown = new Uint8Array(pages).fill(1);
-  const measures = columns.filter(column => !column.words).map(column => column.name);
+  const names = columns.map(({name}) => name), measures = names.filter(one => !named(one).words);
   const chosen = {
     colour: model.get('colour') ?? (named('depth') ?? columns[0])?.name,
     size: model.get('size') ?? (named('pagerank') ?? named('in_degree'))?.name ?? measures[0],
@@ -240,8 +239,8 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     label();
   };
   const explain = by => {
-    const dot = (colour, ...words) => make('li', {}, Object.assign(make('i'),
-      {style: `background:rgb(${colour.slice(0, 3).map(one => 255 * one)})`}), ...words);
+    const shade = colour => `background:rgb(${colour.slice(0, 3).map(one => 255 * one)})`;
+    const dot = (colour, word) => make('li', {}, make('i', {style: shade(colour)}), word);
     const count = words => words.map((_, n) => by.values.reduce((sum, one) => sum + (one == n), 0));
     const round = value => value == null ? '' : said(+value.toPrecision(3));
     if (!by) return;
@@ -253,11 +252,10 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   };
   const label = () => {
     const places = graph.getTrackedPointPositionsMap(), taken = [];
+    const near = ([x, y], [a, b]) => Math.abs(x - a) < 130 && Math.abs(y - b) < 15;
     labels.forEach((text, n) => {
       const at = places.get(n) && graph.spaceToScreenPosition(places.get(n));
-      const free = at && !taken.some(([x, y]) =>
-        Math.abs(x - at[0]) < 130 && Math.abs(y - at[1]) < 15);
-      text.hidden = !free || !shown[n];
+      text.hidden = !at || !shown[n] || taken.some(one => near(one, at));
       if (text.hidden) return;
       taken.push(at);
       text.style.transform = `translate(${at[0] + 8}px,${at[1] - 8}px)`;
@@ -283,8 +281,8 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
 
   // a page that is picked: its row, what it links to and what links to it
   const tell = async place => {
-    const near = {to: [], from: []}, through = [];
-    for (let n = 0; place != null && n < lines.length; n += 2) {
+    const near = {to: [], from: []}, through = [], end = place == null ? 0 : lines.length;
+    for (let n = 0; n < end; n += 2) {
       if (lines[n] == place) near.to.push(lines[n + 1]);
       else if (lines[n + 1] == place) near.from.push(lines[n]);
       else continue;
@@ -299,9 +297,10 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     const [[row, ...others]] = await invoke('rows', [place, ...some.to, ...some.from]);
     const cells = Object.entries(row).map(([name, value]) => make('tr', {},
       make('th', {scope: 'row'}, name.replaceAll('_', ' ')), make('td', {}, value)));
-    const list = (title, places, rows) => make('details', {open: true},
-      make('summary', {}, title), make('ul', {}, ...places.map((one, n) => make('li', {},
-        make('button', {className: 'link', onclick: () => fly(one)}, Object.values(rows[n])[0])))));
+    const link = (place, row) => make('li', {},
+      make('button', {className: 'link', onclick: () => fly(place)}, Object.values(row)[0]));
+    const list = (title, places, rows) => make('details', {open: true}, make('summary', {}, title),
+      make('ul', {}, ...places.map((place, n) => link(place, rows[n]))));
     const title = (way, word) => `${word} ${said(near[way].length)} pages` +
       (near[way].length > NEAR ? `, the first ${NEAR}` : '');
     card.replaceChildren(make('table', {}, make('tbody', {}, ...cells)),
@@ -314,19 +313,13 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     graph.zoomToPointByIndex(place, 700, 6);
     tell(place);
   };
-
   const only = make('span');
   const narrow = name => {
     const column = named(name), {values, words} = column ?? {};
-    if (!column) {
-      only.replaceChildren();
-      return filter(() => true);
-    }
-    if (words) {
-      only.replaceChildren(pick('is', ['', ...words], '', word =>
-        filter(n => !word || values[n] == words.indexOf(word))));
-      return;
-    }
+    only.replaceChildren();
+    if (!column) return filter(() => true);
+    if (words) return only.replaceChildren(pick('is', ['', ...words], '', word =>
+      filter(n => !word || values[n] == words.indexOf(word))));
     const box = word => make('input', {type: 'number', step: 'any', placeholder: word,
       ariaLabel: `${name} ${word}`, onchange: () => filter(n =>
         (!low.value || values[n] >= +low.value) && (!high.value || values[n] <= +high.value))});
@@ -347,9 +340,8 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
       offers.replaceChildren(...found.map(([, name]) => make('option', {value: name})));
     }, 200);
   };
-  search.onkeydown = async event => {
-    if (event.key != 'Enter') return;
-    const [[first]] = await invoke('find', search.value);
+  search.onkeydown = async ({key}) => {
+    const [[first]] = key == 'Enter' ? await invoke('find', search.value) : [[]];
     if (first) fly(first[0]);
   };
   const hold = button(still ? 'Run on' : 'Pause', () => {
@@ -371,20 +363,19 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
       const [x, y] = text.style.transform.match(/-?[\d.]+/g).map(Number);
       pen.fillText(text.textContent, x * scale, (y + 12) * scale);
     });
-    to.toBlob(blob =>
-      make('a', {download: 'graph.png', href: URL.createObjectURL(blob)}).click());
+    to.toBlob(blob => make('a',
+      {download: 'graph.png', href: URL.createObjectURL(blob)}).click());
   });
-  const whole = () =>
-    document.fullscreenElement ? document.exitFullscreen() : el.requestFullscreen();
   const lined = make('input', {type: 'checkbox', checked: !still,
     onchange: () => graph.setConfigPartial({renderLinks: lined.checked})});
-  const names = columns.map(column => column.name), sum = make('small');
+  const sum = make('small');
   const bar = make('div', {className: 'bar'},
     pick('Colour', names, chosen.colour, name => keep('colour', name)),
     pick('Size', measures, chosen.size, name => keep('size', name)),
     pick('Only', ['', ...names], '', narrow), only, make('label', {}, lined, 'Links'), search,
     offers, hold, button('Fit', () => fit(300)), button('Save PNG', save),
-    button('Full screen', whole));
+    button('Full screen', () => document.fullscreenElement
+      ? document.exitFullscreen() : el.requestFullscreen()));
 
   graph.setPointPositions(beginAt(pages, named('depth'), size));
   el.replaceChildren(bar, stage, sum, legend, card);
