@@ -175,7 +175,7 @@ def read(at):
 
     async def work(session):
         (content,) = (await session.read_resource(SCHEME + at)).contents
-        assert content.uri == SCHEME + at
+        assert content.uri == SCHEME + at and content.mime_type
         return json.loads(content.text) if "json" in content.mime_type else content.text
 
     return work

@@ -24,10 +24,9 @@ TEMPLATES = {"rows/{app}/{page}": "Rows of an app, 50 a page", "runs/{run}": "A 
 TEMPLATES |= {"source/{path}": "A file of Pipulate's own source"}
 WORDS = {"run", "from_run", "to_step", "again"}  # of a pipeline's tool, beside its own fields
 LEAD = (
-    "Lead me through {0}, a pipeline of Pipulate. {1}\nFor each step, one after another: say in a "
-    "sentence what it does, ask me for what it needs, and wait for my answer; then call {0}_run "
-    "with to_step, and from the second call on with run, and show me what came out. A question of "
-    "a step, and what waits for approval, is for me to decide.{2}"
+    "Lead me through {0}, a pipeline of Pipulate. {1}\nFor each step in turn: say in a sentence "
+    "what it does, ask me for what it needs, and wait; then call {0}_run with to_step (and with "
+    "run from the second call on), and show me what came out. Questions and approvals are mine.{2}"
 )
 
 
@@ -67,57 +66,45 @@ def _resources(listing, call):
     from mcp import MCPError, types
 
     async def on_list_resources(context, params):
-        tools, ask = await listing(context.request), partial(call, context.request)
-        runs = [(f"runs/{r['id']}", f"{r['pipeline']} {r['name']}") for r in await ask("run_list")]
-        rows = [(f"rows/{t['name'][:-5]}", t["description"]) for t in tools if _lists_rows(t)]
-        found = [("apps", "Apps and pipelines"), *rows, *runs]
-        found += [(f"source/{name}", "Source") for name in _sources()]
-        made = [
-            types.Resource(uri=SCHEME + at, name=at, description=about, mime_type=_kind(at))
-            for at, about in found
-        ]
+        found, request = {"apps": "Apps and pipelines"}, context.request
+        for tool in await listing(request):
+            if "filters" in tool["schema"]["properties"]:
+                found[f"rows/{tool['name'].removesuffix('_list')}"] = tool["description"]
+        for run in await call(request, "run_list"):
+            found[f"runs/{run['id']}"] = f"{run['pipeline']} {run['name']}"
+        found |= dict.fromkeys(map("source/{}".format, _sources()), "Source")
+        made = [_about(at) | {"name": at, "description": said} for at, said in found.items()]
         return types.ListResourcesResult(resources=made)
 
     async def on_list_resource_templates(context, params):
-        made = [
-            types.ResourceTemplate(uri_template=SCHEME + at, name=about, mime_type=_kind(at))
-            for at, about in TEMPLATES.items()
-        ]
+        made = [{"uriTemplate": SCHEME + at, "name": said} for at, said in TEMPLATES.items()]
         return types.ListResourceTemplatesResult(resource_templates=made)
 
     async def on_read_resource(context, params):
-        at = params.uri.removeprefix(SCHEME).strip("/")
+        at = params.uri.removeprefix(SCHEME)
         try:
             text = await _read(at, partial(call, context.request))
         except Problem as problem:
             raise MCPError(NOT_FOUND, str(problem), problem.as_dict()) from None
-        about = {"uri": params.uri, "mime_type": _kind(at)}
-        return types.ReadResourceResult(contents=[types.TextResourceContents(**about, text=text)])
+        return types.ReadResourceResult(contents=[_about(at) | {"text": text}])
 
-    return {
-        "on_list_resources": on_list_resources,
-        "on_list_resource_templates": on_list_resource_templates,
-        "on_read_resource": on_read_resource,
-    }
+    handlers = on_list_resources, on_list_resource_templates, on_read_resource
+    return {handler.__name__: handler for handler in handlers}
 
 
 def _sources() -> list[str]:
     return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 
-def _kind(at: str) -> str:
-    return "text/x-python" if at.startswith("source/") else "application/json"
-
-
-def _lists_rows(tool) -> bool:
-    return tool["name"].endswith("_list") and "filters" in tool["schema"]["properties"]
+def _about(at: str):
+    kind = "text/x-python" if at.startswith("source/") else "application/json"
+    return {"uri": SCHEME + at, "mimeType": kind}
 
 
 async def _read(at: str, ask) -> str:
     """The text of a resource. Raises Problem."""
-    kind, _, name = at.partition("/")
-    if kind == "source" and name in _sources():
-        return (SOURCE / name).read_text()
+    if at.removeprefix("source/") in _sources():
+        return (SOURCE / at.removeprefix("source/")).read_text()
     if at == "apps":
         result = await ask("apps")
     elif found := re.fullmatch(r"rows/([a-z]\w*)(?:/(\d{1,9}))?", at, re.A):
@@ -125,8 +112,7 @@ async def _read(at: str, ask) -> str:
     elif found := re.fullmatch(r"runs/(\d{1,18})", at, re.A):
         result = await ask("run_get", {"run": int(found[1])})
     else:
-        what = f"There is no resource {at[:200]!r}."
-        raise Missing(what, "Such as apps, rows/task, rows/task/2, runs/1: see the list.")
+        raise Missing(f"There is no resource {at[:200]!r}.", "Such as rows/task/2; see the list.")
     return json.dumps(result, ensure_ascii=False)
 
 
@@ -138,36 +124,28 @@ def _prompts(listing):
         """{its name: (what it does, {field: schema})}"""
         found = {}
         for tool in await listing(context.request):
-            fields = {**tool["schema"]["properties"]}
+            fields = tool["schema"]["properties"]
             if fields.keys() >= WORDS:
                 own = {name: said for name, said in fields.items() if name not in WORDS}
                 found[tool["name"].removesuffix("_run")] = tool["description"], own
         return found
 
     async def on_list_prompts(context, params):
-        made = [
-            types.Prompt(
-                name=name,
-                description=about,
-                arguments=[
-                    types.PromptArgument(name=f, description=said.get("description"))
-                    for f, said in fields.items()
-                ],
-            )
-            for name, (about, fields) in (await pipelines(context)).items()
-        ]
+        made = []
+        for name, (about, own) in (await pipelines(context)).items():
+            asked = [{"name": f, "description": said.get("description")} for f, said in own.items()]
+            made.append({"name": name, "description": about, "arguments": asked})
         return types.ListPromptsResult(prompts=made)
 
     async def on_get_prompt(context, params):
         known, given = await pipelines(context), params.arguments or {}
-        about, fields = known.get(params.name, ("", known))
-        for name in (given.keys() - fields.keys()) if about else [params.name]:
-            what = f"There is no {name!r}. {nearest(name, fields)}"
+        about, own = known.get(params.name, ("", known))
+        for name in (given.keys() - own.keys()) if about else [params.name]:
+            what = f"There is no {name!r}. {nearest(name, own)}"
             raise MCPError(types.INVALID_PARAMS, what)
         said = f"\nGiven already: {json.dumps(given, ensure_ascii=False)}" if given else ""
-        text = types.TextContent(type="text", text=LEAD.format(params.name, about, said))
-        message = types.PromptMessage(role="user", content=text)
-        return types.GetPromptResult(description=about, messages=[message])
+        text = {"type": "text", "text": LEAD.format(params.name, about, said)}
+        return types.GetPromptResult(messages=[{"role": "user", "content": text}])
 
     return {"on_list_prompts": on_list_prompts, "on_get_prompt": on_get_prompt}
 

@@ -53,11 +53,10 @@ class Feed:
             profile = self.house.profiles.at(name).id if name else None
         except Problem as problem:
             return JSONResponse(problem.as_dict(), problem.status)
-        newest = self.house.db.one("SELECT ifnull(max(id), 0) AS id FROM events")
+        newest = self.house.db.one("SELECT ifnull(max(id), 0) AS id FROM events")["id"]
         said = request.headers.get("last-event-id", "")
-        seen = int(said) if said.isdecimal() and len(said) < 19 else newest["id"]
-        lines = self.lines(profile, min(seen, newest["id"]))
-        return StreamingResponse(lines, media_type="text/event-stream")
+        seen = min(int(said), newest) if said.isdecimal() and len(said) < 19 else newest
+        return StreamingResponse(self.lines(profile, seen), media_type="text/event-stream")
 
     async def lines(self, profile_id: int | None, seen: int) -> AsyncIterator[str]:
         """What is sent: the events after that one, of a profile or of all, and a sign of life."""
@@ -71,14 +70,9 @@ class Feed:
                     seen = row["id"]
                     if None in (profile_id, row["profile_id"]) or row["profile_id"] == profile_id:
                         yield f"id: {seen}\ndata: {dumps(row)}\n\n"
-                if len(rows) < PAGE and not await _came(wake):
+                try:
+                    await asyncio.wait_for(wake.wait(), BEAT if len(rows) < PAGE else 0)
+                except TimeoutError:
                     yield ": still here\n\n"
         finally:
             self.clients.discard(wake)
-
-
-async def _came(flag: asyncio.Event) -> bool:
-    """Whether it is set in time."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(flag.wait(), BEAT)
-    return flag.is_set()
