@@ -302,7 +302,9 @@ def draw_load(output):
     """What was in the file, and what was odd about it."""
     from pipulate import DataTable
 
-    said = {name: value for name, value in output.items() if not isinstance(value, dict | File)}
+    first = ("data", "pages", "links", "rows", "planned")
+    rest = (name for name in output if name not in first)
+    said = {n: output[n] for n in (*first, *rest) if not isinstance(output[n], dict | File)}
     return DataTable([{"found": name.replace("_", " "), "value": said[name]} for name in said])
 
 
