@@ -214,7 +214,7 @@ BAD_COOKIES = {
     "empty": "",
     "garbage": "x",
     "unsigned": "abc.def.ghi",
-    "changed": "A{cut}",
+    "changed": "!{cut}",
     "launch token": "{token}",
     "quotes": '"{good}"',
 }
