@@ -1,8 +1,11 @@
 """kill -9 at every step of a link graph that asks somebody outside: one export, no lost file."""
 
 import asyncio
+import random
+import threading
 import time
 
+import httpx2
 import pytest
 
 from pipulate.apps.house import House
@@ -27,7 +30,7 @@ def asking(settings, service):
 
 
 @pytest.fixture
-def served(asking, service):
+def opened(asking, service):
     return lambda: serving(asking, env={"PIPULATE_BOTIFY_URL": service.url})
 
 
@@ -42,18 +45,18 @@ def reach(check, seconds=20):
         time.sleep(0.02)
 
 
-def killed(served, ready):
+def killed(opened, ready):
     """Answer yes, and kill the program as soon as `ready(server)`."""
-    with served() as server:
+    with opened() as server:
         server.call("run_answer", run=1, answer=START)
         reach(lambda: ready(server))
         server.process.kill()
         server.process.wait()
 
 
-def taken_up(served, step, service):
+def taken_up(opened, step, service):
     """Go on with the step that was interrupted, to the end; the steps, by name."""
-    with served() as server:
+    with opened() as server:
         assert steps_of(server)[step]["state"] == "interrupted"
         server.call("run_resume", run=1, step=step)
         reach(lambda: steps_of(server)[step]["state"] not in ("running", "interrupted"))
@@ -71,26 +74,26 @@ def complete(service, measured, load):
     assert measured["links"] + measured["repeated"] + measured["self_links"] == links
 
 
-def test_a_question_outlives_the_program(served, service):
-    with served() as server:
+def test_a_question_outlives_the_program(opened, service):
+    with opened() as server:
         assert steps_of(server)["export"]["state"] == "waiting" and service.jobs == []
         server.call("run_answer", run=1, answer=START)
         reach(lambda: steps_of(server)["load"]["state"] == "done")
         assert len(service.jobs) == 1
 
 
-def test_killed_after_the_order_before_its_answer_the_job_is_taken_up(served, service):
+def test_killed_after_the_order_before_its_answer_the_job_is_taken_up(opened, service):
     service.polls = 0
     service.fault("POST /v1/jobs", "act-then-stall")
-    killed(served, lambda server: service.jobs)
-    complete(service, *taken_up(served, "export", service))
+    killed(opened, lambda server: service.jobs)
+    complete(service, *taken_up(opened, "export", service))
     assert service.asked("POST /v1/jobs") == 1
 
 
-def test_killed_before_the_order_arrived_nothing_is_ordered_without_being_told(served, service):
+def test_killed_before_the_order_arrived_nothing_is_ordered_without_being_told(opened, service):
     fault = service.fault("POST /v1/jobs", "stall")
-    killed(served, lambda server: fault.seen)
-    with served() as server:
+    killed(opened, lambda server: fault.seen)
+    with opened() as server:
         server.call("run_resume", run=1, step="export")
         reach(lambda: steps_of(server)["export"]["state"] == "failed")
         assert "lists no such export" in steps_of(server)["export"]["error"]
@@ -99,17 +102,55 @@ def test_killed_before_the_order_arrived_nothing_is_ordered_without_being_told(s
         assert len(service.jobs) == 1
 
 
-def test_killed_while_botify_makes_the_file_the_same_job_is_waited_for(served, service):
+def test_killed_while_botify_makes_the_file_the_same_job_is_waited_for(opened, service):
     service.job_fate = "never"
-    killed(served, lambda server: service.asked(r"GET /v1/jobs/\d"))
+    killed(opened, lambda server: service.asked(r"GET /v1/jobs/\d"))
     service.job_fate = ""
-    complete(service, *taken_up(served, "download", service))
+    complete(service, *taken_up(opened, "download", service))
 
 
-def test_killed_while_the_file_comes_it_goes_on_where_it_stopped(served, service):
+def test_killed_while_the_file_comes_it_goes_on_where_it_stopped(opened, service):
     service.polls, service.form.container, service.form.pause = 0, "plain", 0.1
-    killed(served, lambda server: (steps_of(server)["download"]["progress"] or [0])[0] > 8_000)
+    killed(opened, lambda server: (steps_of(server)["download"]["progress"] or [0])[0] > 8_000)
     service.form.pause = 0
-    complete(service, *taken_up(served, "download", service))
+    complete(service, *taken_up(opened, "download", service))
     last = [seen for seen in service.seen if seen["origin"] == "files"][-1]
     assert int(last["headers"]["range"].removeprefix("bytes=").rstrip("-")) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", range(16))
+def test_killed_at_any_moment_a_run_ends_complete_with_one_export(
+    settings, service, tmp_path, moment
+):
+    def home():
+        env = {"PIPULATE_BOTIFY_URL": service.url, "PIPULATE_EDITION": settings.edition}
+        return serving(settings.home, env=env)
+
+    with home() as server:
+        server.call("botify_connect", token=service.token)
+        run = threading.Thread(target=asked_for, args=(server,))
+        run.start()
+        time.sleep(random.Random(moment).uniform(0.1, 6))
+        server.process.kill()
+        server.process.wait()
+        run.join()
+    with home() as server:
+        done = asked_for(server, server.call("run_list"))
+        if "lists no such export" in str(done):  # killed between the order and its arrival
+            assert service.jobs == []
+            done = server.call("link_graph_run", run=1, anew=True, credits=10**6)
+        assert done and done["state"] == "done", done
+        assert len(service.jobs) == 1
+        complete(service, done["output"], server.call("run_output", run=1, step="load"))
+
+
+def asked_for(server, runs=()):
+    """What a run gives, begun or gone on with; the problem in words; None when nobody answers."""
+    said = {"credits": 10**6} | ({"run": runs[-1]["id"]} if runs else {})
+    try:
+        return server.call("link_graph_run", **said)
+    except AssertionError as problem:
+        return str(problem)
+    except httpx2.HTTPError:
+        return None
