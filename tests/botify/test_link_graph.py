@@ -208,6 +208,15 @@ def test_an_export_that_botify_has_already_is_taken_up(step_job, planned, servic
     assert len(service.jobs) == 1
 
 
+def test_two_runs_that_ask_at_the_same_time_order_one_export(step_job, planned, service):
+    def other():
+        steps.export(planned, step_job(answers=YES))
+        return steps.START
+
+    told = steps.export(planned, step_job(answers=[other]))
+    assert told["job"] == "70412" and "another run" in told["note"] and len(service.jobs) == 1
+
+
 def test_anew_orders_another_one(step_job, planned, service):
     steps.export(planned, step_job(answers=YES))
     assert steps.export(planned, step_job(answers=YES), anew=True)["job"] == "70413"

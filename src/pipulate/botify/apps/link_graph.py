@@ -213,27 +213,29 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
     if plan["credits"] > credits:
         agreed(plan, job)
 
-    def mine():
+    def mine(note):
         listed = asked(job, "exports", project=plan["project"])
-        return plans.adoptable(listed, plan["payload"], before)
+        taken = plans.adoptable(listed, plan["payload"], before)
+        return taken and ordered(plan, taken, note)
 
     def begin():
+        if taken := mine("Ordered meanwhile by another run."):
+            return taken
         said = asked(job, "export", payload=plan["payload"])
         if "unsure" not in said:
-            return said
+            return ordered(plan, said, f"Ordered for about {plan['credits']:,} credits.")
         print(f"The answer was lost: {said['unsure']}")
-        if taken := mine():
+        if taken := mine("Ordered; the answer was lost, and the job was found."):
             return taken
         raise Uncertain("The export may have begun: its answer was lost, and it is not listed yet.")
 
     def looked_up():
-        if taken := mine():
+        if taken := mine("Ordered; its end was not seen, and the job was found."):
             return taken
         what = "An export was begun and its answer was lost; Botify lists no such export so far."
         raise Problem(what, f"Run this step again in some minutes, or look at Botify. {ANEW}")
 
-    started = job.once("export", begin, lookup=looked_up)
-    return ordered(plan, started, f"Ordered for about {plan['credits']:,} credits.")
+    return job.once("export", begin, lookup=looked_up)
 
 
 def agreed(plan, job):
