@@ -1,6 +1,9 @@
 """The bundled apps in a real browser: what their pages do beyond a list of rows."""
 
+import re
 from pathlib import Path
+
+from playwright.sync_api import expect
 
 
 def test_a_query_is_written_run_by_keys_mended_saved_and_downloaded(page, server):
@@ -49,7 +52,7 @@ def test_a_file_is_chosen_uploaded_listed_looked_at_deleted_and_brought_back(
     (tmp_path / "hello.txt").write_text("Hello, file!")
     page.goto("/default/files")
     page.locator("#add input[type=file]").set_input_files(tmp_path / "hello.txt")
-    page.wait_for_function("document.querySelector('#add [name=file]').value.startsWith('file:')")
+    expect(page.locator("#add [name=file]")).to_have_value(re.compile("^file:"))
     page.locator("#add button[type=submit]").click()
     row = page.locator("tr", has_text="hello.txt")
     row.wait_for()

@@ -329,6 +329,7 @@ def test_a_reference_to_a_row_that_is_not_there_yet_is_added_with_one_click(thin
     form.get_by_label("Title").press("Enter")
     expect(cell(page, "Author")).to_contain_text("Bo Liu")
     cell(page, "Author", 1).get_by_role("button").click()
+    page.locator(".rows .edit [name=author]").wait_for()
     page.keyboard.type("Cy")
     page.keyboard.press("Enter")
     cell(page, "Author", 1).get_by_role("button", name="Add “Cy” to Authors").click()
