@@ -58,6 +58,7 @@ body>nav>:is([role=search],details,button){flex:none}
 .menu,.apps{display:flex;min-width:0;white-space:nowrap}
 .menu{flex:1;gap:.4rem;align-items:center}
 .apps{overflow-x:auto}
+.menu details{flex:none}
 .menu a{padding:.25rem .6rem;border-radius:.4rem}
 .menu a:not([aria-current],.broken){color:inherit}
 body>nav>[role=search]{width:11rem}
