@@ -40,7 +40,7 @@ def test_what_lies_in_a_file_survives_being_kept_as_json(rows, tmp_path):
     kept = {"rows": rows, "large": Large(tmp_path / "runs/1/3/output.json", 10)}
     found = from_json(json.loads(json.dumps(to_json(kept))))
     assert [*found["rows"]] == [*rows] and found["large"].load() == {"a": [1]}
-    assert loaded(found)["large"] == {"a": [1]}
+    assert loaded(found["large"]) == {"a": [1]} and loaded("text") == "text"
 
 
 def test_a_dictionary_that_only_looks_like_a_reference_stays_one():
@@ -54,6 +54,14 @@ def test_a_dictionary_that_only_looks_like_a_reference_stays_one():
 def test_foreign_json_that_looks_like_a_reference_leads_to_no_other_file(path):
     for odd in ({"$rows": path, "count": 1}, {"$json": path, "size": 1}):
         assert from_json(odd) == odd
+
+
+@pytest.mark.parametrize("count", [None, "3", 1.5])
+@pytest.mark.parametrize("path", [5, None, ["/runs/1/2/rows.jsonl"], "/home/x/runs/1/2/rows.jsonl"])
+def test_foreign_json_with_a_reference_of_odd_types_stays_what_it_is(path, count):
+    for odd in ({"$rows": path, "count": count}, {"$json": path, "size": count}):
+        assert from_json(odd) == odd
+    assert from_json({"$file": path, "name": 5}) == {"$file": path, "name": 5}
 
 
 def test_given_lines_that_break_off_then_no_file_is_left_half(tmp_path):

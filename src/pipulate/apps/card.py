@@ -49,9 +49,8 @@ def span(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, seconds = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {seconds} s"
-    )
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min {seconds} s"
 
 
 def press(at: str, verb: str, word: str, look: str = "outline secondary", **values: Any):
@@ -66,21 +65,18 @@ def heading(number: int, state: StepState):
     if state.state == "stale":
         said = f"stale: {state.why}"
     if state.state == "done":
-        took = _moment(attempt["ended_utc"]) - _moment(attempt["started_utc"])
-        said = f"done · {span(took.total_seconds())} · {local(attempt['ended_utc'])}"
+        ended, began = (datetime.fromisoformat(attempt[f"{n}_utc"]) for n in ("ended", "started"))
+        said = f"done · {span((ended - began).total_seconds())} · {local(attempt['ended_utc'])}"
     title = H2(f"{number}. {words(state.step.name).capitalize()}")
     return Header(title, Span(said, cls="badge"))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def question_form(record: Row, at: str, **attrs: Any):
     """What a step asks, with the input that fits; it is answered once."""
     box = field_input(question_field(record))
-    given = {"hx_post": f"{at}/-/answer", "hx_vals": json.dumps({"step": record["step"]})}
     name, key = record["name"], f"question-{record['id']}"
+    about = {"step": record["step"], "question": name}  # a second click answers no other one
+    given = {"hx_post": f"{at}/-/answer", "hx_vals": json.dumps(about)}
     parts = P(Strong(name)), box, Button("Answer")
     return Form(*parts, aria_label=name, id=key, cls="question", **given, **attrs)
 

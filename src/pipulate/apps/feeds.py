@@ -12,12 +12,12 @@ from fasthtml.components import Button, Div, NotStr, Small
 from pipulate.apps import outputs
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.job import fed
-from pipulate.apps.markup import html, owned, problem_card
+from pipulate.apps.markup import html
 from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import from_json
-from pipulate.core.outputs import Rows
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.outputs import Rows, is_rows
+from pipulate.core.problems import Missing
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
 
@@ -49,10 +49,9 @@ class Feeds(Runner):
         place = self._at_output(profile, run["id"], attempt["step"])
         value = from_json(json.loads(attempt["output"] or "null"))
         try:
-            drawn = draw and await limited(lambda: NotStr(html(owned((draw(value),), held))))
+            drawn = draw and await limited(outputs.viewed, draw, value, held)
         except Exception as error:
-            what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
-            fault = problem_card(Problem(what, "Mend it; the output is safe."))
+            fault = outputs.view_failed(error)
         drawn = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
         parts = fault or "", *drawn, outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
@@ -82,7 +81,7 @@ class Feeds(Runner):
     async def turn(self, visit: Visit):
         """A page of a table: ?key=&page=&sort="""
         value, said = self._value(visit), visit.query
-        if not outputs.is_rows(value):
+        if not is_rows(value):
             raise Missing("This output is no table.", "Reload the page.")
         place = self._at_output(visit.caller.profile, visit.number("run"), visit.path["step"])
         page, last = max(1, number(said.get("page", ""))), -(-len(value) // outputs.PAGE)

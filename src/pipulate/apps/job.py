@@ -19,7 +19,7 @@ from typing import Any
 
 from pipulate.core.fields import Field, dumps, from_json, make_field, to_json
 from pipulate.core.kinds import File
-from pipulate.core.outputs import INLINE, Large, Rows, write_lines
+from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv
 from pipulate.core.tables import Row
@@ -121,7 +121,7 @@ class JobHandle:
                 return from_json(seen["value"])
             known = self._settled(key, lookup) if seen["state"] == "unknown" else END
             try:
-                result = _plain(function) if known is END else known
+                result = settled(function()) if known is END else known
             except Problem:
                 self._need_("kept", seen["record"], False, None)
                 raise
@@ -133,7 +133,7 @@ class JobHandle:
     def _settled(self, name: str, lookup: Callable[[], Any] | None) -> Any:
         """What an effect gave whose result was lost; END: it did not happen."""
         if lookup:
-            found = _plain(lookup)
+            found = settled(lookup())
             return END if found is None else found
         what = f"“{name}” was begun, but the program ended before its result was known."
         said = self._need_("ask", self._named(what), {"choices": [DONE, AGAIN]})
@@ -158,7 +158,7 @@ class JobHandle:
         key = self._named("map")
         journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
         work = _mapped(self, function, [*rows], at_once, journal)
-        return work if _in_loop() else asyncio.run(work)
+        return work if in_loop() else asyncio.run(work)
 
     def forget(self) -> None:
         """Begin anew: without what `map` has kept."""
@@ -172,19 +172,19 @@ class JobHandle:
 
     def _either(self, work: Callable[[], Any]) -> Any:
         """The value of some work; in an async step, something to await."""
-        return asyncio.to_thread(work) if _in_loop() else work()
+        return asyncio.to_thread(work) if in_loop() else work()
 
 
-def _in_loop() -> bool:
+def in_loop() -> bool:
+    """Whether this thread has an event loop at work."""
     try:
         return bool(asyncio.get_running_loop())
     except RuntimeError:
         return False
 
 
-def _plain(function: Callable[[], Any]) -> Any:
-    """The result of a function, be it async or not; for use outside of the step's own loop."""
-    result = function()
+def settled(result: Any) -> Any:
+    """What a function gave, be it async or not; for use outside of a loop."""
 
     async def awaited():
         return await result
@@ -239,10 +239,7 @@ def fed(field: Field, output: Any, folder: Path) -> Any:
     files = [v for v in output.values() if isinstance(v, File)] if isinstance(output, dict) else []
     if field.type is File and files:
         return files[0]
-    rows = isinstance(output, Rows) or (
-        isinstance(output, list) and output and all(isinstance(row, dict) for row in output)
-    )
-    if field.type is File and rows:
+    if field.type is File and is_rows(output):
         return File(write_rows(folder / "rows.csv", output, []))
     try:
         return field.kind.check(output)

@@ -17,7 +17,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
-from pipulate.apps.job import END, JobHandle, kept
+from pipulate.apps.job import END, JobHandle, in_loop, kept, settled
 from pipulate.core.fields import File, check_values, dumps, from_json, to_json
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Busy, Invalid, Problem, nearest
@@ -59,11 +59,7 @@ def _called(step, given: Row) -> Any:
     if isinstance(result, Iterator):  # its first row, so that a fault at once is tried again
         first = [*itertools.islice(result, 1)]
         return itertools.chain(first, result)
-
-    async def awaited():
-        return await result
-
-    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
+    return settled(result)
 
 
 def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
@@ -203,7 +199,7 @@ def step_here(step, given: Row) -> Any:
 
     def work():
         with working(step, given) as (result, job):
-            return loaded({"": from_json(kept(result, job.files))})[""]
+            return loaded(from_json(kept(result, job.files)))
 
     return aside(work)
 
@@ -237,9 +233,7 @@ def aside(work: Callable[[], Any]) -> Any:
     """The result of some work; in a thread of its own where an event loop runs, as in a notebook,
 
     whose Interrupt stops it."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not in_loop():
         return work()
     done, context = Future[Any](), copy_context()  # the context says which cell it prints in
 
@@ -284,10 +278,8 @@ class Ran(dict):
             view, shown = self.pipeline.steps[name].draw, ""
             drawn.append(H4(name.replace("_", " ").capitalize()))
             try:
-                shown = view and markup.html(markup.owned((view(value),)))
+                shown = view and outputs.viewed(view, value)
             except Exception as error:
-                what = f"The view of this step failed ({type(error).__name__}: {error})."
-                drawn.append(markup.problem_card(Problem(what[:500])))
-            shown = shown or markup.html(outputs.draw(value, place))
-            drawn.append(markup.NotStr(shown))
+                drawn.append(outputs.view_failed(error))
+            drawn.append(shown or outputs.draw(value, place))
         return markup.html(*drawn)

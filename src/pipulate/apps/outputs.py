@@ -19,9 +19,10 @@ from fasthtml.components import P, Pre, Small, Span, Strong, Summary, Th
 
 from pipulate.apps.base import Download
 from pipulate.apps.files import shown_as
-from pipulate.apps.markup import data_table, markdown
+from pipulate.apps.markup import data_table, html, markdown, owned, problem_card
 from pipulate.core.fields import Field, File, dumps, to_json
-from pipulate.core.outputs import Large, Rows
+from pipulate.core.outputs import Large, Rows, is_rows
+from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv, write_json
 from pipulate.core.store import Row
 
@@ -77,12 +78,6 @@ def _parts(value: Row, place: Place):
     return Div(drawn if rest else "", *chain(*islice(named, NODES)))
 
 
-def is_rows(value: Any) -> bool:
-    """Whether it is a table: rows in a file, or a list of dictionaries."""
-    many = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-    return isinstance(value, Rows) or bool(many)
-
-
 def _text(value: str):
     shown, more = value[:TEXT], len(value) - TEXT
     if MARKED.search(shown):
@@ -123,6 +118,17 @@ def file_link(file: File, at: str):
         picture = A(Img(src=f"{at}/view", loading="lazy", alt=file.name), target="_blank", **see)
         return Figure(picture, Figcaption(link), cls="picture")
     return P(link, " ", A("Look", target="_blank", **see) if kind and size < LOOK else "")
+
+
+def viewed(view: Callable[[Any], Any], value: Any, *held: list[Any]):
+    """What a step's view draws of its output, as HTML; `held` gets what holds its widgets."""
+    return NotStr(html(owned((view(value),), *held)))
+
+
+def view_failed(error: Exception):
+    """What is shown beside the output then."""
+    what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
+    return problem_card(Problem(what, "Mend it; the output is safe."))
 
 
 def files(value: Any, place: Place) -> list[Any]:

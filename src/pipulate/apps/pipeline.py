@@ -34,7 +34,7 @@ class Guided(Feeds):
             Route("GET", "", self.page),
             Route("POST", "", self.create),
             Route("GET", "{run}", self.show),
-            Route("POST", "{run}/-/again", self.again),
+            Route("POST", "{run}/-/again", self.run_all),
             Route("POST", "{run}/-/{verb}", self.tell),
             Route("POST", "{run}/{step}", self.start),
             Route("POST", "{run}/{step}/cancel", self.cancel),
@@ -149,12 +149,11 @@ class Guided(Feeds):
     async def _card(self, profile, run: Row, states: States, name: str, *refused: Row):
         state, at = states[name], self.at(profile, run["id"], name)
         job, key = self.jobs.live.get((run["id"], name)), f"progress-{run['id']}-{name}"
-        may = not run["locked_utc"] and all(states[up].state in PAST for up in state.step.uses)
+        may, here = not run["locked_utc"] and not state.late, self.at(profile, run["id"])
         parts = [heading([*states].index(name) + 1, state), P(state.step.description)]
         if may and state.state == "waiting":
-            parts.append(question_form(state.question, self.at(profile, run["id"]), data_next=True))
-            leave = press(self.at(profile, run["id"]), "discard", "Discard", step=name)
-            parts += [] if state.at_work else [leave]
+            parts.append(question_form(state.question, here, data_next=True))
+            parts += [] if state.at_work else [press(here, "discard", "Discard", step=name)]
         parts.append(progress(at, key, job) if state.at_work else Div(id=key))
         if state.state in UNDONE:
             parts.append(trouble(state))
@@ -197,9 +196,7 @@ class Guided(Feeds):
     async def start(self, visit: Visit):
         """Check the form and begin the step (?fresh: from its start; ?rest: and all after it)."""
         caller, run_id, name = visit.caller, visit.number("run"), visit.path["step"]
-        run, states = self.open(caller.profile, run_id)
-        if name not in states:
-            raise Problem(f"There is no step {name!r} any more.", "Reload the page.")
+        run, states = self.open(caller.profile, run_id, name)
         fields = await self.fields(states, name)
         typed = {f.name: visit.form[f.name] for f in fields if f.name in visit.form}
         try:
@@ -209,19 +206,17 @@ class Guided(Feeds):
             return Refusal(await self._card(*shown), target=f"#step-{run_id}-{name}")
         if "rest" in visit.query:
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run_id, values, self.slug)
-            return await self._run_on(visit, False)
+            return await self.run_all(visit, False)
         job = await self.begin(caller, run_id, name, values, "fresh" in visit.query)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
             drawn = await self.show(visit)
         return drawn
 
-    async def again(self, visit: Visit):
-        """Every step anew."""
-        return await self._run_on(visit, True)
+    async def run_all(self, visit: Visit, again: bool = True):
+        """Every step (`again`: what is done, too) while inputs allow, be anybody there or not;
 
-    async def _run_on(self, visit: Visit, again: bool):
-        """Go on while inputs allow, be anybody there or not; what stops it at once is told."""
+        what stops it at once is told."""
         self.open(visit.caller.profile, run := visit.number("run"))
         work = self.run_on(visit.caller, **dict(zip(OWN, (run, None, None, again), strict=True)))
         self.following.add(task := asyncio.create_task(work))

@@ -65,13 +65,18 @@ class RunTools:
         return guided
 
     @tool
-    async def run_answer(self, caller: Caller, run: int, answer: Text, step: str = ""):
-        """Answer the question that a run (or this step of it) waits with."""
-        guided = self._going_on("run_answer", caller, run, answer=answer, step=step)
-        question, said = self.house.runs.question(caller.profile.id, run, step), answer
-        if question_field(question).type is File:
+    async def run_answer(
+        self, caller: Caller, run: int, answer: Text, step: str = "", question: str = ""
+    ):
+        """Answer the question that a run (or this step of it) waits with; question: its words, so
+
+        that no other one is answered."""
+        asked, said = self.house.runs.question(caller.profile.id, run, step, question), answer
+        about = {"step": asked["step"], "question": asked["name"]}
+        guided = self._going_on("run_answer", caller, run, answer=answer, **about)
+        if question_field(asked).type is File:
             said = self.house.files.resolve(answer, caller)
-        record = self.house.jobs.answer(caller.profile.id, run, said, step, text=True)
+        record = self.house.jobs.answer(caller.profile.id, run, said, **about)
         if job := self.house.jobs.live.get((run, record["step"])):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
         else:

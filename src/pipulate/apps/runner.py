@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ class Outputs(dict[str, Any]):
         self.states = states
 
     def __missing__(self, name: str) -> Any:
-        return self.setdefault(name, loaded({name: self.states[name].output})[name])
+        return self.setdefault(name, loaded(self.states[name].output))
 
 
 class Runner:
@@ -43,9 +44,9 @@ class Runner:
         """hello_run: a new run (or `run`), on until it is done or an input is missing."""
         steps = self.pipeline.steps
         asked = [(s.name, f) for s in steps.values() for f in s.fields]
-        shared = [f"{s}.{f.name}" for s, f in asked if sum(f.name == g.name for _, g in asked) > 1]
-        own = {f"{s}.{f.name}": replace(f, name=f"{s}.{f.name}") for s, f in asked}
-        fields = [*self.pipeline.fields.values(), *(own[name] for name in shared)]
+        often = Counter(f.name for _, f in asked)
+        own = (replace(f, name=f"{s}.{f.name}") for s, f in asked if often[f.name] > 1)
+        fields = [*self.pipeline.fields.values(), *own]
         words = zip(OWN, (int, int, str, bool), (None, None, None, False), strict=True)
         text = (
             f"Run the pipeline {self.title}: {self.description} run: go on with that one; "
@@ -99,21 +100,17 @@ class Runner:
         checked = self._resolve(values, caller)
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         job = job or await self.jobs.start(caller, self.pipeline, run_id, name, checked)
-        await self.followed(job)
+        try:
+            await self.jobs.wait_or_ask(job)
+        except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it
+            self.jobs.cancel(run_id, name)
+            raise
         state = self.open(caller.profile, run_id)[1][name]
         return state, _asks(state) if state.state == "waiting" else {}
 
     async def _left_out(self, caller: Caller, run_id: int, name: str):
         await asyncio.to_thread(self.skip, caller, run_id, name)
         return self.open(caller.profile, run_id)[1][name], {}
-
-    async def followed(self, job: Job) -> None:
-        """Until a job has ended or asks; whoever waits and goes, stops it."""
-        try:
-            await self.jobs.wait_or_ask(job)
-        except asyncio.CancelledError:  # Ctrl-C, Stop
-            self.jobs.cancel(job.run["id"], job.attempt["step"])
-            raise
 
     async def _values(self, states: States, name: str, run: Row) -> tuple[Row, list[str]]:
         """(a step's checked inputs, the names of those that are missing)."""
@@ -192,13 +189,14 @@ class Runner:
         time has come."""
         run, states = self.open(caller.profile, run_id)
         for name, state in states.items() if not run["locked_utc"] else ():
-            step, ups = state.step, [states[up].state for up in state.step.uses]
-            if state.state not in ("ready", "stale") or not all(up in PAST for up in ups):
+            if state.state not in ("ready", "stale") or state.late:
                 continue
             if not await self.meant(states, name):
                 await self._left_out(caller, run_id, name)
                 return await self.advance(caller, run_id)
-            values, missing = await self._values(states, name, run) if step.auto else ({}, [name])
+            values, missing = (
+                await self._values(states, name, run) if state.step.auto else ({}, [name])
+            )
             if not missing:
                 await self.begin(caller, run_id, name, self._resolve(values, caller))
 

@@ -63,7 +63,7 @@ def _answer(engine: Engine, request: Row) -> None:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
         pipeline = plugin.pipelines[request["pipeline"]]
         step, fetching.allowed = pipeline.steps[request["step"]], pipeline.outside
-        known = loaded(from_json(request["arguments"]))
+        known = {n: loaded(value) for n, value in from_json(request["arguments"]).items()}
         for field in step.fields:
             if known.get(field.name) is not None:
                 known[field.name] = field.kind.check(known[field.name])

@@ -7,7 +7,6 @@ progress, done, failed, and what it needs: {"need": "call", "with": [tool, value
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import secrets
@@ -49,9 +48,9 @@ class Job:
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
     waits: int = 0  # for how many things it waits now, with its place given to another step
     placed: bool = False
-    limit: asyncio.Timeout | None = None
     questions: dict[int, asyncio.Future[Any]] = field(default_factory=dict)  # by record
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    limit: asyncio.Timeout = field(init=False)
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -159,14 +158,19 @@ class Jobs:
         return job
 
     def answer(
-        self, profile_id: int, run_id: int, said: Any, step: str = "", text: bool = False
+        self,
+        profile_id: int,
+        run_id: int,
+        said: Any,
+        step: str = "",
+        question: str = "",
     ) -> Row:
-        """Answer the question a run waits with; returns its record. A step that is not at work
+        """Answer the question a run waits with (the one of these words); returns its record. A step
 
-        any more has to be started again. Raises Missing, Invalid."""
-        record = self.runs.question(profile_id, run_id, step)
+        that is not at work any more has to be started again. Raises Missing, Invalid."""
+        record = self.runs.question(profile_id, run_id, step, question)
         asked = [question_field(record)]
-        value = check_values(asked, {"answer": said}, text=text and isinstance(said, str))["answer"]
+        value = check_values(asked, {"answer": said}, text=isinstance(said, str))["answer"]
         self.runs.close(record["id"], to_json(value))
         job = self.live.get((run_id, record["step"]))
         if job and (waiting := job.questions.pop(record["id"], None)):
@@ -190,8 +194,8 @@ class Jobs:
         state, kept = job.result()
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
-            log = "\n".join(job.log)[-20_000:]
-            await asyncio.to_thread(lambda: self.runs.settle(*about, **kept, log=log))
+            kept["log"] = "\n".join(job.log)[-20_000:]
+            await asyncio.to_thread(self.runs.settle, *about, **kept)
             if state == "done":
                 await asyncio.to_thread(self._tidy, job)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
@@ -250,7 +254,13 @@ class Jobs:
 
     async def _listen(self, job: Job, process: Process) -> None:
         assert process.stderr
-        while line := await process.stderr.readline():
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:  # too long a line: it is dropped, for a full pipe halts the step
+                line = b"(A line of over 8 MB.)"
+            if not line:
+                return
             job.note(line.decode(errors="replace"))
             self.changed(job)
 
@@ -334,8 +344,8 @@ class Jobs:
 
     async def _once(self, job: Job, name: str) -> Row:
         """Whether an outside effect is new, done (with its result) or unknown: begun, no result."""
-        look = functools.partial(self.runs.record, job.attempt, "effect", name, "intent", {})
-        record, fresh = await asyncio.to_thread(look)
+        about = job.attempt, "effect", name, "intent", dict[str, Any]()
+        record, fresh = await asyncio.to_thread(self.runs.record, *about)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
         value = json.loads(record["value"] or "null")
         return {"record": record["id"], "state": state, "value": value}
@@ -347,14 +357,13 @@ class Jobs:
 
 
 @contextlib.contextmanager
-def _paused(limit: asyncio.Timeout | None) -> Iterator[None]:
+def _paused(limit: asyncio.Timeout) -> Iterator[None]:
     """While a step waits for a person its time stands still."""
-    end, clock = limit and limit.when(), asyncio.get_running_loop().time
+    end, clock = limit.when(), asyncio.get_running_loop().time
     left = end and end - clock()
-    if limit and left:
-        limit.reschedule(None)
+    limit.reschedule(None)
     yield
-    if limit and left:
+    if left:
         limit.reschedule(clock() + left)
 
 

@@ -48,9 +48,15 @@ class Large:
         return json.loads(self.path.read_text(encoding="utf-8"))
 
 
-def loaded(outputs: dict[str, Any]) -> dict[str, Any]:
-    """Outputs as a step takes them: what lies in a file of JSON is read."""
-    return {n: v.load() if isinstance(v, Large) else v for n, v in outputs.items()}
+def is_rows(value: Any) -> bool:
+    """Whether it is a table: rows in a file, or a list of dictionaries."""
+    many = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
+    return isinstance(value, Rows) or bool(many)
+
+
+def loaded(output: Any) -> Any:
+    """An output as a step takes it: what lies in a file of JSON is read."""
+    return output.load() if isinstance(output, Large) else output
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:

@@ -5,16 +5,18 @@ A step's key is its source, its inputs and the outputs it uses: an attempt whose
 is fresh, even an older one; the newest finished one with another key is shown as stale.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
-from pipulate.core.store import Database, Row, Table, now
+from pipulate.core.store import Change, Database, Row, Table, now
 
 UNDONE = ("failed", "interrupted", "cancelled")
 PAST = ("done", "skipped")  # later steps may go on
@@ -51,13 +53,16 @@ INBOX = f"""SELECT r.profile_id, r.pipeline, r.id AS run, r.name, q.step, 'quest
 class StepState:
     """state: blocked, ready, running, waiting, done, skipped, stale or one of UNDONE.
 
-    inputs: JSON. question: the record that waits for an answer, if any."""
+    inputs: JSON. late: earlier steps it uses that are not past. question: the record that waits
+
+    for an answer, if any."""
 
     step: Any
     state: str
     key: str
     inputs: Row
     attempt: Row
+    late: list[str] = field(default_factory=list)
     question: Row = field(default_factory=dict)
 
     @property
@@ -110,7 +115,7 @@ def _state(
 ) -> StepState:
     """`tries`: the step's attempts, newest first; `before`: the states of earlier steps."""
     inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
-    ready = all(up.state in PAST for up in ups)
+    late = [up.step.name for up in ups if up.state not in PAST]
     key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
     past = [t for t in tries if t["state"] in PAST]
     same = [t for t in past if t["key"] == key]
@@ -118,13 +123,13 @@ def _state(
     state = found.get("state", "ready")
     if state == "running" or (state in UNDONE and found["key"] == key):
         state = "waiting" if key in asked and state in ("running", "interrupted") else state
-    elif same and ready:
+    elif same and not late:
         state, found = same[0]["state"], same[0]
     elif done := [t for t in past if t["state"] == "done"]:
         state, found = "stale", done[0]
     else:
-        state, found = "ready" if ready else "blocked", {}
-    return StepState(step, state, key, inputs, found, asked.get(key, {}))
+        state, found = "blocked" if late else "ready", {}
+    return StepState(step, state, key, inputs, found, late, asked.get(key, {}))
 
 
 class Runs:
@@ -170,8 +175,8 @@ class Runs:
         tries, asked = defaultdict(list), defaultdict[str, Row](dict)
         for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
             tries[attempt["step"]].append(attempt)
-        for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],)):
-            asked[record["step"]][record["key"]] = record
+        for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],), "id"):
+            asked[record["step"]].setdefault(record["key"], record)
         given, found = json.loads(run["inputs"]), dict[str, StepState]()
         for name, step in pipeline.steps.items():
             found[name] = _state(step, given, tries[name], found, asked[name])
@@ -202,24 +207,24 @@ class Runs:
         One that stopped with the same key passes on what it kept (`resumes`), unless `fresh`; what
 
         was done once stays done. Raises Locked, Waiting."""
-        with self._told(profile_id, actor, "opened", f"runs/{run_id}/{name}") as change:
-            change.summary = f"{pipeline.slug} run {run_id}: {name} began"
-            given = json.loads(self.get(profile_id, run_id)["inputs"])
+        run = self.get(profile_id, run_id)
+        with self._told(run, name, actor, "opened", "began"):
+            given = json.loads(run["inputs"])
             alone = {n: f"{name}.{n}" for n in inputs if f"{name}.{n}" in given}
             inputs = {alone.get(n, n): value for n, value in inputs.items()}
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
-            old, used = states[name], states[name].step.uses
+            old = states[name]
             if old.at_work:
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
-            if late := [up for up in used if states[up].state not in PAST]:
-                raise Waiting(f"{name} needs {', '.join(late)} first.", f"Run {late[0]}.")
-            resumes = old.attempt.get("state") in UNDONE and old.attempt["key"] == old.key
-            resumes = resumes and not fresh
+            if old.late:
+                raise Waiting(f"{name} needs {', '.join(old.late)} first.", f"Run {old.late[0]}.")
+            resumes = not fresh and old.attempt.get("state") in UNDONE
+            resumes = resumes and old.attempt["key"] == old.key
             more = {"resumes": resumes, "checkpoint": resumes and old.attempt["checkpoint"] or None}
             attempt = self._attempt(run_id, old, "running", owner, **more)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
-        return attempt, {up: json.loads(states[up].attempt["output"]) for up in used}
+        return attempt, {up: json.loads(states[up].attempt["output"]) for up in old.step.uses}
 
     def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:
         new = {"run_id": run_id, "step": old.step.name, "state": state, "owner": owner}
@@ -228,32 +233,29 @@ class Runs:
 
     def skip(self, profile_id: int, run_id: int, pipeline: Any, name: str, actor: str) -> None:
         """Leave a step out: later steps get None for its output. Raises Locked, Waiting."""
-        with self._told(profile_id, actor, "skipped", f"runs/{run_id}/{name}") as change:
-            run = self.keep(profile_id, run_id, {}, pipeline.slug)
-            states = self.states(run, pipeline)
-            old, late = (
-                states[name],
-                [u for u in states[name].step.uses if states[u].state not in PAST],
-            )
-            if old.at_work or late:
+        run = self.get(profile_id, run_id)
+        with self._told(run, name, actor, "skipped", "was skipped"):
+            old = self.states(self.keep(profile_id, run_id, {}, pipeline.slug), pipeline)[name]
+            if old.at_work or old.late:
                 raise Waiting(f"{name} cannot be skipped now.", "Run earlier steps first.")
             self._attempt(run_id, old, "skipped", "", output="null", ended_utc=now())
-            change.summary = f"{run['pipeline']} run {run_id}: {name} was skipped"
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
         """Close an attempt: state and output (or error) in one transaction with its event."""
         said = {"done": "is done", "cancelled": "was cancelled"}.get(state, state)
-        target = f"runs/{run['id']}/{attempt['step']}"
-        with self._told(run["profile_id"], actor, state, target) as change:
-            change.summary = f"{run['pipeline']} run {run['id']}: {attempt['step']} {said}"
+        with self._told(run, attempt["step"], actor, state, said):
             self.attempts.update(id=attempt["id"], state=state, ended_utc=now(), **result)
             if state != "interrupted":  # what it asked is of no use any more
                 where = "run_id = ? AND step = ? AND state = 'waiting'"
                 self.records.delete_many(where, (run["id"], attempt["step"]))
 
-    def _told(self, profile_id: int, actor: str, verb: str, target: str) -> Any:
-        about = {"actor": actor, "profile_id": profile_id, "target": target}
-        return self.db.change(verb=f"step_{verb}", **about)
+    @contextlib.contextmanager
+    def _told(self, run: Row, step: str, actor: str, verb: str, said: str) -> Iterator[Change]:
+        """A change whose event says what became of a step."""
+        about = {"actor": actor, "profile_id": run["profile_id"], "verb": f"step_{verb}"}
+        with self.db.change(target=f"runs/{run['id']}/{step}", **about) as change:
+            change.summary = f"{run['pipeline']} run {run['id']}: {step} {said}"[:300]
+            yield change
 
     # -- what a step asks or does outside of its output
 
@@ -270,25 +272,25 @@ class Runs:
 
     def ask(self, run: Row, attempt: Row, question: str, about: Row, actor: str) -> Row:
         """The record of a question; one that is new is an event."""
-        target = f"runs/{run['id']}/{attempt['step']}"
-        with self._told(run["profile_id"], actor, "waiting", target) as change:
+        with self._told(run, attempt["step"], actor, "waiting", f"asks: {question}") as change:
             record, fresh = self.record(attempt, "question", question, "waiting", about)
-            if fresh:
-                said = f"{run['pipeline']} run {run['id']}: {attempt['step']} asks: {question}"
-                change.summary = said[:300]
+            change.summary = change.summary if fresh else ""
         return record
 
     def close(self, record_id: int, value: Any) -> None:
         """Keep the answer or the result of a record."""
         self.records.update(id=record_id, state="done", value=dumps(value))
 
-    def question(self, profile_id: int, run_id: int, step: str = "") -> Row:
-        """The question that a run (or this step of it) waits with. Raises Missing."""
+    def question(self, profile_id: int, run_id: int, step: str = "", said: str = "") -> Row:
+        """The question that a run (or this step of it) waits with, the first of them or the one
+
+        that is so `said`. Raises Missing."""
         self.get(profile_id, run_id)
-        where = "run_id = ? AND ? IN ('', step) AND state = 'waiting'"
-        if found := self.records(where, (run_id, step), "id", 1):
+        where = "run_id = ? AND ? IN ('', step) AND ? IN ('', name) AND state = 'waiting'"
+        if found := self.records(where, (run_id, step, said), "id", 1):
             return found[0]
-        raise Missing(f"Run {run_id} asks nothing now.", "See its steps.")
+        what = f"Run {run_id} asks {'that no more' if said else 'nothing now'}."
+        raise Missing(what, "See its steps.")
 
     def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
         """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run; refused while at
@@ -302,6 +304,8 @@ class Runs:
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
         """Forget what a step left that failed or was stopped, its checkpoint and question too."""
         self.keep(profile_id, run_id, {})
+        if self.attempts.count("run_id = ? AND step = ? AND state = 'running'", (run_id, step)):
+            raise Problem(f"{step} is at work.", "Cancel it first.")
         where = "run_id = ? AND step = ? AND state IN ('failed', 'interrupted', 'cancelled')"
         self.attempts.delete_many(where, (run_id, step))
         self.records.delete_many("run_id = ? AND step = ? AND state = 'waiting'", (run_id, step))

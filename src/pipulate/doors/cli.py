@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -97,7 +98,7 @@ def doctor(settings, as_json):
     from pipulate.ai.servers import find
     from pipulate.web.server import ASSETS
 
-    running, store = Door(settings).server or {}, "ok"
+    server, store = Door(settings).server or {}, "ok"
     try:
         backups.open_store(settings).close()
     except Problem as problem:
@@ -108,7 +109,7 @@ def doctor(settings, as_json):
         "python": sys.version.split()[0],
         "sqlite": apsw.sqlite_lib_version(),
         "home": str(settings.home),
-        "server": running.get("url"),
+        "server": server.get("url"),
         "assets": len(list(ASSETS.glob("*.js"))) >= 4,
         "backups": len(backups.listing(settings.folder("backups"))),
         "store": store,
@@ -151,19 +152,17 @@ for each in (*COMMANDS, botify):
 @JSON
 def call(tool, words, settings, profile, yes, as_json):
     """Call a tool: key=text as in its form, key:=JSON, key=@file."""
-    show(_call(tool, words, settings, profile, yes), as_json)
-
-
-def _call(tool: str, words: tuple[str, ...], settings, profile: str | None, yes=False):
     from pipulate.ai.slash import read_words
 
     text, values = read_words(words, files=True)
+    asked = partial(ask, settings, tool, values, profile, text=text)
     try:
-        return ask(settings, tool, values, profile, text=text, yes=yes)
-    except Confirm as asked:
-        if not _agreed(f"{asked.what} Go on?"):
+        result = asked(yes=yes)
+    except Confirm as confirm:
+        if not _agreed(f"{confirm.what} Go on?"):
             raise
-        return ask(settings, tool, values, profile, text=text, yes=True)
+        result = asked(yes=True)
+    show(result, as_json)
 
 
 @cli.command("export")
@@ -233,10 +232,9 @@ def backup(settings):
 @YES
 def restore(name, settings, yes):
     """Put a copy of a backup in the store's place (kept beside the backups); no name: list them."""
-    running = Door(settings).server
     if not name:
         return show(backups.listing(settings.folder("backups")), False)
-    if running:
+    if Door(settings).server:
         raise Problem("A server is running on this home.", "Stop it first.")
     if not yes and not _agreed(f"Restore {name}?"):
         raise Confirm("Restoring replaces the present store.", "Answer y, or add --yes.")
@@ -250,10 +248,10 @@ def mcp(settings, profile):
     """Speak MCP on standard input and output; holds no lock between calls."""
     from pipulate.doors.mcp import serve_stdio
 
-    def ask(request, tool, values=None):
+    def called(request, tool="tools", values=None):
         return Door(settings, profile, "mcp").call(tool, values)
 
-    asyncio.run(serve_stdio(lambda request: ask(request, "tools"), ask))
+    asyncio.run(serve_stdio(called, called))
 
 
 def main():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 
 from pipulate.core.fields import dumps, to_json
-from pipulate.core.outputs import Large, Rows
+from pipulate.core.outputs import Rows, loaded
 from pipulate.core.settings import read_settings
 from pipulate.core.store import Row
 from pipulate.doors.door import Door
@@ -44,7 +44,7 @@ def show(value, as_json: bool, as_lines: bool = False, out=None):
 
 
 def _pieces(value, as_json: bool, as_lines: bool) -> Iterator[str]:
-    value = value.load() if isinstance(value, Large) else value
+    value = loaded(value)
     streamed = isinstance(value, Iterator | Rows)
     if as_lines:
         rows = value if streamed or isinstance(value, list | tuple) else [value]
