@@ -311,3 +311,10 @@ def test_the_model_of_a_profile_is_chosen_in_settings(page, model):
     pick.select_option(index=0)
     page.get_by_role("button", name="Check this model").click()
     expect(page.locator("#work")).to_contain_text("after Stop", timeout=8_000)
+
+
+def test_a_message_stands_in_the_talk_itself_as_it_does_after_a_reload(page, server):
+    page.goto("/default/tasks")
+    page.locator("#say textarea").fill("/help")
+    page.keyboard.press("Enter")
+    expect(page.locator("#talk > .msg.user").last).to_contain_text("/help")

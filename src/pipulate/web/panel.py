@@ -193,7 +193,8 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
     final, drawn = kind == "final", message(row, profile, left)
-    drawn = drawn(hx_swap_oob="true") if final else Div(drawn, hx_swap_oob="beforeend:#talk")
+    # the talk is morphed: what is put at its end is the element itself, not what it holds
+    drawn = drawn(hx_swap_oob="true" if final else "beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
     return html(drawn, stop_button(profile, busy)(hx_swap_oob="true"))
 
@@ -221,15 +222,14 @@ let low = true, was = 0;
 const picked = () => find('[aria-selected=true]', offered);
 const pick = item => {
   picked()?.setAttribute('aria-selected', 'false');
-  item?.setAttribute('aria-selected', 'true');
-  item?.scrollIntoView({block: 'nearest'});
-  item ? say.setAttribute('aria-activedescendant', item.id) : unpick();
+  item.setAttribute('aria-selected', 'true');
+  item.scrollIntoView({block: 'nearest'});
+  say.setAttribute('aria-activedescendant', item.id);
 };
-const unpick = () => say.removeAttribute('aria-activedescendant');
 const shut = () => {
   clearTimeout(say.later);
   offered.replaceChildren();
-  unpick();
+  say.removeAttribute('aria-activedescendant');
 };
 const take = item => {
   shut();
