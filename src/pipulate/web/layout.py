@@ -44,7 +44,7 @@ f: filter columns
 c: chat
 ?: this sheet"""
 SHOWN = 7  # apps in the navigation bar; the rest lies under "More"
-SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js", "Sortable.min.js")
+SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
 
 def app_of(at: str) -> str:

@@ -4,9 +4,11 @@ What moves the chat stands in panel.py."""
 
 import re
 
+from pipulate import __version__
 from pipulate.web.panel import SCRIPT as TALK
 from pipulate.web.widgets import ELEMENT
 
+SORTABLE = f"const SORTABLE = '/static/Sortable.min.js?{__version__}';"
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
 const all = (query, within = document) => [...within.querySelectorAll(query)];
@@ -120,8 +122,11 @@ on('keydown', '[data-sortable] .grip button', (grip, event) => {
   grip.focus();
   move(row, row.parentElement);
 });
-const sortable = (list, then, handle) => list && new Sortable(list,
-  {handle, animation: 120, onEnd: event => then(event.item, list)});
+const sortable = async (list, then, handle) => {
+  if (!list) return;
+  await import(SORTABLE);
+  new Sortable(list, {handle, animation: 120, onEnd: event => then(event.item, list)});
+};
 htmx.onLoad(page => {
   sortable(page.matches('[data-sortable]') ? page : find('[data-sortable]', page), move, '.grip');
   sortable(find('[data-columns]', page), () => { pickColumns(); send(); });
@@ -173,7 +178,7 @@ on('change', '.rows', () => {
 });
 const busy = () => find('#listing .edit') || ticks() > 0 || !all('.filters [name]').every(same);
 on('htmx:beforeRequest', '#again', (_, event) => {
-  waiting = Boolean(busy());
+  waiting = busy();
   if (waiting) event.preventDefault();
 });
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
@@ -369,5 +374,5 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
-SCRIPT = SCRIPT + TALK + ELEMENT
-SCRIPT = re.sub(r"(?m)^ *(//.*\n)?", "", SCRIPT)  # comments are for readers of this file
+SCRIPT = SORTABLE + SCRIPT + TALK + ELEMENT
+SCRIPT = re.sub(r"(?m)^ *(//.*\n)?|  // .*$", "", SCRIPT)  # comments are for readers of this file

@@ -1,5 +1,7 @@
 """The look, on top of Pico CSS: calm and dense. The script is in script.py."""
 
+import re
+
 THEME = """
 :root{--pico-font-size:15px;--pico-spacing:.75rem;--pico-form-element-spacing-vertical:.3rem;
   --pico-form-element-spacing-horizontal:.6rem;--pico-line-height:1.45;
@@ -21,12 +23,12 @@ body *+h2{margin-top:1.2rem}
 body *+:is(p,form){margin-top:.3rem}
 :focus-visible{outline:2px solid var(--link)}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
-pre{padding:.5rem;max-height:22rem;overflow:auto;white-space:pre-wrap}
+pre{padding:.5rem;max-height:22rem;white-space:pre-wrap}
 .beside textarea,pre{font-family:var(--pico-font-family-monospace);font-size:.9em}
 .head p,.empty,.hint,.computed,.pen,.none,.actions button,.pager,.badge,.step.blocked :is(h2,p),
   legend,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){color:var(--muted)}
 .broken,.error,.actions button:is(:hover,:focus){color:var(--bad)}
-[aria-current],.msg.user{background:var(--pico-primary-background);
+[aria-current],.msg.user,#offers [aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
 .sr{position:absolute;left:-99rem}
 body .empty{margin:.8rem 0}
@@ -34,13 +36,14 @@ button:is(.cell,.link){background:none;border:0;padding:.25rem;text-align:left;b
   color:inherit;--pico-color:inherit}
 
 /* what stands in a line, and what stands below one another */
-.head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
+.head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,.sends,
+  .tools,.tools details>div,.approval,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(.bar,.inline,#bulk,#filter,#import) :is(input:not([type=checkbox]),select){width:auto}
 :is(body>nav,.bar) :is(summary,summary:focus,button,[role=button],[type=search]),#filter>*{
   height:2.2rem;padding-block:.25rem;line-height:1.6rem}
-:is(body>nav,.bar) :is(summary,button,[role=button]){padding-inline:.7rem;border-radius:.4rem}
+:is(body>nav,.bar) :is(summary,button,[role=button]){padding-inline:.7rem}
 .head{margin-bottom:.8rem}
 .add,#import form,#check,.beside form,.edit.whole,.cards{display:grid;gap:.6rem .8rem}
 .add label>span:not(.slider){display:grid}
@@ -69,7 +72,6 @@ main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
   grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .add label:has(textarea){grid-row:span 2}
 .bar{margin:.8rem 0 .3rem}
-.bar ul{padding:.4rem .8rem;min-width:14rem}
 #bulk,#picked{position:sticky;bottom:0;padding:.5rem .7rem;background:var(--card);z-index:2;
   border:var(--edge);border-radius:.5rem}
 #bulk-value>*{max-width:14rem}
@@ -123,7 +125,6 @@ body .name input{border-color:transparent;background:none;padding-left:0;min-wid
 body .name input:is(:hover,:focus){border-color:var(--pico-form-element-border-color)}
 #waiting:not(:empty){background:var(--bad);color:#fff;border-radius:1rem;padding:0 .4rem;
   font-size:.8em}
-.sends,.tools{display:flex;gap:.6rem;flex-wrap:wrap;align-items:center;justify-content:start}
 .sends button{padding:.3rem .8rem}
 .step form:has(>.sends>.link:only-child){padding:0}
 progress::-webkit-progress-value{transition:none}
@@ -135,8 +136,7 @@ progress::-webkit-progress-value{transition:none}
 .step .scroll{max-height:20rem}
 .step .data{width:auto;min-width:20rem}
 .tools{font-size:.88em;margin-top:.3rem;gap:1rem}
-.tools details>div{display:flex;gap:.4rem;flex-wrap:wrap}
-body .step button.link{color:var(--link);padding:0}
+body :is(.step,.msg.tool) button.link{color:var(--link);padding:0}
 .tree,.tree ul{padding-left:1.1rem;margin:0}
 body .tree{padding:0}
 .tree li{margin:0;list-style:none;line-height:1.6}
@@ -222,7 +222,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .code pre{padding-top:1.5rem;border:var(--edge)}
 .msg ul{padding-left:1.3rem}
 #talk li{margin:0;padding:0;display:list-item}
-.msg.tool .link{color:var(--link);padding:0}
 .live:has(span)::before{display:none!important}
 .thought:has(div:empty){display:none}
 .thought{font-size:.88em;margin:0 0 .3rem;white-space:pre-wrap}
@@ -234,25 +233,19 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .assistant>h2{margin-top:1.2rem}
 .assistant .inline{margin-top:.6rem}
 .assistant label select{max-width:100%;margin:0 .4rem}
-.approval{display:flex;flex-wrap:wrap;gap:.4rem}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
-@keyframes arm{
-  from,99%{pointer-events:none;opacity:.4}
-}
+@keyframes arm{from,99%{pointer-events:none;opacity:.4}}
 #say{padding:.6rem;border-top:var(--edge);align-items:end;position:relative}
-#say textarea{flex:1 1 70%}
+#say textarea{flex:1 1 70%;resize:none}
 #say label{font-size:.85em;color:var(--muted)}
 #say label[for]{cursor:pointer;text-decoration:underline}
 #attach:focus-visible+label{outline:2px solid var(--link)}
 .held[placeholder=" "]:placeholder-shown{display:none}
 #offers{position:absolute;bottom:100%;left:.6rem;right:.6rem;z-index:4}
-#offers ul{padding:.2rem;margin:0;background:var(--card);border:var(--edge);border-radius:.5rem;
+#offers ul{padding:.2rem;background:var(--card);border:var(--edge);border-radius:.5rem;
   max-height:19rem;overflow:auto}
 #offers li{list-style:none;margin:0;padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
-#offers [aria-selected=true]{background:var(--pico-primary-background);
-  color:var(--pico-primary-inverse)}
-#say textarea{resize:none}
 
 @media(max-width:800px){
   body{grid-template:auto 1fr auto/minmax(0,1fr)}
@@ -276,7 +269,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
   .rows td.computed:empty{display:none}
   .rows :is(.filters th,td:not(:nth-child(2)))[data-label]::before{font-size:.8em;
     content:attr(data-label) " ";color:var(--muted)}
-  .rows td:not(:nth-child(2)) button.cell{width:auto;display:inline}
+  .rows td:not(:nth-child(2)) button.cell{width:auto}
   .add{grid-template-columns:repeat(auto-fill,minmax(8rem,1fr))}
   :is(.runs,.events) li{flex-wrap:wrap;gap:.3rem}
   .entry :is(summary,p){flex-wrap:wrap;gap:0 .7rem}
@@ -284,3 +277,5 @@ main :is(.step,.problem){margin-bottom:.8rem}
   .who{flex:1}
 }
 """
+# comments and lines are for readers of this file
+THEME = re.sub(r"/\*.*?\*/|\n *", "", THEME)
