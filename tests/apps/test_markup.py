@@ -164,6 +164,10 @@ def test_a_table_tells_numbers_links_and_how_many_more():
     assert "No rows" in html(data_table([]))
 
 
+def test_a_cell_that_is_nearly_an_address_does_not_break_the_page():
+    assert "http://[half" in html(data_table([{"page": "http://[half"}]))
+
+
 def test_a_table_of_uneven_rows_leaves_gaps():
     assert html(data_table([{"a": 1, "b": 2}, {"b": 3}])).count("<td") == 4
 

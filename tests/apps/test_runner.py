@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipulate.core.problems import Invalid, Missing, Problem, Unknown, Waiting
+from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown, Waiting
 
 DEMO = """
     import asyncio, time
@@ -333,6 +333,54 @@ def test_given_a_step_that_waits_then_it_can_be_cancelled_and_its_question_is_go
     assert states(asks)["sheet"].state == "cancelled"
     with pytest.raises(Missing, match="asks nothing"):
         call("run_answer", run=1, answer="two")
+
+
+def test_a_second_click_on_an_answer_is_none_to_the_next_question(asks, call, states, until):
+    first = call("asks_run")["question"]
+    call("run_answer", run=1, answer="two", question=first)
+    until(lambda: states(asks)["sheet"].question.get("name") == "How many?")
+    with pytest.raises(Missing, match="asks that no more"):
+        call("run_answer", run=1, answer="two", question=first)
+    assert states(asks)["sheet"].question["name"] == "How many?"
+
+
+def test_of_two_questions_at_once_each_gets_its_own_answer(plugin, house, call, until):
+    plugin(
+        """
+        import asyncio
+        from pipulate import Pipeline
+
+        both = Pipeline("Both")
+
+        @both.step
+        async def names(job):
+            return await asyncio.gather(job.ask("First?"), job.ask("Last?"))
+        """
+    )
+    told, guided = call("both_run"), house.shelf.pipeline("both")
+    until(lambda: len(house.runs.records("state = 'waiting'")) == 2)
+    shown = guided.open(house.profiles.at(), 1)[1]["names"].question["name"]
+    assert house.runs.question(1, 1)["name"] == shown == told["question"]
+    for said in ("Last?", "First?"):
+        call("run_answer", run=1, answer=f"to {said}", question=said)
+    until(lambda: house.runs.attempts("state = 'done'"))
+    assert call("run_output", run=1, step="names") == ["to First?", "to Last?"]
+
+
+def test_a_question_is_not_discarded_under_a_step_that_waits_for_its_answer(asks, call, states):
+    call("asks_run")
+    with pytest.raises(Problem, match="sheet is at work"):
+        call("run_discard", run=1, step="sheet")
+    assert states(asks)["sheet"].question["name"] == "Which sheet?"
+
+
+def test_a_program_that_answers_shows_the_user_the_question_it_answers(plugin, house, call):
+    plugin(ASKS.replace('Pipeline("Asks")', 'Pipeline("Asks", outside=True)'), "asks")
+    call("asks_run", confirmed=True)
+    with pytest.raises(NeedsApproval) as held:
+        call("run_answer", "mcp", run=1, answer="two")
+    shown = house.tools.approval(held.value.details["approval"], house.profiles.at())["shown"]
+    assert '"question":"Which sheet?"' in shown and '"step":"sheet"' in shown
 
 
 # -- faults ----------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ STEPS = """
         return rows
 
     @work.step
+    def drones():
+        print("x" * 40_000_000, end="")
+        return "through"
+
+    @work.step
     def raises(reason: str = "no such page"):
         print("about to fail")
         raise LookupError(reason)
@@ -214,6 +219,11 @@ def test_whatever_a_step_prints_is_its_log_and_never_its_output(engine, run):
     log = run(main())
     assert engine.state("shouts").output == "real"
     assert log.count('{"done": "forged"}') == 2 and "from a child" in log
+
+
+def test_a_step_that_prints_an_endless_line_is_not_halted_by_its_full_pipe(engine, run):
+    state = run(asyncio.wait_for(engine.finish("drones"), 20))
+    assert state.output == "through"
 
 
 def test_the_log_of_one_step_does_not_run_into_the_next(engine, run):

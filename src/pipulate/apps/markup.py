@@ -5,7 +5,6 @@ import functools
 from collections.abc import Sequence
 from html import escape
 from typing import Any
-from urllib.parse import urlsplit
 
 from fasthtml.components import FT, A, Article, Button, Datalist, Div, Fieldset
 from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option, Output, P
@@ -200,7 +199,7 @@ def _cell(value):
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
         return Td(shown, cls="number", data_value=str(value))
     text = str(value)
-    if urlsplit(text).scheme in ("http", "https"):
+    if text[:8].lower().startswith(("http://", "https://")):
         return Td(A(text, href=text, target="_blank", rel="noopener noreferrer"))
     return Td(text[:300])
 

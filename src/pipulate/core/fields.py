@@ -263,11 +263,11 @@ def to_json(value: Any) -> Any:
 def from_json(value: Any) -> Any:
     """Undo `to_json` for File, Rows and Large, at any depth."""
     match value:
-        case {"$file": path, "name": name} if len(value) == 2:
+        case {"$file": str(path), "name": str(name)} if len(value) == 2:
             return File(Path(path), name)
-        case {"$rows": path, "count": count} if len(value) == 2 and KEPT.fullmatch(str(path)):
+        case {"$rows": str(path), "count": int(count)} if len(value) == 2 and KEPT.fullmatch(path):
             return Rows(path, count)
-        case {"$json": path, "size": size} if len(value) == 2 and KEPT.fullmatch(str(path)):
+        case {"$json": str(path), "size": int(size)} if len(value) == 2 and KEPT.fullmatch(path):
             return Large(path, size)
         case dict():
             return {k: from_json(v) for k, v in value.items()}

@@ -91,7 +91,7 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
     """Ask on the terminal what a run asks, until the answer fits. Raises Waiting without one."""
     from pipulate.apps.local import plain
 
-    about, question = {k: result[k] for k in ("run", "step")}, plain(result["question"])
+    about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
     if not sys.stdin.isatty():
         how = f"pipulate call run_answer run={result['run']} answer=…"
         again = f"Answer: {how}, then: pipulate run {pipeline} run={result['run']}"

@@ -47,7 +47,7 @@ def _item(house, row: Row):
     at, does = f"{base}/{row['pipeline']}/{run}", []
     link = A(title(row), href=f"{at}#step-{run}-{step}")
     if kind == "question":
-        record = house.runs.question(row["profile_id"], run, step)
+        record = house.runs.question(row["profile_id"], run, step, row["said"])
         said = question_form(record, at, hx_preserve="true")
     else:
         said = P(row["said"] or "The program ended while this step ran.")
