@@ -211,6 +211,11 @@ def test_a_deleted_run_is_gone_and_undo_brings_it_back(finished, call, runs, one
     assert set(states().values()) == {"done"}
 
 
+@pytest.mark.parametrize("path", [5, None, "a" * 5_000, "x\0y"])
+def test_an_input_that_looks_like_a_file_and_is_none_breaks_no_run(chain, path):
+    assert step_key(chain.steps["first"], {"text": {"$file": path, "name": "x"}}, [])
+
+
 def test_a_run_belongs_to_its_profile_and_its_pipeline(runs, one, call, chain):
     call("profile_add", name="Shop")
     with pytest.raises(Missing):

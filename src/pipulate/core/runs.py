@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import dumps, from_json
+from pipulate.core.fields import File, dumps, from_json
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
 
@@ -93,9 +93,11 @@ class StepState:
 
 def step_key(step: Any, inputs: Row, used: list[str]) -> str:
     """SHA-256 over source, inputs and used outputs; a file counts with its size and time."""
-    files = (Path(v["$file"]) for v in inputs.values() if isinstance(v, dict) and "$file" in v)
-    stats = [file.stat() for file in files if file.exists()]
-    stamps = [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    stamps = []
+    for value in from_json(inputs).values():
+        with contextlib.suppress(OSError, ValueError):  # it is gone, or JSON that looks like one
+            stat = value.path.stat() if isinstance(value, File) else None
+            stamps += [[stat.st_size, stat.st_mtime_ns]] if stat else []
     return _hash(dumps([step.source, inputs, stamps, used]))
 
 
