@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import File, dumps, from_json
+from pipulate.core.fields import dumps, from_json
+from pipulate.core.kinds import File
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
 
