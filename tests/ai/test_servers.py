@@ -114,7 +114,7 @@ def test_where_nobody_answers_there_is_no_model(run, settings):
     ],
 )
 def test_what_leaves_this_machine_is_told_apart(url, local):
-    assert is_local(url) == Server(url, False, ()).local == local
+    assert is_local(url) == local
 
 
 # -- added ---------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ No handler waits for it: a turn is a task of its own that publishes what happens
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable
 
@@ -40,7 +39,14 @@ SHORTER = (
     "Write down in at most 150 words what matters later in this conversation, as plain notes: "
     "facts, wishes, decisions, what is open.\n\nSo far: {}\n\nThen:\n{}"
 )
-log = logging.getLogger("pipulate.chat")
+
+
+def _problem(error: Exception) -> Problem:
+    """What went wrong, as it may be told; a fault of ours is in the log."""
+    if isinstance(error, Problem):
+        return error
+    fault = f"Something went wrong here; reference {log_fault(error)} in the log."
+    return Problem(fault, "Try again.")
 
 
 class Chat:
@@ -103,12 +109,8 @@ class Chat:
     async def _guarded(self, profile: Profile, work):
         try:
             await work
-        except Problem as problem:
-            await self._add(profile, "note", str(problem), state="failed")
-        except Exception:
-            log.exception("turn failed")
-            said = "Something went wrong here; see the log."
-            await self._add(profile, "note", said, state="failed")
+        except Exception as error:
+            await self._add(profile, "note", str(_problem(error)), state="failed")
         finally:
             if self.turns.get(profile.id) is asyncio.current_task():
                 del self.turns[profile.id]
@@ -117,12 +119,9 @@ class Chat:
         try:
             said, calls = await slash(text, self.house.tools, Caller("user", profile)), None
         except NeedsApproval as needed:
-            about = {
-                "name": without_secrets(text, self.house.tools),
-                "arguments": "",
-                "approval": needed.details["approval"],
-            }
-            said, calls = "This cannot simply be undone.", dumps([about])
+            name, key = without_secrets(text, self.house.tools), needed.details["approval"]
+            calls = dumps([{"name": name, "arguments": "", "approval": key}])
+            said = "This cannot simply be undone."
         await self._add(profile, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str):
@@ -204,12 +203,10 @@ class Chat:
         made.set(events := [])
         try:
             result = await self.house.tools.call(call.name, call.values(), caller)
-        except Problem as problem:
-            result, fits = problem.as_dict(), not isinstance(problem, Invalid | Unknown)
-            about["approval"] = problem.details.get("approval")
         except Exception as error:
-            fault = f"Something went wrong here; reference {log_fault(error)} in the log."
-            result = Problem(fault, "Tell the user.").as_dict()
+            problem = _problem(error)
+            result, fits = problem.as_dict(), not isinstance(error, Invalid | Unknown)
+            about["approval"] = problem.details.get("approval")
         if call.name == "find_tool" and isinstance(result, list):
             self.found.setdefault(caller.profile.id, set()).update(t["name"] for t in result)
         said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
@@ -235,7 +232,7 @@ class Chat:
         newest = self.house.events.recent(key, 1)
         self.told[key] = newest[0]["id"] if newest else 0
         room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
-        app = self.house.shelf.apps.get(prompt.app_at(at))
+        app = self.house.shelf.apps.get(prompt.place(at)[0])
         named = getattr(app, "name", getattr(app, "slug", ""))
         tools = prompt.offered(
             self.house.tools.listing(), named, self.found.get(key, ()), int(context * prompt.TOOLS)
@@ -287,8 +284,8 @@ class Chat:
         if model is None:
             return
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, 0, (), "")
-        asked = [{"role": "system", "content": masked(self.house)(first)}]
-        asked += [{"role": "user", "content": REMARK.format(what)}]
+        told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
+        asked = [{"role": role, "content": text} for role, text in told.items()]
         said, known = False, self.history(profile.id, 1)
         with contextlib.suppress(Problem):  # nobody asked
             try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from pipulate.ai.calls import whole
 from pipulate.ai.memory import AssistantTools, masked
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import Choice
@@ -62,20 +63,20 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
     import jsonschema
 
     plain = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
-    whole = schema if schema.get("type") == "object" else _object(schema)
-    talk = [{"role": "user", "content": prompt if plain else f"{prompt}\n\n{ASKED}{dumps(whole)}"}]
+    fit = schema if schema.get("type") == "object" else _object(schema)
+    talk = [{"role": "user", "content": prompt if plain else f"{prompt}\n\n{ASKED}{dumps(fit)}"}]
     why = ""
     for _ in range(REPAIRS + 1):
-        text = await _said(model, talk, None if plain else whole, tell)
+        text = await _said(model, talk, None if plain else fit, tell)
         if plain:
             return text
         try:
             value = _read(text)
-            jsonschema.validate(value, whole)
-            return value if whole is schema else value["answer"]
+            jsonschema.validate(value, fit)
+            return value if fit is schema else value["answer"]
         except (ValueError, jsonschema.ValidationError) as error:
             why = str(getattr(error, "message", error))[:200]
-        again = f"That does not fit ({why}). {ASKED}{dumps(whole)}"
+        again = f"That does not fit ({why}). {ASKED}{dumps(fit)}"
         talk += {"role": "assistant", "content": text}, {"role": "user", "content": again}
     raise Invalid(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
 
@@ -103,7 +104,7 @@ async def _said(
             raise
         return await _said(model, talk, None, tell)  # a server that knows no schemas
     tell(line)
-    return text.strip().encode(errors="replace").decode()
+    return whole(text.strip())
 
 
 def _read(text: str) -> Any:

@@ -32,12 +32,10 @@ class AssistantTools:
     def find_tool(self, caller: Caller, words: str):
         """Find tools by words of their names or descriptions, such as: import csv."""
         wanted = _words(words)
-        ranked = [(len(wanted & _words(f"{t.name} {t.description}")), t) for t in self._tools()]
+        tools = self.house.tools.by_name.values()
+        ranked = [(len(wanted & _words(f"{t.name} {t.description}")), t) for t in tools]
         best = sorted((pair for pair in ranked if pair[0]), key=lambda pair: -pair[0])
         return [t.as_dict() for _, t in best[:8]]
-
-    def _tools(self):
-        return self.house.tools.by_name.values()
 
     @tool
     def remember(self, caller: Caller, note: str):

@@ -55,7 +55,7 @@ class Model:
                     index = len(calls) if self.ollama else piece.get("index", n)
                     calls.setdefault(index, Call()).join(piece)
             except (AttributeError, TypeError):
-                raise _wrong(line) from None
+                raise wrong(line) from None
             for part in [Thought(thought), *parts] if thought else parts:
                 yield part
         if thinking.rest:
@@ -191,10 +191,11 @@ def _message(line: str) -> Row:
         choice = (said.get("choices") or [said])[0]
         return {**(choice.get("delta") or choice.get("message") or {})}
     except (ValueError, RecursionError, AttributeError, TypeError, LookupError):
-        raise _wrong(line) from None
+        raise wrong(line) from None
 
 
-def _wrong(line: str) -> Problem:
+def wrong(line: str) -> Problem:
+    """A line of a server's that makes no sense."""
     what = f"The model server answered wrongly: {line[:200]}"
     return Problem(what, "Check its address and log.")
 

@@ -5,6 +5,7 @@ the others are found by `find_tool`.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -44,14 +45,15 @@ def cut(text: str, most: int) -> str:
     return text if tokens(text) <= most else f"{said[:size].decode(errors='ignore')} …"
 
 
-def app_at(at: str) -> str:
-    """The slug of the app that an address names, or ""."""
-    return [*at.partition("?")[0].strip("/").split("/"), ""][1]
+def place(at: str) -> tuple[str, str]:
+    """The app and what is below it in a page's address, such as a run's number."""
+    slug, rest = [*at.partition("?")[0].strip("/").split("/"), "", ""][1:3]
+    return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
 
 
-def place(house: House, profile: Profile, at: str) -> str:
+def _where(house: House, profile: Profile, at: str) -> str:
     """Where the user is: the app with its own words for the model, the run with its steps."""
-    slug, run = [*at.partition("?")[0].strip("/").split("/"), "", ""][1:3]
+    slug, run = place(at)
     app = house.shelf.apps.get(slug)
     if app is None:
         return ""
@@ -87,7 +89,7 @@ def system(
     events = house.events.recent(profile.id, EVENTS, after=since)[:EVENTS]
     if not events:
         events = house.events.recent(profile.id, 3)
-    parts = [SYSTEM, f"Profile: {profile.name}. {place(house, profile, at)}"]
+    parts = [SYSTEM, f"Profile: {profile.name}. {_where(house, profile, at)}"]
     if before:
         parts.append(f"What was said before, in short:\n{before}")
     if kept := "\n".join(f"- {note[:LISTED]}" for note in notes):

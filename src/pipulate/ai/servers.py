@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from pipulate.ai.models import Model, client
+from pipulate.ai.models import Model, client, wrong
 from pipulate.apps.house import House
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
@@ -27,6 +27,7 @@ NONE_FOUND = (
 )
 KEEP = 15.0  # seconds for which a found model is taken to be there still
 ASSUMED = 8_192  # tokens of a context that no server tells
+UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  # as an answer
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,6 @@ class Server:
     url: str
     ollama: bool
     models: tuple[str, ...]
-
-    @property
-    def local(self) -> bool:
-        return is_local(self.url)
 
 
 def is_local(url: str) -> bool:
@@ -65,7 +62,7 @@ async def _look(url: str, ollama: bool, key: str) -> Server | None:
         async with client(key, 3) as asking:
             listed = (await asking.get(base + at)).json()[name]
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
+    except UNFIT:
         return None
 
 
@@ -151,7 +148,7 @@ async def context(model: Model) -> int:
                 return int(max(known)) or ASSUMED
             said = (await asking.get(f"{model.url}/props")).json()
             return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, Problem):
+    except UNFIT:
         return ASSUMED
 
 
@@ -164,8 +161,7 @@ async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
                 try:
                     said = {**json.loads(line or "{}")}
                 except (ValueError, RecursionError, TypeError):
-                    what = f"Ollama answered wrongly: {line[:200]}"
-                    raise Problem(what, "Check its address and log.") from None
+                    raise wrong(line) from None
                 if "error" in said:
                     raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
                 yield said.get("completed", 0), said.get("total", 0), said.get("status", "")

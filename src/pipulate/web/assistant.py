@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from pipulate.ai.chat import REMARKS
 from pipulate.ai.models import Model
 from pipulate.ai.probes import PROBES, probes
+from pipulate.ai.prompt import place
 from pipulate.ai.servers import NONE_FOUND, Server, is_local, pull, servers
 from pipulate.ai.slash import offers as ways
 from pipulate.apps.base import Visit
@@ -32,7 +32,6 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Caller
 from pipulate.web import panel
 from pipulate.web.live import Tab
-from pipulate.web.news import place
 
 PAGE_TEXT, OUTPUT = 6_000, 1_500  # characters of a page that go along, of one output on it
 SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
@@ -197,23 +196,24 @@ def part(site, profile: Profile):
     return Section(*inner, hx_target="#assistant", hx_swap="outerHTML", cls="assistant")
 
 
-def _ask(profile: Profile, verb: str, word: str, *inputs, **values: str):
-    """A form of one button for `act`."""
-    to = {"hx_post": f"/{profile.slug}/assistant/{verb}", "hx_vals": json.dumps(values)}
-    return Form(*inputs, Button(word, cls="outline secondary"), cls="inline", **to)
+def ask(at: str, word: str, *inputs, confirm=None, label=None, **values: str):
+    """A form of one button that posts these inputs and values to an address."""
+    button = Button(word, cls="outline secondary", aria_label=label)
+    to = {"hx_post": at, "hx_vals": json.dumps(values), "hx_confirm": confirm}
+    return Form(*inputs, button, cls="inline", **to)
 
 
-def _pick(profile: Profile, verb: str, said: str, names: dict[str, str], chosen: str):
-    """A choice for `act` that holds at once."""
+def _pick(at: str, said: str, names: dict[str, str], chosen: str):
+    """A choice that holds at once."""
     options = (Option(text, value=key, selected=key == chosen) for key, text in names.items())
     box = Select(*options, name="value", aria_label=said)
-    to = {"hx_post": f"/{profile.slug}/assistant/{verb}", "hx_trigger": "change"}
-    return Form(Label(said, box), cls="inline", **to)
+    return Form(Label(said, box), cls="inline", hx_post=at, hx_trigger="change")
 
 
 async def settings(site, visit: Visit, request):
     """What was found, what this profile uses, and what can be changed."""
     choice, profile = site.chat.choice, visit.caller.profile
+    at = f"/{profile.slug}/assistant"
     added, kept = choice.added(), choice.of(profile.id)
     found = {server.url: server for server in await servers(site.house.settings, added)}
     model = await choice.model(profile.id)
@@ -221,28 +221,26 @@ async def settings(site, visit: Visit, request):
     used = markdown(NONE_FOUND)
     if model:
         says = f" at {model.url}, {_where(model.url)}, reads {model.context:,} tokens at once. "
-        check = _ask(profile, "check", "Check this model")
+        check = ask(f"{at}/check", "Check this model")
         used = Div("In use: ", Strong(model.name), says, check)
-    names, chosen = (
-        {"": "whatever is found first"},
-        " ".join((kept["url"], kept["name"])) if kept else "",
-    )
+    names = {"": "whatever is found first"}
+    chosen = f"{kept['url']} {kept['name']}" if kept else ""
     names |= {f"{u} {n}": f"{n} · {u} · {_where(u)}" for u, s in found.items() for n in s.models}
     names.setdefault(chosen, f"{chosen} · does not answer")
     remarks = site.house.settings_of(str(profile.id)).get("remarks") or "key"
-    rows = (_server(profile, url, found.get(url), added) for url in dict.fromkeys([*found, *added]))
+    rows = (_server(at, url, found.get(url), added) for url in dict.fromkeys([*found, *added]))
     address = Input(name="url", placeholder="Address", aria_label="Address", required=True)
     hidden = {"type": "password", "autocomplete": "new-password"}
     key = Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden)
     pulled = {"placeholder": "llama3.2", "aria_label": "Model to pull", "required": True}
     return Div(
         used,
-        _pick(profile, "choose", "This profile talks to", names, chosen),
-        _pick(profile, "remarks", "It speaks unasked", SAID, remarks),
+        _pick(f"{at}/choose", "This profile talks to", names, chosen),
+        _pick(f"{at}/remarks", "It speaks unasked", SAID, remarks),
         Ul(*rows, cls="events"),
-        _ask(profile, "add", "Add server", address, key),
+        ask(f"{at}/add", "Add server", address, key),
         *(
-            _ask(profile, "pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
+            ask(f"{at}/pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
             for url, server in found.items()
             if server.ollama
         ),
@@ -254,14 +252,14 @@ def _where(url: str) -> str:
     return "on this machine" if is_local(url) else "leaves this machine"
 
 
-def _server(profile: Profile, url: str, server: Server | None, added: Row):
+def _server(at: str, url: str, server: Server | None, added: Row):
     """One server: where it is, what it holds, that it has a key; one that was added can go."""
     says = [_where(url), "does not answer"]
     if server:
         kind = "Ollama" if server.ollama else "OpenAI's protocol"
         says[1:] = [kind, f"models: {len(server.models)}"]
     says += [f"key {SET}{added[url][-4:]}"] if added.get(url) else []
-    gone = _ask(profile, "remove", "Remove", url=url) if url in added else ""
+    gone = ask(f"{at}/remove", "Remove", url=url) if url in added else ""
     return Li(Span(url), Small(" · ".join(says)), gone)
 
 
@@ -303,24 +301,20 @@ async def _chosen(site, value: str) -> Row | None:
 async def _pulling(site, profile: Profile, url: str, name: str):
     if url not in [s.url for s in await servers(site.house.settings) if s.ollama]:
         raise Problem("That Ollama does not answer.", "Start it, then try again.")
-    until = 0.0
+    at = f"/{profile.slug}/assistant"
     async for done, total, said in pull(url, name):
-        if time.monotonic() > until:
-            until = time.monotonic() + 0.2
-            size = f" · {done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else ""
-            bar = Progress(value=done, max=total) if total else Progress()
-            yield P(f"{name}: {said}{size}"), bar, _ask(profile, "cancel", "Cancel")
+        size = f" · {done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else ""
+        bar = Progress(value=done, max=total) if total else Progress()
+        yield P(f"{name}: {said}{size}"), bar, ask(f"{at}/cancel", "Cancel")
     site.chat.choice.forget()
-    yield P(
-        f"{name} is here: choose it above.", hx_get=f"/{profile.slug}/assistant", hx_trigger="load"
-    )
+    yield P(f"{name} is here: choose it above.", hx_get=at, hx_trigger="load")
 
 
 async def _checking(model: Model | None, profile: Profile):
     """Five lines, one after the other."""
     if not model:
         raise Problem("There is no model to check.", "Start its server, or choose another.")
-    said, stop = dict.fromkeys(PROBES, "…"), _ask(profile, "cancel", "Cancel")
+    said, stop = dict.fromkeys(PROBES, "…"), ask(f"/{profile.slug}/assistant/cancel", "Cancel")
     async for name, good, expect in probes(model):
         said[name] = f"{'✓' if good else '✗'} {expect}" if expect else "…"
         lines = (Li(Strong(name), Span(about)) for name, about in said.items())

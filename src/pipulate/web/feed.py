@@ -5,7 +5,6 @@ Nothing is queued for a client: a change only wakes it up, and it reads on in th
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.problems import Busy, Problem
 from pipulate.core.store import Row
+from pipulate.web.live import soon
 
 MOST, PAGE = 32, 200  # clients at once, events read at once
 BEAT = 15.0  # seconds of silence after which a comment shows that the line is open
@@ -32,8 +32,7 @@ class Feed:
         house.db.on_event.append(self._event)
 
     def _event(self, event: Row) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
-            self.loop.call_soon_threadsafe(self._wake)
+        soon(self.loop, self._wake)
 
     def _wake(self) -> None:
         for client in self.clients:

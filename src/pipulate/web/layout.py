@@ -10,6 +10,7 @@ from fasthtml.components import Head, Html, Input, Kbd, Li, Link, Main, Meta, Na
 from fasthtml.components import Strong, Summary, Table, Td, Th, Title, Tr, Ul
 
 from pipulate import __version__
+from pipulate.ai.prompt import place
 from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html
@@ -47,11 +48,6 @@ SHOWN = 7  # apps in the navigation bar; the rest lies under "More"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
 
-def app_of(at: str) -> str:
-    """The app that an address names, or ""."""
-    return [*at.split("?")[0].strip("/").split("/"), ""][1]
-
-
 def _keys():
     pairs = (line.split(": ", 1) for line in KEYS.splitlines())
     return Table(*(Tr(Th(Kbd(key), scope="row"), Td(said)) for key, said in pairs))
@@ -74,7 +70,7 @@ class Layout:
         values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
         values["waiting"] = html(counter(self.house))
         values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
-        app, everyone = app_of(at), tuple(self.house.profiles.all())
+        app, everyone = place(at)[0], tuple(self.house.profiles.all())
         key = (profile, app, everyone, self.house.shelf.version)
         if key not in self._frames:
             if len(self._frames) > 200:

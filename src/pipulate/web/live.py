@@ -9,6 +9,8 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from starlette.websockets import WebSocket
 
@@ -18,6 +20,12 @@ MOST_TABS = 64
 MOST_WAITING = 2_000_000  # characters; a tab that far behind is closed and starts afresh
 WINDOW, MANY, FRAME = 0.1, 50, 0.016  # more fragments than this in so many seconds: by frames
 SPAN = '<span hx-swap-oob="beforeend:'  # how a token begins, up to its message's number
+
+
+def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) -> None:
+    """Do this in the loop, from any thread."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+        loop.call_soon_threadsafe(work, *args)
 
 
 class Tab:
@@ -65,9 +73,7 @@ class Hub:
 
         `skip` is the key of a tab that has its answer already."""
         if threading.get_ident() != self._thread:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-                self.loop.call_soon_threadsafe(self.put, profile_id, fragment, at, skip)
-            return
+            return soon(self.loop, self.put, profile_id, fragment, at, skip)
         for tab in self.others(skip):
             if profile_id in (None, tab.profile.id) and at in ("", tab.at.partition("?")[0]):
                 tab.put(fragment)

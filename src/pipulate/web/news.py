@@ -1,7 +1,6 @@
 """What open tabs are told of runs: progress, pages drawn anew, what waits, how it ended."""
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 from fasthtml.components import A
 
+from pipulate.ai.prompt import place
 from pipulate.apps.card import progress, title, words
 from pipulate.apps.feeds import Feeds
 from pipulate.apps.house import House
@@ -21,17 +21,11 @@ from pipulate.core.problems import Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.web.inbox import counter
-from pipulate.web.live import Hub
+from pipulate.web.live import Hub, soon
 
 SOON = 0.1  # seconds in which several changes are told as one
 LONG = 3.0  # seconds of work whose end is worth a notice
 OURS = re.compile(r"(run|step)_|.*_run$|profile_")  # verbs of events
-
-
-def place(at: str) -> tuple[str, str]:
-    """The app and what is below it in a tab's address, such as a run's number."""
-    slug, rest = [*at.partition("?")[0].strip("/").split("/"), "", ""][1:3]
-    return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
 
 
 class News:
@@ -48,8 +42,7 @@ class News:
 
     def moved(self, profile_id: int | None = None, run: str = "") -> None:
         """Runs (or this one) moved on; may be called from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-            self.hub.loop.call_soon_threadsafe(self._moved, profile_id, run)
+        soon(self.hub.loop, self._moved, profile_id, run)
 
     def _moved(self, profile_id: int | None, run: str) -> None:
         self._soon("", self.count)

@@ -4,12 +4,13 @@ import json
 from functools import partial
 from urllib.parse import quote
 
-from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
+from fasthtml.components import A, Article, Code, Div, H1, H2, Header, Input, Li, P
 from fasthtml.components import Pre, Section, Small, Span, Ul
 from starlette.responses import Response
 
 from pipulate import __version__
 from pipulate.apps.base import Visit
+from pipulate.apps.card import title
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
 from pipulate.apps.query import State
@@ -33,13 +34,6 @@ class Book(CrudApp):
 
 def _page(title: str, *parts):
     return Section(Header(H1(title), cls="head"), *filter(None, parts))
-
-
-def _ask(visit: Visit, tool: str, word: str, *inputs, confirm=None, label=None, **values):
-    """A form of one button that calls a tool of the house with these values and inputs."""
-    button = Button(word, cls="outline secondary", aria_label=label)
-    to = {"hx_post": f"/{visit.caller.profile.slug}/call/{tool}", "hx_vals": json.dumps(values)}
-    return Form(*inputs, button, hx_confirm=confirm, cls="inline", **to)
 
 
 async def app(site, visit: Visit, request):
@@ -69,8 +63,9 @@ def _fault(visit: Visit, plugin):
     parts = [problem_card(plugin.problem)]
     if "accept" in plugin.problem.details:
         sure = "The values named above will be gone from the app; a backup is made first."
-        lose = "plugin_accept", "Lose those values, and load it"
-        parts.append(_ask(visit, *lose, confirm=sure, plugin=plugin.name))
+        at = f"/{visit.caller.profile.slug}/call/plugin_accept"
+        word = "Lose those values, and load it"
+        parts.append(assistant.ask(at, word, confirm=sure, plugin=plugin.name))
     return parts
 
 
@@ -98,8 +93,7 @@ async def overview(site, visit: Visit, request):
 
 
 def _opened(run: Row, base: str):
-    name, key = run["pipeline"], run["id"]
-    link = A(f"{name.capitalize()} run {key}", href=f"{base}/{name}/{key}")
+    link = A(title(run), href=f"{base}/{run['pipeline']}/{run['id']}")
     return Li(link, Span(f"{run['state']} · {run['done']} steps done"))
 
 
@@ -128,11 +122,12 @@ async def settings(site, visit: Visit, request):
     kept = backups.listing(house.settings.folder("backups"))
     listed = (Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept)
     name = Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name")
+    add = f"/{visit.caller.profile.slug}/call/profile_add"
     return _page(
         "Settings",
         H2("Profiles"),
         Ul(*map(partial(_profile, visit), everyone, [None, *everyone]), cls="events"),
-        _ask(visit, "profile_add", "Add profile", name),
+        assistant.ask(add, "Add profile", name),
         assistant.part(site, visit.caller.profile),
         H2("Backups"),
         Ul(*listed, cls="events"),
@@ -144,14 +139,15 @@ async def settings(site, visit: Visit, request):
 def _profile(visit: Visit, profile, above):
     """A profile with what may be done with it; `above`: the one before it, if any."""
     held, name, slug = visit.house.profiles.holdings(profile), profile.name, profile.slug
+    call, ask = f"/{visit.caller.profile.slug}/call/profile", assistant.ask
     told = ", ".join(f"{n} {what}" for what, n in held.items()) or "nothing in it"
-    ask = f"Delete the profile “{name}” with {told}? History can bring it back."
+    sure = f"Delete the profile “{name}” with {told}? History can bring it back."
     box, up = Input(name="new_name", value=name, aria_label=f"Name of {name}"), f"Move {name} up"
     return Li(
-        _ask(visit, "profile_rename", "Rename", box, profile=slug),
+        ask(f"{call}_rename", "Rename", box, profile=slug),
         Span(Small(told)),
-        above and _ask(visit, "profile_move", "↑", label=up, profile=above.slug, after=slug),
-        _ask(visit, "profile_delete", "Delete…", confirm=ask, profile=slug),
+        above and ask(f"{call}_move", "↑", label=up, profile=above.slug, after=slug),
+        ask(f"{call}_delete", "Delete…", confirm=sure, profile=slug),
     )
 
 

@@ -11,11 +11,11 @@ from html import escape
 from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Label, Li, NotStr, P
 from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
 
+from pipulate.ai.prompt import place
 from pipulate.apps.markup import html, markdown
 from pipulate.apps.runner import Runner
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
-from pipulate.web.news import place
 
 SHOWN = 100  # messages drawn at once; those before are loaded when asked for
 HINT = "Ask about this page, or type /help for commands that need no model."

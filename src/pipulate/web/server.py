@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
 from pipulate.ai.complete import connect
+from pipulate.ai.prompt import place
 from pipulate.apps.base import Download, Go, Refusal, Visit, made, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.files import shown_as
@@ -35,9 +36,9 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
 from pipulate.web import assistant, history, inbox, pages, panel, widgets
 from pipulate.web.feed import Feed
-from pipulate.web.layout import Layout, app_of
-from pipulate.web.live import Hub, Tab
-from pipulate.web.news import News, place
+from pipulate.web.layout import Layout
+from pipulate.web.live import Hub, Tab, soon
+from pipulate.web.news import News
 from pipulate.web.script import SCRIPT
 from pipulate.web.style import THEME
 
@@ -111,7 +112,7 @@ class Site:
 
         an undo the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
-        for profile, slug in {(t.profile, app_of(t.at)) for t in self.hub.others("")}:
+        for profile, slug in {(t.profile, place(t.at)[0]) for t in self.hub.others("")}:
             app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
             listed = isinstance(app, Crud) and app.table_name in names
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
@@ -119,8 +120,7 @@ class Site:
         if event["verb"] in ("undo", "redo") and (profile := self.profile(event["profile_id"])):
             self.hub.put(profile.id, panel.anew(self.chat, profile))
         if self.chat.there:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-                self.hub.loop.call_soon_threadsafe(assistant.moved, self, event)
+            soon(self.hub.loop, assistant.moved, self, event)
 
     def _approval(self, record: Row):
         """A program asks for approval while no conversation shows it: say so in open tabs."""
@@ -131,8 +131,8 @@ class Site:
     def _menu(self):
         """A plugin came, went or broke: the menus of open tabs follow."""
         for tab in list(self.hub.tabs):
-            drawn = self.layout.menu(tab.profile, app_of(tab.at), hx_swap_oob="true")
-            self.hub.loop.call_soon_threadsafe(tab.put, html(drawn))
+            drawn = self.layout.menu(tab.profile, place(tab.at)[0], hx_swap_oob="true")
+            soon(self.hub.loop, tab.put, html(drawn))
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
         if kind == "token":  # they come fast

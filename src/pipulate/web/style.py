@@ -36,8 +36,8 @@ button:is(.cell,.link){background:none;border:0;padding:.25rem;text-align:left;b
   color:inherit;--pico-color:inherit}
 
 /* what stands in a line, and what stands below one another */
-.head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,.sends,
-  .tools,.tools details>div,.approval,
+.head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
+  .sends,.tools,.tools details>div,.approval,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(.bar,.inline,#bulk,#filter,#import) :is(input:not([type=checkbox]),select){width:auto}

@@ -4,7 +4,6 @@ A message is a frame of JSON that says how many `parts` follow, and these, each 
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Collection
 
@@ -18,6 +17,7 @@ from pipulate.core.logs import log_fault
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
+from pipulate.web.live import soon
 
 SECONDS = 30.0  # that a widget may take to answer
 WAITING = 1_000  # messages; a tab that far behind starts afresh
@@ -174,8 +174,7 @@ async def socket(socket: WebSocket) -> None:
 
     def tell(head: Row, buffers: Collection[bytes] = ()) -> None:
         if queue.qsize() < WAITING:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-                loop.call_soon_threadsafe(queue.put_nowait, (head, buffers))
+            soon(loop, queue.put_nowait, (head, buffers))
 
     async def write() -> None:
         while queue.qsize() < WAITING:
