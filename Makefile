@@ -11,6 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 BUILD := pyproject.toml hatch_build.py assets.lock.json
+CORES ?= -n auto --dist loadfile
 WITH_BROWSER = PIPULATE_BROWSER="$${PIPULATE_BROWSER:-$$(cat .venv/.browser)}"
 COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -34,10 +35,10 @@ run: setup
 	@exec $(BIN)/pipulate $(ARGS)
 
 test: setup-dev browser
-	@$(WITH_BROWSER) $(BIN)/python -m pytest $(ARGS)
+	@$(WITH_BROWSER) $(BIN)/python -m pytest $(CORES) $(ARGS)
 
 test-long: setup-dev browser
-	@$(WITH_BROWSER) $(BIN)/python -m pytest -m "long or not long" $(ARGS)
+	@$(WITH_BROWSER) $(BIN)/python -m pytest $(CORES) -m "long or not long" $(ARGS)
 
 mutate: setup-dev
 	@$(BIN)/python scripts/mutate_guard.py

@@ -247,7 +247,7 @@ def test_what_may_be_done_with_an_output(value, words):
         (dict, {"a": 1}, True),
         (list, Large("/a", 1), False),
     ],
-    ids=str,
+    ids=lambda value: re.sub(" at 0x.*", "", str(value)),
 )
 def test_an_output_may_be_used_where_the_first_value_takes_it(kind, value, fits):
     assert takes(make_field("first", kind), value) is fits

@@ -168,7 +168,7 @@ def test_common_python_values_become_json(value, kept):
     assert to_json(value) == kept
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {"a": [print]}, b"x"], ids=named)
+@pytest.mark.parametrize("value", [object(), float("nan"), {"a": [print]}, b"x"], ids=range(4))
 def test_what_json_cannot_hold_is_a_problem_that_says_so(value):
     with pytest.raises(Problem) as caught:
         to_json(value)
