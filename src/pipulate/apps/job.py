@@ -58,9 +58,7 @@ class JobHandle:
         return self._folder
 
     def csv(self, name: str, rows: Iterable[Row], columns: Iterable[str] = ()) -> File:
-        """Write rows to a CSV file in `files`, with these columns or those of the first row; what
-
-        a spreadsheet would run is defused."""
+        """Rows as a CSV file in `files`: these columns or those of the first row, defused."""
         return File(write_rows(self.files / name, rows, [*columns]))
 
     def progress(self, done: float, total: float = 0, message: str = "") -> Now:
@@ -95,7 +93,7 @@ class JobHandle:
     def ask(self, question: str, answer: Any = str):
         """Ask whoever is there, and wait. `answer`: a list of choices, or a field's type.
 
-        Answers are kept: a step that runs again after a restart gets them without asking."""
+        Answers are kept: a step that runs again after a restart asks nothing twice."""
         choices = [*answer] if isinstance(answer, list | tuple) else None
         about = {"choices": choices, "type": getattr(answer, "__name__", "")}
         kind, key = make_field("answer", str if choices else answer), self._named(question)
@@ -112,7 +110,6 @@ class JobHandle:
         It is recorded before and after. When it was begun and its result was lost, `lookup()`
         (None: it did not happen) or the user says what happened. A Problem that `function` raises
         means that nothing happened."""
-
         key = self._named(name)
 
         def work():
@@ -140,21 +137,18 @@ class JobHandle:
         return END if said == AGAIN else None
 
     def model(self, prompt: str, schema: Any = str):
-        """What the language model says: text, or a checked value of a type (`Literal["a", "b"]`,
+        """What the language model says: text, or a checked value of a type: Literal, int, list …
 
-        int, a list …). Kept: the same question under the same inputs is asked once."""
+        Kept: the same question under the same inputs is asked once."""
         field = make_field("answer", schema)
-
-        def work():
-            return field.check(self._need_("model", str(prompt), field.schema))
-
-        return self._either(work)
+        asked = "model", str(prompt), field.schema
+        return self._either(lambda: field.check(self._need_(*asked)))
 
     def map(self, function: Callable[[Any], Any], rows: Iterable[Any], at_once: int = 4):
-        """[function(row) for row in rows], `at_once` at a time, with progress. Results (JSON) are
+        """[function(row) for row in rows], `at_once` at a time, with progress.
 
-        kept as they come: tried again, only what is missing is done. One that fails ends the step
-        when those at work are through."""
+        Results (JSON) are kept as they come: tried again, only what is missing is done. One that
+        fails ends the step when those at work are through."""
         key = self._named("map")
         journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
         work = _mapped(self, function, [*rows], at_once, journal)
@@ -207,8 +201,7 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
                 made = loop.run_in_executor(threads, function, row) if plain else function(row)
                 known[n] = to_json(await made)
             except Exception as error:
-                faults.append(error)
-                return
+                return faults.append(error)
             file.write(dumps([n, known[n]]) + "\n")
             file.flush()
             job.progress(len(known), len(rows))
@@ -225,11 +218,10 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
 
 def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """(index, result) of what was kept; a line that was cut off is none."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):
-                n, value = json.loads(line)
-                yield n, value
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        with contextlib.suppress(ValueError):
+            n, value = json.loads(line)
+            yield n, value
 
 
 def fed(field: Field, output: Any, folder: Path) -> Any:
@@ -252,7 +244,7 @@ def write_rows(path: Path, rows: Iterable[Row], columns: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     several = iter(rows)
     first = [*itertools.islice(several, 1)]
-    columns = columns or [*first[0]] if first else columns
+    columns = columns or [*itertools.chain.from_iterable(first)]
     lines = ([row.get(c) for c in columns] for row in itertools.chain(first, several))
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(write_csv(columns, lines))
@@ -264,7 +256,7 @@ def kept(output: Any, folder: Path) -> Any:
     made = isinstance(output, Iterator)
     if not made:
         value = to_json(output)
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = dumps(value)
         if len(text) <= INLINE:
             return value
         if not isinstance(value, list):
@@ -272,8 +264,7 @@ def kept(output: Any, folder: Path) -> Any:
             return to_json(Large(path, len(text)))
         output = iter(value)
     path = folder / "rows.jsonl"
-    count = write_lines(path, map(dumps, output))
-    rows = Rows(path, count)
+    rows = Rows(path, write_lines(path, map(dumps, output)))
     if made and path.stat().st_size <= INLINE:
         small = [*rows]
         path.unlink()

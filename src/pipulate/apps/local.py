@@ -30,9 +30,9 @@ MEMORY: dict[str, dict[str, tuple[str, Any]]] = {}
 
 
 def run_step(step, known: Row) -> Any:
-    """Call a step, async or not, with what it takes of the known Python values; tried again as it
+    """Call a step, async or not, with what it takes of the known Python values.
 
-    says. One that yields gives an iterator."""
+    It is tried again as it says. One that yields gives an iterator."""
     given = {name: known[name] for name in step.parameters if name in known}
     if not step.retry:
         return _called(step, given)
@@ -110,9 +110,9 @@ class Bar:
 
 
 class LocalJob(JobHandle):
-    """`job` where no engine is: progress goes to `screen`, questions to whoever is there (`read`),
+    """`job` where no engine is, without tools and model: progress goes to `screen`, questions to
 
-    what it keeps stays in `memory`. There are no tools and no model."""
+    whoever is there (`read`), what it keeps stays in `memory`."""
 
     def __init__(self, step, memory: dict[str, tuple[str, Any]], read=None, screen=None):
         folder, self.memory = Path(tempfile.mkdtemp(prefix="pipulate-")), memory
@@ -157,7 +157,7 @@ class LocalJob(JobHandle):
                 return {"record": name, "state": state, "value": value}
             case "kept", [name, True, value]:
                 self.memory[name] = ("done", value)
-            case "kept", [name, False, _]:
+            case "kept", [name, _, _]:
                 del self.memory[name]
             case _:
                 what = f"{self.step.name} needs tools or a model, and here are none."
@@ -166,14 +166,14 @@ class LocalJob(JobHandle):
 
 @contextlib.contextmanager
 def working(step, given: Row, typed: dict[str, str] | None = None, read=None, screen=None):
-    """(what a step gives, its job) for earlier outputs and inputs by name; `typed`: inputs as
+    """(what a step gives, its job) for earlier outputs and inputs by name; `typed`: as typed.
 
-    typed. Closed at the end. Raises Invalid, and whatever the step raises."""
-    given = {**given}
+    Closed at the end. Raises Invalid, and whatever the step raises."""
     if missing := [up for up in step.uses if up not in given]:
         what = f"{step.name} needs {', '.join(missing)}."
         raise Invalid(what, "Give the outputs of those steps, too.")
-    ups = {up: given.pop(up) for up in step.uses}
+    ups = {up: given[up] for up in step.uses}
+    given = {name: value for name, value in given.items() if name not in ups}
     fields = step.bound(ups)
     given |= check_values(fields, typed or {}, text=True, partial=True)
     inputs = check_values(fields, given)
@@ -230,9 +230,9 @@ def run_here(pipeline, values: Row) -> "Ran":
 
 
 def aside(work: Callable[[], Any]) -> Any:
-    """The result of some work; in a thread of its own where an event loop runs, as in a notebook,
+    """The result of some work; where an event loop runs (a notebook, whose Interrupt stops it), in
 
-    whose Interrupt stops it."""
+    a thread of its own."""
     if not in_loop():
         return work()
     done, context = Future[Any](), copy_context()  # the context says which cell it prints in

@@ -40,7 +40,7 @@ class Place:
     file: Callable[[Path], str]
 
 
-# -- drawn -----------------------------------------------------------------------------------------
+# -- drawn
 
 
 def draw(value: Any, place: Place, key: str = ""):
@@ -137,7 +137,7 @@ def files(value: Any, place: Place) -> list[Any]:
     return [draw(file, place) for file in every if isinstance(file, File)]
 
 
-# -- tables ----------------------------------------------------------------------------------------
+# -- tables
 
 
 def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = ""):
@@ -196,7 +196,7 @@ def _sorted(rows: Iterable[Any], sort: str, most: int) -> list[Any]:
     return (heapq.nlargest if down else heapq.nsmallest)(most, rows, rank)
 
 
-# -- elsewhere -------------------------------------------------------------------------------------
+# -- elsewhere
 
 
 def tools(value: Any, place: Place):

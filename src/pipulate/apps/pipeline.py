@@ -57,13 +57,13 @@ class Guided(Feeds):
         if visit.partial:
             return drawn
         new = Form(Button("New run", autofocus=True), hx_post=visit.base)
-        said = {"placeholder": "Search", "aria_label": "Search runs"}
-        box = Input(type="search", name="q", value=q, **said)
+        said = {"type": "search", "placeholder": "Search", "aria_label": "Search runs"}
         act = {"hx_get": visit.base, "hx_target": "#listing", "hx_swap": "outerHTML"}
-        when = {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
+        act |= {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
+        find = Form(Input(name="q", value=q, **said), id="state", **act)
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
         outline = P(Small(words(" → ".join(self.pipeline.steps))), cls="outline")
-        return Section(head, outline, Form(box, id="state", **act, **when), drawn, I(id="again"))
+        return Section(head, outline, find, drawn, I(id="again"))
 
     def _item(self, at: str, run: Row):
         name = run["name"] or f"Run {run['id']}"
@@ -121,15 +121,15 @@ class Guided(Feeds):
 
     def _lineage(self, profile, run: Row):
         """Which run fed this one, and which it feeds, as links."""
-        table, links = self.runs.table(profile.id), []
+        table, base, links = self.runs.table(profile.id), f"/{profile.slug}", []
         old, _, step = run["parent"].partition("/")
         for up in table("id = ?", (old,)) if old else ():
-            href = f"/{profile.slug}/{up['pipeline']}/{up['id']}#step-{old}-{step}"
+            href = f"{base}/{up['pipeline']}/{old}#step-{old}-{step}"
             links += ["fed by ", A(f"run {old}, step {words(step)}", href=href), " · "]
-        where, most = "parent GLOB ? AND deleted_utc IS NULL", 20
-        for down in table(where, (f"{run['id']}/*",), "id", most):
-            href = f"/{profile.slug}/{down['pipeline']}/{down['id']}"
-            links += ["feeds ", A(f"run {down['id']} of {down['pipeline']}", href=href), " · "]
+        fed = "parent GLOB ? AND deleted_utc IS NULL", (f"{run['id']}/*",), "id", 20
+        for down in table(*fed):
+            name, key = down["pipeline"], down["id"]
+            links += ["feeds ", A(f"run {key} of {name}", href=f"{base}/{name}/{key}"), " · "]
         return P(Small(*links[:-1])) if links else ""
 
     def _changed(self, run: Row, states: States):

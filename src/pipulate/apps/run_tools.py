@@ -34,19 +34,19 @@ class RunTools:
     def run_get(self, caller: Caller, run: int):
         """A run with its steps: state, inputs, progress, question, error; outputs by their size."""
         row, states = self._pipeline(caller, run).open(caller.profile, run)
-        live = {name: self.house.jobs.live.get((run, name)) for name in states}
-        steps = [
-            {
+        steps = []
+        for name, state in states.items():
+            job = self.house.jobs.live.get((run, name))
+            about = {
                 "step": name,
                 "state": state.state,
                 "inputs": state.inputs,
                 "output_bytes": len(state.attempt.get("output") or ""),
                 "question": state.question.get("name"),
                 "error": state.error.get("problem"),
-                "progress": live[name] and [live[name].done, live[name].total, live[name].message],
+                "progress": job and [job.done, job.total, job.message],
             }
-            for name, state in states.items()
-        ]
+            steps.append(about)
         return row | {"steps": steps}
 
     @tool(kind="read")
@@ -72,16 +72,16 @@ class RunTools:
 
         that no other one is answered."""
         asked, said = self.house.runs.question(caller.profile.id, run, step, question), answer
-        about = {"step": asked["step"], "question": asked["name"]}
-        guided = self._going_on("run_answer", caller, run, answer=answer, **about)
+        step, question = asked["step"], asked["name"]
+        about = {"answer": answer, "step": step, "question": question}
+        guided = self._going_on("run_answer", caller, run, **about)
         if question_field(asked).type is File:
             said = self.house.files.resolve(answer, caller)
-        record = self.house.jobs.answer(caller.profile.id, run, said, **about)
-        if job := self.house.jobs.live.get((run, record["step"])):
+        if job := self.house.jobs.answer(asked, said):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
         else:
-            await guided.resume(caller, run, record["step"])
-        return {"run": run, "step": record["step"], "answered": record["name"]}
+            await guided.resume(caller, run, step)
+        return {"run": run, "step": step, "answered": question}
 
     @tool
     async def run_resume(self, caller: Caller, run: int, step: str, fresh: bool = False):
@@ -111,8 +111,7 @@ class RunTools:
     @tool
     def run_copy(self, caller: Caller, run: int):
         """A new run with the inputs of another one."""
-        made = self._pipeline(caller, run).new(caller, {}, run)
-        return {"run": made["id"]}
+        return {"run": self._pipeline(caller, run).new(caller, {}, run)["id"]}
 
     @tool
     def run_finish(self, caller: Caller, run: int):

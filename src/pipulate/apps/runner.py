@@ -58,9 +58,9 @@ class Runner:
         return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
 
     async def run_on(self, caller: Caller, **given) -> Row:
-        """Run step after step. Returns {run, address, state, step} and output,
+        """Run step after step. Returns {run, address, state, step} and output, waiting_for (names
 
-        waiting_for (names of inputs) or question and choices."""
+        of inputs) or question and choices."""
         run, like, to, again = (given.pop(word) for word in OWN)
         if to and to not in self.pipeline.steps:
             raise Unknown(f"{self.slug} has no step {to!r}.", nearest(to, self.pipeline.steps))
@@ -133,15 +133,17 @@ class Runner:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
     def new(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
-        """A new run; with the inputs and under the name of another one, if told."""
-        about = {"actor": caller.actor, "profile_id": caller.profile.id, "turn": caller.turn}
-        old = self.runs.get(caller.profile.id, like, self.slug) if like else {}
-        more = {"name": old.get("name", ""), "parent": caller.parent}
-        inputs = json.loads(old.get("inputs", "{}")) | inputs
+        """A new run; with the inputs and under the name of another one (its id), if told."""
+        profile_id, more = caller.profile.id, {"parent": caller.parent}
+        if like:
+            old = self.runs.get(profile_id, like, self.slug)
+            inputs, more["name"] = json.loads(old["inputs"]) | inputs, old["name"]
+        about = {"actor": caller.actor, "profile_id": profile_id, "turn": caller.turn}
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
-            row = self.runs.create(caller.profile.id, self.slug, inputs, **more)
-            about = {"run_id": row["id"], "step": "", "key": ""}, "steps", "", "done"
-            self.runs.record(*about, {"steps": [*self.pipeline.steps]})  # as they are now
+            row = self.runs.create(profile_id, self.slug, inputs, **more)
+            attempt = {"run_id": row["id"], "step": "", "key": ""}
+            steps = {"steps": [*self.pipeline.steps]}  # as they are now
+            self.runs.record(attempt, "steps", "", "done", steps)
             change.summary = f"Started run {row['id']} of {self.title}"
             return row
 
@@ -151,12 +153,12 @@ class Runner:
 
     async def fields(self, states: States, name: str) -> tuple[Field, ...]:
         """A step's fields, choices and defaults computed from the outputs there are."""
-        step = self.pipeline.steps[name]
+        step = states[name].step
         return await limited(step.bound, Outputs(states)) if step.fields else ()
 
     async def meant(self, states: States, name: str) -> bool:
         """Whether a step's condition lets it run."""
-        step = self.pipeline.steps[name]
+        step = states[name].step
         return step.when is None or await limited(step.meant, Outputs(states))
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
@@ -184,9 +186,7 @@ class Runner:
         return job
 
     async def advance(self, caller: Caller, run_id: int) -> None:
-        """Skip the steps whose condition says so; start those that run by themselves, when their
-
-        time has come."""
+        """Skip steps whose condition says so; start those that run by themselves and may."""
         run, states = self.open(caller.profile, run_id)
         for name, state in states.items() if not run["locked_utc"] else ():
             if state.state not in ("ready", "stale") or state.late:

@@ -157,25 +157,16 @@ class Jobs:
             job.stop("cancelled")
         return job
 
-    def answer(
-        self,
-        profile_id: int,
-        run_id: int,
-        said: Any,
-        step: str = "",
-        question: str = "",
-    ) -> Row:
-        """Answer the question a run waits with (the one of these words); returns its record. A step
-
-        that is not at work any more has to be started again. Raises Missing, Invalid."""
-        record = self.runs.question(profile_id, run_id, step, question)
+    def answer(self, record: Row, said: Any) -> Job | None:
+        """Answer what a step asks; None if it is not at work any more. Raises Invalid."""
         asked = [question_field(record)]
-        value = check_values(asked, {"answer": said}, text=isinstance(said, str))["answer"]
-        self.runs.close(record["id"], to_json(value))
-        job = self.live.get((run_id, record["step"]))
+        checked = check_values(asked, {"answer": said}, text=isinstance(said, str))
+        value = to_json(checked["answer"])
+        self.runs.close(record["id"], value)
+        job = self.live.get((record["run_id"], record["step"]))
         if job and (waiting := job.questions.pop(record["id"], None)):
-            waiting.set_result(to_json(value))
-        return record
+            waiting.set_result(value)
+        return job
 
     async def close(self) -> None:
         """Interrupt what is at work, kill the workers, give the lock back."""
@@ -307,13 +298,20 @@ class Jobs:
         if job.placed:
             job.placed = False
             self._places.release()
+        over = False
         try:
             yield
+        except asyncio.CancelledError:
+            over = True  # and so is the step: nobody would give its place back
+            raise
         finally:
             job.waits -= 1
-            if not job.waits and not job.work.done():
+            if not job.waits and not over:
                 await self._places.acquire()
-                job.placed = True
+                if job.placed or job.waits:  # meanwhile another need of it ended, or came
+                    self._places.release()
+                else:
+                    job.placed = True
 
     async def _checkpoint(self, job: Job, data: Any) -> None:
         new = {"id": job.attempt["id"], "checkpoint": dumps(data)}

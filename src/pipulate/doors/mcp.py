@@ -36,14 +36,10 @@ def make_server(listing, call):
     from mcp.server.lowlevel import Server
 
     def as_tool(tool):
-        kind = tool["class"]
-        hints = types.ToolAnnotations(
-            read_only_hint=kind == "read",
-            destructive_hint=kind == "destructive",
-            open_world_hint=kind == "outside",
-        )
-        about = {"name": tool["name"], "description": tool["description"]}
-        return types.Tool(**about, input_schema=tool["schema"], annotations=hints)
+        kind, about = tool["class"], {n: tool[n] for n in ("name", "description")}
+        hints = {"readOnlyHint": kind == "read", "destructiveHint": kind == "destructive"}
+        hints |= {"openWorldHint": kind == "outside"}
+        return {**about, "inputSchema": tool["schema"], "annotations": hints}
 
     async def on_list_tools(context, params):
         return types.ListToolsResult(tools=[*map(as_tool, await listing(context.request))])
@@ -53,7 +49,7 @@ def make_server(listing, call):
             result, failed = await call(context.request, params.name, params.arguments or {}), False
         except Problem as problem:
             result, failed = problem.as_dict(), True
-        text = types.TextContent(type="text", text=json.dumps(result, ensure_ascii=False))
+        text = {"type": "text", "text": json.dumps(result, ensure_ascii=False)}
         return types.CallToolResult(content=[text], is_error=failed)
 
     serving = {"on_list_tools": on_list_tools, "on_call_tool": on_call_tool}
