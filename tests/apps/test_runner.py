@@ -325,6 +325,19 @@ def test_steps_that_wait_keep_no_others_from_working(house, plugin, call, run):
     assert call("demo_run")["state"] == "done"
 
 
+def test_steps_that_are_cancelled_while_they_wait_keep_no_others_from_working(
+    house, plugin, call, run
+):
+    plugin(ASKS, "asks")
+    plugin(DEMO, "demo")
+    for _ in range(6):
+        told = call("asks_run")
+        run(house.jobs.wait(house.jobs.cancel(told["run"], "sheet")))
+    caller = house.caller("user")
+    told = run(asyncio.wait_for(house.tools.call("demo_run", {}, caller), 10))
+    assert told["state"] == "done"
+
+
 def test_given_a_step_that_waits_then_it_can_be_cancelled_and_its_question_is_gone(
     asks, call, house, run, states
 ):
