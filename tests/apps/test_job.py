@@ -206,14 +206,6 @@ def test_progress_without_a_known_total_is_thinned_out_too(engine):
     assert 0 < len(engine.told) < 100
 
 
-def test_given_a_fresh_beginning_then_nothing_is_left_of_earlier_tries(engine):
-    engine.job().map(str, range(3))
-    job, seen = engine.job(), []
-    job.forget()
-    job.map(seen.append, range(3), at_once=1)
-    assert seen == [0, 1, 2]
-
-
 # -- what a step returns ---------------------------------------------------------------------
 
 

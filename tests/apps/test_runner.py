@@ -527,6 +527,17 @@ def test_a_done_step_that_is_run_again_asks_and_maps_anew_but_pays_once(
     assert sorted(output()[1]) == list("mmmmmmp")
 
 
+def test_a_stopped_step_goes_on_with_its_rows_or_begins_anew_without(plugin, house, call, until):
+    plugin(AGAIN, "again")
+    call("again_run")
+    for fresh, mapped in ((False, "mmm"), (True, "mmmmmm")):
+        house.jobs.cancel(1, "work")
+        until(lambda: not house.jobs.live)
+        call("run_resume", run=1, step="work", fresh=fresh)
+        until(lambda: house.runs.records("state = 'waiting'"))
+        assert (house.runs.files / "runs/1/world").read_text() == mapped
+
+
 def test_a_question_for_a_file_is_answered_by_its_path_and_gives_a_file(
     plugin, house, call, until, tmp_path
 ):

@@ -69,7 +69,6 @@ def ask(worker, file, tmp_path):
             "checkpoint": checkpoint,
             "folder": str(tmp_path / "out"),
             "journal": str(tmp_path / ".journal"),
-            "fresh": False,
         }
         say(request)
         answers = []

@@ -154,11 +154,6 @@ class JobHandle:
         work = _mapped(self, function, [*rows], at_once, journal)
         return work if in_loop() else asyncio.run(work)
 
-    def forget(self) -> None:
-        """Begin anew: without what `map` has kept."""
-        for path in self._journal.parent.glob(f"{self._journal.name}-*") if self._journal else ():
-            path.unlink()
-
     def _named(self, name: str) -> str:
         """A name that is the same each time the step runs: the second of its kind is "x #2"."""
         self._names[name] += 1

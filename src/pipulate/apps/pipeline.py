@@ -186,10 +186,9 @@ class Guided(Feeds):
         """Whether a try left something to go on from: a checkpoint, rows, answers."""
         if state.attempt.get("key") != state.key or state.state not in UNDONE:
             return False
-        name, folder = state.step.name, self.runs.files / f"runs/{run['id']}"
-        rows = folder.glob(f".{name}-{state.key[:16]}-*")
-        where = ("run_id = ? AND step = ? AND key = ?", (run["id"], name, state.key))
-        return bool(state.attempt["checkpoint"] or self.runs.records.count(*where) or any(rows))
+        where = ("run_id = ? AND step = ? AND key = ?", (run["id"], state.step.name, state.key))
+        kept = state.attempt["checkpoint"] or self.runs.journals(state.attempt)
+        return bool(kept or self.runs.records.count(*where))
 
     # -- what a click does
 

@@ -69,9 +69,7 @@ def _answer(engine: Engine, request: Row) -> None:
                 known[field.name] = field.kind.check(known[field.name])
         folder, journal = Path(request["folder"]), Path(request["journal"])
         how = (folder, request["checkpoint"], journal)
-        known["job"] = job = JobHandle(engine.tell, engine.need, *how)
-        if request["fresh"]:
-            job.forget()
+        known["job"] = JobHandle(engine.tell, engine.need, *how)
         engine.tell({"done": kept(run_step(step, known), folder)})
     except Problem as problem:
         engine.tell({"failed": problem.as_dict()})

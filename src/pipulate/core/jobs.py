@@ -187,20 +187,9 @@ class Jobs:
         try:
             kept["log"] = "\n".join(job.log)[-20_000:]
             await asyncio.to_thread(self.runs.settle, *about, **kept)
-            if state == "done":
-                await asyncio.to_thread(self._tidy, job)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
-
-    def _tidy(self, job: Job) -> None:
-        """Drop what job.map has kept of a step that is done."""
-        for path in self._journal(job).parent.glob(f"{self._journal(job).name}-*"):
-            path.unlink(missing_ok=True)
-
-    def _journal(self, job: Job) -> Path:
-        name = f".{job.attempt['step']}-{job.attempt['key'][:16]}"
-        return self.runs.files / f"runs/{job.run['id']}" / name
 
     def changed(self, job: Job) -> None:
         """Tell whoever looks that a job is further."""
@@ -229,8 +218,7 @@ class Jobs:
                 listening.cancel()
 
     def _request(self, job: Job, pipeline: Any, used: Row) -> Row:
-        run, attempt = job.run, job.attempt
-        folder = self.runs.files / f"runs/{run['id']}"
+        attempt, journal = job.attempt, self.runs.journal(job.attempt)
         return {
             "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
@@ -238,9 +226,8 @@ class Jobs:
             "step": attempt["step"],
             "arguments": used | json.loads(attempt["inputs"]),
             "checkpoint": json.loads(attempt["checkpoint"] or "null"),
-            "folder": folder / str(attempt["id"]),
-            "journal": self._journal(job),
-            "fresh": not attempt["resumes"],
+            "folder": journal.parent / str(attempt["id"]),
+            "journal": journal,
         }
 
     async def _listen(self, job: Job, process: Process) -> None:

@@ -227,6 +227,8 @@ class Runs:
             attempt = self._attempt(run_id, old, "running", owner, **more)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
+        if not resumes:
+            self._tidy(attempt)
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in old.step.uses}
 
     def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:
@@ -251,6 +253,22 @@ class Runs:
             if state != "interrupted":  # what it asked is of no use any more
                 where = "run_id = ? AND step = ? AND state = 'waiting'"
                 self.records.delete_many(where, (run["id"], attempt["step"]))
+        if state == "done":
+            self._tidy(attempt)
+
+    def journal(self, attempt: Row) -> Path:
+        """Where job.map keeps its results for the attempts of a key: files whose names begin so."""
+        name = f".{attempt['step']}-{attempt['key'][:16]}"
+        return self.files / f"runs/{attempt['run_id']}" / name
+
+    def journals(self, attempt: Row) -> list[Path]:
+        """Those that are there."""
+        path = self.journal(attempt)
+        return [*path.parent.glob(f"{path.name}-*")]
+
+    def _tidy(self, attempt: Row) -> None:
+        for path in self.journals(attempt):
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _told(self, run: Row, step: str, actor: str, verb: str, said: str) -> Iterator[Change]:
