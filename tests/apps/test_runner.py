@@ -325,6 +325,20 @@ def test_steps_that_wait_keep_no_others_from_working(house, plugin, call, run):
     assert call("demo_run")["state"] == "done"
 
 
+def test_an_answer_that_comes_while_its_step_is_cancelled_is_no_fault(asks, call, house, run):
+    call("asks_run")
+    asked = house.runs.question(1, 1)
+
+    async def both():
+        job = house.jobs.cancel(1, "sheet")
+        await asyncio.sleep(0)
+        house.jobs.answer(asked, "two")
+        await house.jobs.wait(job)
+
+    run(both())
+    assert not house.jobs.live
+
+
 def test_steps_that_are_cancelled_while_they_wait_keep_no_others_from_working(
     house, plugin, call, run
 ):

@@ -164,7 +164,8 @@ class Jobs:
         value = to_json(checked["answer"])
         self.runs.close(record["id"], value)
         job = self.live.get((record["run_id"], record["step"]))
-        if job and (waiting := job.questions.pop(record["id"], None)):
+        waiting = job and job.questions.pop(record["id"], None)
+        if waiting and not waiting.done():  # else it is being cancelled
             waiting.set_result(value)
         return job
 
