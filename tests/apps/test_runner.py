@@ -239,6 +239,12 @@ def test_a_step_cannot_ask_for_a_word_of_the_run_itself(plugin, name):
     assert "word of the run itself" in plugin(text, "p").problem.what
 
 
+@pytest.mark.parametrize("kind", ["Secret", "Secret | None"])
+def test_a_secret_is_no_input_of_a_step_for_runs_keep_show_and_tell_theirs(plugin, kind):
+    text = "from pipulate import Pipeline, Secret\np = Pipeline('P')\n@p.step\n"
+    assert "a run keeps" in plugin(f"{text}def a(key: {kind} = None): ...", "p").problem.what
+
+
 # -- by itself -------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from pipulate.apps.base import snake
 from pipulate.apps.local import Ran, run_here, step_here
 from pipulate.core.fields import MISSING, Field, make_field
+from pipulate.core.kinds import Secret
 from pipulate.core.problems import Problem, nearest
 
 # Words of the run itself, which no step can ask for.
@@ -94,6 +95,9 @@ class Step:
             yield self._field(replace(field, default=parameter.default) if computed else field)
 
     def _field(self, field: Field) -> Field:
+        if field.type is Secret:
+            what = f"{field.name!r} is a Secret, and a run keeps and shows what it is given."
+            self.refuse(what, "Keep it in an app, and use it in a tool there: job.tool(…).")
         self._use(f"the choices of {field.name!r} need", field.choices)
         self._use(f"the default of {field.name!r} needs", field.default)
         for f, other in ((f, step.name) for step in self.earlier.values() for f in step.fields):

@@ -164,7 +164,7 @@ class Jobs:
         value = to_json(checked["answer"])
         self.runs.close(record["id"], value)
         job = self.live.get((record["run_id"], record["step"]))
-        waiting = job and job.questions.pop(record["id"], None)
+        waiting = job.questions.pop(record["id"], None) if job else None
         if waiting and not waiting.done():  # else it is being cancelled
             waiting.set_result(value)
         return job
