@@ -81,17 +81,8 @@ def question_form(record: Row, at: str, **attrs: Any):
     return Form(*parts, aria_label=name, id=key, cls="question", **given, **attrs)
 
 
-def step_form(
-    at: str,
-    state: StepState,
-    fields: tuple[Field, ...],
-    wrong: Row,
-    typed: Row,
-    *,
-    kept: bool,
-    first: bool,
-):
-    """The asked values of a step and what can be done with it.
+def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: bool, first: bool):
+    """The asked values (fields) of a step and what can be done with it.
 
     `kept`: a try left something to go on from; `first`: it is the next one."""
     name, over, boxes = state.step.name, state.state in PAST, []

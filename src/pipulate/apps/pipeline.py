@@ -13,7 +13,7 @@ from pipulate.apps.card import step_form, trouble, words
 from pipulate.apps.feeds import Feeds, number
 from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
-from pipulate.apps.steps import OWN, Pipeline
+from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import check_values
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import PAST, UNDONE, StepState
@@ -179,8 +179,7 @@ class Guided(Feeds):
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
-        more = {"kept": self._kept(run, state), "first": name == first}
-        return step_form(at, state, fields, wrong, typed, **more)
+        return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
 
     def _kept(self, run: Row, state: StepState) -> bool:
         """Whether a try left something to go on from: a checkpoint, rows, answers."""
@@ -217,7 +216,7 @@ class Guided(Feeds):
 
         what stops it at once is told."""
         self.open(visit.caller.profile, run := visit.number("run"))
-        work = self.run_on(visit.caller, **dict(zip(OWN, (run, None, None, again), strict=True)))
+        work = self.run_on(visit.caller, run, again=again)
         self.following.add(task := asyncio.create_task(work))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         task.add_done_callback(self.following.discard)

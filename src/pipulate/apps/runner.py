@@ -57,16 +57,16 @@ class Runner:
         kind = "outside" if self.pipeline.outside else "write"
         return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
 
-    async def run_on(self, caller: Caller, **given) -> Row:
+    async def run_on(self, caller, run=None, from_run=None, to_step="", again=False, **given):
         """Run step after step. Returns {run, address, state, step} and output, waiting_for (names
 
         of inputs) or question and choices."""
-        run, like, to, again = (given.pop(word) for word in OWN)
-        if to and to not in self.pipeline.steps:
-            raise Unknown(f"{self.slug} has no step {to!r}.", nearest(to, self.pipeline.steps))
+        if to_step and to_step not in self.pipeline.steps:
+            hint = nearest(to_step, self.pipeline.steps)
+            raise Unknown(f"{self.slug} has no step {to_step!r}.", hint)
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
-            run = (await asyncio.to_thread(self.new, caller, known, like))["id"]
+            run = (await asyncio.to_thread(self.new, caller, known, from_run))["id"]
         elif known:  # kept, so that only what is missing has to be said later
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self.at(caller.profile, run)}
@@ -77,7 +77,7 @@ class Runner:
             if state.state not in PAST:
                 what = state.error.get("problem") or f"{name} was {state.state}."
                 raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
-            if name == to:
+            if name == to_step:
                 break
         return result | {"state": "done", "step": name, "output": to_json(state.output)}
 
@@ -92,14 +92,13 @@ class Runner:
             return state, _asks(state)
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
-        values, missing = await self._values(states, name, run)
+        inputs, missing = await self._inputs(caller, run, states, name)
         if missing and step.optional:
             return await self._left_out(caller, run_id, name)
         if missing:
             return state, {"waiting_for": missing}
-        checked = self._resolve(values, caller)
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
-        job = job or await self.jobs.start(caller, self.pipeline, run_id, name, checked)
+        job = job or await self.jobs.start(caller, self.pipeline, run_id, name, inputs)
         try:
             await self.jobs.wait_or_ask(job)
         except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it
@@ -112,14 +111,14 @@ class Runner:
         await asyncio.to_thread(self.skip, caller, run_id, name)
         return self.open(caller.profile, run_id)[1][name], {}
 
-    async def _values(self, states: States, name: str, run: Row) -> tuple[Row, list[str]]:
-        """(a step's checked inputs, the names of those that are missing)."""
+    async def _inputs(self, caller: Caller, run: Row, states: States, name: str):
+        """(a step's checked inputs as JSON, the names of those that are missing)."""
         fields = await self.fields(states, name)
         kept = from_json(inputs_of(states[name].step, json.loads(run["inputs"])))
         values = {n: v for n, v in kept.items() if v is not None}
         missing = [f.name for f in fields if f.required and f.name not in values]
-        known = [f for f in fields if f.name not in missing]
-        return check_values(known, values), missing
+        known = check_values([f for f in fields if f.name not in missing], values)
+        return known if missing else self._resolve(known, caller), missing
 
     def open(self, profile, run_id: int, step: str = "") -> tuple[Row, States]:
         """A run of this profile and its steps, among them this one. Raises Missing."""
@@ -194,19 +193,19 @@ class Runner:
             if not await self.meant(states, name):
                 await self._left_out(caller, run_id, name)
                 return await self.advance(caller, run_id)
-            values, missing = (
-                await self._values(states, name, run) if state.step.auto else ({}, [name])
-            )
+            if not state.step.auto:
+                continue
+            inputs, missing = await self._inputs(caller, run, states, name)
             if not missing:
-                await self.begin(caller, run_id, name, self._resolve(values, caller))
+                await self.begin(caller, run_id, name, inputs)
 
     async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
         """Run a step with the inputs it has. Raises Waiting when one is missing."""
         run, states = self.open(caller.profile, run_id, name)
-        values, missing = await self._values(states, name, run)
+        inputs, missing = await self._inputs(caller, run, states, name)
         if missing:
             raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")
-        return await self.begin(caller, run_id, name, self._resolve(values, caller), fresh)
+        return await self.begin(caller, run_id, name, inputs, fresh)
 
 
 def _asks(state: StepState) -> Row:

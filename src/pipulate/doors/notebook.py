@@ -32,12 +32,8 @@ def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
         cells.append(_code("\n".join(writer.lines(step, told)), *writer.output(step, told)))
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
-    return {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": KERNEL},
-        "cells": cells,
-    }
+    about = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}}
+    return {**about, "cells": cells}
 
 
 def _text(source: str) -> Row:
