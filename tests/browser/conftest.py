@@ -15,14 +15,14 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def pytest_collection_modifyitems(items):
-    """The browser comes last: once it is open, its event loop runs in this thread to the end."""
+    """The browser comes last: what is quick fails first."""
     items.sort(key=lambda item: "browser" in item.path.parts)
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open its event loop runs in this thread
 def browser():
     path = os.environ.get("PIPULATE_BROWSER") or "/usr/bin/chromium"
     with sync_playwright() as playwright:
