@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from pipulate.core import jobs
+from pipulate.core.problems import Busy
+
 STEPS = """
     import ctypes, os, signal, subprocess, sys, time
     from pathlib import Path
@@ -344,6 +347,25 @@ def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled
 
     run(main())
     assert engine.state("quick").state == "cancelled"
+
+
+def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
+    engine, run, monkeypatch
+):
+    monkeypatch.setattr(jobs, "LATER", 0.05)
+    settle, refused = engine.house.runs.settle, []
+
+    def full(*about, **kept):
+        if len(refused) < 3:
+            refused.append(job.message)
+            raise Busy("The disk is full; this was not saved.", "Free some space, try again.")
+        settle(*about, **kept)
+
+    monkeypatch.setattr(engine.house.runs, "settle", full)
+    job = run(engine.start("quick"))
+    run(engine.house.jobs.wait(job))
+    assert len(refused) == 3 and "disk is full" in refused[-1]
+    assert engine.state("quick").output["name"] == "ann" and not engine.house.jobs.live
 
 
 def test_given_a_step_that_is_not_at_work_then_there_is_nothing_to_cancel(engine):

@@ -23,13 +23,14 @@ from filelock import FileLock, Timeout
 from pipulate.core.fields import Field, check_values, dumps, from_json, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices
 from pipulate.core.logs import log_fault
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Busy, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at the same time; the rest wait
+LATER = 2.0  # seconds after which a store that was full is asked again
 
 
 @dataclass
@@ -187,10 +188,21 @@ class Jobs:
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
             kept["log"] = "\n".join(job.log)[-20_000:]
-            await asyncio.to_thread(self.runs.settle, *about, **kept)
+            while not await self._settled(job, about, kept):
+                await asyncio.sleep(LATER)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
+
+    async def _settled(self, job: Job, about: tuple[Any, ...], kept: Row) -> bool:
+        """Whether the store took how it ended; one that is full, or busy, is asked again."""
+        try:
+            await asyncio.to_thread(self.runs.settle, *about, **kept)
+        except Busy as busy:
+            job.message = str(busy)
+            self.changed(job)
+            return False
+        return True
 
     def changed(self, job: Job) -> None:
         """Tell whoever looks that a job is further."""
