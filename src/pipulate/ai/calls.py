@@ -15,10 +15,8 @@ AROUND = re.compile(
     r"(?:[\s,;]|</?(?:tool_calls?|function_calls?|tool|function)>|```(?:json|tool_call|tool_code)?"
     r"|\[/?TOOL_CALLS\]|<\|(?:python_tag|tool_call|eom_id)\|>)*"
 )
-NAMES, ARGUMENTS = (
-    ("name", "tool", "function", "action"),
-    ("arguments", "parameters", "args", "input"),
-)
+NAMES = "name", "tool", "function", "action"
+ARGUMENTS = "arguments", "parameters", "args", "input"
 
 
 @dataclass
@@ -42,10 +40,9 @@ class Call:
     def join(self, piece: Row) -> None:
         """Take in the next piece of a stream."""
         function = piece.get("function") or {}
-        given = function.get("arguments") or ""
         self.id = piece.get("id") or self.id
         self.name += whole(function.get("name") or "")
-        self.arguments += whole(given) if isinstance(given, str) else json.dumps(given)
+        self.arguments += _text(function.get("arguments") or "")
 
 
 def whole(text: str) -> str:
@@ -80,5 +77,8 @@ def _call(value: Any) -> Call | None:
     value = inner if isinstance(inner, dict) else value
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")
     given = next((value[key] for key in ARGUMENTS if key in value), {})
-    given = whole(given) if isinstance(given, str) else json.dumps(given)
-    return Call(name, given) if name else None
+    return Call(name, _text(given)) if name else None
+
+
+def _text(given: Any) -> str:
+    return whole(given) if isinstance(given, str) else json.dumps(given)

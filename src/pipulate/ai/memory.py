@@ -60,11 +60,9 @@ class AssistantTools:
         table = self.house.db.table("messages", scoped=True, logged=False)
         tests = [f"%{word}%" for word in words.split()[:8]]
         where = " AND ".join(["role IN ('user', 'assistant')", *["text LIKE ?"] * len(tests)])
-        rows = table.xtra(profile_id=caller.profile.id)(where, tests, "id DESC", 20)
-        return [
-            {n: row[n] for n in ("id", "role", "at_utc")} | {"text": row["text"][:500]}
-            for row in rows
-        ]
+        what = "id, role, at_utc, substr(text, 1, 500) AS text"
+        mine = table.xtra(profile_id=caller.profile.id)
+        return mine.select(what, where, tests, " ORDER BY id DESC LIMIT 20")
 
 
 def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> list[Row]:

@@ -155,9 +155,8 @@ async def client(key: str, seconds: float | None) -> AsyncIterator[Any]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx2.Timeout(seconds, connect=5)
     try:
-        async with httpx2.AsyncClient(
-            timeout=limits, verify=tls_context(), headers=headers
-        ) as asking:
+        about = {"timeout": limits, "verify": tls_context(), "headers": headers}
+        async with httpx2.AsyncClient(**about) as asking:
             yield asking
     except httpx2.TimeoutException:
         raise TimeoutError from None

@@ -68,12 +68,8 @@ async def _holds(model: Model) -> Found:
     word, size = secrets.token_hex(3), min(model.context * 3 // 4, LONGEST)
     line = "The ship went on through the night, and nobody on board said a word.\n"
     filler = line * int(size * PER_TOKEN / len(line))
-    said = await complete(
-        model,
-        f"The code is {word}.\n{filler}\nWhat is the code? Answer with it alone.",
-        {"type": "string"},
-        bool,
-    )
+    asked = f"The code is {word}.\n{filler}\nWhat is the code? Answer with it alone."
+    said = await complete(model, asked, {"type": "string"}, bool)
     if word in said:
         return True, f"It finds a word {size:,} tokens ago; its context is {model.context:,}."
     return False, f"It lost a word {size:,} tokens ago: long talks and long texts will be cut."

@@ -86,9 +86,8 @@ def system(
     """The first message, what matters most first: it may be cut. `since`: the event that was told
 
     last; `notes`: what is remembered; `before`: a summary of the talk that is not sent along."""
-    events = house.events.recent(profile.id, EVENTS, after=since)[:EVENTS]
-    if not events:
-        events = house.events.recent(profile.id, 3)
+    recent = house.events.recent
+    events = recent(profile.id, EVENTS, after=since)[:EVENTS] or recent(profile.id, 3)
     parts = [SYSTEM, f"Profile: {profile.name}. {_where(house, profile, at)}"]
     if before:
         parts.append(f"What was said before, in short:\n{before}")

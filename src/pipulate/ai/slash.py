@@ -34,9 +34,8 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
                 typed[key] = text
         except (OSError, ValueError, RecursionError) as error:
             wrong = "that is not JSON" if key != name else f"{text[1:]} cannot be read"
-            raise Problem(
-                f"{key}: {wrong} ({error}).", "Write key=text, or name a text file."
-            ) from None
+            then = "Write key=text, or name a text file."
+            raise Problem(f"{key}: {wrong} ({error}).", then) from None
     return typed, values
 
 

@@ -112,8 +112,7 @@ async def text(site, visit: Visit, request):
     found = site.chat.table(visit.caller.profile.id)("id = ?", (visit.path["id"],))
     if not found:
         raise Missing("That message is gone.", "Reload the page.")
-    headers = {"cache-control": "no-store"}
-    return Response(found[0]["text"], media_type="text/plain", headers=headers)
+    return Response(found[0]["text"], media_type="text/plain")
 
 
 async def offers(site, visit: Visit, request):
@@ -134,10 +133,9 @@ def moved(site, event: Row):
     """The same of a run: a step is done, failed, asks while nobody looks, or was the last."""
     found, profile = re.match(r"runs/(\d+)/", event["target"]), site.profile(event["profile_id"])
     size = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}.get(event["verb"])
-    tabs = [
-        t.at.partition("?")[0] for t in site.hub.others("") if t.profile.id == event["profile_id"]
-    ]
-    if not (found and profile and size and tabs):
+    tabs, key = site.hub.others(""), event["profile_id"]
+    seen = [tab.at.partition("?")[0] for tab in tabs if tab.profile.id == key]
+    if not (found and profile and size and seen):
         return
     with contextlib.suppress(Problem):
         run = site.house.runs.get(profile.id, int(found[1]))
@@ -146,7 +144,7 @@ def moved(site, event: Row):
         states = app.open(profile, run["id"])[1].values()
         if size == "small" and all(state.state in PAST for state in states):
             size, said = "key", f"{said}, and so the whole run"
-        if at not in tabs or event["verb"] != "step_waiting":
+        if at not in seen or event["verb"] != "step_waiting":
             site.chat.remark(profile, size, said, at)
 
 
@@ -233,17 +231,18 @@ async def settings(site, visit: Visit, request):
     hidden = {"type": "password", "autocomplete": "new-password"}
     key = Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden)
     pulled = {"placeholder": "llama3.2", "aria_label": "Model to pull", "required": True}
+    pulls = (
+        ask(f"{at}/pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
+        for url, server in found.items()
+        if server.ollama
+    )
     return Div(
         used,
         _pick(f"{at}/choose", "This profile talks to", names, chosen),
         _pick(f"{at}/remarks", "It speaks unasked", SAID, remarks),
         Ul(*rows, cls="events"),
         ask(f"{at}/add", "Add server", address, key),
-        *(
-            ask(f"{at}/pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
-            for url, server in found.items()
-            if server.ollama
-        ),
+        *pulls,
         id="assistant",
     )
 
@@ -289,10 +288,10 @@ async def act(site, visit: Visit, request):
 
 async def _chosen(site, value: str) -> Row | None:
     """What Choice keeps, of an address and a name."""
+    url, _, name = value.partition(" ")
     for s in await servers(site.house.settings, site.chat.choice.added()) if value else ():
-        for name in s.models:
-            if value == f"{s.url} {name}":
-                return {"url": s.url, "name": name, "ollama": s.ollama}
+        if s.url == url and name in s.models:
+            return {"url": url, "name": name, "ollama": s.ollama}
     if value:
         raise Problem("That model is not there any more.", "Choose another.")
     return None

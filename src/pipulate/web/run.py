@@ -26,6 +26,7 @@ from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
 from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
+from pipulate.core.store import Row
 from pipulate.core.settings import Settings, write_private
 from pipulate.web.guard import BODY, Guard, Keys
 from pipulate.web.server import ASSETS, Site, body_limit
@@ -86,13 +87,7 @@ class Front:
         return Response(headers={"HX-Redirect": "/"}) if self.site else self._page(self.broken)
 
     def _page(self, problem: Problem) -> Response:
-        rows = [
-            P(
-                Button("Restore a copy of this", name="name", value=b["name"], cls="outline"),
-                f" {b['made']} · {b['name']} · {b['size']:,} bytes",
-            )
-            for b in backups.listing(self.settings.folder("backups"))
-        ]
+        rows = [*map(_restore, backups.listing(self.settings.folder("backups")))]
         rows = rows or [P("There are no backups in this home.")]
         # by htmx: under our no-referrer policy a browser's own form says Origin: null
         listed = Form(*rows, hx_post="/recover", hx_target="body")
@@ -110,6 +105,11 @@ class Front:
             task.cancel()
         if self.site:
             await self.site.close()
+
+
+def _restore(kept: Row):
+    button = Button("Restore a copy of this", name="name", value=kept["name"], cls="outline")
+    return P(button, f" {kept['made']} · {kept['name']} · {kept['size']:,} bytes")
 
 
 async def _daily(house: House):

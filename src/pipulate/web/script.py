@@ -177,10 +177,6 @@ on('change', '.rows', () => {
   catchUp();
 });
 const busy = () => find('#listing .edit') || ticks() > 0 || !all('.filters [name]').every(same);
-on('htmx:beforeRequest', '#again', (_, event) => {
-  waiting = busy();
-  if (waiting) event.preventDefault();
-});
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
   const {elt, parameters: sent, triggeringEvent: by} = detail.requestConfig;
   const typed = x => x.value != (sent[x.name] || '');

@@ -170,10 +170,9 @@ class Site:
             except Exception as error:
                 result = _refusal(error, wanted)
             if isinstance(result, Go):
-                headers = {"HX-Redirect": result.address}
-                return (
-                    Response(headers=headers) if wanted else RedirectResponse(result.address, 303)
-                )
+                if wanted:
+                    return Response(headers={"HX-Redirect": result.address})
+                return RedirectResponse(result.address, 303)
             return self._answer(request, profile, at, result, title, wanted)
 
         return endpoint
@@ -285,7 +284,7 @@ async def download(site: Site, visit: Visit, request):
     """A file by its number; /view shows pictures and plain text, in which nothing runs."""
     file = site.house.files.get(visit.caller.profile, visit.path["file"])
     shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
-    headers = {"cache-control": "no-store", "content-security-policy": "sandbox"}
+    headers = {"content-security-policy": "sandbox"}
     about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
     return FileResponse(file.path, filename=file.name, headers=headers, **about)
 
@@ -323,7 +322,7 @@ async def _form(request) -> dict[str, str]:
 def _sent(file: Download) -> StreamingResponse:
     """A file that is made while it is sent, in threads."""
     saved = f"attachment; filename*=UTF-8''{quote(file.name)}"
-    headers = {"content-disposition": saved, "cache-control": "no-store"}
+    headers = {"content-disposition": saved}
     return StreamingResponse(file.chunks, media_type=file.media_type, headers=headers)
 
 
