@@ -135,7 +135,7 @@ progress::-webkit-progress-value{transition:none}
 .step details[open]>summary{margin:0}
 .step .scroll{max-height:20rem}
 .step .data{width:auto;min-width:20rem}
-.tools{font-size:.88em;margin-top:.3rem;gap:1rem}
+.tools{font-size:.88em;margin-top:.3rem;gap:1rem;justify-content:start}
 body :is(.step,.msg.tool) button.link{color:var(--link);padding:0}
 .tree,.tree ul{padding-left:1.1rem;margin:0}
 body .tree{padding:0}
