@@ -2,9 +2,14 @@
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from pipulate.apps.base import Visit
+from pipulate.apps.markup import html
+from pipulate.core.problems import Busy
+from pipulate.web import pages
 from serving import serving
 
 
@@ -204,6 +209,16 @@ def test_the_last_profile_cannot_be_deleted(tmp_path):
         answer = server.act("POST", "/default/call/profile_delete", {"profile": "default"})
         assert answer.status_code == 400 and "last profile" in answer.text
         assert server.client.get("/default").status_code == 200
+
+
+def test_on_a_full_disk_the_first_page_is_there_all_the_same(house, run, monkeypatch):
+    class Full(dict):
+        def __setitem__(self, key, value):
+            raise Busy("The disk is full; this was not saved.")
+
+    monkeypatch.setattr(house, "settings_of", Full)
+    visit = Visit(house, house.caller("user"), None)
+    assert "Tasks" in html(run(pages.overview(SimpleNamespace(house=house), visit, None)))
 
 
 def test_the_root_leads_to_the_profile_seen_last(server):

@@ -1,5 +1,6 @@
 """The pages that belong to the house itself, and the door to every app's own routes."""
 
+import contextlib
 import json
 from functools import partial
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.problems import Missing
+from pipulate.core.problems import Busy, Missing
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
@@ -74,7 +75,8 @@ async def overview(site, visit: Visit, request):
     house, profile = site.house, visit.caller.profile
     remembered, base = house.settings_of(), f"/{profile.slug}"
     if remembered.get("last_profile") != profile.slug:
-        remembered["last_profile"] = profile.slug
+        with contextlib.suppress(Busy):  # a full disk: the page is there all the same
+            remembered["last_profile"] = profile.slug
     cards = (
         Article(A(a.title, href=f"{base}/{slug}"), P(a.description.split("\n")[0]))
         for slug, a in sorted(house.shelf.apps.items())
