@@ -26,8 +26,8 @@ from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
 from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
-from pipulate.core.store import Row
 from pipulate.core.settings import Settings, write_private
+from pipulate.core.store import Row
 from pipulate.web.guard import BODY, Guard, Keys
 from pipulate.web.server import ASSETS, Site, body_limit
 
