@@ -227,8 +227,8 @@ class Runs:
             attempt = self._attempt(run_id, old, "running", owner, **more)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
-        if not resumes:
-            self._tidy(attempt)
+            if not resumes:
+                self._tidy(attempt)
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in old.step.uses}
 
     def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:
