@@ -132,6 +132,7 @@ zipfile.ZipFile(EMPTY_ZIP, "w").close()
         (b'{"error": "no such file"}', "no export: {"),
         (b"<html>502</html>", "no export: <html>"),
     ],
+    ids=range(11),
 )
 def test_what_is_no_whole_export_is_refused(loaded, content, why):
     with pytest.raises(Problem, match=why) as problem:

@@ -217,4 +217,4 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
             f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
             f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
         )
-    return Figure(NotStr(f"{svg}</svg>"), Figcaption(title), cls="chart")
+    return Figure(Figcaption(title), NotStr(f"{svg}</svg>"), cls="chart")

@@ -38,6 +38,7 @@ MEANT = """(:actor = '' OR e.actor = :actor) AND e.at_utc >= :since
     AND (:until = '' OR e.at_utc < :until)
     AND (:table = '' OR instr(' ' || e.target, ' ' || :table || '/'))
     AND (NOT :deletions OR e.deleted OR e.verb LIKE '%_delete')
+    AND (NOT :brief OR e.verb != 'step_opened')
     AND NOT EXISTS (SELECT 1 FROM json_each(:words)
         WHERE NOT instr(lower(e.summary), lower(value)))"""
 
@@ -52,6 +53,7 @@ class Filter:
     since: str = ""
     until: str = ""
     deletions: bool = False
+    brief: bool = False  # without the beginnings of steps
 
 
 class Events:

@@ -216,7 +216,8 @@ def check_values(
     if bad:
         said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
         next_step = "Change that and try again; nothing was saved."
-        raise Invalid(f"{said.rstrip('.')}.", next_step, fields=bad)
+        said = said.replace(".;", ";").replace("?;", "?").rstrip(".")
+        raise Invalid(said, next_step, fields=bad)
     return good
 
 

@@ -71,13 +71,17 @@ def _filters(site, base: str, query):
 def _log(site, visit: Visit, base: str):
     query, profile_id = visit.query, visit.caller.profile.id
     gone, day = "deletions" in query, _day(query.get("day", ""))
-    only = Filter(query.get("who", ""), query.get("app", ""), query.get("q", ""), *day, gone)
+    only = Filter(query.get("who", ""), query.get("app", ""), query.get("q", ""), *day, gone, True)
     before, after = (_number(query.get(name, "")) for name in ("before", "after"))
     found = site.house.events.recent(profile_id, PAGE + 1, before or 2**62, after, only)
     more = len(found) > PAGE
     events = found[1:] if more and after else found[:PAGE]
     if not events:
-        empty = (EMPTY,) if only == Filter() else ("Nothing matches. ", A("Show all", href=base))
+        empty = (
+            (EMPTY,)
+            if only == Filter(brief=True)
+            else ("Nothing matches. ", A("Show all", href=base))
+        )
         return Div(P(*empty, cls="empty"), id="listing")
     parts = []
     for day, some in groupby(events, lambda event: _local(event).date()):

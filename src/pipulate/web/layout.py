@@ -44,7 +44,7 @@ Esc: leave an edit, or a box for the list
 f: filter columns
 c: chat
 ?: this sheet"""
-SHOWN = 7  # apps in the navigation bar; the rest lies under "More"
+SHOWN = 5  # apps in the navigation bar; the rest lies under "More"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
 
@@ -110,11 +110,13 @@ class Layout:
         return Html(head, body, lang="en")
 
     def menu(self, profile: Profile, app: str, **attrs):
-        """The links to all apps, and to the cards of plugin files that have a fault; what is beyond
+        """The links to all apps, the user's own first, and to the cards of files that have a fault;
 
-        the first few lies under "More", but not the app that is open."""
+        what is beyond the first few lies under "More", but not the app that is open."""
         base, shown, more = f"/{profile.slug}", [], []
-        for a in sorted(self.house.shelf.apps.values(), key=_place):
+        plugins = [*self.house.shelf.plugins.values()]
+        every = ((p.bundled, *_place(a), a) for p in plugins for a in p.apps)
+        for *_, a in sorted(every, key=lambda place: place[:-1]):
             said, here = f"{getattr(a, 'icon', '')} {a.title}".strip(), a.slug == app
             link = A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None)
             (shown if here or len(shown) < SHOWN else more).append(link)
@@ -126,7 +128,7 @@ class Layout:
     def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
         others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
-        manage = Li(A("Manage profiles…", href=f"{base}/settings"))
+        manage = Li(A("Settings, profiles…", href=f"{base}/settings"))
         box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
         quiet = {"cls": "outline secondary"}
         return Nav(

@@ -84,13 +84,17 @@ async def overview(site, visit: Visit, request):
     opened = [
         _opened(r, base) for r in house.runs.listing(profile.id, limit=20) if _waits(house, r)
     ]
+    own = any(p.apps and not p.bundled for p in house.shelf.plugins.values())
     return _page(
         profile.name,
         *(part for broken in house.shelf.failures for part in _fault(visit, broken)),
         Div(*cards, cls="cards"),
         *((H2("Runs to take up again"), Ul(*opened[:5], cls="runs")) if opened else ()),
-        H2("Your own app"),
-        markdown(FIRST_APP.format(home=house.settings.home)),
+        *(
+            ()
+            if own
+            else (H2("Your own app"), markdown(FIRST_APP.format(home=house.settings.home)))
+        ),
     )
 
 

@@ -60,7 +60,7 @@ body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--e
 body>nav>:is([role=search],details,button){flex:none}
 .menu,.apps{display:flex;min-width:0;white-space:nowrap}
 .menu{flex:1;gap:.4rem;align-items:center}
-.apps{overflow-x:auto}
+.apps{overflow-x:auto;scrollbar-width:none}
 .menu details{flex:none}
 .menu a{padding:.25rem .6rem;border-radius:.4rem}
 .menu a:not([aria-current],.broken){color:inherit}
