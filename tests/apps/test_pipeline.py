@@ -422,6 +422,18 @@ def test_a_step_that_asks_shows_its_question_until_it_is_answered(click):
     assert "Really?" not in answered and "<p>no</p>" in answered
 
 
+def test_an_answer_that_does_not_fit_comes_back_in_its_form_with_the_reason(click, house, run):
+    click("1/word", text="a")
+    click("1/asks")
+    guided, caller = house.shelf.pipeline("choosy"), house.caller("user", confirmed=True)
+    form = {"step": "asks", "answer": "perhaps"}
+    visit = Visit(house, caller, guided, {"run": "1", "verb": "answer"}, {}, form, True)
+    refused = run(guided.tell(visit))
+    assert isinstance(refused, Refusal) and refused.target.startswith("#question-")
+    drawn = html(refused.elements)
+    assert "must be one of" in drawn and 'role="alert"' in drawn and "perhaps" in drawn
+
+
 def test_an_edited_file_is_told_and_what_came_out_of_gone_steps_stays(click, plugin, house, run):
     click("1/word", text="lost word")
     plugin(CHOOSY.replace("word", "first"), "choosy")

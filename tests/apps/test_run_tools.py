@@ -38,7 +38,7 @@ def test_a_run_is_told_with_its_steps_but_without_their_outputs(work, call):
         ("third", "failed"),
     ]
     assert told["steps"][0]["inputs"] == {"name": "ann"} and "annann" not in str(told["steps"])
-    assert told["steps"][2]["error"] == "LookupError: no such page."
+    assert told["steps"][2]["error"] == "LookupError: no such page (work.py, line 16)"
 
 
 def test_an_output_is_had_by_run_and_step(work, call):

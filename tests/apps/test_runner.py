@@ -580,3 +580,10 @@ def test_a_question_for_a_file_is_answered_by_its_path_and_gives_a_file(
     state = lambda: house.shelf.pipeline("reads").open(house.profiles.at(), 1)[1]["text"]  # noqa: E731
     until(lambda: state().state == "done")
     assert state().output == "found"
+
+
+def test_given_a_file_with_a_fault_then_what_runs_is_said_to_be_the_last_good_version(plugin, call):
+    good = "from pipulate import Pipeline\np = Pipeline('P')\n@p.step\ndef a(job): return 1\n"
+    assert plugin(good, "p").problem is None
+    plugin(good + "def b(:", "p")
+    assert "line 5: SyntaxError" in call("p_run")["note"]

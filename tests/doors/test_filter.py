@@ -78,6 +78,12 @@ def total(rows):
     "The sum."
     return sum(row["id"] for row in rows)
 
+@pipe.step(seconds=0.3)
+def slow():
+    "Never done."
+    while True:
+        pass
+
 @pipe.step
 def through(rows):
     "Each row, then the most memory there was, in kB."
@@ -223,3 +229,14 @@ def test_a_closed_standard_input_is_an_empty_one(home):
     step = f"{sys.executable} -m pipulate step --home {home.home} hello.person name=Ada <&-"
     done = subprocess.run(step, shell=True, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout, done.stderr) == (0, '"Ada"\n', "")
+
+
+def test_a_step_past_its_time_limit_ends_the_filter(home):
+    with pytest.raises(Problem, match="took over 0.3 s"):
+        output(home, "pipe.slow")
+
+
+def test_a_file_with_a_fault_says_so_instead_of_being_unknown(home):
+    (home.folder("apps") / "broken.py").write_text("from pipulate import Pipeline\ndef oops(:\n")
+    with pytest.raises(Problem, match="broken.py, line 2: SyntaxError"):
+        output(home, "broken.oops")

@@ -214,9 +214,15 @@ def test_an_approval_shows_exactly_what_would_run_and_answers_for_its_hash_only(
         "id": "k",
         "shown": 'profile_delete {"profile":"<b>"}',
         "hash": "f" * 64,
+        "actor": "mcp",
     }
     waiting = panel.html(panel.approval_card({**record, "state": "waiting"}, WHO))
-    assert "profile_delete" in waiting and "&lt;b&gt;" in waiting and waiting.count("f" * 64) == 1
+    assert (
+        "A program asked" in waiting
+        and "profile_delete" in waiting
+        and "&lt;b&gt;" in waiting
+        and waiting.count("f" * 64) == 1
+    )
     over = panel.html(panel.approval_card({**record, "state": "done"}, WHO))
     assert "Approve" not in over and "done" in over
 

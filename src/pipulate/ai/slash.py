@@ -61,7 +61,10 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
     typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
-    return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
+    done = "waits" if isinstance(result, dict) and result.get("state") == "waiting" else "done"
+    return (
+        f"`{name}` {done}.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
+    )
 
 
 def _named(words: list[str], tools: Tools) -> list[str]:

@@ -71,13 +71,14 @@ def heading(number: int, state: StepState):
     return Header(title, Span(said, cls="badge"))
 
 
-def question_form(record: Row, at: str, **attrs: Any):
-    """What a step asks, with the input that fits; it is answered once."""
-    box = field_input(question_field(record))
+def question_form(record: Row, at: str, said: str = "", wrong: str = "", **attrs: Any):
+    """What a step asks, with the input that fits; it is answered once. `wrong`: why not so."""
+    box = field_input(question_field(record), said, wrong)
     name, key = record["name"], f"question-{record['id']}"
     about = {"step": record["step"], "question": name}  # a second click answers no other one
     given = {"hx_post": f"{at}/-/answer", "hx_vals": json.dumps(about)}
-    parts = P(Strong(name)), box, Button("Answer")
+    note = Small(wrong, cls="error", role="alert") if wrong else ""
+    parts = P(Strong(name)), box, note, Button("Answer")
     return Form(*parts, aria_label=name, id=key, cls="question", **given, **attrs)
 
 

@@ -235,11 +235,24 @@ class Guided(Feeds):
             await self.jobs.wait(job)
         return await self.show(visit)
 
+    def _asked_again(self, visit: Visit, run: int, problem: Invalid):
+        """The form of a question, with why the answer does not fit."""
+        about = (visit.form.get("step", ""), visit.form.get("question", ""))
+        record = self.runs.question(visit.caller.profile.id, run, *about)
+        why = problem.details.get("fields", {}).get("answer", problem.what)
+        form = question_form(record, f"{visit.base}/{run}", visit.form.get("answer", ""), why)
+        return Refusal(form, target=f"#question-{record['id']}")
+
     async def tell(self, visit: Visit):
         """A tool for runs by its name without run_: the run as it is then, or where it leads."""
         run, verb, caller = visit.number("run"), visit.path["verb"], visit.caller
         self.open(caller.profile, run)
-        said = await visit.call(f"run_{verb}", visit.form, run=run)
+        try:
+            said = await visit.call(f"run_{verb}", visit.form, run=run)
+        except Invalid as problem:
+            if verb != "answer":
+                raise
+            return self._asked_again(visit, run, problem)
         listed = visit.here.split("?")[0].rstrip("/").endswith(visit.base)
         if verb == "delete":
             told = P(f"Run {run} was deleted. ", A("To the other runs", href=visit.base))

@@ -70,6 +70,8 @@ class Runner:
         elif known:  # kept, so that only what is missing has to be said later
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self.at(caller.profile, run)}
+        if broken := [p.problem for p in self.house.shelf.failures if self in p.apps]:
+            result["note"] = f"{broken[0].what} What runs is the last version that worked."
         for name in self.pipeline.steps:
             state, waits = await self._do(caller, run, name, known, again)
             if waits:
@@ -132,11 +134,11 @@ class Runner:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
     def new(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
-        """A new run; with the inputs and under the name of another one (its id), if told."""
+        """A new run; with the inputs of another one (its id), if told."""
         profile_id, more = caller.profile.id, {"parent": caller.parent}
         if like:
             old = self.runs.get(profile_id, like, self.slug)
-            inputs, more["name"] = json.loads(old["inputs"]) | inputs, old["name"]
+            inputs = json.loads(old["inputs"]) | inputs
         about = {"actor": caller.actor, "profile_id": profile_id, "turn": caller.turn}
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
             row = self.runs.create(profile_id, self.slug, inputs, **more)

@@ -76,6 +76,9 @@ def _answer(engine: Engine, request: Row) -> None:
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
+        frames = traceback.extract_tb(error.__traceback__)
+        for last in [f for f in frames if f.filename == request["file"]][-1:]:
+            what += f" ({Path(last.filename).name}, line {last.lineno})"
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
         engine.tell({"failed": Problem(what, hint).as_dict()})
 

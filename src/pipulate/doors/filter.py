@@ -3,7 +3,9 @@
 import contextlib
 import inspect
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -42,13 +44,34 @@ def filtered(
         rows = read_rows(source or ())
         given[slot] = [*rows] if _seen_whole(step, slot) else rows
     try:
-        with working(step, given, typed, _nobody, sys.stderr) as (result, _):
+        with _bounded(step), working(step, given, typed, _nobody, sys.stderr) as (result, _):
             yield result
     except Problem:
         raise
     except Exception as error:
         what = f"{name}: {type(error).__name__}: {error}"
         raise Problem(what[:1_000], "Mend the step, or what it is given.") from error
+
+
+@contextlib.contextmanager
+def _bounded(step: Step) -> Iterator[None]:
+    """Within the step's time limit, where the system can interrupt."""
+
+    def late(*_: Any) -> None:
+        what = f"The step took over {step.seconds:g} s and was stopped."
+        raise Problem(what, "Give it more: step(seconds=…).")
+
+    ours = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+    if not step.seconds or not ours:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, step.seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _object(source: Iterable[str] | None) -> Row:
@@ -93,11 +116,16 @@ def _nobody(question: str) -> str:
 
 def find(settings: Settings, slug: str) -> Pipeline:
     """The first of that name; the user's own files come before the bundled ones. Raises Unknown."""
-    known = []
+    known, broken = [], {}
     for path in plugin_files(settings.folder("apps"), BUNDLED):
-        with contextlib.suppress(Problem, OSError):
+        try:
             found = load_file(path, path.read_bytes()).pipelines
-            if slug in found:
-                return found[slug]
-            known += found
+        except (Problem, OSError) as problem:
+            broken[path.stem] = problem
+            continue
+        if slug in found:
+            return found[slug]
+        known += found
+    if slug in broken:
+        raise broken[slug]
     raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))

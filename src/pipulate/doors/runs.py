@@ -37,6 +37,8 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile)
     bar = Bar(sys.stderr, follow)
     with opened(settings, profile) as (door, wait):
         result = wait(followed(door, bar, pipeline, values, typed))
+        if note := result.get("note"):
+            click.echo(note, err=True)
         while "question" in result:
             _answer(door, wait, pipeline, result)
             values = {"run": result["run"], **further}

@@ -16,7 +16,7 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.problems import Busy, Missing
+from pipulate.core.problems import Busy, Missing, from_dict
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
@@ -192,6 +192,8 @@ async def decide(site, visit: Visit, request):
     site.news.count()
     if asked and asked["actor"] == "model":
         await site.chat.decided(profile, key, result)
+    if isinstance(result, dict) and "problem" in result:
+        return P("Approved, but it was not done:"), problem_card(from_dict({**result}))
     said = "Approved. The result:" if yes else "Rejected; nothing was done."
     return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000]))
 

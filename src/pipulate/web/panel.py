@@ -19,6 +19,7 @@ from pipulate.core.store import Row
 
 SHOWN = 100  # messages drawn at once; those before are loaded when asked for
 HINT = "Ask about this page, or type /help for commands that need no model."
+ASKING = {"user": "You", "model": "The assistant", "mcp": "A program"}
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end."}
 ATTACHED = "\n\n[attached] "  # begins what goes along with a message: names, then lines of text
 LEADS = {  # beside a run: a button, and what it says to the assistant
@@ -205,7 +206,7 @@ def approval_card(record: Row, profile: Profile):
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
     return Form(
-        P("The assistant asks to run, once:"),
+        P(f"{ASKING.get(record['actor'], 'Somebody')} asked to run, once:"),
         what,
         Input(type="hidden", name="hash", value=record["hash"]),
         Button("Approve", name="yes", value="yes"),
