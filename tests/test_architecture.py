@@ -30,7 +30,7 @@ PLUGINS = ["plugins", "botify"]  # these stand on the public names; botify on pl
 
 BUDGET = 38_000  # the framework's budget; NOT met (`make check` fails on it)
 CEILING = 72_000  # what it was not to grow beyond; NOT met since lists, import and history came
-STANDS_AT = 119_500  # where it stands: no budget, only a guard against growing on
+STANDS_AT = 178_000  # where it stands: no budget, only a guard against growing on
 TASKS_LINES = 12  # what Tasks once was; NOT met since it has a priority and what is overdue
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
 FILE_LINES, FUNCTION_LINES = 400, 60

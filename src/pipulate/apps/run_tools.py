@@ -110,8 +110,9 @@ class RunTools:
 
     @tool
     def run_copy(self, caller: Caller, run: int):
-        """A new run with the inputs of another one."""
-        return {"run": self._pipeline(caller, run).new(caller, {}, run)["id"]}
+        """A new run with the inputs and the name of another one."""
+        name = self.house.runs.get(caller.profile.id, run)["name"]
+        return {"run": self._pipeline(caller, run).new(caller, {}, run, name)["id"]}
 
     @tool
     def run_finish(self, caller: Caller, run: int):

@@ -133,9 +133,9 @@ class Runner:
     def at(self, profile, *path) -> str:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
-    def new(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
+    def new(self, caller: Caller, inputs: Row, like: int | None = None, name: str = "") -> Row:
         """A new run; with the inputs of another one (its id), if told."""
-        profile_id, more = caller.profile.id, {"parent": caller.parent}
+        profile_id, more = caller.profile.id, {"parent": caller.parent, "name": name}
         if like:
             old = self.runs.get(profile_id, like, self.slug)
             inputs = json.loads(old["inputs"]) | inputs
