@@ -419,3 +419,28 @@ def test_the_sdk_is_loaded_only_when_a_client_comes():
     code = "import sys, pipulate.doors.mcp, pipulate.web.run; print('mcp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_client_that_asks_and_closes_its_side_is_answered_all_the_same(tmp_path):
+    begin = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    begin |= {"clientInfo": {"name": "pipe", "version": "1"}}
+    asked = [
+        {"id": 1, "method": "initialize", "params": begin},
+        {"method": "notifications/initialized"},
+        {
+            "id": 2,
+            "method": "tools/call",
+            "params": {"name": "task_add", "arguments": {"title": "piped"}},
+        },
+        {"id": 3, "method": "tools/call", "params": {"name": "task_list", "arguments": {}}},
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipulate", "mcp", "--home", str(tmp_path / "home")],
+        input="".join(json.dumps({"jsonrpc": "2.0", **one}) + "\n" for one in asked),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    answers = {said["id"]: said for said in map(json.loads, done.stdout.splitlines())}
+    assert sorted(answers) == [1, 2, 3], done.stdout + done.stderr
+    assert "piped" in answers[2]["result"]["content"][0]["text"]

@@ -12,6 +12,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -19,6 +20,7 @@ from pipulate import __version__
 from pipulate.core.problems import Missing, Problem, nearest
 
 SCHEME, SOURCE = "pipulate://", Path(__file__).parents[1]
+PATIENCE = 60.0  # seconds that what was asked may take once a client has closed its side
 NOT_FOUND = -32002  # the protocol's code for a resource that is not there
 TEMPLATES = {"rows/{app}/{page}": "Rows of an app, 50 a page", "runs/{run}": "A run and its steps"}
 TEMPLATES |= {"source/{path}": "A file of Pipulate's own source"}
@@ -186,10 +188,58 @@ class McpApp:
         self._task = asyncio.create_task(keep_running())
 
 
+class Patient:
+    """A stream of the SDK that counts what is asked and not answered yet in `open`, a list of one.
+
+    What reads it comes to its end when all is answered: a client may ask, close and listen."""
+
+    def __init__(self, stream, open_: list[int]):
+        self.stream, self.open = stream, open_
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    async def __aenter__(self):
+        await self.stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        return await self.stream.__aexit__(*error)
+
+    async def send(self, item):
+        """Pass an answer on."""
+        await self.stream.send(item)
+        self.open[0] -= hasattr(item.message, "id") and not hasattr(item.message, "method")
+
+    async def receive(self):
+        """The next message."""
+        try:
+            item = await self.stream.receive()
+        except anyio.EndOfStream:
+            with anyio.move_on_after(PATIENCE):
+                while self.open[0] > 0:
+                    await anyio.sleep(0.02)
+            raise
+        message = getattr(item, "message", None)
+        self.open[0] += hasattr(message, "id") and hasattr(message, "method")
+        return item
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+
 async def serve_stdio(listing, call):
     """Speak MCP on standard input and output until the client closes them."""
     from mcp.server.stdio import stdio_server
 
     server = make_server(listing, call)
-    async with stdio_server() as (reading, writing):
+    async with stdio_server() as streams:
+        open_ = [0]
+        reading, writing = (Patient(stream, open_) for stream in streams)
         await server.run(reading, writing, server.create_initialization_options())
