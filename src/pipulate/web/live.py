@@ -93,7 +93,12 @@ class Hub:
             end.callback(asyncio.create_task(tab.write()).cancel)
             with contextlib.suppress(RuntimeError, KeyError):  # it was closed by us, or sent bytes
                 async for text in socket.iter_text():
-                    with contextlib.suppress(ValueError, RecursionError):
-                        data = json.loads(text)
-                        if isinstance(data, dict):
-                            await on_message(data)
+                    await _heard(text, on_message)
+
+
+async def _heard(text: str, on_message):
+    """Hand on what a tab sent, if it is a JSON object; what is odd in it is no fault."""
+    with contextlib.suppress(ValueError, RecursionError):
+        data = json.loads(text)
+        if isinstance(data, dict):
+            await on_message(data)
