@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
 
-from pipulate.core.images import changed
+from pipulate.core.images import PART, changed
 from pipulate.core.problems import Conflict, Problem
 from pipulate.core.store import Change, Database, Row
 from pipulate.core.tables import Pair, bumped
@@ -25,14 +25,19 @@ class Undoing:
 
     mine, theirs, why}; `mine` is what undo would put back, `theirs` what is there now."""
 
+    event = 0  # whose images are taken back now
+
     def __init__(self, db: Database, change: Change, on_conflict: OnConflict, recast: Recast):
         self.db, self.change, self.on_conflict, self.recast = db, change, on_conflict, recast
         self.clashes: dict[tuple[str, Any, str], Row] = {}  # by table, id and field
         self.lost: dict[str, str] = {}  # tables and columns that cannot come back: why
         self.followed = functools.cache(self._followed)
+        self.left: dict[tuple[str, Any], tuple[Row | None, Row | None]] = {}
 
     def reverse(self, event: int, images: Iterable[Row], rows: int = 0) -> None:
         """Take back images of an event, given newest first; it changed so many `rows` in all."""
+        if self.event != event:
+            self.event, self.left = event, {}
         for name, some in groupby(images, key=itemgetter("table")):
             columns, here = self.db.columns(name), list(some)
             if not columns:
@@ -47,11 +52,16 @@ class Undoing:
             table = self.db.table(name, pk="id" if "id" in columns else "key")
             keys = json.dumps([image["id"] for image in here])
             found = table(f"{table.pk} IN (SELECT value FROM json_each(?))", [keys])
-            table.write(self._pairs(here, {row[table.pk]: row for row in found}))
+            table.write(self._pairs(here, {row[table.pk]: row for row in found}, rows <= PART))
 
-    def _pairs(self, images: list[Row], rows: dict[Any, Row | None]) -> Iterable[Pair]:
+    def _pairs(self, images: list[Row], rows: dict[Any, Row | None], few: bool) -> Iterable[Pair]:
+        """`few`: a row may come more than once; what it was before this undo, and as the whole
+
+        event left it, is what its earlier images are judged by, too."""
         for image in images:
             row = rows.get(image["id"])
+            if few:
+                self.left.setdefault((image["table"], image["id"]), (row, image["after"]))
             rows[image["id"]] = wanted = self._wanted(image, row)
             yield row, wanted
 
@@ -96,7 +106,8 @@ class Undoing:
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
         """The columns that hold neither what the image left there nor what was before it."""
-        before, after, here = image["before"] or {}, image["after"] or {}, row or {}
+        row, left = self.left.get((image["table"], image["id"]), (row, image["after"]))
+        before, after, here = image["before"] or {}, left or {}, row or {}
         if row is None:
             clash, why = names if before and after else [], "deleted"
         elif after and row.get("version") == after.get("version", 1):
