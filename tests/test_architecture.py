@@ -30,6 +30,7 @@ PLUGINS = ["plugins", "botify"]  # these stand on the public names; botify on pl
 
 BUDGET = 38_000  # the framework's budget; NOT met (`make check` fails on it)
 CEILING = 72_000  # what it was not to grow beyond; NOT met since lists, import and history came
+STOOD_AT = 119_500  # the guard before pipelines in full, the assistant, widgets; NOT met since
 STANDS_AT = 178_000  # where it stands: no budget, only a guard against growing on
 TASKS_LINES = 12  # what Tasks once was; NOT met since it has a priority and what is overdue
 CHARACTERS_PER_TOKEN = 4.0  # o200k counts 4.03 characters per token on this tree
@@ -259,6 +260,11 @@ def test_the_framework_fits_its_token_budget() -> None:
 @pytest.mark.xfail(reason="the framework is over its ceiling", strict=True)
 def test_the_framework_does_not_grow_while_it_is_over_its_token_budget() -> None:
     assert sum(framework().values()) <= CEILING
+
+
+@pytest.mark.xfail(reason="the framework has grown beyond where it stood", strict=True)
+def test_the_framework_has_not_grown_since_it_had_lists() -> None:
+    assert sum(framework().values()) <= STOOD_AT
 
 
 def test_the_framework_does_not_grow_any_further(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """The prompt of a turn: who the model is, where the user is, what was done, the notes, the talk.
 
-All of it fits the model's context: of the talk the newest, of many tools those that matter here;
-the others are found by `find_tool`.
+All of it fits the model's context; tools that do not are found by `find_tool`.
 """
 
 import json

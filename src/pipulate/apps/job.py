@@ -1,7 +1,6 @@
 """`job` inside a step: progress, checkpoints, questions, effects, rows, tools, the model.
 
-In an async step what gives a value is awaited; in a plain one it gives the value at once. Where the
-requests go is the business of whoever runs the step: the engine, a filter, a notebook.
+In an async step what gives a value is awaited; in a plain one it is there at once.
 """
 
 import asyncio

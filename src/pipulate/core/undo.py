@@ -55,9 +55,7 @@ class Undoing:
             table.write(self._pairs(here, {row[table.pk]: row for row in found}, rows <= PART))
 
     def _pairs(self, images: list[Row], rows: dict[Any, Row | None], few: bool) -> Iterable[Pair]:
-        """`few`: a row may come more than once; what it was before this undo, and as the whole
-
-        event left it, is what its earlier images are judged by, too."""
+        """`few`: a row may come more than once; it is judged as the event left it."""
         for image in images:
             row = rows.get(image["id"])
             if few:

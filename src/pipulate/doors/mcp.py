@@ -189,9 +189,7 @@ class McpApp:
 
 
 class Patient:
-    """A stream of the SDK that counts what is asked and not answered yet in `open`, a list of one.
-
-    What reads it comes to its end when all is answered: a client may ask, close and listen."""
+    """A stream that ends when all is answered: a client may ask, then close its side."""
 
     def __init__(self, stream, open_: list[int]):
         self.stream, self.open = stream, open_

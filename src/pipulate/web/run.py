@@ -28,7 +28,7 @@ from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
 from pipulate.core.settings import Settings, write_private
 from pipulate.core.store import Row
-from pipulate.web.guard import BODY, Guard, Keys
+from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
@@ -212,7 +212,7 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     guard = Guard(GZipMiddleware(front, minimum_size=800, compresslevel=5), keys, port, body_limit)
     quiet = {"log_config": None, "access_log": False, "server_header": False}
     quiet |= {"ws_per_message_deflate": False}  # it costs time, and saves none on one machine
-    limits = {"ws_max_size": BODY, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
+    limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
     config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = uvicorn.Server(config)
     front.begin(_watchdog(), _evict(server), _farewell(server, front))

@@ -20,17 +20,18 @@ from pipulate.core.tools import limited
 from pipulate.web.live import soon
 
 SECONDS = 30.0  # that a widget may take to answer
+PARTS = 100  # frames of bytes that one message may have
 WAITING = 1_000  # messages; a tab that far behind starts afresh
 GONE = "This widget is no longer kept here. Reload the page."
 
 HOST = """
-const models = new Map(), calls = new Map(), MOST = 1e6;
+const models = new Map(), calls = new Map(), MOST = 256e3;
 let socket, head, parts, count = 0;
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 const send = (head, buffers) => {
   const parts = [...buffers ?? []], text = JSON.stringify({...head, parts: parts.length});
   const frames = [text, ...parts], large = one => (one.byteLength ?? one.length) > MOST;
-  if (frames.some(large)) return models.get(head.key).fault('That is over 1 MB.');
+  if (frames.some(large)) return models.get(head.key).fault('That is over 256 kB.');
   if (socket?.readyState == 1) frames.forEach(one => socket.send(one));
   // else it opens anew, with what the server has
 };
@@ -188,7 +189,8 @@ async def socket(socket: WebSocket) -> None:
     try:
         while True:
             said = json.loads(await socket.receive_text())
-            buffers = [await socket.receive_bytes() for _ in range(said.pop("parts"))]
+            parts = range(min(said.pop("parts"), PARTS))
+            buffers = [await socket.receive_bytes() for _ in parts]
             await _heard(said, buffers, shown, tell)
     except (WebSocketDisconnect, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
         pass  # closed by the page or by us, or no message
