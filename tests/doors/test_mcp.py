@@ -197,10 +197,13 @@ def test_apps_rows_runs_and_the_source_are_listed_as_they_are_now(server, ask):
                 assert time.monotonic() < until
         finally:
             (server.home / "apps/cheeses.py").unlink()
-        return before, after, run
+        while "rows/cheese" in (last := await names(session)):
+            assert time.monotonic() < until + 15
+        return before, after, last, run
 
-    before, after, run = ask(around)
+    before, after, last, run = ask(around)
     assert after - before == {"rows/cheese", f"runs/{run}"}
+    assert last == after - {"rows/cheese"}
     files = {f"source/{p.relative_to(SOURCE).as_posix()}" for p in SOURCE.rglob("*.py")}
     assert {"apps", "rows/task", "rows/memory", *files} <= before and len(files) > 60
 
