@@ -32,6 +32,14 @@ def fails(loud):
     return 1 / 0
 
 @shout.step
+def leaves(how: str):
+    "Ends the process it runs in."
+    import os, sys
+    if how == "at once":
+        os._exit(3)
+    sys.exit(4)
+
+@shout.step
 def asks(job):
     "Asks."
     return job.ask("Which?")
@@ -172,6 +180,14 @@ def test_a_step_that_fails_is_one_line_and_exit_1(home, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert ended.value.code == 1 and out == ""
     assert "ZeroDivisionError" in err and len(err.strip().splitlines()) == 1
+
+
+def test_a_step_that_ends_its_process_is_one_line_and_exit_1_and_not_its_own_code(home):
+    code, out, err = piped(home, "shout.leaves", "how=at once")
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1
+    assert "shout.leaves" in err and "os._exit(3)" in err and "Mend the step" in err
+    with pytest.raises(Problem, match="SystemExit: 4"):
+        output(home, "shout.leaves", words=["how=slowly"])
 
 
 # -- rows, a line each --------------------------------------------------------------------------

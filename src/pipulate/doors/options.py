@@ -60,10 +60,14 @@ def _pieces(value, as_json: bool, as_lines: bool) -> Iterator[str]:
         yield f"{value}\n"
 
 
+class Left(SystemExit):
+    """Whoever reads has enough."""
+
+
 def leave_quietly(out=sys.stdout):
     """End as `head` ends what it reads from."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-    sys.exit(141)
+    raise Left(141)
 
 
 def ask(settings, tool: str, values: Row | None = None, profile: str | None = None, **more):
