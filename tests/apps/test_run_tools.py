@@ -68,6 +68,15 @@ def test_what_a_failed_step_left_is_discarded(work, call):
     assert call("run_list")[0]["state"] == "open"
 
 
+def test_what_was_discarded_comes_back(work, call, house):
+    call("run_discard", run=1, step="third")
+    assert house.runs.inbox() == []
+    call("undo", event=house.events.recent(1)[0]["id"])
+    assert call("run_get", run=1)["steps"][2]["state"] == "failed"
+    assert call("run_discard_all", "shell", confirmed=True, kind="interrupted")["discarded"] == 0
+    assert call("run_discard_all", "shell", confirmed=True, kind="failed")["discarded"] == 1
+
+
 def test_a_step_is_skipped_only_in_its_turn(work, call):
     call("run_copy", run=1)
     with pytest.raises(Waiting, match="earlier steps first"):

@@ -74,6 +74,24 @@ def test_an_approval_waits_in_the_inbox_until_it_is_decided(server):
     assert number(server) == 0
 
 
+def test_an_inbox_full_of_failed_runs_is_cleared_at_once_and_comes_back(server, until):
+    server.call("profile_add", name="Other")
+    for profile in ("default", "other"):
+        start(server, profile, "fails")
+    start(server, "other", "sheet")
+    until(lambda: number(server) == 3)
+    page = server.page("/default/inbox")
+    assert 'hx-confirm="Discard 2 failed? It can be undone."' in page
+    assert "Discard 2 in all" not in page, "there is one kind only"
+    with server.socket("/other/inbox") as tab:
+        told = server.act("POST", "/default/inbox", {"kind": "failed"}).text
+        hear(tab, 'id="again"', 20)
+        assert "Discarded 2." in told and number(server) == 1, "a question is no failure"
+        server.act("POST", re.search(r'hx-post="(/default/undo/\d+)"', told)[1])
+        hear(tab, 'id="again"', 20)
+    assert number(server) == 3 and "division by zero" in server.page("/other/inbox")
+
+
 def test_what_waits_in_a_deleted_profile_waits_no_more(server, until):
     server.call("profile_add", name="Other")
     start(server, "other", "fails")

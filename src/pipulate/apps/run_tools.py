@@ -1,9 +1,10 @@
 """Tools for the runs of every pipeline: list, look, answer, skip, name, finish, delete."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pipulate.core.fields import File, Text, to_json
 from pipulate.core.jobs import question_field
+from pipulate.core.runs import STOPPED
 from pipulate.core.store import now
 from pipulate.core.tools import Caller, tool
 
@@ -102,6 +103,16 @@ class RunTools:
         self.house.runs.discard(caller.profile.id, run, step)
         self.said(f"Discarded what {step} of run {run} had left")
         return {"run": run, "discarded": step}
+
+    @tool(kind="bulk")
+    def run_discard_all(self, caller: Caller, kind: Literal["failed", "interrupted"] | None = None):
+        """Forget what the inbox lists of steps that failed or were interrupted, or of one kind."""
+        everywhere = caller.actor == "user"  # as the inbox shows it
+        self.house.db.current.profile_id = None if everywhere else caller.profile.id
+        about = (kind,) if kind else STOPPED, self.house.db.current.profile_id
+        count = self.house.runs.discard_all(*about)
+        self.said(f"Discarded what {count:,} {kind or 'stopped'} steps had left")
+        return {"discarded": count}
 
     @tool
     def run_name(self, caller: Caller, run: int, name: str):

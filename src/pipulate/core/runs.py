@@ -20,6 +20,7 @@ from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
 
 UNDONE = ("failed", "interrupted", "cancelled")
+STOPPED = UNDONE[:2]  # by nobody's wish: the inbox lists them
 PAST = ("done", "skipped")  # later steps may go on
 # An attempt that nothing newer has taken the place of.
 LATEST = """NOT EXISTS (SELECT 1 FROM attempts b WHERE b.run_id = a.run_id AND b.step = a.step
@@ -36,11 +37,11 @@ LISTING = f"""SELECT r.*,
     WHERE profile_id = ? AND ? IN ('', pipeline) AND deleted_utc IS NULL
         AND instr(lower(r.id || ' ' || name || ' ' || r.inputs), ?)
     GROUP BY r.id ORDER BY r.id DESC LIMIT ?"""
-INBOX = f"""SELECT r.profile_id, r.pipeline, r.id AS run, r.name, q.step, 'question' AS kind,
-        q.name AS said, q.at_utc FROM records q JOIN runs r ON r.id = q.run_id
+INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, q.step,
+        'question' AS kind, q.name AS said, q.at_utc FROM records q JOIN runs r ON r.id = q.run_id
     WHERE q.state = 'waiting' AND deleted_utc IS NULL
     UNION ALL
-    SELECT r.profile_id, r.pipeline, r.id, r.name, a.step, a.state,
+    SELECT a.id, r.profile_id, r.pipeline, r.id, r.name, a.step, a.state,
         coalesce(json_extract(a.error, '$.problem'), ''), coalesce(ended_utc, started_utc)
     FROM attempts a JOIN runs r ON r.id = a.run_id
     WHERE a.state IN ('failed', 'interrupted') AND {LATEST}
@@ -168,7 +169,7 @@ class Runs:
         return self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit))
 
     def inbox(self, limit: int = 200) -> list[Row]:
-        """What waits for somebody in all runs of all profiles, newest first: {profile_id,
+        """What waits for somebody in all runs of all profiles, newest first: {id, profile_id,
 
         pipeline, run, name, step, kind: question, failed or interrupted, said, at_utc}."""
         return self.db.all(INBOX, (limit,))
@@ -327,9 +328,17 @@ class Runs:
         self.keep(profile_id, run_id, {})
         if self.attempts.count("run_id = ? AND step = ? AND state = 'running'", (run_id, step)):
             raise Problem(f"{step} is at work.", "Cancel it first.")
-        where = "run_id = ? AND step = ? AND state IN ('failed', 'interrupted', 'cancelled')"
-        self.attempts.delete_many(where, (run_id, step))
-        self.records.delete_many("run_id = ? AND step = ? AND state = 'waiting'", (run_id, step))
+        where = f"run_id = ? AND step = ? AND state IN {UNDONE}"
+        self.db.table("attempts").update_many(where, (run_id, step), state="discarded")
+        where = "run_id = ? AND step = ? AND state = 'waiting'"
+        self.db.table("records").delete_many(where, (run_id, step))
+
+    def discard_all(self, kinds: tuple[str, ...], profile_id: int | None) -> int:
+        """Forget what the inbox lists of these kinds (STOPPED); None: in all profiles."""
+        rows = (row for row in self.inbox() if row["kind"] in kinds)
+        keys = [row["id"] for row in rows if profile_id in (None, row["profile_id"])]
+        where = "id IN (SELECT value FROM json_each(?))"
+        return self.db.table("attempts").update_many(where, (dumps(keys),), state="discarded")
 
     def interrupt(self, owner: str) -> None:
         """Mark what this dead owner left running."""

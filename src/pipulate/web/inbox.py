@@ -1,10 +1,15 @@
 """The inbox: what waits for the user in the runs of all profiles, and the approvals asked for."""
 
+import json
+from collections import Counter
+
 from fasthtml.components import H1, A, Button, Div, Header, I, Li, P, Section, Small, Span, Strong
 from fasthtml.components import Ul
 
 from pipulate.apps.base import Visit
 from pipulate.apps.card import local, press, question_form, title, words
+from pipulate.apps.markup import notice
+from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
 ABOUT = "What waits for you in all profiles: questions, approvals, steps that failed or stopped."
@@ -28,11 +33,29 @@ def counter(house):
 
 async def inbox(site, visit: Visit, request):
     """The list; a question is answered in place."""
-    items = [_item(site.house, row) for row in waiting(site.house)]
+    rows = waiting(site.house)
+    items = [_item(site.house, row) for row in rows]
     drawn = Ul(*items, cls="runs") if items else P(EMPTY, cls="empty")
-    listing = Div(drawn, id="listing", hx_swap="none")
+    at = f"/{visit.caller.profile.slug}/inbox"
+    listing = Div(drawn, *_clearing(at, rows), id="listing", hx_swap="none")
     head = Header(Div(H1("Inbox"), P(ABOUT)), cls="head")
     return listing if visit.partial else Section(head, listing, I(id="again"), cls="inbox")
+
+
+async def discard(site, visit: Visit, request):
+    """Forget all that failed or was interrupted, or one kind of it; the notice takes it back."""
+    done = await visit.call("run_discard_all", visit.form)
+    return notice(f"Discarded {done['discarded']:,}.", visit.undo)
+
+
+def _clearing(at: str, rows: list[Row]):
+    """Buttons that discard several at once, per kind and in all."""
+    counts = Counter(row["kind"] for row in rows if row["kind"] in STOPPED)
+    for kind, count in [*counts.items(), *([("", counts.total())] if len(counts) > 1 else [])]:
+        word = f"Discard {count:,} {kind or 'in all'}"
+        act = {"hx_post": at, "hx_vals": json.dumps({"kind": kind} if kind else {})}
+        if count > 1:
+            yield Button(word, cls="outline", hx_confirm=f"{word}? It can be undone.", **act)
 
 
 def _item(house, row: Row):

@@ -25,7 +25,7 @@ from pipulate.web.live import Hub, soon
 
 SOON = 0.1  # seconds in which several changes are told as one
 LONG = 3.0  # seconds of work whose end is worth a notice
-OURS = re.compile(r"(run|step)_|.*_run$|profile_")  # verbs of events
+OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets of events
 
 
 class News:
@@ -86,7 +86,7 @@ class News:
 
     def _event(self, event: Row) -> None:
         found = re.match(r"runs/(\d+)", event["target"])
-        if found or OURS.match(event["verb"]):
+        if found or OURS.match(event["verb"]) or OURS.match(event["target"]):
             self.moved(event["profile_id"], found[1] if found else "")
 
     # -- steps at work

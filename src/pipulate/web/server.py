@@ -345,6 +345,7 @@ PAGES = (  # (methods, path, handler)
     *assistant.PAGES,
     ("POST", "/{profile}/call/{tool}", pages.call),
     ("GET", "/{profile}/inbox", inbox.inbox),
+    ("POST", "/{profile}/inbox", inbox.discard),
     ("GET", "/{profile}/search", pages.search),
     ("GET", "/{profile}/settings", pages.settings),
     ("GET", "/{profile}/plugin/{name}", pages.plugin),
