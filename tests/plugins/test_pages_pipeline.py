@@ -208,6 +208,14 @@ def test_the_tables_hold_every_page_and_every_link_and_no_formulas(site, look, j
     assert len(every) == 3 and {"source": f"{at}/a", "target": "http://b.test/x"} in every
 
 
+def test_a_run_of_which_no_page_could_be_read_fails_with_the_first_reason(look, job):
+    rows = look("http://:0/", "ftp://a.test/")
+    assert pages.table(rows, job)["with_errors"] == 2, "the table is there all the same"
+    with pytest.raises(Problem, match=r"pages \(2\) could be read. The first: ") as raised:
+        pages.links(rows, job)
+    assert rows[0]["error"] in raised.value.what
+
+
 # -- the whole of it, in the engine ----------------------------------------------------------
 
 

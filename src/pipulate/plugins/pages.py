@@ -160,6 +160,11 @@ def draw_table(output):
 @pages.step(auto=True)
 def links(visited, job, external: bool = False):
     """Writes a CSV of links, for the pipeline Links. Those to other sites, too?"""
+    if not any(row["final_url"] for row in visited):
+        what = (
+            f"None of the pages ({len(visited):,}) could be read. The first: {visited[0]['error']}"
+        )
+        raise Problem(what, "The table has the reason of each.")
     ends = (
         {"source": row["final_url"], "target": link}
         for row in visited
