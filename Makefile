@@ -61,7 +61,7 @@ bundle: setup
 lock: $(BIN)/python
 	@$(PIP) install uv
 	@$(COMPILE) -o requirements.lock $(ARGS)
-	@$(COMPILE) -o requirements-dev.lock -c requirements.lock --group dev --extra widgets $(ARGS)
+	@$(COMPILE) -o requirements-dev.lock -c requirements.lock --group dev --all-extras $(ARGS)
 	@! grep -n '://' requirements.lock requirements-dev.lock
 
 clean:

@@ -39,7 +39,7 @@ APP_MOST = 40  # lines of a bundled CRUD app: one that needs more shows what the
 APP_LINES = {"tasks.py": 20, "queries.py": 60}  # the latter draws a page of its own
 
 # Heavy or optional libraries, imported where they are used.
-LATE = {"numpy", "httpcore2", "httpx2", "mcp", "markdown_it", "nh3", "python_calamine"}
+LATE = {"numpy", "httpcore2", "httpx2", "igraph", "mcp", "markdown_it", "nh3", "python_calamine"}
 LATE |= {"jsonschema", "protego", "selectolax", "simpleeval", "tenacity"}
 # The command line starts fast because it loads no more than the command at hand needs.
 LATE_IN_CLI = {"pipulate", "apsw", "uvicorn"}

@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 
 from pipulate import File
+from pipulate.plugins._communities import communities
 
 NODE = ("page", "in_degree", "out_degree", "depth", "component", "pagerank")
 EDGE = ("source", "target", "count")
@@ -103,6 +104,7 @@ class Graph:
         self.other = self.edges[0] != self.edges[1]
         self.origin, self.target = (end[self.other] for end in self.edges)
         self.into, self.out = (np.bincount(e, minlength=n) for e in (self.target, self.origin))
+        self.community = None  # of each page, once they are asked for
 
     @property
     def linking(self):
@@ -127,18 +129,26 @@ class Graph:
             "depths": bars(depth[depth >= 0]),
         }
 
+    def grouped(self):
+        """The counts of communities, which are a column of the table from now on."""
+        self.community, sizes, modularity = communities(self.n, self.origin, self.target)
+        about = {"communities": len(sizes), "largest_community": int(sizes[0])}
+        return about | {"modularity": round(modularity, 3)}
+
     def tables(self, folder, pages):
         """{top: the first rows; nodes, edges: CSV files}, the pages by their rank."""
         order, reached = np.argsort(-self.rank, kind="stable"), self.depth >= 0
-        values = self.into, self.out, np.where(reached, self.depth, None), self.component, self.rank
+        values = [self.into, self.out, np.where(reached, self.depth, None), self.component]
+        head = [*NODE] if self.community is None else [*NODE[:-1], "community", NODE[-1]]
+        values += [*([] if self.community is None else [self.community]), self.rank]
         nodes = [[pages[n] for n in order.tolist()], *(each[order].tolist() for each in values)]
         cells, seen = texts(map(cell, pages)), np.unique(self.times)
-        numbers = [*map(texts, nodes[1:5]), texts(nodes[5], "{:.9g}\n")]
+        numbers = [*map(texts, nodes[1:-1]), texts(nodes[-1], "{:.9g}\n")]
         counts = texts(seen, "{}\n")[np.searchsorted(seen, self.times)]
         first = islice(zip(*nodes, strict=True), TOP)
         ends = (cells[end] for end in self.edges)
         return {
-            "top": [dict(zip(NODE, row, strict=True)) for row in first],
-            "nodes": save(folder / "nodes.csv", NODE, cells[order], *numbers),
+            "top": [dict(zip(head, row, strict=True)) for row in first],
+            "nodes": save(folder / "nodes.csv", head, cells[order], *numbers),
             "edges": save(folder / "edges.csv", EDGE, *ends, counts),
         }

@@ -176,8 +176,11 @@ def find_start(pages, start, linking):
     return min(short, key=lambda each: len(re.sub(r"\b(index|home)\.\w+$", "", pages[each])))
 
 
+Grouped = Annotated[bool, "pages that link to one another most; needs the extra communities"]
+
+
 @links.step
-def measure(source, columns, job, start: str = ""):
+def measure(source, columns, job, start: str = "", communities: Grouped = False):
     """From which page is depth counted? (Empty: from the home page, as far as it can be told.)"""
     from pipulate.plugins._graph import Graph  # numpy only for those who measure
 
@@ -188,6 +191,9 @@ def measure(source, columns, job, start: str = ""):
     begin = find_start(pages, start.strip(), graph.linking)
     job.progress(70, 100, f"{len(pages):,} pages; depth and PageRank next")
     measured = graph.measured(begin) | {"start": pages[begin], "blank": blank}
+    if communities:
+        job.progress(80, 100, f"{measured['links']:,} links; communities next")
+        measured |= graph.grouped()
     return measured | graph.tables(job.files, pages)
 
 
@@ -197,7 +203,7 @@ def draw_measure(output):
     from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
     from pipulate.plugins._picture import Picture
 
-    counts = {key: value for key, value in output.items() if isinstance(value, int | str)}
+    counts = {key: value for key, value in output.items() if isinstance(value, int | float | str)}
     return (
         DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
         Picture(output["nodes"].path, output["edges"].path),
