@@ -31,7 +31,8 @@ from pipulate.core.settings import Settings, read_settings
 from pipulate.doors.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONTRACT = ROOT / "src/pipulate/plugins/contract.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), CONTRACT]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MADE = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)
 BACKUP = re.compile(r"pipulate-\d{8}-\d{6}\.db")

@@ -80,3 +80,13 @@ def test_given_six_first_commands_at_once_on_a_new_home_then_each_finds_it_whole
     started = [subprocess.Popen(listing, stderr=subprocess.PIPE) for _ in range(6)]
     said = [process.communicate(timeout=60)[1] for process in started]
     assert [process.returncode for process in started] == [0] * 6, said
+
+
+def test_the_source_tool_lists_the_files_and_gives_one_from_a_line_on(call, plugin):
+    plugin('"""Mine."""\nfrom pipulate import CrudApp\n\nclass Thing(CrudApp):\n    title: str\n')
+    assert {"core/tools.py", "home/apps/mine.py"} <= {*call("source")}
+    said = call("source", file="home/apps/mine.py", line=4)
+    assert said["text"] == "class Thing(CrudApp):\n    title: str\n" and said["lines"] == 5
+    for outside in ("../pyproject.toml", "/etc/passwd", "home/apps/../pipulate.db"):
+        with pytest.raises(Missing):
+            call("source", file=outside)

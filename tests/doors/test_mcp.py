@@ -15,7 +15,8 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from pipulate.doors import mcp as door
-from pipulate.doors.mcp import SCHEME, SOURCE
+from pipulate.core.source import PACKAGE as SOURCE
+from pipulate.doors.mcp import SCHEME
 from serving import NOWHERE
 
 

@@ -11,15 +11,18 @@ from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
 from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
-from pipulate.core import backups
+from pipulate.core import backups, source
 from pipulate.core.events import Events
 from pipulate.core.jobs import Jobs
+from pipulate.core.problems import Missing, nearest
 from pipulate.core.profiles import Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
 from pipulate.core.store import DictLikeDB, Row, Store
 from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
 from pipulate.core.undo import OnConflict
+
+MOST = 64_000  # characters of one file told at once
 
 
 class House:
@@ -143,6 +146,18 @@ class HouseTools(ExchangeTools, RunTools):
         """Load a plugin although its changed fields lose values; a backup is made first."""
         self.house.shelf.accept(plugin)
         return {"loaded": plugin}
+
+    @tool(kind="read")
+    def source(self, caller: Caller, file: str = "", line: int = 1):
+        """Pipulate's own source and the user's plugins: the list, or one file from a line on."""
+        known = source.files(self.house.settings.folder("apps"))
+        if not file:
+            return [*known]
+        if file not in known:
+            raise Missing(f"There is no file {file!r}.", nearest(file, known))
+        lines = known[file].read_text("utf-8", errors="replace").splitlines(True)
+        text = "".join(lines[max(0, line - 1) :])[:MOST]
+        return {"file": file, "lines": len(lines), "text": text}
 
     @tool(kind="read")
     def approval_result(self, caller: Caller, approval: str):

@@ -15,6 +15,7 @@ from pipulate import __version__
 from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, nearest
 from pipulate.core.store import Row
+from pipulate.doors import build
 from pipulate.doors.botify import botify
 from pipulate.doors.door import Door
 from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, leave_quietly, show
@@ -139,7 +140,7 @@ def _listing(name: str, about: str, line: str):
 TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
 _listing("tools", TOOLS, "{name:20} {class:12} {description}")
 _listing("apps", "List the apps and pipelines.", "{name:20} {kind:12} {title}")
-for each in (*COMMANDS, botify):
+for each in (*COMMANDS, *build.COMMANDS, botify):
     cli.add_command(each)
 
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 import re
 from functools import partial
-from pathlib import Path
 
 import anyio
 from starlette.requests import Request
@@ -19,7 +18,7 @@ from starlette.responses import JSONResponse
 from pipulate import __version__
 from pipulate.core.problems import Missing, Problem, nearest
 
-SCHEME, SOURCE = "pipulate://", Path(__file__).parents[1]
+SCHEME = "pipulate://"
 PATIENCE = 60.0  # seconds that what was asked may take once a client has closed its side
 NOT_FOUND = -32002  # the protocol's code for a resource that is not there
 TEMPLATES = {"rows/{app}/{page}": "Rows of an app, 50 a page", "runs/{run}": "A run and its steps"}
@@ -70,7 +69,8 @@ def _resources(listing, call):
                 found[f"rows/{tool['name'].removesuffix('_list')}"] = tool["description"]
         for run in await call(request, "run_list"):
             found[f"runs/{run['id']}"] = f"{run['pipeline']} {run['name']}"
-        found |= dict.fromkeys(map("source/{}".format, _sources()), "Source")
+        names = (f"source/{n}" for n in await call(request, "source") if "home/" not in n)
+        found |= dict.fromkeys(names, "Source")
         made = [_about(at) | {"name": at, "description": said} for at, said in found.items()]
         return types.ListResourcesResult(resources=made)
 
@@ -90,10 +90,6 @@ def _resources(listing, call):
     return {handler.__name__: handler for handler in handlers}
 
 
-def _sources() -> list[str]:
-    return sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
-
-
 def _about(at: str):
     kind = "text/x-python" if at.startswith("source/") else "application/json"
     return {"uri": SCHEME + at, "mimeType": kind}
@@ -101,8 +97,8 @@ def _about(at: str):
 
 async def _read(at: str, ask) -> str:
     """The text of a resource. Raises Problem."""
-    if at.removeprefix("source/") in _sources():
-        return (SOURCE / at.removeprefix("source/")).read_text()
+    if (file := at.removeprefix("source/")) and file != at:
+        return (await ask("source", {"file": file}))["text"]
     if at == "apps":
         result = await ask("apps")
     elif found := re.fullmatch(r"rows/([a-z]\w*)(?:/(\d{1,9}))?", at, re.A):
