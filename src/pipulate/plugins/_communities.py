@@ -1,7 +1,7 @@
 """Communities of a link graph: pages that link to one another more than chance would have it.
 
-Leiden by igraph (the extra `communities`), which maximises modularity. Traag, Waltman, van Eck: From
-Louvain to Leiden (Scientific Reports, 2019).
+Leiden by igraph (the extra `communities`), which maximises modularity. Traag, Waltman, van Eck:
+From Louvain to Leiden (Scientific Reports, 2019).
 """
 
 from random import Random
@@ -10,9 +10,7 @@ import numpy as np
 
 from pipulate import Problem
 
-INSTALL = (
-    "Install it (pip install igraph; with pipx: pipx inject pipulate igraph), or leave it out."
-)
+INSTALL = 'Install it: pip install "pipulate[communities]", or pipx inject pipulate igraph.'
 
 
 def communities(n, origin, target):
