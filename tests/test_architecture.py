@@ -65,6 +65,7 @@ TESTED_ELSEWHERE = {
     "botify/faults.py": "tests/botify/test_client.py",
     "botify/made_up.py": "tests/botify/test_stand_in.py",
     "botify/parcel.py": "tests/botify/test_load.py",
+    "plugins/_drawing.py": "tests/browser/test_page_picture.py",
 }
 
 REGISTRIES = re.compile(

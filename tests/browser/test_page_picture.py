@@ -101,6 +101,27 @@ def test_the_layout_is_held_and_goes_on_and_a_picture_is_saved(page, address):
     expect(page.locator(".graph:fullscreen")).to_be_visible()
 
 
+def test_a_picture_that_stands_still_leaves_the_processor_to_the_page(window, address, until):
+    page = window()
+    page.add_init_script("""
+        const known = WebGL2RenderingContext.prototype;
+        for (const name of ['drawArrays', 'drawArraysInstanced']) {
+          const real = known[name];
+          known[name] = function (...what) {
+            window.lastDrawn = performance.now();
+            return real.apply(this, what);
+          };
+        }
+    """)
+    graph = drawn(page, address)
+    assert page.evaluate("lastDrawn") > 0
+    graph.get_by_role("button", name="Pause").click()
+    until(lambda: page.evaluate("performance.now() - lastDrawn") > 2_000, 20)
+    before = page.evaluate("lastDrawn")
+    graph.get_by_role("checkbox", name="Links").click()
+    until(lambda: page.evaluate("lastDrawn") > before, 20)
+
+
 def test_without_webgl_the_page_says_so_and_its_tables_are_there(window, address):
     page = window()
     page.add_init_script("""
