@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -25,8 +26,9 @@ slow = Pipeline("Slow", "Takes its time and asks.")
 
 @slow.step
 def count(job, n: int = 3, wait: float = 0.0):
-    for i in range(n):
-        time.sleep(wait)
+    began = time.monotonic()
+    for i in range(n):  # at its time, however busy the machine is
+        time.sleep(max(0, began + (i + 1) * wait - time.monotonic()))
         job.progress(i + 1, n, f"row {i}\\x1b[31m")
     return n
 
@@ -147,6 +149,30 @@ def test_the_list_shows_names_and_states_and_one_run_its_steps(shell):
     assert shell("runs", "99999")[0] == 1
 
 
+def test_columns_that_were_guessed_are_named(shell, tmp_path):
+    (tmp_path / "l.csv").write_text("to,from\n/a,/b\n")
+    words = ["run", "links", f"csv={tmp_path / 'l.csv'}", "--to", "columns"]
+    code, out, err = shell(*words)
+    assert (code, err) == (0, "columns took origin=from, target=to.\n")
+    assert json.loads(out) == {"origin": "from", "target": "to"}
+    assert shell(*words, "target=to")[2] == "columns took origin=from.\n"
+    assert shell(*words, "target=to", "origin=from")[2] == "", "what is said is no guess"
+
+
+def test_the_time_of_a_run_is_that_of_this_machine(shell, monkeypatch):
+    shell("run", "hello", "name=Ada", "--to", "person")
+    made = json.loads(shell("runs", "--json")[1])[0]["created_utc"]
+    monkeypatch.setenv("TZ", "Etc/GMT+11")
+    time.tzset()
+    try:
+        line = shell("runs")[1].splitlines()[0]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    wanted = datetime.fromisoformat(made) - timedelta(hours=11)
+    assert f"{wanted:%Y-%m-%d %H:%M}" in line
+
+
 def test_without_a_terminal_a_question_ends_with_3_and_how_to_answer_it(shell, home):
     code, out, err = shell("run", "slow")
     run = newest(shell)
@@ -169,11 +195,14 @@ def test_a_terminal_shows_a_bar_asks_and_goes_on(terminal):
     assert "\x1b[31m" not in seen and "\x1b " not in seen, "text of a step does nothing there"
 
 
-def test_ctrl_c_on_the_terminal_cancels_the_step(terminal, shell, until):
+def test_ctrl_c_on_the_terminal_cancels_the_step_and_says_how_to_go_on(terminal, shell, until):
     code, seen = terminal(["run", "slow", "n=50", "wait=0.1"], {"s left": "\x03"})
     assert 3 <= int(re.search(r"about (\d+) s left", seen)[1]) <= 8
     assert code == 130 and "Traceback" not in seen
-    until(lambda: states(shell, newest(shell)) == ["cancelled", "blocked", "blocked"])
+    run = newest(shell)
+    assert f"Stopped. Run {run} keeps what its steps have done. Go on with:" in seen
+    assert f"pipulate run slow run={run}\r\n" in seen
+    until(lambda: states(shell, run) == ["cancelled", "blocked", "blocked"])
 
 
 @ALONE

@@ -89,7 +89,8 @@ class Bar:
             self.step, self.first = step, ()
         self.first = self.first or total and (time.monotonic(), done)  # what is before is no rate
         at, before = self.first or (0, done)
-        left = (time.monotonic() - at) * (total - done) / (done - before) if done > before else 0
+        spent = time.monotonic() - at if done > before else 0
+        left = spent * (total - done) / (done - before) if spent > 1 else 0  # sooner, who knows
         count = f"{done:,g} of {total:,g}" if total else f"{done:,g}" if done else ""
         said = [count, message, f"about {left:.0f} s left" if left > 1 else ""]
         bar = "#" * int(20 * min(1, done / total)) if total else ""

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections import Counter
 from dataclasses import replace
+from inspect import isfunction
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
@@ -73,7 +74,7 @@ class Runner:
         if broken := [p.problem for p in self.house.shelf.failures if self in p.apps]:
             result["note"] = f"{broken[0].what} What runs is the last version that worked."
         for name in self.pipeline.steps:
-            state, waits = await self._do(caller, run, name, known, again)
+            state, waits = await self._do(caller, result, name, known, again)
             if waits:
                 return result | {"state": "waiting", "step": name} | waits
             if state.state not in PAST:
@@ -83,9 +84,11 @@ class Runner:
                 break
         return result | {"state": "done", "step": name, "output": to_json(state.output)}
 
-    async def _do(self, caller: Caller, run_id: int, name: str, known: Row, again: bool):
-        """(a step's state, what it waits for): run if it is not past, or was told anew."""
-        run, states = self.open(caller.profile, run_id)
+    async def _do(self, caller: Caller, result: Row, name: str, known: Row, again: bool):
+        """(a step's state, what it waits for): run if it is not past, or was told anew.
+
+        The note of the result tells what was worked out for want of being said."""
+        run, states = self.open(caller.profile, run_id := result["run"])
         state, step = states[name], states[name].step
         told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
         if state.state in PAST and not told and not (again and state.state == "done"):
@@ -99,6 +102,10 @@ class Runner:
             return await self._left_out(caller, run_id, name)
         if missing:
             return state, {"waiting_for": missing}
+        said = inputs_of(step, json.loads(run["inputs"]))
+        free = [f for f in step.fields if any(map(isfunction, (f.choices, f.default)))]
+        if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
+            result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         job = job or await self.jobs.start(caller, self.pipeline, run_id, name, inputs)
         try:

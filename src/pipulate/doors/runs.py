@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 import sys
+from datetime import datetime
 
 import click
 
 from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Unknown, Waiting
-from pipulate.core.store import Row
+from pipulate.core.store import Row, now
 from pipulate.doors.door import Door, opened
 from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, ask, show
 
@@ -34,15 +35,20 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile)
     typed, values = read_words(words, files=True)
     further = {"to_step": to} if to else {}
     values |= further | ({"from_run": like} if like else {})
-    bar = Bar(sys.stderr, follow)
+    bar, began = Bar(sys.stderr, follow), now()
     with opened(settings, profile) as (door, wait):
-        result = wait(followed(door, bar, pipeline, values, typed))
-        if note := result.get("note"):
-            click.echo(note, err=True)
-        while "question" in result:
-            _answer(door, wait, pipeline, result)
-            values = {"run": result["run"], **further}
-            result = wait(followed(door, bar, pipeline, values, {}))
+        try:
+            while "question" in (result := wait(followed(door, bar, pipeline, values, typed))):
+                _answer(door, wait, pipeline, result)
+                values, typed = {"run": result["run"], **further}, {}
+        except (KeyboardInterrupt, click.Abort):
+            number = values.get("run") or typed.get("run")
+            listed = wait(door.ask("run_list", {"pipeline": pipeline}))
+            number = number or next((r["id"] for r in listed if r["created_utc"] >= began), "")
+            safe = f"Run {number} keeps what its steps have done."
+            again = f"{safe} Go on with: pipulate run {pipeline} run={number}" if number else ""
+            click.echo(f"\nStopped. {again}", err=True)
+            raise
     if result["state"] == "waiting":
         needs = result["waiting_for"]
         hint = " ".join(f"{name}=…" for name in needs)
@@ -55,6 +61,8 @@ async def followed(
     door: Door, bar, pipeline: str, values: Row, typed: dict[str, str] | None = None
 ):
     """What PIPELINE_run gives; meanwhile a bar shows how far its steps are."""
+    from pipulate.apps.local import plain
+
     run = values.get("run") or (typed or {}).get("run")
 
     async def look():
@@ -78,6 +86,8 @@ async def followed(
         result = await door.ask(f"{pipeline}_run", values, text=typed, yes=True)
         if bar.step:
             await look()
+        if note := result.get("note"):
+            click.echo(plain(note), err=True)
         return result
     except Unknown as unknown:
         if f"{pipeline}_run" not in unknown.what:
@@ -120,11 +130,13 @@ def runs(number, settings, profile, as_json):
     found = ask(settings, tool, values, profile)
     if as_json:
         return show(found, True)
-    line = "{id:6} {pipeline:16} {state:9} {created_utc:.16} {name}"
+    line = "{id:6} {pipeline:16} {state:9} {at:%Y-%m-%d %H:%M} {name}"
     if number:
         line, found = "{step:16} {state:9} {said}", found["steps"]
     for row in found:
         row["said"] = row.get("question") or row.get("error") or ""
+        when = row.get("created_utc")
+        row["at"] = when and datetime.fromisoformat(when).astimezone()
         click.echo(plain(line.format(**row)).rstrip())
 
 
