@@ -26,7 +26,7 @@ from pipulate.apps.query import State
 from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
 from pipulate.core.problems import Problem, nearest
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller, Tool, limited, tool_of, tools_in
+from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tool_of, tools_in
 
 
 class CrudApp:
@@ -120,16 +120,22 @@ async def _extra(function, visit: Visit):
     values = ours | check_values(asked, known, text=True)
     named = inspect.signature(function).parameters
     caller, verb = visit.caller, f"{visit.app.name}_{function.__name__}"
+    work = functools.partial(function, **{n: values[n] for n in named})
 
-    def work():
+    def changing():
         about = {"actor": caller.actor, "verb": verb, "profile_id": caller.profile.id}
         with visit.house.db.change(**about):  # one event, by whoever sent the form
-            return function(**{n: values[n] for n in named})
+            return _shown(work())
+
+    async def waiting():
+        return _shown(await work())
 
     if inspect.iscoroutinefunction(function):
-        result = await function(**{n: values[n] for n in named})
-    else:
-        result = await limited(work)
+        return await limited(waiting, seconds=WAIT_SECONDS)
+    return await limited(changing)
+
+
+def _shown(result):
     parts = tuple(
         escape(part) if isinstance(part, str) else owned(part) if _drawn(part) else part
         for part in (result if isinstance(result, tuple) else [result])
@@ -138,7 +144,7 @@ async def _extra(function, visit: Visit):
 
 
 def _drawn(part: Any) -> bool:
-    return isinstance(part, FT) or hasattr(part, "_esm")
+    return isinstance(part, FT) or hasattr(part, "_esm") or hasattr(part, "__ft__")
 
 
 class Crud(Listing):

@@ -43,6 +43,7 @@ class House:
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()
         self.shelf = Shelf(self)
+        self.tools.trying = self.shelf.calling
         self.shelf.scan()
 
     def _recast(self, table: str, row: Row) -> Row:
@@ -144,7 +145,13 @@ class HouseTools(ExchangeTools, RunTools):
     @tool(kind="destructive", seconds=60.0)
     def plugin_accept(self, caller: Caller, plugin: str):
         """Load a plugin although its changed fields lose values; a backup is made first."""
-        self.house.shelf.accept(plugin)
+        self.house.shelf.again(plugin, accept=True)
+        return {"loaded": plugin}
+
+    @tool
+    def plugin_retry(self, caller: Caller, plugin: str):
+        """Load a plugin file that failed once more, or let a folded one work again."""
+        self.house.shelf.again(plugin)
         return {"loaded": plugin}
 
     @tool(kind="read")

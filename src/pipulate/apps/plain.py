@@ -4,13 +4,14 @@ Its functions get `table`, the settings of the profile, for DictLikeDB; its tool
 marked @tool, get (table, caller) and the values they ask for. Either may be async.
 """
 
+import functools
 import inspect
 from typing import Any
 
 from pipulate.apps.base import snake
 from pipulate.core.fields import fields_of
 from pipulate.core.problems import Problem
-from pipulate.core.tools import Caller, Tool, tools_in
+from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tools_in
 
 
 class Plain:
@@ -40,7 +41,8 @@ class Plain:
             return function(self.rows(caller), caller, **values)
 
         async def awaited(caller, /, **values):
-            return await run(caller, **values)
+            most = max(options["seconds"], WAIT_SECONDS)
+            return await limited(functools.partial(run, caller, **values), seconds=most)
 
         about = {"run": awaited if inspect.iscoroutinefunction(function) else run}
         options = function.tool_options | about | {"fields": fields_of(function, "table")}

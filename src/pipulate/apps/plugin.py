@@ -6,6 +6,7 @@ import linecache
 import re
 import sys
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from pipulate.core.fields import KINDS
 from pipulate.core.problems import Problem, nearest
 
 BUNDLED = Path(__file__).parents[1] / "plugins"
+FAULTS = 3  # in a row: then a plugin rests
 
 
 @dataclass(eq=False)
@@ -28,6 +30,7 @@ class Plugin:
     module: ModuleType | None = None
     problem: Problem | None = None
     apps: list[Any] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)  # in a row, by what of it failed
 
     @property
     def name(self) -> str:
@@ -36,6 +39,10 @@ class Plugin:
     @property
     def bundled(self) -> bool:
         return self.path.parent == BUNDLED
+
+    @property
+    def folded(self) -> bool:
+        return max(self.faults.values(), default=0) >= FAULTS
 
     @property
     def hash(self) -> str:
@@ -79,9 +86,14 @@ def load_file(path: Path, content: bytes) -> Plugin:
     return plugin
 
 
+def line_in(path: Path | str, error: BaseException) -> int | None:
+    """The line of a file in which an error came up."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((f.lineno for f in frames if f.filename == str(path)), None)
+
+
 def _load_problem(plugin: Plugin, error: BaseException) -> Problem:
-    path, frames = plugin.path, reversed(traceback.extract_tb(error.__traceback__))
-    line = next((f.lineno for f in frames if f.filename == str(path)), None)
+    path, line = plugin.path, line_in(plugin.path, error)
     what, step = f"{type(error).__name__}: {error}", "Mend the file; it loads again when saved."
     match error:
         case SyntaxError():

@@ -9,6 +9,7 @@ import importlib.util
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,14 +20,16 @@ from filelock import FileLock
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
-from pipulate.apps.plugin import BUNDLED, Plugin, load_file, plugin_files
-from pipulate.core.problems import Missing, Problem, Unknown, nearest
+from pipulate.apps.plugin import BUNDLED, Plugin, line_in, load_file, plugin_files
+from pipulate.core.logs import redacted
+from pipulate.core.problems import Busy, Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
-from pipulate.core.tools import interrupt
+from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
 PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
-PAGE_WORDS += ["settings", "call", "inbox"]
+PAGE_WORDS += ["settings", "call", "inbox", "quit"]
+at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
 
 class Shelf:
@@ -37,6 +40,7 @@ class Shelf:
         self.plugins: dict[Path, Plugin] = {}
         self.version = 0
         self.on_change: list[Callable[[], None]] = []
+        self.back: list[tuple[str, str]] = []  # (slug, words) of what came again, to be told
         self._seen: dict[Path, tuple[int, int]] = {}
         self.edition = _edition(house)
 
@@ -54,11 +58,21 @@ class Shelf:
             return False
         for path in before.keys() - self._seen.keys():
             self._withdraw(self.plugins.pop(path))
-        for path, stamp in self._seen.items():
+        for path, stamp in [*self._seen.items()]:
             if before.get(path) != stamp:
                 self._load(path)
+            if before and path not in before:
+                self.back += filter(None, map(self._kept, self.plugins[path].apps))
         self._changed()
         return True
+
+    def _kept(self, app: Any) -> tuple[str, str] | None:
+        """(address, what it has from when it was here before) of an app that is new here."""
+        what, table, where = "rows", getattr(app, "table_name", ""), ""
+        if isinstance(app, Guided):
+            what, table, where = "runs", "runs", f" WHERE pipeline = '{app.slug}'"
+        n = self.house.db.one(f"SELECT count(*) AS n FROM {table}{where}")["n"] if table else 0
+        return (app.slug, f"{app.title} is back, with {n:,} {what}.") if n else None
 
     def _changed(self) -> None:
         for plugin in [*self.plugins.values()]:
@@ -83,6 +97,8 @@ class Shelf:
                 self._commit(self._run(Plugin(path, content)))
         except Exception as error:
             known = isinstance(error, Problem)
+            if isinstance(error, Busy):
+                self._seen.pop(path, None)  # the next look tries again
             problem = error if known else Problem(repr(error), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
@@ -105,18 +121,61 @@ class Shelf:
             finally:
                 mark.unlink()
 
-    def accept(self, name: str) -> None:
-        """Load a plugin file whose class would lose values, as its problem said it would."""
+    def again(self, name: str, accept: bool = False) -> None:
+        """Load a plugin file with a problem once more, or unfold it. `accept`: though its changed
+
+        class loses values, as its problem said it would."""
         for path, plugin in [*self.plugins.items()]:
             loss = plugin.problem and plugin.problem.details.get("accept")
-            if plugin.name == name and loss:
+            if plugin.name != name or not plugin.problem or accept and not loss:
+                continue
+            if accept:
                 self.house.accepted.add(loss)
-                self._load(path)
-                self._changed()
-                if problem := self.plugins[path].problem:
-                    raise problem
-                return
-        raise Missing(f"Nothing of {name!r} waits to be accepted.", "See its card in the menu.")
+            if plugin.folded:
+                plugin.problem = plugin.faults.clear()
+            self._load(path)
+            self._changed()
+            if problem := self.plugins[path].problem:
+                raise problem
+            return
+        raise Missing(f"Nothing of {name!r} waits for that.", "See its card in the menu.")
+
+    @contextlib.contextmanager
+    def trying(self, plugin: Plugin | None, what: str) -> Iterator[None]:
+        """Around code of a plugin outside of steps: what fails three times in a row is folded."""
+        if not plugin or at_work.get() is plugin:  # a tool that a page calls is part of it
+            yield
+            return
+        if plugin.folded:
+            raise plugin.problem.with_traceback(None)
+        before = at_work.set(plugin)
+        try:
+            yield
+            plugin.faults.pop(what, None)
+        except Exception as error:
+            if not isinstance(error, Problem) or "late" in error.details:
+                plugin.faults[what] += 1
+                if plugin.folded:
+                    self._fold(plugin, error)
+            raise
+        finally:
+            at_work.reset(before)
+
+    def calling(self, tool: Tool) -> contextlib.AbstractContextManager[None]:
+        """The same around a tool."""
+        return self.trying(self.plugins.get(Path(tool.owner)), tool.name)
+
+    def _fold(self, plugin: Plugin, error: Exception) -> None:
+        known, line = isinstance(error, Problem), line_in(plugin.path, error)
+        why = error.what if known else f"{type(error).__name__}: {error}"[:300]
+        where = f"{plugin.path.name}, line {line}" if line else plugin.path.name
+        what = f"{where} failed three times in a row: {redacted(why)}"
+        plugin.problem = Problem(what, "It rests until you mend the file or try again.")
+        self._changed()
+
+    def of(self, app: Any) -> Plugin | None:
+        """The plugin that an app belongs to."""
+        return next((p for p in [*self.plugins.values()] if app in p.apps), None)
 
     def _commit(self, plugin: Plugin) -> None:
         """Register what a file defines in one go; a refusal leaves the old version in place.

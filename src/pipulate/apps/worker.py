@@ -19,7 +19,7 @@ from typing import Any
 
 from pipulate.apps.job import JobHandle, kept
 from pipulate.apps.local import run_step
-from pipulate.apps.plugin import load_file
+from pipulate.apps.plugin import line_in, load_file
 from pipulate.core import fetch as fetching
 from pipulate.core.fields import dumps, from_json
 from pipulate.core.outputs import loaded
@@ -76,9 +76,8 @@ def _answer(engine: Engine, request: Row) -> None:
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
-        frames = traceback.extract_tb(error.__traceback__)
-        for last in [f for f in frames if f.filename == request["file"]][-1:]:
-            what += f" ({Path(last.filename).name}, line {last.lineno})"
+        if line := line_in(request["file"], error):
+            what += f" ({Path(request['file']).name}, line {line})"
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
         engine.tell({"failed": Problem(what, hint).as_dict()})
 

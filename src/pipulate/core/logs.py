@@ -14,7 +14,12 @@ class Redacted(logging.Formatter):
     """Shows no value that is named like a secret, in messages and in traces."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return HIDDEN.sub(r"\1…", super().format(record))
+        return redacted(super().format(record))
+
+
+def redacted(text: str) -> str:
+    """A text without the values that are named like secrets."""
+    return HIDDEN.sub(r"\1…", text)
 
 
 def open_log(folder: Path) -> None:

@@ -1,4 +1,6 @@
-"""The pipe to a worker process: start it, talk in JSON lines, kill it with all it began."""
+"""Processes: one that stays whatever a plugin does in it, and the pipe to a worker process.
+
+A worker is started, talked to in JSON lines, and killed with all it began."""
 
 import asyncio
 import contextlib
@@ -13,6 +15,21 @@ from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
+end = os._exit  # ends this process at once, whatever its threads do
+
+
+def stay() -> None:
+    """From now on os._exit and os.abort end the code that calls them, and not this process.
+
+    In processes that are forked from it they are as ever."""
+    ours = os.getpid()
+
+    def leave(code: int = 134) -> None:
+        if os.getpid() != ours:
+            end(code)
+        raise SystemExit(f"os._exit({code})")
+
+    os._exit = os.abort = leave  # type: ignore[assignment]
 
 
 async def spawn(module: str) -> Process:

@@ -6,6 +6,7 @@ Nothing that reaches outside is ever free to a model: whatever it reads (events,
 be written by a stranger, so each of its turns counts as misled.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import hashlib
@@ -13,7 +14,7 @@ import inspect
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
@@ -30,6 +31,7 @@ from pipulate.core.store import Database, Row, now
 
 EXPIRES = timedelta(minutes=10)
 HOOK_SECONDS = 5.0  # how long a plugin's own code may take outside of a step
+WAIT_SECONDS = 120.0  # and a coroutine, which may wait for others
 BULK = 20  # more rows than this in one call is bulk
 CAREFUL = ("outside", "destructive")
 
@@ -102,18 +104,35 @@ def interrupt(thread: int | None) -> None:
 
 
 async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
-    """Run plugin code in a thread; past the limit it is interrupted and a Problem is raised."""
-    thread: list[int] = []
+    """Run plugin code in a thread; past the limit it is interrupted and a Problem is raised.
+
+    A coroutine has a loop of its own there: one that blocks holds up nobody else."""
+    thread, stops = list[int](), list[Callable[[], Any]]()
+
+    async def awaited(work: Awaitable[Any]) -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        stops.append(lambda: loop.call_soon_threadsafe(task.cancel))  # type: ignore[union-attr]
+        return await work
 
     def call() -> Any:
         thread.append(threading.get_ident())
-        return function(*args)
+        try:
+            result = function(*args)
+            return asyncio.run(awaited(result)) if inspect.iscoroutine(result) else result
+        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+            raise RuntimeError(f"it ended with {error!r}") from error  # its end is not ours
 
-    with anyio.move_on_after(seconds) as scope:
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    try:
+        with anyio.move_on_after(seconds) as scope:
+            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    finally:
+        for stop in stops:
+            with contextlib.suppress(RuntimeError):  # it came to its end
+                stop()
     if scope.cancelled_caught and thread:
         interrupt(thread[0])
-    raise Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
+    what = f"This took over {seconds:g} s and was stopped."
+    raise Problem(what, "Put long work in a step.", late=True)
 
 
 class Tools:
@@ -123,6 +142,7 @@ class Tools:
         self.db, self.approvals = db, db.table("approvals", logged=False)
         self.by_name: dict[str, Tool] = {}
         self.on_approval: list[Callable[[Row], None]] = []
+        self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
 
     def replace(self, owner: str, tools: Iterable[Tool]) -> None:
         """Register the tools of an owner in place of all it had. Raises Problem on a taken name."""
@@ -161,9 +181,10 @@ class Tools:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
         self._gate(tool, given, checked, caller)
         also = also or (lambda result: result)
-        if inspect.iscoroutinefunction(tool.run):
-            return also(to_json(await tool.run(caller, **checked)))
-        return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
+        with self.trying(tool):
+            if inspect.iscoroutinefunction(tool.run):
+                return also(to_json(await tool.run(caller, **checked)))
+            return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
 
     def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
         about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}

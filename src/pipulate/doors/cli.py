@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import click
 from pipulate import __version__
 from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, nearest
+from pipulate.core.process import end
 from pipulate.core.store import Row
 from pipulate.doors import build
 from pipulate.doors.botify import botify
@@ -72,7 +72,7 @@ def serve(settings, port, no_browser, no_plugins, as_json):
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where it is there
         runner.run(run.serve(settings, McpApp, ready))
     sys.stdout.flush()
-    os._exit(0)  # a thread that a plugin never gives back would keep the program from ending
+    end(0)  # a thread that a plugin never gives back would keep the program from ending
 
 
 @cli.command("open")

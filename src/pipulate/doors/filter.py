@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import json
-import os
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
 from pipulate.apps.steps import Pipeline, Step
 from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Problem, Unknown, nearest
+from pipulate.core.process import stay
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 from pipulate.doors.options import Left
@@ -47,30 +47,14 @@ def filtered(
         given[slot] = [*rows] if _seen_whole(step, slot) else rows
     try:
         at_work = working(step, given, typed, _nobody, sys.stderr)
-        with _alive(), _bounded(step), at_work as (result, _):
+        stay()
+        with _bounded(step), at_work as (result, _):
             yield result
     except (Problem, Left):
         raise
     except (Exception, SystemExit) as error:
         what = f"{name}: {type(error).__name__}: {error}"
         raise Problem(what[:1_000], "Mend the step, or what it is given.") from error
-
-
-@contextlib.contextmanager
-def _alive() -> Iterator[None]:
-    """os._exit in a step ends the step alone; in processes that it forks it is as ever."""
-    ours, end = os.getpid(), os._exit
-
-    def leave(code: int) -> None:
-        if os.getpid() != ours:
-            end(code)
-        raise SystemExit(f"os._exit({code})")
-
-    os._exit = leave  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        os._exit = end
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from functools import partial
+from operator import attrgetter
 from urllib.parse import quote
 
 from fasthtml.components import A, Article, Code, Div, H1, H2, Header, Input, Li, P
@@ -16,7 +17,8 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.markup import markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.problems import Busy, Missing, from_dict
+from pipulate.core.logs import log_fault
+from pipulate.core.problems import Busy, Missing, Problem, from_dict
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
@@ -39,35 +41,44 @@ def _page(title: str, *parts):
 
 async def app(site, visit: Visit, request):
     """Any request below an app: its own route table decides."""
-    visit.app = site.house.shelf.get(visit.path["app"])
-    rest = visit.path.get("rest", "").strip("/")
+    shelf = site.house.shelf
+    visit.app = shelf.get(visit.path["app"])
+    rest, owner = visit.path.get("rest", "").strip("/"), shelf.of(visit.app)
+    if owner and owner.folded and not visit.partial:
+        return _card(visit, owner)
     for route in visit.app.routes:
         values = route.match(request.method, rest)
         if values is not None:
             visit.path = values
-            return _with_faults(site, visit, await route.run(visit))
+            with shelf.trying(owner, f"{route.method} {route.path}"):
+                drawn = await route.run(visit)
+            return _with_faults(visit, owner, drawn)
     what = f"{visit.app.title} has no page {rest!r} for {request.method}."
     raise Missing(what, "Check the address.")
 
 
-def _with_faults(site, visit: Visit, drawn):
+def _with_faults(visit: Visit, owner, drawn):
     """The page of an app whose file has a fault says that the last good version is shown."""
-    broken = [p for p in site.house.shelf.failures if visit.app in p.apps]
-    if visit.partial or not broken or not hasattr(drawn, "tag"):
+    if visit.partial or not owner or not owner.problem or not hasattr(drawn, "tag"):
         return drawn
     note = P("What you see is the last version that worked.", cls="hint")
-    return *_fault(visit, broken[0]), note, drawn
+    return *_fault(visit, owner), note, drawn
 
 
 def _fault(visit: Visit, plugin):
-    """A plugin's problem; a loss that waits to be accepted has its button here."""
-    parts = [problem_card(plugin.problem)]
+    """A plugin's problem, and what can be done: try again, or accept the loss of values."""
+    at, sure = f"/{visit.caller.profile.slug}/call/plugin", None
+    tool, word = f"{at}_retry", "Try again"
     if "accept" in plugin.problem.details:
         sure = "The values named above will be gone from the app; a backup is made first."
-        at = f"/{visit.caller.profile.slug}/call/plugin_accept"
-        word = "Lose those values, and load it"
-        parts.append(assistant.ask(at, word, confirm=sure, plugin=plugin.name))
-    return parts
+        tool, word = f"{at}_accept", "Lose those values, and load it"
+    return problem_card(plugin.problem), assistant.ask(tool, word, confirm=sure, plugin=plugin.name)
+
+
+def _card(visit: Visit, plugin):
+    kept = plugin.apps and not plugin.folded
+    said = kept and P("The last version that worked stays in use meanwhile.")
+    return _page(plugin.path.name, *_fault(visit, plugin), said, P(Code(str(plugin.path))))
 
 
 async def overview(site, visit: Visit, request):
@@ -77,14 +88,16 @@ async def overview(site, visit: Visit, request):
     if remembered.get("last_profile") != profile.slug:
         with contextlib.suppress(Busy):  # a full disk: the page is there all the same
             remembered["last_profile"] = profile.slug
+    plugins = [*house.shelf.plugins.values()]
+    working = (a for p in plugins if not p.folded for a in p.apps)
     cards = (
-        Article(A(a.title, href=f"{base}/{slug}"), P(a.description.split("\n")[0]))
-        for slug, a in sorted(house.shelf.apps.items())
+        Article(A(a.title, href=f"{base}/{a.slug}"), P(a.description.split("\n")[0]))
+        for a in sorted(working, key=attrgetter("slug"))
     )
     opened = [
         _opened(r, base) for r in house.runs.listing(profile.id, limit=20) if _waits(house, r)
     ]
-    own = any(p.apps and not p.bundled for p in house.shelf.plugins.values())
+    own = any(p.apps and not p.bundled for p in plugins)
     return _page(
         profile.name,
         *(part for broken in house.shelf.failures for part in _fault(visit, broken)),
@@ -114,12 +127,28 @@ async def search(site, visit: Visit, request):
     for slug, kind in sorted(site.house.shelf.apps.items()) if q else ():
         link, rows = f"/{visit.caller.profile.slug}/{slug}", []
         if isinstance(kind, Crud):
-            rows = (await limited(kind.find, visit.caller, State(q=q)))[0][:8]
+            rows = await _named(site.house.shelf, kind, visit.caller, q)
         if rows or q.lower() in kind.title.lower():
-            items = (Li(A(str(row) or "(empty)", href=f"{link}?f.id={row.id}")) for row in rows)
+            items = (Li(A(name or "(empty)", href=f"{link}?f.id={key}")) for key, name in rows)
             found += [H2(A(kind.title, href=link + (f"?q={quote(q)}" if rows else ""))), Ul(*items)]
     hint = f"Nothing matches “{q}”." if q else "Type what to look for in the box above."
     return _page(f"Search: {q}" if q else "Search", *(found or [P(hint, cls="hint")]))
+
+
+async def _named(shelf, kind: Crud, caller, q: str) -> list[tuple[int, str]]:
+    """(id, name) of the first rows that hold the words; none of an app that fails."""
+    try:
+        with shelf.trying(shelf.of(kind), "search"):
+            return await limited(_rows, kind, caller, q)
+    except Problem:
+        pass
+    except Exception as error:
+        log_fault(error)
+    return []
+
+
+def _rows(kind: Crud, caller, q: str) -> list[tuple[int, str]]:
+    return [(row.id, str(row)) for row in kind.find(caller, State(q=q))[0][:8]]
 
 
 async def settings(site, visit: Visit, request):
@@ -161,7 +190,7 @@ async def call(site, visit: Visit, request):
     """A form posted to a tool of the house by its name; the page is drawn anew."""
     await visit.call(visit.path["tool"], text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
-    back = "" if visit.path["tool"] == "plugin_accept" else "/settings"
+    back = "" if visit.path["tool"].startswith("plugin_") else "/settings"
     return Response(headers={"HX-Redirect": f"/{here.slug}{back}"})
 
 
@@ -169,12 +198,7 @@ async def plugin(site, visit: Visit, request):
     """The card of a plugin file that has a fault."""
     for found in site.house.shelf.failures:
         if found.name == visit.path["name"]:
-            return _page(
-                found.path.name,
-                *_fault(visit, found),
-                found.apps and P("The last version that worked stays in use meanwhile."),
-                P(Code(str(found.path))),
-            )
+            return _card(visit, found)
     raise Missing("This plugin works now, or is gone.", "Open it from the menu.")
 
 

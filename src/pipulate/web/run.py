@@ -26,6 +26,7 @@ from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
 from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
+from pipulate.core.process import stay
 from pipulate.core.settings import Settings, write_private
 from pipulate.core.store import Row
 from pipulate.web.guard import Guard, Keys
@@ -189,6 +190,7 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
 
     Raises Problem: the home is served already, the port is taken, the home cannot be written."""
     settings.make_home()
+    stay()
     lock = _lock(settings)
     try:
         lock.acquire()

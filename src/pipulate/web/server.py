@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from fasthtml.components import Button, Div
+from fasthtml.components import A, Button, Div
 from fasthtml.core import FastHTML
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -129,10 +129,13 @@ class Site:
             self.hub.put(record["profile_id"], html(said))
 
     def _menu(self):
-        """A plugin came, went or broke: the menus of open tabs follow."""
+        """A plugin came, went or broke: the menus of open tabs follow; what came back is told."""
+        back, self.house.shelf.back = self.house.shelf.back, []
         for tab in list(self.hub.tabs):
+            base = f"/{tab.profile.slug}"
             drawn = self.layout.menu(tab.profile, place(tab.at)[0], hx_swap_oob="true")
-            soon(self.hub.loop, tab.put, html(drawn))
+            told = (notice(A(words, href=f"{base}/{slug}")) for slug, words in back)
+            soon(self.hub.loop, tab.put, html(drawn, *told))
 
     def _chat_event(self, profile_id: int, kind: str, row: Row):
         if kind == "token":  # they come fast
@@ -272,6 +275,9 @@ class Site:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             unread = Problem(f"Unreadable request ({error}).")
             return JSONResponse({"problem": unread.as_dict()}, 400)
+        except Exception as error:
+            fault = Problem(f"Something went wrong here; reference {log_fault(error)} in the log.")
+            return JSONResponse({"problem": fault.as_dict()}, 500)
 
     async def close(self):
         for profile_id in list(self.chat.turns):
