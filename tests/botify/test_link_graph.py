@@ -52,6 +52,14 @@ def test_a_run_goes_from_the_project_to_measures_with_one_yes(call, connected, s
     assert load["links"] == links
     assert links == measured["links"] + measured["repeated"] + measured["self_links"]
     assert len(service.jobs) == 1
+    with open(measured["nodes"]["$file"], newline="") as text:
+        nodes = {row["page"]: row for row in csv.DictReader(text)}
+    for page in service.pages[:3]:
+        node = nodes[page["url"]]
+        assert (node["page_type"], node["title"]) == (page["pagetype"], page["title"])
+        assert (node["depth"], node["clicks"]) == (str(page["depth"]), str(page["clicks"]))
+    assert sum(row["pages"] for row in measured["types"]) == measured["pages"] == len(nodes)
+    assert sum(count for _, count in measured["levels"]) == measured["links"]
 
 
 @pytest.mark.parametrize("actor", ["model", "mcp"])

@@ -61,6 +61,24 @@ def test_rare_values_of_a_column_share_one_place(picture, monkeypatch):
     assert numbers(kind) == [1, 0, 0, 1]
 
 
+def test_a_column_of_words_that_hardly_repeat_is_shown_with_its_page_only(picture, monkeypatch):
+    monkeypatch.setattr(_picture, "WORDS", 1)
+    picture.nodes.write_text(NODES.replace("page_type", "title"))
+    about, parts = picture.graph(None, [])
+    assert [column["name"] for column in about["columns"]] == [
+        "depth",
+        "pagerank",
+        "component",
+        "title",
+    ]
+    picture.nodes.write_text(
+        NODES.replace("page_type", "title").replace("1,article\n/c", "1,a\n/c")
+    )
+    about, parts = picture.graph(None, [])
+    assert [column["name"] for column in about["columns"]] == ["depth", "pagerank", "component"]
+    assert len(parts) == 4 and picture.rows([1], [])[0][0]["title"] == "a"
+
+
 def test_of_a_graph_that_is_too_large_the_first_pages_are_drawn_and_it_says_of_how_many(
     picture, monkeypatch
 ):

@@ -41,7 +41,7 @@ class Picture:
             if links <= LINKS:
                 ends.extend((a, b))
         about = {"pages": len(names), "links": len(ends) // 2, "of": [pages, links]}
-        columns = [coded(*column) for column in columns]
+        columns = [*filter(None, (coded(*column) for column in columns))]
         about["columns"] = [each for each, _ in columns]
         return about, [ends.tobytes(), *(numbers.tobytes() for _, numbers in columns)]
 
@@ -84,7 +84,9 @@ def rows_of(path):
 
 
 def coded(title, cells):
-    """({name, words or low and high}, its numbers): a column of words as their places in a list."""
+    """({name, words or low and high}, its numbers): a column of words as their places in a list.
+
+    None for words that hardly repeat, such as titles: those are shown with their page only."""
     numbers = None if NAMED.search(title) else as_numbers(cells)
     if numbers:
         known = [number for number in numbers if number == number]
@@ -92,6 +94,8 @@ def coded(title, cells):
     common = [word for word, _ in Counter(cells).most_common(WORDS)]
     place = {word: n for n, word in enumerate(common)}
     codes = array("f", (place.get(cell, WORDS) for cell in cells))
+    if not NAMED.search(title) and 2 * codes.count(WORDS) > len(codes):
+        return None
     return {"name": title, "words": common + ["others"] * (WORDS in codes)}, codes
 
 

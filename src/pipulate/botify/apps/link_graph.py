@@ -12,6 +12,7 @@ from pipulate import Between, Choices, File, Pipeline, Problem
 from pipulate.botify import plans
 from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
 from pipulate.botify.download import Download
+from pipulate.botify.joined import join
 from pipulate.botify.load import load as load_links
 from pipulate.botify.slugs import read_address
 from pipulate.plugins.links import links
@@ -310,4 +311,43 @@ def draw_load(output):
     return DataTable([{"found": name.replace("_", " "), "value": said[name]} for name in said])
 
 
-link_graph.use(links, {"csv": load}).view([*links.steps.values()][-1].draw)
+measured = link_graph.use(links, {"csv": load})
+
+
+@measured.view
+def draw_counts(output):
+    """What was measured, in numbers; the step after this one draws it."""
+    from pipulate import DataTable
+
+    counts = {n: value for n, value in output.items() if isinstance(value, int | float | str)}
+    return DataTable([{"measured": n.replace("_", " "), "value": v} for n, v in counts.items()])
+
+
+@link_graph.step(auto=True)
+def graph(load, links, job):
+    """Joins what was exported of each page to its measures, and draws the whole."""
+    job.files.mkdir(parents=True, exist_ok=True)
+    nodes = job.files / "nodes.csv"
+    found = join(links["nodes"].path, load["nodes"].path, nodes)
+    return {**links, **found, "nodes": File(nodes), "data": load["data"]}
+
+
+@graph.view
+def draw_graph(output):
+    """The graph, its top pages as a list, and what each page type and each depth adds up to."""
+    from pipulate import BarChart, DataTable
+    from pipulate.plugins._picture import Picture
+
+    ranks = [(row["page_type"], row["pagerank_percent"]) for row in output["types"]]
+    return (
+        Picture(output["nodes"].path, output["edges"].path),
+        DataTable(output["top"]),
+        *(
+            [DataTable(output["types"]), BarChart(ranks, "PageRank by page type, %")]
+            if ranks
+            else []
+        ),
+        BarChart(output["levels"], "Links by clicks from the start"),
+        BarChart(output["degrees"], "Pages by how many pages link to them"),
+        BarChart(output["depths"], "Pages by clicks from the start"),
+    )
