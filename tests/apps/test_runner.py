@@ -63,6 +63,16 @@ ASKS = """
     def slow(sheet, job):
         return job.ask("Really?", bool)
 """
+KEY = """
+    from pipulate import Pipeline, Secret
+
+    key = Pipeline("Key")
+
+    @key.step
+    def size(job):
+        token = job.ask("Which token?", Secret)
+        return len(token) if job.ask("Go on?", bool) else 0
+"""
 TRIES = """
     import time
     from pipulate import Pipeline, Problem
@@ -308,6 +318,30 @@ def test_given_a_restart_then_the_step_runs_from_its_top_with_the_recorded_answe
     run(house.tools.call("run_answer", {"run": 1, "answer": "4"}, caller))
     until(lambda: guided.open(caller.profile, 1)[1]["sheet"].state == "done")
     assert guided.open(caller.profile, 1)[1]["sheet"].output == ["two", 4, 3]
+
+
+def test_a_secret_that_answers_a_question_is_in_plain_nowhere_but_among_the_secrets(
+    house, plugin, call, run, open_house
+):
+    plugin(KEY, "key")
+    call("key_run")
+    call("run_answer", run=1, answer="hunter2-with-a-tail")
+    told = call("key_run", run=1)
+    assert told["question"] == "Go on?"
+    tables = [row["name"] for row in house.db.all("SELECT name FROM sqlite_schema")]
+    tables = [name for name in tables if name != "secrets" and house.db.columns(name)]
+    kept = str([house.db.all(f'SELECT * FROM "{name}"') for name in tables])
+    assert "hunter2" not in kept and "Go on?" in kept
+    assert "hunter2" not in str([told, call("run_get", run=1), house.events.recent(1)])
+    run(house.close())
+    house = open_house()
+    house.db.execute("UPDATE secrets SET created_utc = '2000-01-01'")
+    house.events.prune()
+    caller = house.caller("user")
+    run(house.tools.call("run_answer", {"run": 1, "answer": "true"}, caller))
+    assert run(house.tools.call("key_run", {"run": 1}, caller))["output"] == 19
+    steps = run(house.tools.call("run_get", {"run": 1}, caller))["steps"]
+    assert steps[0]["answers"] == {"Go on?": True}
 
 
 def test_while_a_person_is_awaited_no_time_counts(asks, call, run, states, until):

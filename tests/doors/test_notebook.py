@@ -84,6 +84,17 @@ from pipulate.plugins.hello import hello
 
 joined = short.then(hello, "Joined")
 """
+ASKS = """\
+from datetime import date
+from pipulate import Pipeline
+
+asks = Pipeline("Asks")
+
+
+@asks.step
+def sheet(job):
+    return [job.ask("Which?", ["a", "b"]), job.ask("When?", date).year]
+"""
 
 
 @pytest.fixture
@@ -171,6 +182,20 @@ def test_a_run_comes_with_its_inputs_and_outputs_and_gives_them_again(
     assert "['c', 4, None]" in saved[5]["text/plain"]
     again = jupyter(notebook)
     assert again[:3] == saved[:3] and again[5] == saved[5]
+
+
+def test_a_run_comes_with_the_answers_to_what_its_steps_asked(home, call, plugin, jupyter):
+    plugin(ASKS, "asks")
+    call("asks_run")
+    call("run_answer", run=1, answer="b")
+    call("asks_run", run=1)
+    call("run_answer", run=1, answer="2026-01-31")
+    assert call("asks_run", run=1)["output"] == ["b", 2026]
+    steps = {step["step"]: step for step in call("run_get", run=1)["steps"]}
+    steps["sheet"]["output"] = ["b", 2026]
+    notebook = notebook_of(find(home, "asks"), steps)
+    saved = drawn(notebook["cells"][-1])
+    assert jupyter(notebook) == [saved] and "['b', 2026]" in saved["text/plain"]
 
 
 def test_what_is_computed_is_left_to_the_step_and_what_is_missing_stands_there_to_be_filled(home):

@@ -147,6 +147,8 @@ class LocalJob(JobHandle):
         match kind, values:
             case "checkpoint", [data]:
                 self.memory[""] = ("done", data)
+            case "ask", [question, _] if question in self.step.answers:
+                return self.step.answers[question]
             case "ask", [question, about]:
                 from pipulate.core.jobs import question_field  # the whole engine, seldom needed
 

@@ -1,7 +1,6 @@
 """What a value of a CRUD app stands for: a row of another app, a file of the home, a secret."""
 
 import re
-import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +8,7 @@ from pipulate.apps.query import State
 from pipulate.core.fields import Field, File, Ref, Secret, dumps
 from pipulate.core.kinds import SET
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, nearest
-from pipulate.core.store import Row, now, quote
+from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
 THERE = "Add it there first."
@@ -104,15 +103,11 @@ class Refs:
         stored, db = dict(values), self.house.db
         for name in self.of_type(Secret):
             plain = values.get(name)
-            key = not isinstance(plain, Secret) and (plain or "").rpartition(" ")[2]
-            if not plain or (key and db.one("SELECT 1 FROM secrets WHERE id = ?", (key,))):
+            if not plain or not isinstance(plain, Secret) and db.reveal(plain):
                 continue  # a column as it was read, not a secret that somebody gave
             if plain.startswith(SET):
                 raise Invalid(f"{plain!r} is only how {name} is shown.", "Use follow(…).")
-            key = secrets.token_hex(8)
-            sql = "INSERT INTO secrets (id, value, created_utc) VALUES (?, ?, ?)"
-            db.execute(sql, (key, plain, now()))
-            stored[name] = f"{plain[8:][-4:]} {key}"
+            stored[name] = db.hide(plain)
         return stored
 
     def follow(self, row: Any, name: str, caller: Caller) -> Any:
@@ -127,9 +122,7 @@ class Refs:
             return kept[value] if value in kept else None
         if field.type is not Secret:
             return value
-        key = self.plain(caller).raw(row.id)[name].rpartition(" ")[2]
-        found = self.house.db.one("SELECT value FROM secrets WHERE id = ?", (key,))
-        return found["value"] if found else None
+        return self.house.db.reveal(self.plain(caller).raw(row.id)[name])
 
     def refuse_used(self, caller: Caller, keys: Iterable[int]) -> None:
         """Raise Conflict when rows of other apps refer to these, saying which."""

@@ -33,9 +33,11 @@ class RunTools:
 
     @tool(kind="read")
     def run_get(self, caller: Caller, run: int):
-        """A run with its steps: state, inputs, progress, question, error; outputs by their size."""
+        """A run with its steps: state, inputs, progress, question, answers, error; outputs by
+
+        their size."""
         row, states = self._pipeline(caller, run).open(caller.profile, run)
-        steps = []
+        said, steps = self.house.runs.answers(run), []
         for name, state in states.items():
             job = self.house.jobs.live.get((run, name))
             about = {
@@ -44,6 +46,7 @@ class RunTools:
                 "inputs": state.inputs,
                 "output_bytes": len(state.attempt.get("output") or ""),
                 "question": state.question.get("name"),
+                "answers": said[name, state.attempt.get("key")],
                 "error": state.error.get("problem"),
                 "progress": job and [job.done, job.total, job.message],
             }

@@ -52,6 +52,7 @@ class Step:
         self.source = hashlib.sha256(source.encode()).hexdigest()
         self.draw: Callable[[Any], Any] | None = None
         self.other: Pipeline | None = None  # whose run this step is
+        self.answers: dict[str, Any] = {}  # to its questions, where it runs in this process
         self.parameters = inspect.signature(function).parameters
         self.hints = typing.get_type_hints(function, include_extras=True)
         self.uses = [name for name in self.parameters if name in self.earlier]

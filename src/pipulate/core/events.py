@@ -157,10 +157,11 @@ class Events:
         self.db.execute(gone, (dumps([*left]),))
 
     def _held(self) -> Iterator[list[Row]]:
-        """All that may refer to a secret: the columns of Secret fields, then every image."""
+        """All that may refer to a secret: columns of Secret fields, answers, then every image."""
         for row in self.db.all(SECRETS):
             name, table = quote(row["name"]), quote(row["of"])
             yield self.db.all(f"SELECT DISTINCT {name} FROM {table}")
+        yield self.db.all("SELECT value FROM records WHERE kind = 'question'")
         for row in self.db.all("SELECT DISTINCT event_id AS id FROM images"):
             yield from map(unpack, self._parts(row["id"]))
 

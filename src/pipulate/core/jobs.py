@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from filelock import FileLock, Timeout
 
 from pipulate.core.fields import Field, check_values, dumps, from_json, make_field, to_json
-from pipulate.core.kinds import KINDS, Choices
+from pipulate.core.kinds import KINDS, Choices, Secret
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Busy, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
@@ -163,7 +163,8 @@ class Jobs:
         asked = [question_field(record)]
         checked = check_values(asked, {"answer": said}, text=isinstance(said, str))
         value = to_json(checked["answer"])
-        self.runs.close(record["id"], value)
+        secret = asked[0].type is Secret
+        self.runs.close(record["id"], self.runs.db.hide(value) if secret else value)
         job = self.live.get((record["run_id"], record["step"]))
         waiting = job.questions.pop(record["id"], None) if job else None
         if waiting and not waiting.done():  # else it is being cancelled
@@ -325,9 +326,10 @@ class Jobs:
         """The answer: one kept from before, else that of whoever answers."""
         said = job.run, job.attempt, question, about, job.caller.actor
         record = await asyncio.to_thread(self.runs.ask, *said)
+        secret = question_field(record).type is Secret  # or refused: now, not by who answers
         if record["state"] == "done":
-            return json.loads(record["value"])
-        question_field(record)  # refused now rather than when somebody answers
+            value = json.loads(record["value"])
+            return self.runs.db.reveal(value) if secret else value
         waiting = job.questions[record["id"]] = asyncio.get_running_loop().create_future()
         job.asked.set()
         self.changed(job)

@@ -299,6 +299,14 @@ class Runs:
             change.summary = change.summary if fresh else ""
         return record
 
+    def answers(self, run_id: int) -> dict[tuple[str, str], Row]:
+        """{(step, key): {question: answer as JSON}}, without secrets."""
+        said = defaultdict[tuple[str, str], Row](dict)
+        where = "run_id = ? AND kind = 'question' AND state = 'done'"
+        for record in self.records(f"{where} AND about ->> 'type' IS NOT 'Secret'", (run_id,)):
+            said[record["step"], record["key"]][record["name"]] = json.loads(record["value"])
+        return said
+
     def close(self, record_id: int, value: Any) -> None:
         """Keep the answer or the result of a record."""
         self.records.update(id=record_id, state="done", value=dumps(value))

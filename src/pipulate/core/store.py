@@ -6,6 +6,7 @@ Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-r
 """
 
 import contextlib
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -218,6 +219,17 @@ class Database:
         self.execute_many("INSERT INTO images VALUES (?, ?, ?)", parts)
         self.execute_many("INSERT INTO undone VALUES (?, ?)", [(e, key) for e in change.undoes])
         return event | {"images": images}
+
+    def hide(self, secret: str) -> str:
+        """Keep a secret apart from what is shown; returns what stands for it: its end and an id."""
+        key = secrets.token_hex(8)
+        self.execute("INSERT INTO secrets VALUES (?, ?, ?)", (key, secret, now()))
+        return f"{secret[8:][-4:]} {key}"
+
+    def reveal(self, told: str) -> str | None:
+        """The secret that this stands for, if it stands for one."""
+        found = self.one("SELECT value FROM secrets WHERE id = ?", (told.rpartition(" ")[2],))
+        return found["value"] if found else None
 
     def columns(self, name: str) -> list[str]:
         """Column names of a table, [] when there is none."""

@@ -70,8 +70,9 @@ class Writer:
                 lines.append(f"# {variable} = …{why}")
             values |= {field.name: variable} if text else {}
         call = ", ".join(f"{key}={variable}" for key, variable in values.items())
-        run = f'{name} = {self.own}.steps["{step.name}"].run({call})'
-        return [*lines, run, f"{self.own}.show({step.name}={name})"]
+        here = f'{self.own}.steps["{step.name}"]'
+        lines += [f"{here}.answers = {said!r}"] if (said := told.get("answers")) else []
+        return [*lines, f"{name} = {here}.run({call})", f"{self.own}.show({step.name}={name})"]
 
     def _value(self, step: Step, field: Field, inputs: Row) -> tuple[str, str]:
         """(an input as Python, a remark); no text: it is left to the step."""
