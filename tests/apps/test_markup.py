@@ -4,6 +4,8 @@ from datetime import date
 from html.parser import HTMLParser
 from typing import Annotated, Literal
 
+import re
+
 import pytest
 
 from pipulate.apps.markup import (
@@ -162,6 +164,13 @@ def test_a_table_tells_numbers_links_and_how_many_more():
     assert ">1,234<" in text and 'data-value="1234"' in text and ">yes<" in text
     assert 'href="https://a.example"' in text and 'rel="noopener noreferrer"' in text
     assert "No rows" in html(data_table([]))
+
+
+def test_a_heading_stands_where_its_numbers_stand():
+    text = html(data_table([{"page": "a", "depth": None}, {"page": "b", "depth": 2}]))
+    heads = re.findall(r"<th([^>]*)>", text)
+    assert "number" not in heads[0] and 'class="number"' in heads[1]
+    assert html(data_table([{}])).count("<th") == 1, "the head of the table alone"
 
 
 def test_a_cell_that_is_nearly_an_address_does_not_break_the_page():

@@ -186,9 +186,11 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
     columns, more = columns or [*rows[0]], len(rows) - SHOWN_ROWS
     words = (column.replace("_", " ") for column in columns)
     heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
-    body = (Tr(*(_cell(row.get(c)) for c in columns)) for row in rows[:SHOWN_ROWS])
+    body = [[_cell(row.get(c)) for c in columns] for row in rows[:SHOWN_ROWS]]
     note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
-    table = Table(Thead(Tr(*heads)), Tbody(*body), cls="data")
+    right = [any(cell.get("class") for cell in cells) for cells in zip(*body, strict=True)]
+    heads = (h(cls="number") if r else h for h, r in zip(heads, right, strict=True))
+    table = Table(Thead(Tr(*heads)), Tbody(*(Tr(*cells) for cells in body)), cls="data")
     return Div(table, note, cls="scroll", tabindex="0")
 
 
