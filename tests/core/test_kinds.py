@@ -212,6 +212,12 @@ def test_any_text_is_read_and_shown_back_or_refused(kind, optional, data):
     assert field.check(json.loads(dumps(value))) == value
 
 
+@pytest.mark.parametrize("read", [lambda f: f.parse('"'), lambda f: f.check([" "])])
+def test_optional_tags_without_any_word_are_none_and_stay_so(read):
+    field = make_field("x", Tags | None)
+    assert read(field) is None and field.parse(field.show(read(field))) is None
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

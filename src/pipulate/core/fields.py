@@ -56,8 +56,7 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
-        blank = isinstance(value, str) and not value.strip() or self.many and value == []
-        if self.optional and blank:
+        if self.optional and isinstance(value, str) and not value.strip():
             value = None  # as in a form or a CSV cell, where the two look alike
         if value is None and not self.optional:
             raise ValueError("may not be empty")
@@ -76,6 +75,8 @@ class Field:
         return self._within(self.kind.check(self.kind.parse(text)))
 
     def _within(self, value: Any) -> Any:
+        if self.optional and value == []:
+            return None  # no tag: in a form or a CSV cell the two look alike
         if self.required and isinstance(value, str | list) and not str(value or "").strip():
             raise ValueError("may not be blank")
         chosen = value if self.many else [value]
