@@ -272,10 +272,9 @@ def test_an_address_of_another_profile_is_not_taken(server, model):
 # -- completion ------------------------------------------------------------------------------
 
 
-def offered(server, line):
-    answer = server.client.get(
-        "/default/chat/offers", params={"q": line}, headers={"HX-Request": "1"}
-    )
+def offered(server, line, here=""):
+    said = {"HX-Request": "1", "HX-Current-URL": server.url + here}
+    answer = server.client.get("/default/chat/offers", params={"q": line}, headers=said)
     return [unescape(said) for said in re.findall(r'data-line="([^"]*)"', answer.text)]
 
 
@@ -299,6 +298,12 @@ def offered(server, line):
 )
 def test_a_command_is_completed_from_the_schemas_of_the_tools(server, line, first):
     assert offered(server, line)[: len(first) or None] == first
+
+
+def test_the_tools_of_the_app_that_is_open_come_first(server):
+    for here, first in (("/default/tasks?q=x", "/task "), ("/default/hello/1", "/hello run")):
+        assert offered(server, "/", here)[0].startswith(first)
+    assert offered(server, "/not", "/default/tasks")[0].startswith("/note")
 
 
 def test_options_are_few_and_a_list_that_a_screen_reader_knows(server):

@@ -75,10 +75,12 @@ def _named(words: list[str], tools: Tools) -> list[str]:
     return [two, *words[2:]] if two in tools.by_name else words
 
 
-def offers(line: str, tools: Tools) -> list[tuple[str, str]]:
+def offers(line: str, tools: Tools, own: str = "") -> list[tuple[str, str]]:
     """Ways to go on with a command that is being typed: (the line as it would be, what is added).
 
-    Commands first, then their fields, then the values of a field that has choices."""
+    Commands first (those that begin with `own` before others), then their fields, then the values
+
+    of a field that has choices."""
     head, space, word = line.removeprefix("/").rpartition(" ")
     name, *given = _named(head.split(), tools) if head.strip() else [""]
     if any(head.count(mark) % 2 for mark in "\"'"):  # within a value
@@ -87,7 +89,10 @@ def offers(line: str, tools: Tools) -> list[tuple[str, str]]:
         added = _fields(tools.get(name).fields, {said.partition("=")[0] for said in given}, word)
     else:
         typed, space, head = line[1:].lower(), "", ""
-        names = ((n.replace("_", " ", 1), t) for n, t in sorted(tools.by_name.items()))
+        found = sorted(
+            tools.by_name.items(), key=lambda pair: (not pair[0].startswith(own), pair[0])
+        )
+        names = ((n.replace("_", " ", 1), t) for n, t in found)
         added = [(n, t.description.split(". ")[0]) for n, t in names if typed in n]
         added.sort(key=lambda pair: not pair[0].startswith(typed))
     lines = ((f"/{head}{space}{more}", about) for more, about in added)

@@ -116,9 +116,11 @@ async def text(site, visit: Visit, request):
 
 
 async def offers(site, visit: Visit, request):
-    """Ways to go on with a command: ?q="""
+    """Ways to go on with a command: ?q=; the tools of the app that is open come first."""
     line = visit.query.get("q", "")[:500]
-    return panel.options(ways(line, site.house.tools) if line.startswith("/") else [])
+    app = site.house.shelf.apps.get(place(urlsplit(visit.here).path)[0])
+    own = f"{getattr(app, 'name', app.slug)}_" if app else ""
+    return panel.options(ways(line, site.house.tools, own) if line.startswith("/") else [])
 
 
 def opened(site, profile: Profile, at: str):
