@@ -119,6 +119,7 @@ def test_a_destructive_call_answers_at_once_and_its_result_is_fetched_later(serv
     failed, waits = ask(call("profile_delete", profile=slug))
     assert failed and waits["kind"] == "needsapproval"
     assert waits["address"] == f"/default/approvals/{waits['approval']}"
+    assert f" {server.url}{waits['address']};" in waits["next_step"], "a link to click"
     failed, result = ask(call("approval_result", approval=waits["approval"]))
     assert not failed and result == {"state": "waiting", "result": None}
     assert slug in [p["slug"] for p in server.call("profile_list")]
@@ -448,3 +449,16 @@ def test_a_client_that_asks_and_closes_its_side_is_answered_all_the_same(tmp_pat
     answers = {said["id"]: said for said in map(json.loads, done.stdout.splitlines())}
     assert sorted(answers) == [1, 2, 3], done.stdout + done.stderr
     assert "piped" in answers[2]["result"]["content"][0]["text"]
+
+
+def test_a_line_of_garbage_is_a_parse_error_and_the_next_one_is_read(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pipulate", "mcp", "--home", str(tmp_path / "home")],
+        input='garbage\n\x00\n[1, 2]\n{"jsonrpc": "2.0", "id": 4, "method": "ping"}\n',
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = [*map(json.loads, done.stdout.splitlines())]
+    codes = [(answer["id"], answer.get("error", {}).get("code")) for answer in said]
+    assert codes == [(None, -32700), (None, -32700), (None, -32600), (4, None)], done.stderr

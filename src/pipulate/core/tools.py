@@ -141,6 +141,7 @@ class Tools:
     def __init__(self, db: Database):
         self.db, self.approvals = db, db.table("approvals", logged=False)
         self.by_name: dict[str, Tool] = {}
+        self.url = ""  # of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
         self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
 
@@ -209,7 +210,8 @@ class Tools:
         record = self.request(tool, given, caller)
         told = {"approval": record["id"], "address": record["address"]}
         what = f"{tool.name} waits for the user's approval ({record['id']})."
-        next_step = f"Ask the user to open {record['address']}; then call approval_result."
+        there = self.url + record["address"]
+        next_step = f"Ask the user to open {there}; then call approval_result."
         raise NeedsApproval(what, next_step, **told)
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:

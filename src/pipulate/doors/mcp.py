@@ -187,8 +187,8 @@ class McpApp:
 class Patient:
     """A stream that ends when all is answered: a client may ask, then close its side."""
 
-    def __init__(self, stream, open_: list[int]):
-        self.stream, self.open = stream, open_
+    def __init__(self, stream, open_: list[int], other=None):
+        self.stream, self.open, self.other = stream, open_, other
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
@@ -214,6 +214,9 @@ class Patient:
                 while self.open[0] > 0:
                     await anyio.sleep(0.02)
             raise
+        if isinstance(item, Exception):
+            await self.other.send(_unread(item))
+            return await self.receive()
         message = getattr(item, "message", None)
         self.open[0] += hasattr(message, "id") and hasattr(message, "method")
         return item
@@ -228,6 +231,16 @@ class Patient:
             raise StopAsyncIteration from None
 
 
+def _unread(error: Exception):
+    """What a line is answered that is no message."""
+    from mcp import types
+    from mcp.shared.message import SessionMessage
+
+    code = types.PARSE_ERROR if "json_invalid" in str(error) else types.INVALID_REQUEST
+    fault = {"code": code, "message": "That line is no JSON-RPC message; the next one is read."}
+    return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=None, error=fault))
+
+
 async def serve_stdio(listing, call):
     """Speak MCP on standard input and output until the client closes them."""
     from mcp.server.stdio import stdio_server
@@ -235,5 +248,6 @@ async def serve_stdio(listing, call):
     server = make_server(listing, call)
     async with stdio_server() as streams:
         open_ = [0]
-        reading, writing = (Patient(stream, open_) for stream in streams)
+        writing = Patient(streams[1], open_)
+        reading = Patient(streams[0], open_, streams[1])
         await server.run(reading, writing, server.create_initialization_options())

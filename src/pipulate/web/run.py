@@ -9,6 +9,7 @@ import socket as sockets
 import time
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -64,6 +65,7 @@ class Front:
         except Broken as broken:
             self.broken = broken
             return
+        house.tools.url = f"http://127.0.0.1:{self.settings.port}"
         self.site = Site(house, self.mcp(house))
         self.begin(house.shelf.watch(), _daily(house), self.site.chat.look())
 
@@ -209,7 +211,7 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
 
 async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Ready):
     port, keys = socket.getsockname()[1], Keys(settings.secret)
-    front = Front(settings, keys, mcp)
+    front = Front(replace(settings, port=port), keys, mcp)
     front.open()
     guard = Guard(GZipMiddleware(front, minimum_size=800, compresslevel=5), keys, port, body_limit)
     quiet = {"log_config": None, "access_log": False, "server_header": False}
