@@ -381,7 +381,8 @@ def test_views_draw_the_output(write, job):
 
 def test_choices_and_titles():
     assert links.links.slug == "links"
-    assert [step.name for step in links.links.steps.values()] == ["source", "columns", "measure"]
+    names = ["source", "columns", "measure", "report"]
+    assert [step.name for step in links.links.steps.values()] == names
     assert all(step.description for step in links.links.steps.values())
 
 

@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 from difflib import get_close_matches
 from itertools import count, islice
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pipulate import Choices, File, Pipeline, Problem
 
@@ -211,3 +211,20 @@ def draw_measure(output):
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),
     )
+
+
+Formats = Annotated[list[Literal["gexf", "graphml"]], "for Gephi and other programs"]
+
+
+@links.step(auto=True)
+def report(source, measure, job, formats: Formats = []):  # noqa: B006
+    """Writes a report that any browser opens. The graph in other formats, too?"""
+    from pipulate.plugins._report import published
+
+    return published(f"Links of {source['file'].name}", measure, formats, job)
+
+
+@report.view
+def draw_report(output):
+    """The files are listed above it."""
+    return "The report is one file: open it in a browser, keep it, send it on."

@@ -15,7 +15,7 @@ from pipulate.botify.download import Download
 from pipulate.botify.joined import join
 from pipulate.botify.load import load as load_links
 from pipulate.botify.slugs import read_address
-from pipulate.plugins.links import links
+from pipulate.plugins.links import Formats, draw_report, links
 
 PASTE = "(paste an address below)"
 START, LEAVE = "Start the export", "No"
@@ -329,7 +329,8 @@ def graph(load, links, job):
     job.files.mkdir(parents=True, exist_ok=True)
     nodes = job.files / "nodes.csv"
     found = join(links["nodes"].path, load["nodes"].path, nodes)
-    return {**links, **found, "nodes": File(nodes), "data": load["data"]}
+    own = {name: value for name, value in links.items() if name != "report"}  # made anew below
+    return {**own, **found, "nodes": File(nodes), "data": load["data"]}
 
 
 @graph.view
@@ -351,3 +352,14 @@ def draw_graph(output):
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),
     )
+
+
+@link_graph.step(auto=True)
+def report(crawl, graph, job, formats: Formats = []):  # noqa: B006
+    """Writes a report that any browser opens. The graph in other formats, too?"""
+    from pipulate.plugins._report import published
+
+    return published(f"Links of {crawl['project']}, {crawl['analysis']}", graph, formats, job)
+
+
+report.view(draw_report)
