@@ -44,6 +44,7 @@ Esc: leave an edit, or a box for the list
 f: filter columns
 c: chat
 ?: this sheet"""
+SURE = "End Pipulate? Steps at work stop, and can be resumed."
 SHOWN = 5  # apps in the navigation bar; the rest lies under "More"
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
@@ -83,6 +84,7 @@ class Layout:
         return str(self.house.db.all("SELECT max(id) AS id FROM events")[0]["id"])
 
     def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
+        with_cookie = {"crossorigin": "use-credentials"}
         nonce, socket = "\0nonce\0", "/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
         head = Head(
             NotStr("\0title\0"),
@@ -91,7 +93,8 @@ class Layout:
             Meta(name="color-scheme", content="light dark"),
             Meta(name="htmx-config", content=json.dumps(HTMX)),
             Link(rel="stylesheet", href=f"/static/pico.min.css?{__version__}"),
-            Link(rel="icon", href="data:,"),
+            Link(rel="icon", href=f"/static/icon-192.png?{__version__}"),
+            Link(rel="manifest", href=f"/static/app.webmanifest?{__version__}", **with_cookie),
             Link(rel="stylesheet", href=_own("page.css", THEME), nonce=nonce),
         )
         body = Body(
@@ -129,11 +132,13 @@ class Layout:
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
         others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
         manage = Li(A("Settings, profiles…", href=f"{base}/settings"))
+        leave = {"hx_post": f"{base}/quit", "hx_target": "#main", "hx_confirm": SURE}
+        leave = Li(Button("Quit", cls="link", **leave))
         box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
         quiet = {"cls": "outline secondary"}
         return Nav(
             A(Strong("Pipulate"), href=base),
-            Details(Summary(profile.name), Ul(*others, manage), cls="dropdown"),
+            Details(Summary(profile.name), Ul(*others, manage, leave), cls="dropdown"),
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("Inbox ", NotStr("\0waiting\0"), href=f"{base}/inbox"),

@@ -62,7 +62,7 @@ def _with_faults(visit: Visit, owner, drawn):
     if visit.partial or not owner or not owner.problem or not hasattr(drawn, "tag"):
         return drawn
     note = P("What you see is the last version that worked.", cls="hint")
-    return *_fault(visit, owner), note, drawn
+    return _fault(visit, owner), note, drawn
 
 
 def _fault(visit: Visit, plugin):
@@ -72,13 +72,13 @@ def _fault(visit: Visit, plugin):
     if "accept" in plugin.problem.details:
         sure = "The values named above will be gone from the app; a backup is made first."
         tool, word = f"{at}_accept", "Lose those values, and load it"
-    return problem_card(plugin.problem), assistant.ask(tool, word, confirm=sure, plugin=plugin.name)
+    return problem_card(plugin.problem)(assistant.ask(tool, word, confirm=sure, plugin=plugin.name))
 
 
 def _card(visit: Visit, plugin):
     kept = plugin.apps and not plugin.folded
     said = kept and P("The last version that worked stays in use meanwhile.")
-    return _page(plugin.path.name, *_fault(visit, plugin), said, P(Code(str(plugin.path))))
+    return _page(plugin.path.name, _fault(visit, plugin), said, P(Code(str(plugin.path))))
 
 
 async def overview(site, visit: Visit, request):
@@ -100,7 +100,7 @@ async def overview(site, visit: Visit, request):
     own = any(p.apps and not p.bundled for p in plugins)
     return _page(
         profile.name,
-        *(part for broken in house.shelf.failures for part in _fault(visit, broken)),
+        *(_fault(visit, broken) for broken in house.shelf.failures),
         Div(*cards, cls="cards"),
         *((H2("Runs to take up again"), Ul(*opened[:5], cls="runs")) if opened else ()),
         *(

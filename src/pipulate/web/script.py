@@ -259,10 +259,12 @@ on('keydown', 'form:not(#say) textarea', (box, event) => {
   first ? first.click() : box.form.requestSubmit();
 });
 
-// without the server the page says so; what was typed stays
+// without the server the page says so, and looks for it; what was typed stays
+htmx.config.wsReconnectDelay = () => 1000;
 for (const kind of ['htmx:wsClose', 'htmx:sendError', 'htmx:wsOpen']) {
   on(kind, '*', () => document.body.classList.toggle('gone', kind != 'htmx:wsOpen'));
 }
+on('htmx:wsOpen', '*', () => find('#ended') && location.reload());
 
 // notices leave by themselves, errors by a click; one that tells of a run is a badge in the title
 // of a hidden tab, and a notification of the browser where that is allowed

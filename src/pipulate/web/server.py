@@ -34,7 +34,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import assistant, history, inbox, pages, panel, widgets
+from pipulate.web import assistant, history, inbox, pages, panel, program, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
@@ -92,6 +92,7 @@ class Site:
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 *widgets.ROUTES,
+                *program.ROUTES,
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
@@ -348,6 +349,7 @@ PAGES = (  # (methods, path, handler)
     ("GET", "/{profile}/approvals/{id}", pages.approval),
     ("POST", "/{profile}/approvals/{id}", pages.decide),
     ("POST", "/{profile}/chat/stop", pages.stop),
+    ("POST", "/{profile}/quit", program.end),
     *assistant.PAGES,
     ("POST", "/{profile}/call/{tool}", pages.call),
     ("GET", "/{profile}/inbox", inbox.inbox),

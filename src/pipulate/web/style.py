@@ -62,6 +62,7 @@ body>nav>:is([role=search],details,button){flex:none}
 .menu{flex:1;gap:.4rem;align-items:center}
 .apps{overflow-x:auto;scrollbar-width:none}
 .menu details{flex:none}
+body .dropdown button.link{padding:0;height:auto}
 .menu a{padding:.25rem .6rem;border-radius:.4rem}
 .menu a:not([aria-current],.broken){color:inherit}
 body>nav>[role=search]{width:11rem}
@@ -120,7 +121,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 #import>form{margin-bottom:1.2rem;max-width:60rem}
 
 /* runs and their steps */
-body:not(.ask) [data-allow]{display:none}
+body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before{display:none}
 body .name input{border-color:transparent;background:none;padding-left:0;min-width:18rem}
 body .name input:is(:hover,:focus){border-color:var(--pico-form-element-border-color)}
 #waiting:not(:empty){background:var(--bad);color:#fff;border-radius:1rem;padding:0 .4rem;
