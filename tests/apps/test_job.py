@@ -124,6 +124,14 @@ def test_an_answer_has_the_type_that_was_asked_for(engine):
     assert engine.asked[-1] == ("ask", "Which?", {"choices": ["a", "b"], "type": ""})
 
 
+def test_a_question_of_megabytes_is_asked_by_its_beginning_and_says_so(engine):
+    engine.answers, job = ["a", "b"], engine.job()
+    assert job.ask("x" * 3_000_000) == "a" and job.ask("x" * 3_000_000) == "b"
+    first, second = (asked[1] for asked in engine.asked[-2:])
+    assert first == "x" * 2_000 + "… (the first 2,000 of 3,000,000 characters)"
+    assert second == f"{first} #2"
+
+
 def test_a_type_nobody_knows_is_refused_when_it_is_asked(engine):
     with pytest.raises(Problem, match="no field type"):
         engine.job().ask("What?", complex)

@@ -23,6 +23,7 @@ from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv
 from pipulate.core.tables import Row
 
+LONG = 2_000  # characters of a question that are asked
 EVERY = 0.05  # seconds between two progress messages; the last one always goes out
 DONE, AGAIN = "It happened: go on", "It did not happen: do it"
 END = object()
@@ -95,7 +96,9 @@ class JobHandle:
         Answers are kept: a step that runs again after a restart asks nothing twice."""
         choices = [*answer] if isinstance(answer, list | tuple) else None
         about = {"choices": choices, "type": getattr(answer, "__name__", "")}
-        kind, key = make_field("answer", str if choices else answer), self._named(question)
+        shown, size = str(question)[:LONG], len(str(question))
+        shown += f"… (the first {LONG:,} of {size:,} characters)" if size > LONG else ""
+        kind, key = make_field("answer", str if choices else answer), self._named(shown)
 
         def work():
             said = from_json(self._need_("ask", key, about))
