@@ -13,19 +13,26 @@ import gzip
 import io
 import itertools
 import re
+import string
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import eq, itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
 from pipulate import CsvFile, Problem
+from pipulate.plugins._blocks import blocks
 
 AGAIN = "Run the download again; if it stays so, export anew."
 CELL = 10_000_000  # characters of one cell; a quote that is never closed ends here
 LONG = 2_000  # characters of an address that is counted as long
 PLAIN = re.compile(r"[A-Za-z0-9/][!#-+.-~-]*")  # nothing that a CSV quotes or a spreadsheet runs
+CLEAR = bytes(n for n in range(33, 127) if n not in b'",')
+STARTS = {*string.ascii_letters, *string.digits, "/"}
+FIRST = itemgetter(0)
+PAUSE = 20_000  # rows between two reports
 WEB = re.compile(r"\s*[\"']?https?://", re.IGNORECASE)
 # How columns may be called, lower case; else their order decides, which is that of the question.
 SOURCES = ("url", "full url", "source", "source url")
@@ -74,13 +81,13 @@ def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict
     old = csv.field_size_limit(CELL)
     try:
         with opened(path) as (text, kind):
-            counts = Counter[str]()
-            rows, form = _rows(text, columns)
-            nodes: dict[str, list[str]] = {}
-            edges = _edges(rows, form["order"], nodes, counts, told)
+            form = _form(text, columns)
+        found = _Found(form)
+        with opened(path) as (text, kind):
+            edges = found.links(text, told)
             _write(folder / "edges.csv", itertools.chain(["source,target\n"], edges))
         heads = ["id", *(column.replace(" ", "_").lower() for column in columns)]
-        rows = ([url, *more] for url, more in nodes.items())
+        rows = ([url, *more] for url, more in found.nodes.items())
         _write(folder / "nodes.csv", CsvFile("nodes.csv", heads, rows).chunks)
     except csv.Error as error:
         raise Problem(f"The file cannot be read as CSV ({error}).", AGAIN) from None
@@ -88,8 +95,8 @@ def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict
         csv.field_size_limit(old)
     names = ("rows", "links", "self_links", "blank_target", "blank_source", "short")
     odd = ("line_breaks", "long", "unreadable", "formulas")
-    found = {name: counts[name] for name in (*names, *odd)} | {"pages": len(nodes)}
-    return found | {"container": kind, "header": form["header"], "sep": form["sep"]}
+    counts = {name: found.counts[name] for name in (*names, *odd)} | {"pages": len(found.nodes)}
+    return counts | {"container": kind, "header": form["header"], "sep": form["sep"]}
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
@@ -98,8 +105,10 @@ def _write(path: Path, lines: Iterable[str]) -> None:
         out.writelines(lines)
 
 
-def _rows(text: TextIO, columns: list[str]) -> tuple[Iterator[list[str]], dict[str, Any]]:
-    """(rows of data, {header, sep, order: indexes of source, target and the columns})."""
+def _form(text: TextIO, columns: list[str]) -> dict[str, Any]:
+    """How a file is written, by its first lines: {header, sep, delimiter, width, order: indexes of
+
+    source, target and the columns}."""
     first = [line for line in itertools.islice(text, 20) if line.strip()]
     named = re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first[0], re.I) if first else None
     first = first[1:] if named else first
@@ -110,9 +119,8 @@ def _rows(text: TextIO, columns: list[str]) -> tuple[Iterator[list[str]], dict[s
     head = [*itertools.islice(filter(None, reader), 2)]
     header = _is_header(head)
     names = [cell.strip().lower() for cell in head[0]] if header else []
-    order = _order(names, len(columns))
-    form = {"header": header, "sep": bool(named), "order": order}
-    return itertools.chain(head[header:], reader), form
+    form = {"header": header, "sep": bool(named), "delimiter": delimiter, "width": len(head[-1])}
+    return form | {"order": _order(names, len(columns))}
 
 
 def _is_header(rows: list[list[str]]) -> bool:
@@ -166,35 +174,82 @@ class _Cell:
         self.odd = [name for name, there in odd.items() if there]
 
 
-def _edges(
-    rows: Iterator[list[str]],
-    order: list[int],
-    nodes: dict[str, list[str]],
-    counts: Counter[str],
-    told: Any,
-) -> Iterator[str]:
-    """The links, each as a line; meanwhile pages and counts fill."""
-    (a, b, *more), cells, number = order, _Cells(), 0
-    for number, row in enumerate(filter(None, rows), 1):
-        if told and not number % 20_000:
-            told(number)
+class _Found:
+    """What a file of that form holds: `nodes`, the further cells of each page, and `counts`."""
+
+    def __init__(self, form: dict[str, Any]):
+        self.form, self.cells = form, _Cells()
+        self.nodes: dict[str, list[str]] = {}
+        self.counts = Counter[str]()
+
+    def links(self, text: TextIO, told: Any) -> Iterator[str]:
+        """The links as lines; meanwhile pages and counts fill."""
+        form, counts, width = self.form, self.counts, self.form["width"]
+        skip = form["header"] + form["sep"]
+        for cells, rows in blocks(text, form["delimiter"], width, skip, strict=False):
+            before = counts["rows"]
+            counts["rows"] += len(rows) or len(cells) // width
+            lines = self._plain(cells, rows)
+            if not lines:
+                rows = rows or [cells[n : n + width] for n in range(0, len(cells), width)]
+            yield from [lines] if lines else self._odd(rows)
+            for mark in range(before // PAUSE + 1, counts["rows"] // PAUSE + 1) if told else ():
+                told(mark * PAUSE)
+
+    def _plain(self, cells: list[str], rows: list[list[str]]) -> str:
+        """The links of a block as lines; "" if a row is short or a cell of theirs odd."""
+        (a, b, *more), width = self.form["order"], self.form["width"]
         try:
+            sources = [row[a] for row in rows] or cells[a::width]
+            targets = [row[b] for row in rows] or cells[b::width]
+            firsts = {*map(FIRST, sources), *map(FIRST, targets)}
+        except IndexError:  # a short row, or a blank cell
+            return ""
+        if firsts - STARTS or max(a, b) >= width:
+            return ""
+        parts = [",", ",", ",", "\n"] * len(sources)
+        parts[::4], parts[2::4] = sources, targets
+        lines = "".join(parts)
+        marks = lines.encode().translate(None, CLEAR)
+        if marks != b",\n" * len(sources) or _has_long_line(lines):
+            return ""
+        new = set(sources).difference(self.nodes)
+        for n, source in enumerate(sources if new else ()):
+            if source in new:
+                new.discard(source)
+                row = rows[n] if rows else cells[n * width : (n + 1) * width]
+                self.nodes[source] = [row[k] if k < len(row) else "" for k in more]
+        self.counts["links"] += len(sources)
+        self.counts["self_links"] += sum(map(eq, sources, targets))
+        return lines
+
+    def _odd(self, rows: Iterable[list[str]]) -> Iterator[str]:
+        """The links of rows that need a second look, one by one."""
+        (a, b, *more), counts, cells = self.form["order"], self.counts, self.cells
+        for row in rows:
+            if len(row) <= max(a, b):
+                counts["short"] += 1
+                continue
             source, target = cells[row[a]], cells[row[b]]
-        except IndexError:
-            counts["short"] += 1
-            continue
-        if not source.address:
-            counts["blank_source"] += 1
-            continue
-        if source.address not in nodes:
-            nodes[source.address] = [row[n] if n < len(row) else "" for n in more]
-        if not target.address:
-            counts["blank_target"] += 1
-            continue
-        if source is target or source.address == target.address:
-            counts["self_links"] += 1
-        if source.odd or target.odd:
+            if not source.address:
+                counts["blank_source"] += 1
+                continue
+            if source.address not in self.nodes:
+                self.nodes[source.address] = [row[k] if k < len(row) else "" for k in more]
+            if not target.address:
+                counts["blank_target"] += 1
+                continue
+            counts["links"] += 1
+            counts["self_links"] += source.address == target.address
             counts.update({*source.odd, *target.odd})
-        yield f"{source.text},{target.text}\n"
-    left_out = counts["short"] + counts["blank_source"] + counts["blank_target"]
-    counts["rows"], counts["links"] = number, number - left_out
+            yield f"{source.text},{target.text}\n"
+
+
+def _has_long_line(lines: str) -> bool:
+    """Whether a line is longer than an address that is counted as long."""
+    at = 0
+    while at < len(lines):
+        at, before = lines.rfind("\n", at, at + LONG) + 1, at
+        if at <= before:
+            return True
+    return False

@@ -5,17 +5,17 @@ origin, `first` says where the links of each page begin.
 """
 
 import re
-from itertools import islice
 
 import numpy as np
 
 from pipulate import File
 from pipulate.plugins._communities import communities
 
-NODE = ("page", "in_degree", "out_degree", "depth", "component", "pagerank")
 EDGE = ("source", "target", "count")
 TOP = 50  # rows of the table of pages that are shown
+LINES = 1 << 13  # lines of a table that are written at once
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+PLAIN = re.compile(r"[\w/.][^\",;\t\r\n]*")  # needs no quotes, and nothing runs it
 
 
 def depths(first, target, start):
@@ -69,19 +69,35 @@ def cell(text):
     return '"' + text.replace('"', '""') + '"' if re.search('[",;\t\r\n]', text) else text
 
 
-def texts(values, form="{},"):
-    """Values as cells that bring their own comma or line end, as `save` joins them."""
-    return np.array([form.format("" if value is None else value) for value in values], object)
+class Column:
+    """Cells by their numbers, looked up only when a part of the column is written."""
+
+    def __init__(self, cells, numbers):
+        self.cells, self.numbers = np.array(cells, object), numbers
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, part):
+        return self.cells[self.numbers[part]]
+
+
+def column(values, order, end=","):
+    """The values as cells that bring their own end, as `save` joins them; -1 is an empty cell."""
+    if values.dtype.kind == "i":
+        return Column([*(f"{n}{end}" for n in range(values.max() + 1)), end], values[order])
+    write = f"{{:.9g}}{end}".format if values.dtype.kind == "f" else lambda text: cell(text) + end
+    return Column([*map(write, values.tolist())], order)
 
 
 def save(path, header, *columns):
-    """A CSV, whole or not at all. numpy joins 65,536 lines at a time: no Python runs per line."""
+    """A CSV, whole or not at all. Python joins 8,192 lines at a time, and runs per no line."""
     part = path.with_suffix(".part")
     with open(part, "w", encoding="utf-8", newline="") as out:
         out.write(",".join(header) + "\n")
-        for at in range(0, len(columns[0]), 1 << 16):
-            lines = np.stack([column[at : at + (1 << 16)] for column in columns], 1)
-            out.write("".join(lines.ravel()))
+        for at in range(0, len(columns[0]), LINES):
+            lines = np.stack([column[at : at + LINES] for column in columns], 1)
+            out.write("".join(lines.ravel().tolist()))
     return File(part.replace(path))
 
 
@@ -98,8 +114,8 @@ class Graph:
     """Links between n pages; `ends`: page numbers, origin, target, origin, target …"""
 
     def __init__(self, n, ends):
-        ends = np.frombuffer(ends, np.intc)
-        pairs, self.times = np.unique(ends[::2] * np.int64(n) + ends[1::2], return_counts=True)
+        origin, target = np.asarray(ends).reshape(-1, 2).T
+        pairs, self.times = np.unique(origin * np.int64(n) + target, return_counts=True)
         self.n, self.edges = n, np.divmod(pairs, n)
         self.other = self.edges[0] != self.edges[1]
         self.origin, self.target = (end[self.other] for end in self.edges)
@@ -135,20 +151,25 @@ class Graph:
         about = {"communities": len(sizes), "largest_community": int(sizes[0])}
         return about | {"modularity": round(modularity, 3)}
 
-    def tables(self, folder, pages):
-        """{top: the first rows; nodes, edges: CSV files}, the pages by their rank."""
-        order, reached = np.argsort(-self.rank, kind="stable"), self.depth >= 0
-        values = [self.into, self.out, np.where(reached, self.depth, None), self.component]
-        head = [*NODE] if self.community is None else [*NODE[:-1], "community", NODE[-1]]
-        values += [*([] if self.community is None else [self.community]), self.rank]
-        nodes = [[pages[n] for n in order.tolist()], *(each[order].tolist() for each in values)]
-        cells, seen = texts(map(cell, pages)), np.unique(self.times)
-        numbers = [*map(texts, nodes[1:-1]), texts(nodes[-1], "{:.9g}\n")]
-        counts = texts(seen, "{}\n")[np.searchsorted(seen, self.times)]
-        first = islice(zip(*nodes, strict=True), TOP)
-        ends = (cells[end] for end in self.edges)
+    def tables(self, folder, pages, more=None):
+        """{top: the first rows; nodes, edges: CSV files}, the pages by their rank.
+
+        `more`: {column: text of each page}, beside the measures."""
+        values = {"in_degree": self.into, "out_degree": self.out, "depth": self.depth}
+        values |= {"component": self.component, "community": self.community, "pagerank": self.rank}
+        values = {name: each for name, each in values.items() if each is not None} | (more or {})
+        order, ends = np.argsort(-self.rank, kind="stable"), [","] * (len(values) - 1) + ["\n"]
+        cells = [page + "," if PLAIN.fullmatch(page) else cell(page) + "," for page in pages]
+        cells = np.array(cells, object)
+        nodes = map(column, values.values(), [order] * len(values), ends)
+        edges = *(Column(cells, end) for end in self.edges), column(self.times, slice(None), "\n")
+        top = order[:TOP]
+        first = {name: each[top].tolist() for name, each in values.items()}
+        first |= {"depth": [None if depth < 0 else depth for depth in first["depth"]]}
+        first = {"page": [pages[n] for n in top.tolist()], **first}
+        rows = zip(*first.values(), strict=True)
         return {
-            "top": [dict(zip(head, row, strict=True)) for row in first],
-            "nodes": save(folder / "nodes.csv", head, cells[order], *numbers),
-            "edges": save(folder / "edges.csv", EDGE, *ends, counts),
+            "top": [dict(zip(first, row, strict=True)) for row in rows],
+            "nodes": save(folder / "nodes.csv", first, Column(cells, order), *nodes),
+            "edges": save(folder / "edges.csv", EDGE, *edges),
         }

