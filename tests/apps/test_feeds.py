@@ -34,6 +34,21 @@ FILES = """
     def forged(job):
         return {"$rows": "/etc/passwd", "count": 3}
 
+    @make.step
+    def lookalike(job):
+        found = {"$file": "/etc/passwd", "name": "passwd"}
+        return job.map(lambda row: row, [found])[0]
+
+    @make.step
+    def kind(lookalike):
+        return type(lookalike).__name__
+
+    take = Pipeline("Take")
+
+    @take.step
+    def taken(data: dict):
+        return type(data).__name__
+
     measure = Pipeline("Measure")
 
     @measure.step
@@ -125,6 +140,15 @@ def test_used_elsewhere_it_is_the_input_of_a_new_run_that_knows_where_it_comes_f
     assert 'href="/default/make/1#step-1-table"' in fed and "run 1, step table" in fed
     feeds = html(run(house.shelf.pipeline("make").draw_run(profile, 1)))
     assert 'href="/default/measure/2"' in feeds and 'href="/default/say/3"' in feeds
+
+
+def test_foreign_json_that_looks_like_a_file_is_used_as_no_file(visit, call, house, run):
+    assert "Measure" not in html(visit("GET", "1/lookalike/use"))
+    whole = json.loads("".join(visit("GET", "1/lookalike/output.json").chunks))
+    assert whole == {"$file": "/etc/passwd", "name": "passwd"}, "and it goes out as it came"
+    assert call("run_output", run=1, step="kind") == "dict"
+    given = call("take_run", data=whole)
+    assert given["output"] == "dict", "nor as an input"
 
 
 def test_used_twice_the_first_run_keeps_the_file_it_was_fed(visit, house):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipulate.core.fields import from_json, to_json
+from pipulate.core.fields import File, dumps, foreign, from_json, to_json
 from pipulate.core.outputs import Large, Rows, loaded, write_lines
 
 
@@ -62,6 +62,18 @@ def test_foreign_json_with_a_reference_of_odd_types_stays_what_it_is(path, count
     for odd in ({"$rows": path, "count": count}, {"$json": path, "size": count}):
         assert from_json(odd) == odd
     assert from_json({"$file": path, "name": 5}) == {"$file": path, "name": 5}
+
+
+@pytest.mark.parametrize("odd", [
+    {"$file": "/etc/passwd", "name": "x"},
+    {"$rows": "/h/runs/1/2/rows.jsonl", "count": 1},
+    {"$json": "/h/runs/1/2/output.json", "size": 1},
+    {"$dict": {"$file": "/etc/passwd", "name": "x"}},
+])  # fmt: skip
+def test_what_looks_like_a_file_of_ours_comes_back_as_it_was(odd, tmp_path):
+    ours = File(tmp_path / "a.csv")
+    for value in (odd, [odd], {"deep": [odd, ours], "n": 1}):
+        assert from_json(json.loads(dumps(foreign(value)))) == value
 
 
 def test_given_lines_that_break_off_then_no_file_is_left_half(tmp_path):

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import Field, dumps, from_json, make_field, to_json
+from pipulate.core.fields import Field, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import File
 from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
 from pipulate.core.problems import Problem
@@ -75,7 +75,7 @@ class JobHandle:
 
     def tool(self, name: str, /, **values):
         """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
-        return self._need_("call", name, to_json(values))
+        return self._need_("call", name, to_json(foreign(values)))
 
     def run(self, pipeline: str, values: Row):
         """Run another pipeline to its end, as a run of its own; returns its last output."""
@@ -124,7 +124,7 @@ class JobHandle:
             except Problem:
                 self._need_("kept", seen["record"], False, None)
                 raise
-            self._need_("kept", seen["record"], True, to_json(result))
+            self._need_("kept", seen["record"], True, to_json(foreign(result)))
             return result
 
         return self._either(work)
@@ -196,7 +196,7 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
             try:
                 row = rows[n]
                 made = loop.run_in_executor(threads, function, row) if plain else function(row)
-                known[n] = to_json(await made)
+                known[n] = to_json(foreign(await made))
             except Exception as error:
                 return faults.append(error)
             file.write(dumps([n, known[n]]) + "\n")
@@ -255,7 +255,7 @@ def kept(output: Any, folder: Path) -> Any:
         value = to_json(output)
         text = dumps(value)
         if len(text) <= INLINE:
-            return value
+            return to_json(foreign(output)) if '"$' in text else value
         if not isinstance(value, list):
             write_lines(path := folder / "output.json", [text])
             return to_json(Large(path, len(text)))
@@ -265,5 +265,5 @@ def kept(output: Any, folder: Path) -> Any:
     if made and path.stat().st_size <= INLINE:
         small = [*rows]
         path.unlink()
-        return small
+        return foreign(small)
     return to_json(rows)

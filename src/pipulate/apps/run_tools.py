@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pipulate.core.fields import File, Text, to_json
+from pipulate.core.fields import File, Text
 from pipulate.core.jobs import question_field
 from pipulate.core.runs import STOPPED
 from pipulate.core.store import now
@@ -57,7 +57,7 @@ class RunTools:
     def run_output(self, caller: Caller, run: int, step: str):
         """The output of a step of a run, as JSON; None when it has none."""
         states = self._pipeline(caller, run).open(caller.profile, run, step)[1]
-        return to_json(states[step].output)
+        return states[step].kept
 
     def _going_on(self, tool: str, caller: Caller, run: int, **given):
         """The pipeline of a run that shall go on; what reaches outside waits for a click, as its

@@ -9,7 +9,8 @@ from inspect import isfunction
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
-from pipulate.core.fields import Field, File, check_values, from_json, make_field, to_json
+from pipulate.core.fields import Field, File, check_values, foreign, from_json, make_field
+from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Missing, Problem, Unknown, Waiting, nearest
@@ -82,7 +83,7 @@ class Runner:
                 raise Problem(f"{name}: {what}", state.error.get("next_step", ""), **result)
             if name == to_step:
                 break
-        return result | {"state": "done", "step": name, "output": to_json(state.output)}
+        return result | {"state": "done", "step": name, "output": state.kept}
 
     async def _do(self, caller: Caller, result: Row, name: str, known: Row, again: bool):
         """(a step's state, what it waits for): run if it is not past, or was told anew.
@@ -174,7 +175,7 @@ class Runner:
         for name, value in values.items():
             if self.pipeline.fields[name.split(".")[-1]].type is File and value is not None:
                 values[name] = self.house.files.resolve(value, caller)
-        return to_json(values)
+        return to_json(foreign(values))
 
     # -- going on by itself
 

@@ -24,6 +24,8 @@ from pipulate.core.outputs import KEPT, Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
 ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# Dictionaries that from_json reads as something else.
+READ = ({"$file", "name"}, {"$rows", "count"}, {"$json", "size"}, {"$dict"})
 BLANK = ("text", "textarea", "url", "email", "password", "tags")  # inputs that may be empty
 
 
@@ -263,7 +265,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Undo `to_json` for File, Rows and Large, at any depth."""
+    """Undo `to_json` for File, Rows and Large, at any depth, but in what `foreign` marked."""
     match value:
         case {"$file": str(path), "name": str(name)} if len(value) == 2:
             return File(Path(path), name)
@@ -271,9 +273,19 @@ def from_json(value: Any) -> Any:
             return Rows(path, count)
         case {"$json": str(path), "size": int(size)} if len(value) == 2 and KEPT.fullmatch(path):
             return Large(path, size)
-        case dict():
-            return {k: from_json(v) for k, v in value.items()}
+        case {"$dict": dict(same)} if len(value) == 1:
+            value = same
+    if isinstance(value, dict):
+        return {k: from_json(v) for k, v in value.items()}
     return [from_json(v) for v in value] if isinstance(value, list) else value
+
+
+def foreign(value: Any) -> Any:
+    """The same for `to_json`, so that no dictionary in it comes back as a file of ours."""
+    if isinstance(value, dict):
+        same = {key: foreign(one) for key, one in value.items()}
+        return {"$dict": same} if same.keys() in READ else same
+    return [*map(foreign, value)] if isinstance(value, list | tuple) else value
 
 
 def to_column(value: Any) -> Any:

@@ -20,7 +20,8 @@ from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 
-from pipulate.core.fields import Field, check_values, dumps, from_json, make_field, to_json
+from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field
+from pipulate.core.fields import to_json
 from pipulate.core.kinds import KINDS, Choices, Secret
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Busy, Problem
@@ -162,7 +163,7 @@ class Jobs:
         """Answer what a step asks; None if it is not at work any more. Raises Invalid."""
         asked = [question_field(record)]
         checked = check_values(asked, {"answer": said}, text=isinstance(said, str))
-        value = to_json(checked["answer"])
+        value = to_json(foreign(checked["answer"]))
         secret = asked[0].type is Secret
         self.runs.close(record["id"], self.runs.db.hide(value) if secret else value)
         job = self.live.get((record["run_id"], record["step"]))

@@ -68,9 +68,14 @@ class StepState:
     question: Row = field(default_factory=dict)
 
     @property
+    def kept(self) -> Any:
+        """The output as JSON, None without one."""
+        return json.loads(self.attempt.get("output") or "null")
+
+    @property
     def output(self) -> Any:
         """As Python values (File, Rows included), None without one."""
-        return from_json(json.loads(self.attempt.get("output") or "null"))
+        return from_json(self.kept)
 
     @property
     def has_output(self) -> bool:
