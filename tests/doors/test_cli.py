@@ -105,11 +105,13 @@ def test_listings_are_json_or_a_table(shell):
     assert {"task_add", "hello_run", "undo"} <= {row["name"] for row in tools}
 
 
-def test_the_doctor_finds_everything_in_order(shell, home):
+def test_the_doctor_finds_everything_in_order(shell, home, monkeypatch):
+    monkeypatch.setenv("PIPULATE_BROWSER", sys.executable)
     code, out, _ = shell("doctor", "--json")
     report = json.loads(out)
     assert code == 0 and report["store"] == "ok" and report["assets"] is True
     assert report["home"] == str(home) and report["model"] is None
+    assert report["window"] == sys.executable
     assert "store" in shell("doctor")[1]
 
 

@@ -241,6 +241,57 @@ def test_the_launch_address_is_opened_through_a_file_for_the_owner_alone(setting
     assert (settings.home / "open.html").stat().st_mode & 0o077 == 0
 
 
+@pytest.fixture
+def chromium(tmp_path):
+    """(settings of the environment, what stands in for a browser was called with: a list)."""
+    program, called = tmp_path / "chromium", tmp_path / "called"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {called}.part\nmv {called}.part {called}\n')
+    program.chmod(0o755)
+    env = {**os.environ, "OLLAMA_HOST": NOWHERE, "PIPULATE_BROWSER": str(program)}
+
+    def asked():
+        assert within(20, called.exists), "no browser was started"
+        return called.read_text().split()
+
+    return env, asked, called.unlink
+
+
+def test_a_window_of_its_own_is_opened_through_that_file_and_once_more_while_it_runs(
+    chromium, tmp_path
+):
+    (env, asked, forget), home = chromium, tmp_path / "home"
+    command = [sys.executable, "-m", "pipulate", "--home", str(home), "--window"]
+    pipes = {"stdout": subprocess.PIPE, "text": True, "env": env}
+    with subprocess.Popen([*command, "--port", "0", "--json"], **pipes) as server:
+        try:
+            url = json.loads(server.stdout.readline())["url"]
+            subprocess.run(command, env=env, check=True, timeout=30, capture_output=True)
+            assert asked() == [f"--app={(home / 'open.html').as_uri()}"]
+            address = re.search(r"url=([^\"]*)", (home / "open.html").read_text())[1]
+            assert address.split("=")[0] == url.split("=")[0] and address != url
+            assert httpx2.get(address).status_code == 200
+        finally:
+            server.terminate()
+    forget()
+    with subprocess.Popen([*command, "--port", "0"], **pipes) as server:
+        try:
+            assert "Pipulate is at" in server.stdout.readline()
+            assert asked() == [f"--app={(home / 'open.html').as_uri()}"]
+        finally:
+            server.terminate()
+
+
+def test_without_such_a_browser_a_window_is_a_tab_of_the_usual_one(settings, monkeypatch):
+    from pipulate.web import run as web_run
+
+    opened = []
+    monkeypatch.setattr(web_run.webbrowser, "open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr(web_run, "find_browser", lambda: None)
+    settings.make_home()
+    assert web_run.open_browser(settings, "http://127.0.0.1:1/?token=secret", window=True)
+    assert opened == [(settings.home / "open.html").as_uri()]
+
+
 def test_an_event_loop_that_is_held_up_is_logged(run, caplog, monkeypatch):
     import asyncio
 

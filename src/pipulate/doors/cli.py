@@ -40,6 +40,10 @@ def _agreed(question: str) -> bool:
     return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
+OWN = "In a window of its own, where Chromium, Chrome or Edge is found."
+WINDOW = click.option("--window", is_flag=True, help=OWN)
+
+
 @click.group(cls=Commands)
 @click.version_option(__version__)
 def cli():
@@ -50,15 +54,18 @@ def cli():
 @HOME
 @click.option("--port", default=5001, show_default=True, help="0 picks a free one.")
 @click.option("--no-browser", is_flag=True)
+@WINDOW
 @click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
-def serve(settings, port, no_browser, no_plugins, as_json):
+def serve(settings, port, no_browser, window, no_plugins, as_json):
     """Serve the workspace on 127.0.0.1."""
     from uvicorn.loops.auto import auto_loop_factory
 
     from pipulate.doors.mcp import McpApp
     from pipulate.web import run
 
+    if window and Door(settings).server:
+        return open_.callback(settings, no_browser, window)
     settings = replace(settings, port=port, browser=not no_browser, plugins=not no_plugins)
 
     def ready(info: Row):
@@ -66,7 +73,7 @@ def serve(settings, port, no_browser, no_plugins, as_json):
             return click.echo(json.dumps(info))
         click.echo(f"Pipulate is at {info['url']}")
         click.echo(f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
-        if settings.browser and not run.open_browser(settings, info["url"]):
+        if settings.browser and not run.open_browser(settings, info["url"], window):
             click.echo("No browser could be opened; copy the address.", err=True)
 
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where it is there
@@ -78,14 +85,15 @@ def serve(settings, port, no_browser, no_plugins, as_json):
 @cli.command("open")
 @HOME
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def open_(settings, no_browser):
+@WINDOW
+def open_(settings, no_browser, window):
     """A fresh address for the running server, opened in the browser."""
     from pipulate.web.run import open_browser
 
     door = Door(settings)
     token = asyncio.run(door.post("launch", {}))["token"]
     url = f"{door.server['url']}/?token={token}"
-    if no_browser or not open_browser(settings, url):
+    if no_browser or not open_browser(settings, url, window):
         click.echo(url)
 
 
@@ -93,9 +101,10 @@ def open_(settings, no_browser):
 @HOME
 @JSON
 def doctor(settings, as_json):
-    """Check this installation and home: versions, rights, store, browser assets, model server."""
+    """Check this installation and home: versions, store, assets, model server, browser."""
     import apsw
 
+    from pipulate.apps.browser import find_browser
     from pipulate.ai.servers import find
     from pipulate.web.server import ASSETS
 
@@ -115,6 +124,7 @@ def doctor(settings, as_json):
         "backups": len(backups.listing(settings.folder("backups"))),
         "store": store,
         "model": model and model.name,
+        "window": find_browser(),  # for pipulate --window
     }
     lines = [f"{name:10} {value}" for name, value in report.items()]
     click.echo(json.dumps(report) if as_json else "\n".join(lines))

@@ -10,6 +10,7 @@ import time
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 import uvicorn
@@ -22,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pipulate.apps.browser import find_browser
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
@@ -160,7 +162,8 @@ def bind(port: int) -> sockets.socket:
     """A socket on 127.0.0.1 and nowhere else. Raises Problem when the port is taken."""
     # proto named: asyncio turns Nagle off only then (else 40 ms a page)
     socket = sockets.socket(proto=sockets.IPPROTO_TCP)
-    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+    if os.name == "posix":  # on Windows it would let two have one port
+        socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
     try:
         socket.bind(("127.0.0.1", port))
     except OSError as error:
@@ -244,8 +247,14 @@ async def _tell(server: uvicorn.Server, front: Front, port: int, ready: Ready):
     ready(info | {"url": f"{address}/?token={front.keys.launch_token()}"})
 
 
-def open_browser(settings: Settings, url: str) -> bool:
-    """Open a launch address through an owner-only file, so that no process list shows it."""
+def open_browser(settings: Settings, url: str, window: bool = False) -> bool:
+    """Open a launch address through an owner-only file, so that no process list shows it.
+
+    `window`: without the browser's bars, where Chromium, Chrome or Edge is found."""
     path = settings.home / "open.html"
     write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')
+    if window and (program := find_browser()):
+        quiet = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
+        Popen([program, f"--app={path.as_uri()}"], start_new_session=True, **quiet)
+        return True
     return webbrowser.open(path.as_uri())
