@@ -1,6 +1,8 @@
 """The conversation: streaming to every tab, tools, approvals, Stop, faults, commands, crashes."""
 
+import asyncio
 import contextlib
+import gc
 import json
 import re
 import time
@@ -367,6 +369,22 @@ def test_a_call_that_was_not_run_has_an_answer_in_the_next_prompt(house):
     chat.table(profile.id).insert(**said, at_utc=now())
     sent, _ = chat.prompt(profile, "", 8_192)
     assert sent[-2]["calls"][0]["id"] == sent[-1]["tool_call_id"] == "c1"
+
+
+def test_of_two_messages_at_once_both_are_kept_and_one_turn_answers(house, run):
+    chat, profile = Chat(house, connect(house), lambda *event: None), house.profiles.at()
+
+    async def both(server):
+        object.__setattr__(house.settings, "model_url", server.url)
+        await asyncio.gather(chat.say(profile, "one"), chat.say(profile, "two"))
+        await chat.turns[profile.id]
+
+    with ModelServer("an answer", "a second answer") as server:
+        run(both(server))
+    said = [(row["role"], row["text"]) for row in chat.history(profile.id)]
+    assert sorted(said[:2]) == [("user", "one"), ("user", "two")]
+    assert said[2:] == [("assistant", "an answer")] and not chat.turns
+    gc.collect()  # a turn that nobody awaited would be a warning
 
 
 def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 from pipulate.ai import prompt
 from pipulate.ai.calls import Call, printed, whole
@@ -94,10 +95,12 @@ class Chat:
         command = text.startswith("/")
         kept = without_secrets(text, self.house.tools) if command else text
         await self._add(profile, "user", kept)
-        work = self._command(profile, text) if command else self._turn(profile, at)
+        work = partial(self._command, text=text) if command else partial(self._turn, at=at)
         self._begin(profile, work)
 
     def _begin(self, profile: Profile, work):
+        if other := self.turns.get(profile.id):  # of a message that came at the same time
+            other.cancel()
         self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):
@@ -108,7 +111,7 @@ class Chat:
 
     async def _guarded(self, profile: Profile, work):
         try:
-            await work
+            await work(profile)
         except Exception as error:
             await self._add(profile, "note", str(_problem(error)), state="failed")
         finally:
@@ -218,7 +221,7 @@ class Chat:
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
         await self._add(profile, "note", text)
         if profile.id not in self.turns:
-            self._begin(profile, self._turn(profile, ""))
+            self._begin(profile, partial(self._turn, at=""))
 
     def prompt(self, profile: Profile, at: str, context: int) -> tuple[list[Row], list[Row]]:
         """(the messages, the tools) sent: within so many tokens, the answer's included."""
@@ -277,7 +280,7 @@ class Chat:
         late = self.remarked.get(profile.id, -PAUSE) + PAUSE < time.monotonic()
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
             self.remarked[profile.id] = time.monotonic()
-            self._begin(profile, self._remark(profile, what, at))
+            self._begin(profile, partial(self._remark, what=what, at=at))
 
     async def _remark(self, profile: Profile, what: str, at: str):
         model = await self.choice.model(profile.id)
