@@ -40,7 +40,7 @@ APP_LINES = {"tasks.py": 20, "queries.py": 60}  # the latter draws a page of its
 
 # Heavy or optional libraries, imported where they are used.
 LATE = {"numpy", "httpcore2", "httpx2", "igraph", "mcp", "markdown_it", "nh3", "python_calamine"}
-LATE |= {"jsonschema", "protego", "selectolax", "simpleeval", "tenacity"}
+LATE |= {"jsonschema", "playwright", "protego", "selectolax", "simpleeval", "tenacity"}
 # The command line starts fast because it loads no more than the command at hand needs.
 LATE_IN_CLI = {"pipulate", "apsw", "uvicorn"}
 
@@ -84,6 +84,7 @@ NOWHERE = re.compile(
 REMOTE_ALLOWED: dict[str, set[str]] = {
     "tests/workbooks.py": {"schemas.openxmlformats.org"},  # names inside a workbook, never asked
     "src/pipulate/botify/client.py": {"api.botify.com"},  # once a token was entered
+    "src/pipulate/web/share.py": {"cosmograph.app", "run.cosmograph.app"},  # a link, by a click
     # names of two notations, as above: readers know a file by them, and nobody asks there
     "src/pipulate/plugins/_formats.py": {"gexf.net", "graphml.graphdrawing.org"},
 }

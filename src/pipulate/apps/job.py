@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pipulate.apps.browser import browsing
 from pipulate.core.fields import Field, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import File
 from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
@@ -50,12 +51,24 @@ class JobHandle:
         self.checkpoint_data, self._tell, self._need_ = checkpoint, tell, need
         self._folder, self._journal, self._last = folder, journal, 0.0
         self._names: Counter[str] = Counter()
+        self.held = contextlib.ExitStack()  # what is open until the step ends
 
     @property
     def files(self) -> Path:
         """This attempt's own folder, for files the step writes; return them as File(path)."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
+
+    def browser(self, *sites: str, profile: str = "", headless: bool | None = None):
+        """A page (Playwright's) in a window of the user's browser, until the step ends.
+
+        It reaches `sites` only: "https://example.com", "https://*.example.com", "*". `profile`: a
+        folder; else the home's own, which stays logged in. Downloads land in `files`. For plain
+        steps, not async ones. Raises Refused and Problem."""
+        if in_loop():
+            raise Problem("A browser is for plain steps.", "Write def, not async def.")
+        self.held.close()  # that of an earlier try
+        return self.held.enter_context(browsing(sites, self._folder, profile, headless))
 
     def csv(self, name: str, rows: Iterable[Row], columns: Iterable[str] = ()) -> File:
         """Rows as a CSV file in `files`: these columns or those of the first row, defused."""
@@ -154,7 +167,7 @@ class JobHandle:
         key = self._named("map")
         journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
         work = _mapped(self, function, [*rows], at_once, journal)
-        return work if in_loop() else asyncio.run(work)
+        return work if in_loop() else settled(work)
 
     def _named(self, name: str) -> str:
         """A name that is the same each time the step runs: the second of its kind is "x #2"."""
@@ -167,9 +180,9 @@ class JobHandle:
 
 
 def in_loop() -> bool:
-    """Whether this thread has an event loop at work."""
+    """Whether a task of an event loop runs this; that of an open browser runs none of ours."""
     try:
-        return bool(asyncio.get_running_loop())
+        return asyncio.current_task() is not None
     except RuntimeError:
         return False
 
@@ -180,7 +193,14 @@ def settled(result: Any) -> Any:
     async def awaited():
         return await result
 
-    return asyncio.run(awaited()) if inspect.isawaitable(result) else result
+    if not inspect.isawaitable(result):
+        return result
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    with ThreadPoolExecutor(1) as aside:  # a browser is open: its loop is this thread's
+        return aside.submit(asyncio.run, awaited()).result()
 
 
 async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journal: Path | None):

@@ -185,9 +185,10 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
     key = f"{step.source} {dumps(inputs)}"
     job = LocalJob(step, MEMORY.setdefault(key, {}), read, screen)
     try:
-        result = run_step(step, ups | inputs | {"job": job})
-        job.bar.end()
-        yield result, job
+        with job.held:
+            result = run_step(step, ups | inputs | {"job": job})
+            job.bar.end()
+            yield result, job
         MEMORY.pop(key, None)
     finally:
         job.close()

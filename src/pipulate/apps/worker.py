@@ -69,8 +69,10 @@ def _answer(engine: Engine, request: Row) -> None:
                 known[field.name] = field.kind.check(known[field.name])
         folder, journal = Path(request["folder"]), Path(request["journal"])
         how = (folder, request["checkpoint"], journal)
-        known["job"] = JobHandle(engine.tell, engine.need, *how)
-        engine.tell({"done": kept(run_step(step, known), folder)})
+        known["job"] = job = JobHandle(engine.tell, engine.need, *how)
+        with job.held:
+            output = kept(run_step(step, known), folder)
+        engine.tell({"done": output})
     except Problem as problem:
         engine.tell({"failed": problem.as_dict()})
     except BaseException as error:

@@ -73,9 +73,7 @@ def fetch(
     import httpcore2
     import httpx2
 
-    if not allowed:
-        what = "This pipeline does not say that it reads the web."
-        raise Refused(what, "Write Pipeline(…, outside=True) in its file.")
+    check_allowed()
     faults = (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError)
 
     async def within() -> Page:
@@ -92,6 +90,13 @@ def fetch(
     except (*faults, zlib.error) as error:
         what = f"That address could not be read ({str(error) or type(error).__name__})."
         raise Problem(what, "Check it, or try again later.") from None
+
+
+def check_allowed() -> None:
+    """Raises Refused in a step of a pipeline that does not say that it reaches outside."""
+    if not allowed:
+        what = "This pipeline does not say that it reads the web."
+        raise Refused(what, "Write Pipeline(…, outside=True) in its file.")
 
 
 async def _follow(url: Any, network: Any, limit: int, follow: bool) -> Page:

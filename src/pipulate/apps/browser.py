@@ -1,0 +1,173 @@
+"""A browser of the user's machine for a step (job.browser): a profile that stays, a gate around it.
+
+All that the browser asks for goes through the gate, redirects and sockets of pages included.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import shutil
+import sys
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from anyio.from_thread import start_blocking_portal
+
+from pipulate.core import fetch
+from pipulate.core.problems import Problem, Refused
+from pipulate.core.settings import read_settings
+
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+NAMES += ["microsoft-edge"]
+TITLES = ("Google Chrome", "Chromium", "Microsoft Edge")
+PLACES = [f"/Applications/{title}.app/Contents/MacOS/{title}" for title in TITLES]
+PLACES += [
+    rf"{os.environ[folder]}\{tail}"
+    for folder in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
+    for tail in (r"Google\Chrome\Application\chrome.exe", r"Microsoft\Edge\Application\msedge.exe")
+    if folder in os.environ
+]
+INSTALL = 'Install it: pip install "pipulate[browser]", or pipx inject pipulate playwright.'
+NONE = "Is Chromium, Chrome or Edge there (PIPULATE_BROWSER names it), and its profile not in use?"
+FINE, NO, NOBODY = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2, 4))  # answers of SOCKS 5
+
+
+class Gate:
+    """A proxy on this machine that leads to `sites` only: "https://*.a.example", "*" for all."""
+
+    def __init__(self, sites: tuple[str, ...]):
+        self.places = [place for site in sites for place in _places(site)]
+        self.refused: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[str]:
+        """Its address."""
+        with contextlib.closing(await asyncio.start_server(self._met, "127.0.0.1", 0)) as server:
+            yield f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _met(self, reader: StreamReader, writer: StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError, ValueError), contextlib.closing(writer):
+            host, port = await _asked(reader, writer)
+            place = f"{host}:{port}"
+            if not any(fnmatchcase(place, one) for one in self.places):
+                if place not in self.refused:
+                    print(f"Refused: {place} is none of this run's sites.", file=sys.stderr)
+                self.refused.append(place)
+                return writer.write(NO)
+            try:
+                answers, there = await asyncio.open_connection(host, port)
+            except OSError:
+                return writer.write(NOBODY)
+            writer.write(FINE)
+            await asyncio.gather(_pumped(reader, there), _pumped(answers, writer))
+
+
+def _places(site: str) -> list[str]:
+    """A site as patterns of host:port; one without https may lead to itself with it."""
+    if site == "*":
+        return [site]
+    with contextlib.suppress(ValueError, KeyError):
+        found = urlsplit(site if "://" in site else f"https://{site}")
+        ports = {"http": [80, 443], "https": [443]}[found.scheme]
+        if host := found.hostname:
+            return [f"{host}:{port}" for port in ([found.port] if found.port else ports)]
+    raise Problem(f"{site!r} is no web site.", "Write https://www.example.com, or * for all.")
+
+
+async def _asked(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:
+    """Where the browser wants to be led."""
+    await reader.readexactly((await reader.readexactly(2))[1])
+    writer.write(b"\5\0")
+    kind = (await reader.readexactly(4))[3]
+    size = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
+    name = await reader.readexactly(size)
+    host = name.decode() if kind == 3 else str(ipaddress.ip_address(name))
+    return host, int.from_bytes(await reader.readexactly(2), "big")
+
+
+async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
+    with contextlib.closing(writer):
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
+            await writer.drain()
+
+
+def find_browser() -> str | None:
+    """The program that PIPULATE_BROWSER names, else a Chromium, Chrome or Edge: on the PATH, or
+
+    where macOS and Windows have it."""
+    names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES, *PLACES]
+    return next((path for name in names if name and (path := shutil.which(name))), None)
+
+
+@contextlib.contextmanager
+def browsing(
+    sites: tuple[str, ...], files: Path, profile: str = "", headless: bool | None = None
+) -> Iterator[Any]:
+    """A page in a window, for code outside of an event loop; downloads go to the folder `files`.
+
+    Raises Refused, and Problem when there is no browser or somebody closed it."""
+    fetch.check_allowed()
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        raise Problem("The extra “browser” is missing.", INSTALL) from None
+    homes = (folder for folder in files.parents if (folder / "pipulate.db").exists())
+    folder = Path(profile or next(homes, read_settings().home) / "browser").expanduser()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if headless is None:
+        headless = sys.platform == "linux" and not (
+            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        )
+    gate, coming, path = Gate(sites), list[Any](), find_browser()
+    with contextlib.ExitStack() as held:
+        portal = held.enter_context(start_blocking_portal())
+        address = held.enter_context(portal.wrap_async_context_manager(gate.opened()))
+        try:
+            context = held.enter_context(sync_playwright()).chromium.launch_persistent_context(
+                folder,
+                executable_path=path,
+                channel=None if path else "chrome",  # where Windows and macOS have it
+                chromium_sandbox=not hasattr(os, "geteuid") or os.geteuid() != 0,  # not as root
+                proxy={"server": address},
+                headless=headless,
+                no_viewport=not headless,
+                args=["--force-webrtc-ip-handling-policy=disable_non_proxied_udp"],
+            )
+        except Error as error:
+            said = f"The browser did not start ({str(error).splitlines()[0][:300]})."
+            raise Problem(said, NONE) from None
+        held.callback(context.close)
+        context.on("download", lambda download: _keep(download, files, coming))
+        page = context.pages[0]
+        try:
+            yield page
+            while coming:
+                page.wait_for_timeout(50)
+        except Error as error:
+            if page.is_closed():
+                what = "The browser was closed."
+                raise Problem(what, "Resume the step: it opens again.") from error
+            if "ERR_SOCKS_CONNECTION_FAILED" in str(error):
+                what = f"The browser may not go to {gate.refused[-1]}."
+                raise Refused(what, "If this run shall, name it: job.browser(…).") from error
+            raise
+
+
+def _keep(download: Any, files: Path, coming: list[Any]) -> None:
+    """Save a download in the run's files; `coming`: those under way."""
+    coming.append(download)
+    files.mkdir(parents=True, exist_ok=True)
+    path = files / Path(download.suggested_filename).name
+    if path.exists():
+        path = path.with_name(f"{len([*files.iterdir()])}-{path.name}")
+    try:
+        download.save_as(path)
+        print(f"Downloaded: {path.name}", file=sys.stderr)
+    finally:
+        coming.remove(download)
