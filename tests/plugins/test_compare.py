@@ -143,7 +143,7 @@ def test_the_view_draws_tables_a_chart_and_what_is_not_there(call, pair):
     files = pair(OLD, NEW)
     output = call("compare_run", **files)["output"]
     drawn = html(*compare.draw_changes(output))
-    assert drawn.count("<svg") == 1 and "<h3>New: 1 pages</h3>" in drawn
+    assert drawn.count("<svg") == 1 and "<h3>New (1)</h3>" in drawn
     assert "&lt;b&gt;" in drawn and "<b>" not in drawn
     output |= {"tables": {}}
     assert "No page is new" in html(*compare.draw_changes(output))

@@ -46,14 +46,15 @@ dd{margin:0;font-size:1.2rem;font-weight:600;overflow-wrap:anywhere}
   gap:1.5rem}
 figure{margin:0;overflow:auto}
 figcaption{font-weight:600;margin:.5rem 0}
-svg{width:100%;min-width:27rem;display:block}
-svg text{font-size:14px;fill:currentColor}
+svg{width:100%;min-width:24rem;display:block}
+svg text{font-size:15px;fill:currentColor}
 rect{fill:var(--bar)}
 .scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:.4rem}
-table{border-collapse:collapse;font-size:.9rem;width:100%}
+table{border-collapse:collapse;font-size:.9rem;width:max-content;min-width:100%}
 th,td{padding:.3rem .7rem;text-align:left;border-bottom:1px solid var(--line)}
 th{position:sticky;top:0;background:Canvas;white-space:nowrap}
-td:first-child{min-width:14rem;max-width:36rem;overflow-wrap:anywhere}
+td{max-width:min(26rem,60vw);overflow-wrap:anywhere}
+td a{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 @media print{.scroll{max-height:none;overflow:visible} nav{display:none}}
 """

@@ -243,12 +243,12 @@ def draw_changes(output):
     drawn = [P(said), DataTable(output["figures"])]
     if not output["tables"]:
         return (*drawn, P("No page is new, gone or anywhere else."))
-    bars = [[way, count] for way, count in output["changes"].items()]
+    bars = [[way, output["changes"][way]] for way in WAYS[:8]]  # PageRank moves nearly everywhere
     drawn.append(BarChart(bars, "Pages by what became of them"))
     if output["types"]:
         drawn += [H3("By page type"), DataTable(output["types"])]
     for way, rows in output["tables"].items():
         count = output["changes"][way]
         more = f", the first {len(rows)}" if count > len(rows) else ""
-        drawn += [H3(f"{way}: {count:,} pages{more}"), DataTable(rows)]
+        drawn += [H3(f"{way} ({count:,}{more})"), DataTable(rows)]
     return tuple(drawn)
