@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GUARD = "src/pipulate/web/guard.py"
-TESTS = ("tests/web/test_guard.py", "tests/web/test_routes.py")
+GUARDS = ("src/pipulate/web/guard.py", "src/pipulate/web/share.py")
+TESTS = ("tests/web/test_guard.py", "tests/web/test_routes.py", "tests/web/test_share.py")
 KEPT = ("src", "tests", "pyproject.toml")
 CHECKS = ("host", "origin", "launch", "credential", "size")
 # what is taken out: (the guard's own words, what stands there instead)
@@ -71,6 +71,17 @@ MUTATIONS = {
     ),
     "cookie is HttpOnly": ("Path=/; HttpOnly; ", "Path=/; "),
     "cookie is SameSite=Strict": ("SameSite=Strict; ", ""),
+    "share expires for the guard": (" and share.until > time.monotonic()", ""),
+    "share expires for the cookie, too": ("or share.until < time.monotonic() ", ""),
+    "share: pages of that site only": ("origin in [[site] for site in SITES]", "True"),
+    "share: reading only": ('scope.get("method") == "GET" and origin in', "origin in"),
+    "share: its path only": (
+        'self.kept.get(scope["path"])',
+        "next(iter(self.kept.values()), None)",
+    ),
+    "share is read by that site only": ("in SITES:\n", "is not None:\n"),
+    "share is taken back": ("shares.kept.clear()", "pass"),
+    "share is not guessed": ("token_urlsafe(32)", "token_urlsafe(8)"),
     "a fault keeps its text": (
         "Something went wrong here. Reference {log_fault(error)}",
         "{error!r} {log_fault(error)}",
@@ -85,9 +96,10 @@ def mutant(old: str, new: str) -> list[str]:
         for name in KEPT:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        text = (copy / GUARD).read_text()
-        assert text.count(old) == 1, f"{GUARD} has not this once: {old!r}"
-        (copy / GUARD).write_text(text.replace(old, new))
+        there = [file for file in GUARDS if old in (copy / file).read_text()]
+        text = (copy / there[0]).read_text() if there else ""
+        assert len(there) == text.count(old) == 1, f"{there} have not this once: {old!r}"
+        (copy / there[0]).write_text(text.replace(old, new))
         command = [
             sys.executable,
             "-m",

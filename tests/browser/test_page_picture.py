@@ -122,6 +122,18 @@ def test_a_picture_that_stands_still_leaves_the_processor_to_the_page(window, ad
     until(lambda: page.evaluate("lastDrawn") > before, 20)
 
 
+def test_the_graph_is_offered_to_the_other_web_app_after_a_yes_and_taken_back(page, address):
+    drawn(page, address).get_by_role("link", name="Open in Cosmograph").click()
+    expect(page.get_by_text("web app of somebody else")).to_be_visible()
+    expect(page.get_by_text("edges.csv (")).to_be_visible()
+    page.get_by_role("button", name="Share them").click()
+    expect(page.get_by_role("button", name="Open Cosmograph")).to_have_attribute(
+        "href", re.compile("data=http%3A%2F%2F127.0.0.1%3A")
+    )
+    page.get_by_role("button", name="Stop sharing").click()
+    expect(page.get_by_text("Nothing is shared any more")).to_be_visible()
+
+
 def test_without_webgl_the_page_says_so_and_its_tables_are_there(window, address):
     page = window()
     page.add_init_script("""

@@ -12,6 +12,7 @@ from pipulate.core.settings import Settings
 from pipulate.doors.mcp import McpApp
 from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import Site, body_limit
+from pipulate.web.share import Shares
 
 PORT = 5001
 OWN = f"127.0.0.1:{PORT}"
@@ -87,7 +88,7 @@ def table(tmp_path_factory):
 
         async def make():
             house = House(settings)
-            return Site(house, McpApp(house))
+            return Site(house, McpApp(house), Shares())
 
         site = runner.run(make())
         site.keys = Keys(settings.secret)

@@ -74,8 +74,13 @@ const NONE = 'The graph is not drawn: this browser gives no WebGL 2 (it may be s
 export default {async render({model, el, experimental: {invoke}, signal}) {
   const began = performance.now();
   el.className = 'graph';
+  const place = name => el.closest('.output')?.querySelector(`a[download="${name}.csv"]`)
+    ?.getAttribute('href').split('/');
+  const [, , profile, edges] = place('edges') ?? [], nodes = place('nodes')?.[3];
+  const away = edges && nodes ? [make('a', {
+    href: `/${profile}/share?edges=${edges}&nodes=${nodes}`}, 'Open in Cosmograph …')] : [];
   const probe = make('canvas').getContext('webgl2');
-  if (!probe) return el.append(make('p', {className: 'hint'}, NONE));
+  if (!probe) return el.append(make('p', {className: 'hint'}, NONE), ...away);
   const {UNMASKED_RENDERER_WEBGL: by} = probe.getExtension('WEBGL_debug_renderer_info') ?? probe;
   const software = /swiftshader|llvmpipe|software/i.test(probe.getParameter(by ?? probe.RENDERER));
   probe.getExtension('WEBGL_lose_context')?.loseContext();
@@ -118,6 +123,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     onClick: place => tell(place), onSimulationTick: () => slow || step(),
     onZoom: (_, byHand) => {
       moved ||= byHand;
+      due = true;
       label();
     },
     onSimulationEnd: () => { hold.textContent = 'Run on'; },
@@ -128,16 +134,19 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   // times as long as its last frame took, one that stands still is not drawn, the layout stops.
   const wait = ms => new Promise(done => setTimeout(done, ms));
   const turn = () => new Promise(requestAnimationFrame);
-  const wake = () => { awake = performance.now() + 1500; };
+  const wake = () => {
+    awake = performance.now() + 1500;
+    due = true;  // a busy machine may look only after that
+  };
   for (const by of ['pointermove', 'wheel', 'click', 'input']) el.addEventListener(by, wake);
   const frame = graph.frame.bind(graph), draw = graph.renderFrame.bind(graph);
   const drawn = new Promise(done => {
     graph.renderFrame = now => done(draw(now));
   });
-  const rests = () => !graph.isSimulationRunning && late(awake);
+  const rests = () => !due && !graph.isSimulationRunning && late(awake);
   const late = moment => performance.now() > moment;
   let slow = software, awake = 0, until = performance.now() + LAYOUT;
-  let before = 0, usual = 0, count = 0;
+  let before = 0, usual = 0, count = 0, due = true;
   graph.frame = async () => {
     const own = ++count, now = performance.now();
     usual += (Math.min(now - before, 200) - usual) / 10;
@@ -151,6 +160,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     while (own == count && !signal.aborted && rests()) await wait(100);
     if (own != count || signal.aborted) return;
     step();
+    due = false;
     if (graph.isSimulationRunning && late(until)) halt();
     frame();
   };
@@ -314,7 +324,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     pick('Only', ['', ...names], '', narrow), only, make('label', {}, lined, 'Links'), search,
     offers, hold, button('Fit', () => fit(300)), button('Save PNG', save),
     button('Full screen', () => document.fullscreenElement
-      ? document.exitFullscreen() : el.requestFullscreen()));
+      ? document.exitFullscreen() : el.requestFullscreen()), ...away);
 
   graph.setPointPositions(beginAt(pages, named('depth'), size));
   el.replaceChildren(bar, stage, sum, legend, card);

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.websockets import WebSocketClose
 
 from pipulate.core.logs import log_fault
+from pipulate.web.share import Shares
 
 LAUNCH_SECONDS, COOKIE_SECONDS = 300, 30 * 86_400
 BODY = 1_000_000  # bytes of a request body, unless its route declares another limit
@@ -61,6 +62,7 @@ class Keys:
         self.bearer["/events"] = self.bearer["/shell"]
         self._launch: dict[str, float] = {}  # token → until when
         self._good: dict[str, float] = {}  # cookie seen to be signed by us → until when
+        self.shares = Shares()
 
     def launch_token(self) -> str:
         """A token that opens the door once, within five minutes."""
@@ -100,9 +102,10 @@ class Guard:
         send, begun = _with_headers(scope, send)
         try:
             self.check_host(scope, headers)
-            self.check_origin(scope, headers)
-            self.check_launch(scope, headers)
-            self.check_credential(scope, headers)
+            if not self.keys.shares.let_in(scope, headers):
+                self.check_origin(scope, headers)
+                self.check_launch(scope, headers)
+                self.check_credential(scope, headers)
             self.check_size(scope, headers)
             return await self.app(scope, _counted(receive, self._limit(scope)), send)
         except Answer as said:

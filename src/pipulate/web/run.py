@@ -68,7 +68,7 @@ class Front:
             self.broken = broken
             return
         house.tools.url = f"http://127.0.0.1:{self.settings.port}"
-        self.site = Site(house, self.mcp(house))
+        self.site = Site(house, self.mcp(house), self.keys.shares)
         self.begin(house.shelf.watch(), _daily(house), self.site.chat.look())
 
     def begin(self, *works):

@@ -40,6 +40,7 @@ from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
 from pipulate.web.news import News
 from pipulate.web.script import SCRIPT
+from pipulate.web.share import Shares, share
 from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
@@ -72,8 +73,8 @@ async def shell_answer(house: House, said: Row):
 class Site:
     """A house on the web: its routes, and what its engines tell the open tabs."""
 
-    def __init__(self, house: House, mcp):
-        self.house = house
+    def __init__(self, house: House, mcp, shares: Shares):
+        self.house, self.shares = house, shares
         self.hub, self.layout, self.feed = Hub(), Layout(house), Feed(house)
         self.chat = Chat(house, connect(house), self._chat_event)
         self.news, self.work = News(house, self.hub), assistant.Work(self)
@@ -98,6 +99,7 @@ class Site:
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
                 Route("/events", self.feed.answer, methods=["GET"]),
+                Route("/share/{token}", shares.answer, methods=["GET"]),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 *(Route(path, self.page(run), methods=how.split()) for how, path, run in PAGES),
             ],
@@ -352,6 +354,8 @@ PAGES = (  # (methods, path, handler)
     ("POST", "/{profile}/quit", program.end),
     *assistant.PAGES,
     ("POST", "/{profile}/call/{tool}", pages.call),
+    ("GET", "/{profile}/share", share),
+    ("POST", "/{profile}/share", share),
     ("GET", "/{profile}/inbox", inbox.inbox),
     ("POST", "/{profile}/inbox", inbox.discard),
     ("GET", "/{profile}/search", pages.search),
