@@ -1,0 +1,87 @@
+"""The bundled Capture pipeline: a real Chromium looks at pages of a site, one after the other."""
+
+import asyncio
+import csv
+
+import pytest
+
+from pipulate import Problem
+from pipulate.core.problems import NeedsApproval
+from pipulate.plugins import capture
+from web_site import Site
+
+PAGE = b"<title>Page %d</title><h1>Head %d</h1><a href=/2>two</a><a href='http://b.test/'>b</a>"
+
+
+@pytest.fixture
+def site():
+    with Site() as made:
+        for n in (1, 2, 3):
+            made.page(f"/{n}", PAGE % (n, n))
+        made.page("/gone", b"<title>Gone</title>", status=b"410 Gone")
+        made.leads("/away", "http://b.test/")
+        yield made
+
+
+@pytest.fixture
+def rows(house):
+    """rows(name): those of a CSV that a run has written."""
+
+    def reading(name):
+        (path,) = house.settings.folder("files").rglob(name)
+        with path.open(encoding="utf-8", newline="") as file:
+            return [*csv.DictReader(file)]
+
+    return reading
+
+
+def asked(site):
+    return [said.split()[1].decode() for said in site.asked if b" HTTP/" in said]
+
+
+@pytest.mark.browser
+def test_each_page_is_a_row_with_its_picture_its_tree_and_its_links(site, call, rows, house):
+    urls = "\n".join(f"http://{site.at}/{name}" for name in ("1", "gone", "away"))
+    told = call("capture_run", urls=urls, wait=0.0, confirmed=True)
+    assert told["state"] == "done"
+    one, gone, away = rows("captured.csv")
+    assert (one["status"], one["title"], one["links"], one["error"]) == ("200", "Page 1", "2", "")
+    assert (gone["status"], gone["title"]) == ("410", "Gone")
+    assert "may not open" in away["error"] and away["picture"] == ""
+    (folder,) = {path.parent for path in house.settings.folder("files").rglob("0001.png")}
+    assert (folder / one["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert 'heading "Head 1" [level=1]' in (folder / one["tree"]).read_text()
+    assert [row["target"] for row in rows("links.csv")] == [f"http://{site.at}/2", "http://b.test/"]
+
+
+@pytest.mark.browser
+def test_a_run_that_was_broken_off_goes_on_with_the_next_page(site, call, rows, house, run):
+    site.answers["/2"] = [b""]  # it never answers
+    urls = "\n".join(f"http://{site.at}/{n}" for n in (1, 2, 3))
+    caller = house.caller("user", confirmed=True)
+
+    async def broken_off():
+        values = {"urls": urls, "wait": 0.0}
+        work = asyncio.ensure_future(house.tools.call("capture_run", values, caller))
+        while "/2" not in asked(site):
+            await asyncio.sleep(0.05)
+        house.jobs.cancel(1, "captured")
+        await asyncio.wait([work])
+        work.exception()
+
+    run(asyncio.wait_for(broken_off(), 60))
+    site.page("/2", PAGE % (2, 2))
+    assert call("capture_run", run=1, confirmed=True)["state"] == "done"
+    assert [row["title"] for row in rows("captured.csv")] == ["Page 1", "Page 2", "Page 3"]
+    assert asked(site).count("/1") == 1
+
+
+@pytest.mark.parametrize("urls", ["", "file:///etc/passwd", "javascript:alert(1)"])
+def test_what_is_no_web_address_is_not_opened(urls):
+    with pytest.raises(Problem, match="address"):
+        capture.addresses(urls)
+
+
+def test_the_model_needs_the_users_click_for_a_browser(call):
+    with pytest.raises(NeedsApproval):
+        call("capture_run", actor="model", urls="https://a.test/")
