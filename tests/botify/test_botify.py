@@ -215,7 +215,8 @@ def by_page(server):
             form = {"depth": str(state["best"]), "fields": json.dumps(state["fields"])}
         assert server.act("POST", f"{there}/{step}", form).status_code == 200
         wait_for(server, key, step, "done")
-    return server.call("run_output", run=key, step="links")
+    wait_for(server, key, "report", "done")
+    return server.call("run_output", run=key, step="report")
 
 
 def wait_for(server, run, step, state, seconds=15):
@@ -226,6 +227,17 @@ def wait_for(server, run, step, state, seconds=15):
             return
         assert time.monotonic() < end, (step, state, steps[step])
         time.sleep(0.05)
+
+
+def test_who_connects_is_greeted_by_name_by_the_assistant(everywhere):
+    server, service, model = everywhere
+    model.script("Welcome! Choose a project next.")
+    server.act("GET", "/default/assistant")  # by now it is known that there is a model
+    with server.socket("/default/botify") as tab:
+        server.act("POST", "/default/botify/token", {"token": service.token})
+        hear(tab, "Welcome! Choose a project next.", 15)
+    asked = [m["content"] for m in model.requests[-1]["messages"] if m["role"] == "user"][-1]
+    assert "Connected to Botify as demo.user" in asked and service.token not in asked
 
 
 def test_the_token_is_in_the_settings_and_nowhere_else(everywhere):

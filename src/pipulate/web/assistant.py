@@ -132,11 +132,15 @@ def opened(site, profile: Profile, at: str):
 
 
 def moved(site, event: Row):
-    """The same of a run: a step is done, failed, asks while nobody looks, or was the last."""
+    """The same of a run: a step is done, failed, asks while nobody looks, or was the last; and of
+
+    an account that was connected."""
     found, profile = re.match(r"runs/(\d+)/", event["target"]), site.profile(event["profile_id"])
     size = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}.get(event["verb"])
     tabs, key = site.hub.others(""), event["profile_id"]
     seen = [tab.at.partition("?")[0] for tab in tabs if tab.profile.id == key]
+    if event["verb"].endswith("_connect") and profile and seen:
+        site.chat.remark(profile, "key", event["summary"], seen[0])
     if not (found and profile and size and seen):
         return
     with contextlib.suppress(Problem):
