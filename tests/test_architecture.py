@@ -66,6 +66,7 @@ TESTED_ELSEWHERE = {
     "botify/made_up.py": "tests/botify/test_stand_in.py",
     "botify/parcel.py": "tests/botify/test_load.py",
     "plugins/_drawing.py": "tests/browser/test_page_picture.py",
+    "plugins/_folder.py": "tests/plugins/test_files_app.py",
 }
 
 REGISTRIES = re.compile(

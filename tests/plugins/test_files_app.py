@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipulate.core.problems import Missing, Refused
+from pipulate.core.problems import Missing, Problem, Refused
 from pipulate.core.tools import limited
 
 LONG_AGO = time.time() - 40 * 86_400
@@ -116,6 +116,34 @@ def test_the_file_of_a_step_belongs_to_the_profile_of_its_run(house, call, put, 
     put(f"runs/{key}/1/out.csv")
     put("mine.csv")
     assert [*listed("other")] == ["out.csv"] and [*listed()] == ["mine.csv"]
+
+
+def test_what_a_pipeline_wrote_says_in_which_run(house, call, put, listed):
+    run = call("hello_run", name="Ada")["run"]
+    put(f"runs/{run}/letters/out.csv")
+    put("runs/99/letters/lost.csv")
+    put("mine.csv")
+    runs = {name: row["run"] for name, row in listed().items()}
+    assert runs == {"out.csv": f"hello {run}", "lost.csv": "", "mine.csv": ""}
+
+
+def test_the_folder_of_a_file_is_opened_in_the_file_manager(
+    call, put, listed, tmp_path, monkeypatch, until
+):
+    path, said = put("reports/2026.csv"), tmp_path / "said"
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {said}\n')
+    opener.chmod(0o700)
+    (row,) = listed().values()
+    assert str(path.parent) in call("files_open_folder", id=row["id"], confirmed=True)
+    assert until(lambda: said.exists() and said.read_text()) == str(path.parent)
+    with pytest.raises(Problem, match="approval"):
+        call("files_open_folder", "model", id=row["id"])
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Problem, match="no file manager"):
+        call("files_open_folder", id=row["id"], confirmed=True)
 
 
 def test_what_the_program_is_still_writing_is_left_alone_for_a_moment(put, listed):

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from pipulate import CrudApp, File
+from pipulate import CrudApp, File, tool
+from pipulate.plugins import _folder
 
 
 class Files(CrudApp):
@@ -14,9 +15,11 @@ class Files(CrudApp):
 
     @property
     def folder(self) -> str:
-        home = self.table.db.path.parent / "files"
-        said = self.follow("file").path.parent.relative_to(home).as_posix().strip(".")
-        return "uploads" if said.startswith("uploads/") else said
+        return _folder.place(self.table.db, self.follow("file").path)
+
+    @property
+    def run(self) -> str:
+        return _folder.run_of(self.table.db, self.folder)
 
     @property
     def bytes(self) -> int:
@@ -26,14 +29,12 @@ class Files(CrudApp):
     def changed(self) -> datetime:
         return datetime.fromtimestamp(int(self.follow("file").path.stat().st_mtime)).astimezone()
 
-    @classmethod
-    def before_list(cls, table, files):
-        come, gone = files(row.file for row in table())
-        for file in come:
-            table.insert(file=file)
-        for row in table() if gone else ():
-            if row.file in gone:
-                table.delete(row.id)
+    before_list = classmethod(lambda cls, table, files: _folder.in_step(table, files))
+
+    @tool(kind="outside")
+    def open_folder(self):
+        """Show where the file lies, in your file manager."""
+        return _folder.show(self.follow("file").path.parent)
 
     def deleted(self):
         self.put_away("file")

@@ -1,0 +1,45 @@
+"""What the app Files knows of a folder: which run wrote it, what came and went, how it opens."""
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+from pipulate import Problem
+
+OPENERS = {"darwin": "open", "win32": "explorer"}  # else that of the desktop
+
+
+def in_step(table, files):
+    """Enter the files that came, and take out those that are gone."""
+    come, gone = files(row.file for row in table())
+    for file in come:
+        table.insert(file=file)
+    for row in table() if gone else ():
+        if row.file in gone:
+            table.delete(row.id)
+
+
+def place(db, path):
+    """The folder of a file, below files/."""
+    said = path.parent.relative_to(db.path.parent / "files").as_posix().strip(".")
+    return "uploads" if said.startswith("uploads/") else said
+
+
+def run_of(db, folder):
+    """The run whose step wrote into a folder below files/, such as "links 3"; or ""."""
+    found = re.match(r"runs/(\d{1,15})(/|$)", folder)
+    rows = db.all("SELECT pipeline FROM runs WHERE id = ?", (int(found[1]),)) if found else []
+    return f"{rows[0]['pipeline'].replace('_', ' ')} {found[1]}" if rows else ""
+
+
+def show(folder):
+    """Open a folder in the file manager. Raises Problem."""
+    opener = shutil.which(OPENERS.get(sys.platform, "xdg-open"))
+    if not opener:
+        raise Problem("There is no file manager that could be started.", f"Open {folder}.")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    work = {"target": subprocess.run, "args": [[opener, folder]], "kwargs": quiet}
+    threading.Thread(**work, daemon=True).start()  # some stay until their window is closed
+    return f"Your file manager shows {folder}."
