@@ -22,10 +22,10 @@ READY = 20  # seconds a server may take to answer
 
 
 def baseline_file(name: str) -> Path | None:
-    """A baseline program in PIPULATE_BASELINES; None when it is not on this machine."""
+    """A baseline program of ours or in PIPULATE_BASELINES; None when it is not on this machine."""
     folder = Path(os.environ.get("PIPULATE_BASELINES") or ROOT.parent / "shared" / "bench")
-    path = folder.resolve() / name
-    return path if path.is_file() else None
+    paths = ROOT / "bench" / name, folder.resolve() / name
+    return next((path for path in paths if path.is_file()), None)
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_server import ModelServer, Reply
-from pipulate.ai import models
 from pipulate.ai.models import SMALLEST, Model, Thinking, Thought, _message
 from pipulate.core.problems import Problem
 
@@ -168,14 +167,6 @@ def test_ollama_is_asked_for_a_context_that_grows_with_the_prompt(run):
     for characters, size in zip((10, 20_000, 40_000, 100_000, 300_000), sizes, strict=True):
         assert size >= characters / 3 and size & (size - 1) == 0, "powers of two: it loads anew"
     assert asked(300_000, 16_384) == 16_384, "never more than the model has"
-
-
-def test_a_key_is_sent_as_a_bearer_and_none_where_there_is_none(run):
-    async def sent(key):
-        async with models.client(key, 1) as asking:
-            return asking.headers.get("authorization")
-
-    assert run(sent("sk-planted")) == "Bearer sk-planted" and run(sent("")) is None
 
 
 def test_a_key_is_in_no_text_of_a_model(run):

@@ -63,6 +63,7 @@ class Chat:
         self.found: dict[int, set[str]] = {}  # profile id → tools that find_tool named
         self.remarked: dict[int, float] = {}
         self.native: set[str] = set()  # models that have called a tool by the protocol
+        self._saying = asyncio.Lock()
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
@@ -91,16 +92,15 @@ class Chat:
         text = text.strip()[:50_000]
         if not text:
             return
-        await self.stop(profile.id)
         command = text.startswith("/")
         kept = without_secrets(text, self.house.tools) if command else text
-        await self._add(profile, "user", kept)
         work = partial(self._command, text=text) if command else partial(self._turn, at=at)
-        self._begin(profile, work)
+        async with self._saying:  # of messages that come at the same time the last is answered
+            await self.stop(profile.id)
+            await self._add(profile, "user", kept)
+            self._begin(profile, work)
 
     def _begin(self, profile: Profile, work):
-        if other := self.turns.get(profile.id):  # of a message that came at the same time
-            other.cancel()
         self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):

@@ -4,15 +4,13 @@
 OpenAI /v1/chat/completions (server-sent events). Which server there is: servers.py.
 """
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipulate.ai.calls import Call
-from pipulate.core.fetch import tls_context
+from pipulate.ai.wire import lines
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
@@ -35,6 +33,7 @@ class Model:
     ollama: bool
     key: str = field(default="", repr=False)
     context: int = SMALLEST
+    wait: float = 0.0  # seconds for its first token, if not FIRST
 
     async def stream(
         self, messages: list[Row], tools: list[Row], schema: Row | None = None
@@ -93,20 +92,15 @@ class Model:
         return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
 
     async def _lines(self, body: Row) -> AsyncIterator[str]:
-        at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
+        at, left = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions"), LARGEST
+        limits = {"first": self.wait or FIRST, "between": BETWEEN, "total": TOTAL}
         try:
-            async with (
-                asyncio.timeout(TOTAL),
-                client(self.key, FIRST) as asking,
-                asking.stream("POST", at, json=body) as answer,
-            ):
-                if answer.status_code != 200:
-                    text = (await answer.aread())[:200].decode(errors="replace")
-                    text = text.replace(self.key or "\0", "…")
-                    what = f"The model server answered {answer.status_code}: {text}"
-                    raise Problem(what, "Check its log.", code=answer.status_code)
-                async for line in _in_time(answer.aiter_lines()):
+            async with aclosing(lines(at, self.key, body, **limits)) as answer:
+                async for line in answer:
                     yield line
+                    if (left := left - len(line)) < 0:
+                        what = "The answer had no end and was cut."
+                        raise Problem(what, "Say “go on”, or ask for less at once.")
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
 
@@ -145,37 +139,6 @@ class Thinking:
             said, self.rest = said[: len(said) - cut], said[len(said) - cut :]
         if said:
             yield Thought(said)
-
-
-@contextlib.asynccontextmanager
-async def client(key: str, seconds: float | None) -> AsyncIterator[Any]:
-    """An HTTP client for a model server. Raises TimeoutError, Problem when it breaks off."""
-    import httpx2
-
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    limits = httpx2.Timeout(seconds, connect=5)
-    try:
-        about = {"timeout": limits, "verify": tls_context(), "headers": headers}
-        async with httpx2.AsyncClient(**about) as asking:
-            yield asking
-    except httpx2.TimeoutException:
-        raise TimeoutError from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        what = f"The connection to the model broke ({type(error).__name__})."
-        then = "Check that the model server runs, then send again."
-        raise Problem(what, then, broken=True) from None
-
-
-async def _in_time(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    wait, left = FIRST, LARGEST
-    while left > 0:
-        async with asyncio.timeout(wait):  # wait_for would start a task per line
-            line = await anext(lines, None)
-        if line is None:
-            return
-        yield line
-        wait, left = BETWEEN, left - len(line)
-    raise Problem("The answer had no end and was cut.", "Ask for less at once.")
 
 
 def _message(line: str) -> Row:

@@ -9,10 +9,12 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from pipulate.ai.models import Model, client, wrong
+from pipulate.ai.models import Model, wrong
+from pipulate.ai.wire import DAY, lines, value
 from pipulate.apps.house import House
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
@@ -59,8 +61,7 @@ async def _look(url: str, ollama: bool, key: str) -> Server | None:
     at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
     base = url.rstrip("/").removesuffix("/v1")
     try:
-        async with client(key, 3) as asking:
-            listed = (await asking.get(base + at)).json()[name]
+        listed = (await value(base + at, key))[name]
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
     except UNFIT:
         return None
@@ -140,28 +141,25 @@ class Choice:
 async def context(model: Model) -> int:
     """Tokens that fit into a model's context, as its server tells; ASSUMED when it does not."""
     try:
-        async with client(model.key, 3) as asking:
-            if model.ollama:
-                said = await asking.post(f"{model.url}/api/show", json={"model": model.name})
-                info = said.json()["model_info"]
-                known = (n for name, n in info.items() if name.endswith(".context_length"))
-                return int(max(known)) or ASSUMED
-            said = (await asking.get(f"{model.url}/props")).json()
-            return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
+        if model.ollama:
+            said = await value(f"{model.url}/api/show", model.key, {"model": model.name})
+            sizes = (n for name, n in said["model_info"].items() if name.endswith("context_length"))
+            return int(max(sizes)) or ASSUMED
+        said = await value(f"{model.url}/props", model.key)
+        return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
     except UNFIT:
         return ASSUMED
 
 
 async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
     """Let Ollama fetch a model; yields (bytes done, bytes in all, what it does). Raises Problem."""
-    async with client("", None) as asking:
-        body = {"model": name, "stream": True}
-        async with asking.stream("POST", f"{url}/api/pull", json=body) as answer:
-            async for line in answer.aiter_lines():
-                try:
-                    said = {**json.loads(line or "{}")}
-                except (ValueError, RecursionError, TypeError):
-                    raise wrong(line) from None
-                if "error" in said:
-                    raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
-                yield said.get("completed", 0), said.get("total", 0), said.get("status", "")
+    body = {"model": name, "stream": True}
+    async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY)) as answer:
+        async for line in answer:
+            try:
+                said = {**json.loads(line)}
+            except (ValueError, RecursionError, TypeError):
+                raise wrong(line) from None
+            if "error" in said:
+                raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
+            yield said.get("completed", 0), said.get("total", 0), said.get("status", "")

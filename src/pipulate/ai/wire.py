@@ -1,0 +1,107 @@
+"""What a model server answers, line by line as it arrives: HTTP/1.1 by the parser of uvicorn.
+
+A client library costs more for each token than all that happens to the token afterwards.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from httptools import HttpParserError, HttpResponseParser
+
+from pipulate.core.fetch import tls_context
+from pipulate.core.fields import dumps
+from pipulate.core.problems import Problem
+from pipulate.core.store import Row
+
+AT_ONCE, LINE = 65_536, 10_000_000  # bytes read at a time, of one line at most
+CONNECT, QUESTION, DAY = 5.0, 3.0, 86_400.0  # seconds: to connect, for a short answer, no limit
+
+
+class Answer:
+    """Hears the parser; `rest` is what came of the body, `whole` that it came to its end."""
+
+    def __init__(self) -> None:
+        self.parser, self.rest = HttpResponseParser(self), b""
+        self.counted = self.whole = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """An answer that tells no length ends when its server hangs up."""
+        self.counted |= name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_body(self, piece: bytes) -> None:
+        self.rest += piece
+
+    def on_message_complete(self) -> None:
+        self.whole = True
+
+    def lines(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes complete; b"" is the end. Raises HttpParserError."""
+        self.parser.feed_data(data)
+        cut = not (data or self.whole) and (self.counted or not self.parser.get_status_code())
+        if cut or len(self.rest) > LINE:
+            raise HttpParserError
+        self.whole |= not data
+        *whole, self.rest = self.rest.split(b"\n")
+        return whole
+
+
+async def lines(
+    url: str,
+    key: str = "",
+    body: Row | None = None,
+    first: float = QUESTION,
+    between: float = QUESTION,
+    total: float = DAY,
+) -> AsyncIterator[str]:
+    """GET, or POST a body. The seconds are for the first bytes, then for more, and for all of it.
+
+    Raises TimeoutError, Problem: `code` of a refusal, or `broken`. Closing it hangs up."""
+    told, loop = Answer(), asyncio.get_running_loop()
+    wait, end = first, loop.time() + total
+    try:
+        reader, writer = await _asked(urlsplit(url), key, body)
+        with closing(writer):
+            while not told.whole:
+                due = min(loop.time() + wait, end)  # a timeout of asyncio's is slow
+                late = loop.call_at(due, reader.set_exception, TimeoutError())
+                found = told.lines(await reader.read(AT_ONCE))
+                late.cancel()
+                if told.parser.get_status_code() == 200:
+                    for line in filter(None, found):
+                        wait = between
+                        yield line.decode(errors="replace")
+    except TimeoutError:
+        raise
+    except (OSError, ValueError, HttpParserError) as error:
+        what = f"The connection to the model broke ({type(error).__name__})."
+        then = "Check that the model server runs, then send again."
+        raise Problem(what, then, broken=True) from None
+    if (code := told.parser.get_status_code()) != 200:
+        said = b"\n".join([*found, told.rest])[:200].decode(errors="replace")
+        what = f"The model server answered {code}: {said.replace(key or chr(0), '…')}"
+        raise Problem(what, "Check its log.", code=code)
+    if told.rest:
+        yield told.rest.decode(errors="replace")
+
+
+async def value(url: str, key: str = "", body: Row | None = None) -> Any:
+    """The JSON of a short answer. Raises as `lines`, ValueError."""
+    return json.loads("".join([line async for line in lines(url, key, body)]))
+
+
+async def _asked(at: SplitResult, key: str, body: Row | None) -> Any:
+    """(reader, writer) of a connection on which this was asked."""
+    tls, sent = at.scheme == "https", dumps(body).encode() if body else b""
+    head = [f"{'POST' if body else 'GET'} {at.path} HTTP/1.1", f"Host: {at.netloc}"]
+    head += [f"Content-Length: {len(sent)}", "Content-Type: application/json", "Connection: close"]
+    head += [f"Authorization: Bearer {key}"] if key else []
+    sent = "\r\n".join([*head, "", ""]).encode("latin-1") + sent
+    where = at.hostname, at.port or (443 if tls else 80)
+    async with asyncio.timeout(CONNECT):
+        reader, writer = await asyncio.open_connection(*where, ssl=tls_context() if tls else None)
+    writer.write(sent)
+    return reader, writer
