@@ -101,6 +101,18 @@ def test_projects_are_kept_with_their_age_until_they_are_asked_for_again(page, s
     assert service.asked("projects") == 2
 
 
+def test_analyses_of_the_chosen_project_are_kept_with_their_age_newest_first(page, service):
+    assert "Choose a project first" in page("GET", "analyses")
+    page("POST", "site", address=NAME)
+    shown = page("GET", "analyses")
+    assert "3 in the list, which was asked for just now" in shown
+    assert shown.index("20250314-2 · 2025-03-14 · 120 pages") < shown.index("20250314 · ")
+    page("GET", "analyses")
+    assert service.asked("light") == 1
+    page("GET", "analyses", refresh="true")
+    assert service.asked("light") == 2
+
+
 def test_a_list_that_fails_leaves_the_kept_one(call, connected, service):
     kept = call("botify_projects")
     service.fault("projects", "shape")

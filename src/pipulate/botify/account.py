@@ -72,6 +72,7 @@ class Account:
 
     @property
     def user(self) -> str:
+        """The name that Botify gave when the token was checked; "" without one."""
         return self.kept.get("user") or ""
 
     # -- the project of a profile
@@ -88,6 +89,7 @@ class Account:
 
     @site.setter
     def site(self, site: Site) -> None:
+        """Remember the project, and analysis if one is named."""
         self.own[self._site_key] = "/".join(filter(None, [site.name, site.analysis]))
 
     # -- lists that are kept

@@ -36,6 +36,7 @@ class Download:
 
     @property
     def have(self) -> int:
+        """How many bytes are here."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def fetch(self, link: str, keep: Callable[[str], Any], renew: Callable[[], str]) -> int:

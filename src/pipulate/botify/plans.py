@@ -160,6 +160,7 @@ def payload_of(owner: str, project: str, query: Json, rows: int) -> Json:
 
 
 def credits_of(rows: int) -> int:
+    """What an export of so many rows costs, rounded up."""
     return math.ceil(rows * CREDITS)
 
 

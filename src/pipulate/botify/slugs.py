@@ -30,6 +30,7 @@ class Site:
 
     @property
     def name(self) -> str:
+        """owner/project."""
         return f"{self.owner}/{self.project}"
 
 

@@ -120,9 +120,11 @@ class Service:
         return JSONResponse(said | {"results": rows[(page - 1) * size : page * size]})
 
     async def profile(self, request: Any) -> Response:
+        """Who the token belongs to."""
         return JSONResponse({"data": {"username": USER, "api_token": self.token}})
 
     async def projects(self, request: Any) -> Response:
+        """The one project, under the owner and under the user."""
         if request.path_params["owner"] not in (OWNER, USER):
             return refusal(404, 1007, "user not found")
         owner = (
@@ -135,6 +137,7 @@ class Service:
         return (request.path_params["owner"], request.path_params["project"]) == (OWNER, PROJECT)
 
     async def analyses(self, request: Any) -> Response:
+        """The analyses, oldest first: no order is promised."""
         if not self._here(request):
             return refusal(404, 1010, "project not found")
         rows = [
@@ -145,10 +148,12 @@ class Service:
         return self._page(request, rows)
 
     async def collections(self, request: Any) -> Response:
+        """A plain list, not paged."""
         names = [*(f"crawl.{slug}" for slug in self.crawls), "search_console"]
         return JSONResponse([{"id": name, "name": name} for name in names])
 
     async def collection(self, request: Any) -> Response:
+        """The fields of the crawl; those of search data are not listed."""
         fields = [{"id": n, "kind": "dimension"} for n in bql.FIELDS if n not in self.lacks]
         own = [f for f in fields if not f["id"].startswith("search_console")]
         return JSONResponse({"datasets": [{"name": "crawl", "fields": own}]})
@@ -159,6 +164,7 @@ class Service:
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
     async def query(self, request: Any) -> Response:
+        """The rows of a BQL query."""
         if not self._here(request):
             return refusal(404, 1010, "project not found")
         try:
@@ -167,6 +173,7 @@ class Service:
             return refusal(400, *bad.args)
 
     async def export(self, request: Any) -> Response:
+        """Start an export, each time anew; over the limit it is refused."""
         said = await request.json()
         payload = said["payload"]
         try:
@@ -179,11 +186,13 @@ class Service:
         return JSONResponse(self._told(self.jobs[-1]), 201)
 
     async def listing(self, request: Any) -> Response:
+        """The export jobs, newest first."""
         wanted = request.query_params.get("project")
         jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
         return self._page(request, [*map(self._told, jobs)])
 
     async def job(self, request: Any) -> Response:
+        """A job, a step further each time it is asked for."""
         found = [job for job in self.jobs if str(job.id) == request.path_params["id"]]
         if not found or (self.job_fate == "vanishes" and found[0].left < self.polls):
             return refusal(404, 1059, "export not found")

@@ -148,6 +148,7 @@ def change(table, caller, verb, summary):
 
 @Botify.rt("/", methods=["GET"])
 def page(table, profile):
+    """The connection, then the project; without a token the form for it, and the tour."""
     account, at = Account(table), f"/{profile.slug}/botify"
     head = Header(H1("Botify"), cls="head")
     if account.demo:
@@ -163,6 +164,7 @@ def acts(at, path, **more):
 
 
 def token_form(at, word, **more):
+    """A password field and its button; a token is never shown again, so it starts empty."""
     box = {"autocomplete": "off", "required": True, "aria_label": "API token", **more}
     return Form(
         Input(type="password", name="token", placeholder="API token", **box),
@@ -173,6 +175,7 @@ def token_form(at, word, **more):
 
 
 def token_card(account, at):
+    """Who is connected, how the token ends, and how to delete or replace it."""
     gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
     return Article(
         P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}."),
@@ -182,12 +185,14 @@ def token_card(account, at):
 
 
 def tour_card(at):
+    """The way into the demo, labelled as such."""
     go = acts(at, "demo", hx_vals='{"on": "true"}')
     said = P(Strong("No account? "), "Take the tour with a made-up site. ", DEMO)
     return Article(said, Button("Show demo data", cls="outline", **go))
 
 
 def demo_card(at):
+    """That this is a demo, and the way out."""
     leave = acts(at, "demo", hx_vals='{"on": "false"}')
     said = P(Strong("Demo. "), DEMO)
     return Article(said, Button("Leave the demo", cls="outline secondary", **leave), role="note")
@@ -200,54 +205,92 @@ def site_card(account, profile):
     begin = Button("Start a link graph", hx_post=f"/{profile.slug}/link_graph")
     box = Input(name="address", placeholder="Any Botify address, or owner/project")
     paste = Form(Label("Paste an address", box), Button("Use it"), **acts(at, "site"))
-    look = {"hx_get": f"{at}/projects", "hx_trigger": "load", "hx_swap": "innerHTML"}
-    listed = Div(P("Asking Botify for your projects …", cls="hint"), id="projects", **look)
-    return Section(H2("Project"), P("Chosen: ", Strong(named), ". ", begin), paste, listed)
+    names = ("projects", "analyses") if site else ("projects",)
+    lists = (
+        Div(
+            P(f"Asking Botify for {name} …", cls="hint"),
+            id=name,
+            hx_get=f"{at}/{name}",
+            hx_trigger="load",
+            hx_swap="innerHTML",
+        )
+        for name in names
+    )
+    return Section(H2("Project"), P("Chosen: ", Strong(named), ". ", begin), paste, *lists)
+
+
+async def listing(at, name, label, ask, option):
+    """A list to choose from: `ask`ed for, or kept and so old; `option(row)` → (address, words)."""
+    try:
+        found = await ask
+    except Problem as problem:
+        return P(Strong(problem.what), " ", problem.next_step, role="alert")
+    options = [Option(words, value=address) for address, words in map(option, found["rows"])]
+    again = {"hx_get": f"{at}/{name}?refresh=true", "hx_target": f"#{name}", "type": "button"}
+    told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
+    anew = Button("Ask again", cls="link", **again)
+    if not options:
+        return P(f"This account sees no {name}. ", told, anew)
+    pick = Label(label, Select(*options, name="address"))
+    return Form(pick, Button("Use it"), told, anew, **acts(at, "site"))
 
 
 @Botify.rt("/projects", methods=["GET"])
 async def projects(table, profile, caller, refresh: bool = False):
-    at = f"/{profile.slug}/botify"
-    try:
-        found = await Botify.projects(table, caller, refresh)
-    except Problem as problem:
-        return P(Strong(problem.what), " ", problem.next_step, role="alert")
-    options = [
-        Option(f"{r['name']} ({r['owner']}/{r['slug']})", value=f"{r['owner']}/{r['slug']}")
-        for r in found["rows"]
-    ]
-    again = {"hx_get": f"{at}/projects?refresh=true", "hx_target": "#projects", "type": "button"}
-    told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
-    anew = Button("Ask again", cls="link", **again)
-    if not options:
-        return P("This account sees no projects. ", told, anew)
-    pick = Label("Or choose one", Select(*options, name="address"))
-    return Form(pick, Button("Use it"), told, anew, **acts(at, "site"))
+    """The list of projects."""
+
+    def option(row):
+        name = f"{row['owner']}/{row['slug']}"
+        return name, f"{row['name']} ({name})"
+
+    at, ask = f"/{profile.slug}/botify", Botify.projects(table, caller, refresh)
+    return await listing(at, "projects", "Or choose one", ask, option)
+
+
+@Botify.rt("/analyses", methods=["GET"])
+async def analyses(table, profile, caller, refresh: bool = False):
+    """The list of analyses of the chosen project, newest first."""
+    site = Account(table).site
+    if site is None:
+        return P("Choose a project first.")
+
+    def option(row):
+        size = f"{row['pages']:,} pages" if isinstance(row["pages"], int) else ""
+        said = (row["slug"], row["finished"][:10], size, row["status"])
+        return f"{site.name}/{row['slug']}", " · ".join(filter(None, said))
+
+    at, ask = f"/{profile.slug}/botify", Botify.analyses(table, caller, site.name, refresh)
+    return await listing(at, "analyses", f"Analysis of {site.name}", ask, option)
 
 
 def back(profile):
+    """The page drawn anew, after a form was taken."""
     return RedirectResponse(f"/{profile.slug}/botify", 303)
 
 
 @Botify.rt("/token", methods=["POST"])
 async def set_token(table, profile, caller, token: Secret, username: str = ""):
+    """Check and keep a token."""
     await Botify.connect(table, caller, token, username)
     return back(profile)
 
 
 @Botify.rt("/forget", methods=["POST"])
 def forget(table, profile, caller):
+    """Delete the token."""
     Botify.disconnect(table, caller)
     return back(profile)
 
 
 @Botify.rt("/demo", methods=["POST"])
 def set_demo(table, profile, caller, on: bool = True):
+    """Begin or leave the demo."""
     Botify.demo(table, caller, on)
     return back(profile)
 
 
 @Botify.rt("/site", methods=["POST"])
 def set_site(table, profile, caller, address: str):
+    """Remember the project of a pasted or chosen address."""
     Botify.choose(table, caller, address)
     return back(profile)

@@ -251,6 +251,7 @@ def agreed(plan, job):
 
 
 def ordered(plan, found, note):
+    """The output of the step Export: an export job that is there, and how it came to be."""
     about = {"job": found["job_id"], "note": note, "project": plan["project"]}
     return about | {"rows": plan["rows"], "credits": plan["credits"]}
 
