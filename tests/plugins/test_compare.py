@@ -86,7 +86,7 @@ def test_two_runs_are_chosen_the_newest_against_the_one_before(call, pair):
     said = call("compare_run", run=told["run"], before=names[1], after=names[0])["output"]
     assert (said["before"], said["after"]) == (names[1], names[0])
     assert pages(said, "New") == ["/new"]
-    back = call("compare_run", before=names[0], after=names[1])["output"]
+    back = call("compare_run", "mcp", before=names[0], after=names[1])["output"]
     assert pages(back, "Gone") == ["/new"]
 
 

@@ -30,7 +30,7 @@ TITLES = RANKED, LINKED, DEEPEST, LOST, ORPHANS, ENDS = (
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever a page is called, nothing runs
 
 LOOK = """
-:root{color-scheme:light dark;--line:#8885;--bar:#2f6fb3}
+:root{color-scheme:light dark;--line:#8885;--bar:#2f6fb3;background:Canvas}
 @media (prefers-color-scheme:dark){:root{--bar:#6aa8e8}}
 body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1rem 1.2rem 4rem}
 h1{font-size:1.6rem;margin:.5rem 0 0;overflow-wrap:anywhere}
