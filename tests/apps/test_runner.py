@@ -63,6 +63,15 @@ ASKS = """
     def slow(sheet, job):
         return job.ask("Really?", bool)
 """
+WIPE = """
+    from pipulate import Pipeline
+
+    wipe = Pipeline("Wipe")
+
+    @wipe.step
+    def gone(job, profile: str):
+        return job.tool("profile_delete", profile=profile)
+"""
 KEY = """
     from pipulate import Pipeline, Secret
 
@@ -342,6 +351,20 @@ def test_a_secret_that_answers_a_question_is_in_plain_nowhere_but_among_the_secr
     assert run(house.tools.call("key_run", {"run": 1}, caller))["output"] == 19
     steps = run(house.tools.call("run_get", {"run": 1}, caller))["steps"]
     assert steps[0]["answers"] == {"Go on?": True}
+
+
+def test_what_a_step_may_destroy_is_for_a_person_to_say_and_not_for_a_model(
+    plugin, call, house, until
+):
+    plugin(WIPE, "wipe")
+    call("profile_add", name="Doomed")
+    told = call("wipe_run", "shell", profile="doomed", confirmed=True)
+    assert "profile_delete" in told["question"] and told["choices"] == ["no", "yes"]
+    with pytest.raises(NeedsApproval):
+        call("run_answer", "model", run=1, answer="yes")
+    assert len(house.profiles.all()) == 2
+    call("run_answer", run=1, answer="yes")
+    until(lambda: len(house.profiles.all()) == 1)
 
 
 def test_while_a_person_is_awaited_no_time_counts(asks, call, run, states, until):

@@ -43,6 +43,14 @@ def end(sheet, count):
     return sheet * count
 
 
+wipe = Pipeline("Wipe", "Calls what cannot simply be undone.")
+
+
+@wipe.step
+def gone(job, profile: str):
+    return job.tool("profile_delete", profile=profile)["deleted"]
+
+
 big = Pipeline("Big", "Many rows.")
 
 
@@ -184,6 +192,22 @@ def test_without_a_terminal_a_question_ends_with_3_and_how_to_answer_it(shell, h
     assert shell("call", "run_answer", f"run={run}", "answer=b")[0] == 0
     assert shell("run", "slow", f"run={run}")[1] == "bbb\n"
     assert states(shell, run) == ["done", "done", "done"]
+
+
+def test_what_a_step_calls_and_cannot_simply_be_undone_is_asked_in_the_shell(shell):
+    def there(slug="doomed"):
+        return slug in [p["slug"] for p in json.loads(shell("call", "profile_list", "--json")[1])]
+
+    for name in ("Doomed", "Lost"):
+        shell("call", "profile_add", f"name={name}")
+    code, _, err = shell("run", "wipe", "profile=doomed")
+    run = newest(shell)
+    assert code == 3 and 'profile_delete {"profile":"doomed"} cannot simply be undone.' in err
+    assert shell("call", "run_answer", f"run={run}", "answer=no")[0] == 0
+    assert shell("run", "wipe", f"run={run}")[0] == 3 and there(), "and it is asked anew"
+    assert shell("call", "run_answer", f"run={run}", "answer=yes")[0] == 0
+    assert shell("run", "wipe", f"run={run}")[:2] == (0, "doomed\n") and not there()
+    assert shell("run", "wipe", "profile=lost", "--yes")[:2] == (0, "lost\n") and not there("lost")
 
 
 def test_a_terminal_shows_a_bar_asks_and_goes_on(terminal):

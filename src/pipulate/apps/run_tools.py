@@ -1,5 +1,6 @@
 """Tools for the runs of every pipeline: list, look, answer, skip, name, finish, delete."""
 
+import json
 from typing import Any, Literal
 
 from pipulate.core.fields import File, Text
@@ -59,12 +60,13 @@ class RunTools:
         states = self._pipeline(caller, run).open(caller.profile, run, step)[1]
         return states[step].kept
 
-    def _going_on(self, tool: str, caller: Caller, run: int, **given):
-        """The pipeline of a run that shall go on; what reaches outside waits for a click, as its
+    def _going_on(self, tool: str, caller: Caller, run: int, careful: bool = False, **given):
+        """The pipeline of a run that shall go on; what reaches outside (or is for a person to say)
 
-        own tool does. Raises NeedsApproval."""
+        waits for a click, as its own tool does. Raises NeedsApproval."""
         guided, tools = self._pipeline(caller, run), self.house.tools
-        if guided.pipeline.outside and caller.actor in ("model", "mcp") and not caller.confirmed:
+        careful = (careful or guided.pipeline.outside) and caller.actor in ("model", "mcp")
+        if careful and not caller.confirmed:
             tools.hold(tools.get(tool), {"run": run, **given}, caller)
         return guided
 
@@ -78,7 +80,8 @@ class RunTools:
         asked, said = self.house.runs.question(caller.profile.id, run, step, question), answer
         step, question = asked["step"], asked["name"]
         about = {"answer": answer, "step": step, "question": question}
-        guided = self._going_on("run_answer", caller, run, **about)
+        careful = "person" in json.loads(asked["about"])
+        guided = self._going_on("run_answer", caller, run, careful, **about)
         if question_field(asked).type is File:
             said = self.house.files.resolve(answer, caller)
         if job := self.house.jobs.answer(asked, said):

@@ -24,13 +24,14 @@ from pipulate.core.fields import Field, check_values, dumps, foreign, from_json,
 from pipulate.core.fields import to_json
 from pipulate.core.kinds import KINDS, Choices, Secret
 from pipulate.core.logs import log_fault
-from pipulate.core.problems import Busy, Problem
+from pipulate.core.problems import Busy, Confirm, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at the same time; the rest wait
+LONG = 500  # characters of a call that has to be confirmed
 LATER = 2.0  # seconds after which a store that was full is asked again
 
 
@@ -320,8 +321,21 @@ class Jobs:
         await asyncio.to_thread(self.runs.attempts.update, new)
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
-        parent = f"{job.run['id']}/{job.attempt['step']}"
-        return await self.tools.call(name, from_json(values), replace(job.caller, parent=parent))
+        """A tool's result; what the shell has to confirm is a question of the step."""
+        step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
+        tool, sure = self.tools.by_name.get(name), job.caller.sure or job.caller.actor != "shell"
+        meant = tool and tool.kind == "outside"  # such as the run itself that was asked for
+        sure = job.caller.confirmed and bool(sure or meant)
+        try:
+            caller = replace(job.caller, parent=step, confirmed=sure)
+            return await self.tools.call(name, given, caller)
+        except Confirm:
+            asks = f"{self.tools.shown(name, dumps(values))[:LONG]} cannot simply be undone. Go on?"
+            said = await self._ask(job, asks, {"choices": ["no", "yes"], "person": True})
+            self.runs.records.delete_many("run_id || '/' || step = ? AND name = ?", (step, asks))
+            if said == "no":
+                raise
+        return await self.tools.call(name, given, replace(job.caller, parent=step, confirmed=True))
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
         """The answer: one kept from before, else that of whoever answers."""

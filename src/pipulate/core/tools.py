@@ -46,6 +46,7 @@ class Caller:
     turn: str | None = None
     cwd: Path | None = None
     parent: str = ""  # the step that calls, such as 12/measure
+    sure: bool = False  # in the shell: confirmed are also the calls of steps (--yes)
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class Tools:
             id=secrets.token_urlsafe(9),
             tool=tool.name,
             arguments=arguments,
-            hash=hashlib.sha256(self._shown(tool.name, arguments).encode()).hexdigest(),
+            hash=hashlib.sha256(self.shown(tool.name, arguments).encode()).hexdigest(),
             profile_id=caller.profile.id,
             actor=caller.actor,
             turn=caller.turn,
@@ -262,7 +263,7 @@ class Tools:
         fields = (field for tool in self.by_name.values() for field in tool.fields)
         return {field.name for field in fields if field.type is Secret}
 
-    def _shown(self, name: str, arguments: str) -> str:
+    def shown(self, name: str, arguments: str) -> str:
         """A call as it may be shown: of a secret only that it is given, also deep within."""
         if not arguments or name not in self.by_name:
             return name
@@ -278,7 +279,7 @@ class Tools:
     def approval(self, key: str, profile: Profile) -> Row:
         """An approval of this profile, and the call as it may be `shown`. Raises Missing."""
         found: Row = self.approvals.xtra(profile_id=profile.id)[key]
-        return found | {"shown": self._shown(found["tool"], found["arguments"])}
+        return found | {"shown": self.shown(found["tool"], found["arguments"])}
 
     def approval_result(self, approval: str, profile: Profile) -> Row:
         """{state, result} of an approval of this profile. Raises Missing."""

@@ -55,7 +55,7 @@ def demo(settings, as_json):
     with _edition(settings) as (door, wait):
         slugs = {p["name"]: p["slug"] for p in wait(door.ask("profile_list"))}
         slug = slugs.get(PROFILE) or wait(door.ask("profile_add", {"name": PROFILE}))["slug"]
-        door.said["profile"] = slug
+        door.said |= {"profile": slug, "yes": True}
         click.echo(_known(wait, door, "botify_demo")["note"], err=True)
         asked = {"credits": 1_000_000}  # of the stand-in: nothing is spent
         done = wait(followed(door, Bar(sys.stderr), "link_graph", asked))

@@ -12,7 +12,7 @@ from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Unknown, Waiting
 from pipulate.core.store import Row, now
 from pipulate.doors.door import Door, opened
-from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, ask, show
+from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, YES, ask, show
 
 LOOK = 0.1  # seconds between two looks at how far a run is
 
@@ -27,7 +27,8 @@ LOOK = 0.1  # seconds between two looks at how far a run is
 @JSON
 @HOME
 @PROFILE
-def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile):
+@YES
+def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile, yes):
     """Run a pipeline on until an input is missing; prints the last output."""
     from pipulate.ai.slash import read_words
     from pipulate.apps.local import Bar
@@ -38,6 +39,7 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile)
     bar, began = Bar(sys.stderr, follow), now()
     with opened(settings, profile) as (door, wait):
         try:
+            door.said["yes"] = yes or "once"  # of the run; what its steps call is asked about
             while "question" in (result := wait(followed(door, bar, pipeline, values, typed))):
                 _answer(door, wait, pipeline, result)
                 values, typed = {"run": result["run"], **further}, {}
@@ -83,7 +85,7 @@ async def followed(
 
     watching = asyncio.create_task(watch()) if bar.shown else None
     try:
-        result = await door.ask(f"{pipeline}_run", values, text=typed, yes=True)
+        result = await door.ask(f"{pipeline}_run", values, text=typed)
         if bar.step:
             await look()
         if note := result.get("note"):
@@ -112,7 +114,7 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
     while True:
         said = click.prompt(question + plain(choices or ""), err=True)
         try:
-            return wait(door.ask("run_answer", about, text={"answer": said}, yes=True))
+            return wait(door.ask("run_answer", about, text={"answer": said}))
         except Invalid as wrong:
             click.echo(wrong, err=True)
 

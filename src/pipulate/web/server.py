@@ -58,7 +58,8 @@ async def shell_answer(house: House, said: Row):
 
     `export` is a Download of {app, form, raw, where}. Raises the tool's Problem."""
     actor = "mcp" if said.get("actor") == "mcp" else "shell"
-    where = {"confirmed": bool(said.get("yes")), "cwd": Path(said.get("cwd") or "/")}
+    where, yes = {"cwd": Path(said.get("cwd") or "/")}, said.get("yes")
+    where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
     caller = house.caller(actor, said.get("profile"), **where)
     if said["tool"] in ("tools", "apps"):
         return (house.tools if said["tool"] == "tools" else house.shelf).listing()
