@@ -214,6 +214,16 @@ def test_the_classes_own_check_refuses_what_it_will_and_lets_a_row_be_itself(add
     assert call("book_list")["count"] == 1
 
 
+def test_the_tools_say_what_they_do_in_right_english(house, plugin):
+    words = "from pipulate import CrudApp\n"
+    words += "".join(f"class {n}(CrudApp):\n  'About.'\n  x: str = ''\n" for n in ("Entry", "Cats"))
+    plugin(words)
+    said = {name: tool.description for name, tool in house.tools.by_name.items()}
+    assert said["entry_add"] == "Add an entry. About."
+    assert said["cats_update"] == "Change the given fields of a row of Cats."
+    assert said["task_delete"] == "Delete a task; can be undone."
+
+
 def test_a_method_marked_as_a_tool_works_on_one_row_in_one_event(add, call, house):
     add("Emma")
     assert call("book_rate", actor="model", id=1, stars=4) == "Emma: 4"

@@ -188,15 +188,17 @@ class Crud(Listing):
 
     def tools(self, house) -> list[Tool]:
         """book_list book_get book_add book_update book_delete book_move and those marked @tool."""
-        n, some, about = self.name, self.some, self.description.split("\n")[0]
-        every, change = tuple(self.fields.values()), f"Change the given fields of a {self.some}."
+        n, about = self.name, self.description.split("\n")[0]
+        some = f"row of {self.title}" if n[-1] == "s" else self.some
+        one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())
+        change = f"Change the given fields of {one}."
         keys = make_field("id", int), make_field("version", int, None)
         return [
             tool_of(self._list, f"{n}_list", f"List or search {self.title}. {about}", kind="read"),
             tool_of(self._get, f"{n}_get", f"One {some} by id.", kind="read"),
-            Tool(f"{n}_add", f"Add a {some}. {about}", "write", every, self._add),
-            tool_of(self._delete, f"{n}_delete", f"Delete a {some}; can be undone."),
-            tool_of(self._move, f"{n}_move", f"Put a {some} behind another, or first."),
+            Tool(f"{n}_add", f"Add {one}. {about}", "write", every, self._add),
+            tool_of(self._delete, f"{n}_delete", f"Delete {one}; can be undone."),
+            tool_of(self._move, f"{n}_move", f"Put {one} behind another, or first."),
             Tool(f"{n}_update", change, "write", keys + every, self._update, partial=True),
             *(self._method_tool(*marked) for marked in tools_in(self.model)),
         ]
