@@ -18,6 +18,7 @@ from pipulate.ai.complete import connect
 from pipulate.core import fetch as fetching
 from pipulate.core.fetch import Page
 from pipulate.core.problems import Problem
+from pipulate.core.tools import Caller
 
 SECRET = "hunter2-is-planted"
 ORDERS = {
@@ -270,6 +271,29 @@ def test_what_the_user_approves_runs_as_it_was_asked_and_no_other(scene, house, 
     assert "victim" not in [p["slug"] for p in call("profile_list")]
     with pytest.raises(Problem):
         run(house.tools.decide(row["id"], row["hash"], True, house.profiles.at()))
+
+
+def test_one_click_for_several_calls_approves_those_it_showed_and_no_other(scene, house, run, call):
+    """The user looks at two calls; a third is written into the talk before the click."""
+    me = house.profiles.at()
+    call("task_add", title=f"{order('profile_delete')} {order('pages_run')}")
+    obey(house, run, [("task_list", {})])
+    (turn,) = {row["turn"] for row in house.db.all("SELECT turn FROM approvals")}
+    seen = house.tools.approval(turn, me)
+    for said in ('profile_delete {"profile":"victim"}', 'pages_run {"urls":"http://evil.example'):
+        assert said in seen["shown"]
+    with pytest.raises(Problem):
+        model = Caller("model", me, turn=turn)
+        run(house.tools.call("rows_delete", ORDERS["rows_delete"], model))
+    with pytest.raises(Problem, match="used or replaced"):
+        run(house.tools.decide(turn, seen["hash"], True, me))
+    assert not any(what_happened(house, call, scene).values())
+    seen = house.tools.approval(turn, me)
+    run(house.tools.decide(turn, seen["hash"], True, me))
+    done = {what for what, true in what_happened(house, call, scene).items() if true}
+    assert {"victim is gone", "rows are gone", "pages were read"} <= done, "all three were shown"
+    with pytest.raises(Problem):
+        run(house.tools.decide(turn, seen["hash"], True, me))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipulate.core.problems import (
     Problem,
     Unknown,
 )
-from pipulate.core.tools import Tool, limited
+from pipulate.core.tools import Caller, Tool, limited
 
 STARS = make_field("stars", Annotated[int, Between(0, 5)], 0)
 
@@ -243,6 +243,87 @@ def test_an_approval_lasts_ten_minutes(house, ask, decide, minutes, runs):
         with pytest.raises(Problem, match="over ten minutes"):
             decide(record)
     assert ("shop" in slugs(house)) is not runs
+
+
+# -- several calls of one turn, approved as one ---------------------------------------------
+
+
+@pytest.fixture
+def together(house, run, call):
+    """together(*slugs): one turn of the model wants these profiles deleted; what the page shows."""
+    for name in ("One", "Two", "Three", "Four"):
+        call("profile_add", name=name)
+    me = house.profiles.at()
+
+    def asking(*slugs, turn="turn-1"):
+        for slug in slugs:
+            with pytest.raises(NeedsApproval):
+                model = Caller("model", me, turn=turn)
+                run(house.tools.call("profile_delete", {"profile": slug}, model))
+        return house.tools.approval(turn, me)
+
+    return asking
+
+
+def states(house):
+    return [row["state"] for row in house.db.all("SELECT state FROM approvals ORDER BY rowid")]
+
+
+def test_one_click_runs_all_that_it_listed_in_their_order_and_once(house, together, decide):
+    asked = together("one", "two")
+    assert asked["shown"].splitlines() == [
+        'profile_delete {"profile":"one"}',
+        'profile_delete {"profile":"two"}',
+    ]
+    results = decide(asked)
+    assert [each["result"]["deleted"] for each in results] == ["one", "two"]
+    assert {each["tool"] for each in results} == {"profile_delete"}
+    assert slugs(house)[1:] == ["three", "four"] and states(house) == ["done", "done"]
+    with pytest.raises(Missing):
+        decide(asked)
+
+
+def test_a_click_that_rejects_them_runs_none(house, together, decide):
+    assert decide(together("one", "two"), yes=False) == {"rejected": "turn-1"}
+    assert "one" in slugs(house) and states(house) == ["rejected"] * 2
+
+
+def test_a_call_that_came_later_does_not_ride_along(house, together, decide):
+    looked_at = together("one", "two")
+    together("three")
+    with pytest.raises(Problem, match="used or replaced"):
+        decide(looked_at)
+    assert {"one", "two", "three"} <= {*slugs(house)} and states(house) == ["waiting"] * 3
+
+
+def test_nor_one_that_was_decided_by_itself_meanwhile(house, together, decide):
+    looked_at = together("one", "two", "three")
+    decide(looked_at["calls"][1], yes=False)
+    with pytest.raises(Problem, match="used or replaced"):
+        decide(looked_at)
+    decide(together())
+    assert slugs(house)[1:] == ["two", "four"]
+
+
+def test_nor_one_of_another_turn_nor_one_that_expired(house, together, decide):
+    together("one", turn="turn-2")
+    late = together("two", "three")["calls"][0]
+    house.db.execute("UPDATE approvals SET expires_utc = '2000' WHERE id = ?", (late["id"],))
+    assert decide(together())[0]["result"]["deleted"] == "three"
+    assert {"one", "two"} <= {*slugs(house)}
+
+
+def test_given_one_of_them_that_fails_then_its_problem_is_told_and_the_others_run(
+    house, together, decide
+):
+    first, second = decide(together("nowhere", "four"))
+    assert first["result"]["kind"] == "missing" and second["result"]["deleted"] == "four"
+
+
+def test_they_are_of_one_profile(house, call, together, decide):
+    asked = together("one", "two")
+    with pytest.raises(Missing):
+        decide(asked, profile="four")
 
 
 @pytest.fixture

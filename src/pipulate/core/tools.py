@@ -234,23 +234,34 @@ class Tools:
         return record
 
     async def decide(self, approval: str, digest: str, yes: bool, profile: Profile) -> Any:
-        """The user's click: run the stored call as it was asked, or refuse it. Raises Problem."""
+        """The user's click: run what was asked, as it was stored, or refuse it. Raises Problem.
+
+        Of several calls the result is a list of {tool, result}."""
         table = self.approvals.xtra(profile_id=profile.id)
         with self.db.writing():
-            record = table[approval]
-            if record["state"] != "waiting" or record["hash"] != digest:
+            asked = self.approval(approval, profile)
+            if asked["state"] != "waiting" or asked["hash"] != digest:
                 raise Problem("This approval was used or replaced.", "Ask the assistant again.")
-            if record["expires_utc"] < now():
+            if asked["expires_utc"] < now():
                 raise Problem("This approval is over ten minutes old.", "Ask the assistant again.")
-            table.update(id=approval, state="approved" if yes else "rejected", arguments="")
+            state = "approved" if yes else "rejected"
+            for record in asked["calls"]:
+                table.update(id=record["id"], state=state, arguments="")
         if not yes:
             return {"rejected": approval}
+        done = [
+            {"tool": record["tool"], "result": await self._approved(record, profile)}
+            for record in asked["calls"]
+        ]
+        return done if asked["turn"] == approval else done[0]["result"]
+
+    async def _approved(self, record: Row, profile: Profile) -> Any:
         caller = Caller(record["actor"], profile, confirmed=True, turn=record["turn"])
         try:
             result = await self.call(record["tool"], json.loads(record["arguments"]), caller)
         except Problem as problem:
             result = problem.as_dict()
-        table.update(id=approval, state="done", result=dumps(result))
+        self.approvals.update(id=record["id"], state="done", result=dumps(result))
         return result
 
     def expire(self) -> None:
@@ -277,9 +288,19 @@ class Tools:
         return f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
 
     def approval(self, key: str, profile: Profile) -> Row:
-        """An approval of this profile, and the call as it may be `shown`. Raises Missing."""
-        found: Row = self.approvals.xtra(profile_id=profile.id)[key]
-        return found | {"shown": self.shown(found["tool"], found["arguments"])}
+        """An approval of this profile with its `calls`, and as it may be `shown`. Raises Missing.
+
+        A turn's name stands for all its calls that wait; one more, or less, changes its hash."""
+        table = self.approvals.xtra(profile_id=profile.id)
+        where = "turn = ? AND state = 'waiting' AND expires_utc > ?"
+        several = table(where, (key, now()), "expires_utc")
+        calls = several or [table[key]]
+        record: Row = calls[0] | {"id": key, "calls": calls}
+        if several:
+            each = dumps([(call["id"], call["hash"]) for call in calls])
+            record["hash"] = hashlib.sha256(each.encode()).hexdigest()
+        shown = (self.shown(call["tool"], call["arguments"]) for call in calls)
+        return record | {"shown": "\n".join(shown)}
 
     def approval_result(self, approval: str, profile: Profile) -> Row:
         """{state, result} of an approval of this profile. Raises Missing."""

@@ -19,7 +19,7 @@ from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Busy, Missing, Problem, from_dict
-from pipulate.core.store import Row
+from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
@@ -203,15 +203,21 @@ async def plugin(site, visit: Visit, request):
 
 
 async def approval(site, visit: Visit, request):
-    """What the assistant asks to run, exactly, with the two buttons."""
-    profile = visit.caller.profile
-    return panel.approval_card(site.house.tools.approval(visit.path["id"], profile), profile)
+    """What the assistant asks to run, exactly, with the two buttons; below it, all of its turn."""
+    profile, tools = visit.caller.profile, site.house.tools
+    asked = tools.approval(visit.path["id"], profile)
+    card, turn = panel.approval_card(asked, profile), asked["turn"]
+    if not turn or asked["state"] != "waiting" or asked["expires_utc"] < now():
+        return card
+    several = tools.approval(turn, profile)
+    more = len(several["calls"]) > len(asked["calls"])
+    return card, more and panel.approval_card(several, profile)
 
 
 async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
     yes, profile, key = visit.form.get("yes") == "yes", visit.caller.profile, visit.path["id"]
-    asked = site.house.db.one("SELECT actor FROM approvals WHERE id = ?", (key,))
+    asked = site.house.db.one("SELECT actor FROM approvals WHERE ? IN (id, turn)", (key,))
     result = await site.house.tools.decide(key, visit.form.get("hash", ""), yes, profile)
     site.news.count()
     if asked and asked["actor"] == "model":

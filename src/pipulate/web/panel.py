@@ -202,15 +202,18 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
 
 def approval_card(record: Row, profile: Profile):
     """Exactly what would run (but secrets), and two buttons; they answer for this hash only."""
-    what = Pre(record["shown"])
+    what, count = Pre(record["shown"]), len(record.get("calls", ()))
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
+    said, these = f"{ASKING.get(record['actor'], 'Somebody')} asked to run", ""
+    if count > 1:
+        said, these = f"{said} these {count}", f" all {count}"
     return Form(
-        P(f"{ASKING.get(record['actor'], 'Somebody')} asked to run, once:"),
+        P(f"{said}, once:"),
         what,
         Input(type="hidden", name="hash", value=record["hash"]),
-        Button("Approve", name="yes", value="yes"),
-        Button("Reject", name="yes", value="no", cls="secondary"),
+        Button(f"Approve{these}", name="yes", value="yes"),
+        Button(f"Reject{these}", name="yes", value="no", cls="secondary"),
         hx_post=f"/{profile.slug}/approvals/{record['id']}",
         cls="approval",
     )
