@@ -58,6 +58,10 @@ def test_a_run_goes_from_the_project_to_measures_with_one_yes(call, connected, s
         node = nodes[page["url"]]
         assert (node["page_type"], node["title"]) == (page["pagetype"], page["title"])
         assert (node["depth"], node["clicks"]) == (str(page["depth"]), str(page["clicks"]))
+    with open(measured["report"]["$file"], encoding="utf-8") as text:
+        assert 'id="by-page-type"' in text.read()
+    found = call("compare_run", to_step="runs")["output"]
+    assert [row["graph"].split(" (")[0] for row in found] == [f"link_graph {asks['run']}"]
     assert sum(row["pages"] for row in measured["types"]) == measured["pages"] == len(nodes)
     assert sum(count for _, count in measured["levels"]) == measured["links"]
 

@@ -82,7 +82,7 @@ def test_two_runs_are_chosen_the_newest_against_the_one_before(call, pair):
     told = call("compare_run")
     waits = call("run_output", run=told["run"], step="runs")
     names = [row["graph"] for row in waits]
-    assert names == ["links 2 (/, 5 pages)", "links 1 (/, 5 pages)"]
+    assert names == ["links 2 (/ new.csv, 5 pages)", "links 1 (/ old.csv, 5 pages)"]
     said = call("compare_run", run=told["run"], before=names[1], after=names[0])["output"]
     assert (said["before"], said["after"]) == (names[1], names[0])
     assert pages(said, "New") == ["/new"]

@@ -7,11 +7,11 @@ new pages take a little from all others.
 
 import csv
 import filecmp
+import json
 from collections import Counter, defaultdict
 from contextlib import suppress
 from itertools import chain
 from math import isclose
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, NamedTuple
 
@@ -21,7 +21,7 @@ from pipulate import BarChart, Choices, DataTable, File, Pipeline, Problem
 from pipulate.plugins import links
 from pipulate.plugins._report import Best, page_type
 
-MEASURED = {"links": "measure", "link_graph": "graph"}  # pipeline: its step that has the pages
+MEASURED = {"link_graph": "graph", "links": "measure"}  # pipeline: its step that has the pages
 LOOKED_AT = 50  # runs of each
 GIVEN = "the file below"
 SHOWN, LONG = 25, 500  # rows of a table; characters of a page's name in it
@@ -56,14 +56,23 @@ def runs(job):
     for pipeline, step in MEASURED.items():
         for run in job.tool("run_list", pipeline=pipeline)[:LOOKED_AT]:
             made = None
+            if run["parent"].endswith("/links"):  # a part of a run of Link graph
+                continue
             with suppress(Problem):  # of an edition that is not there now
                 made = job.tool("run_output", run=run["id"], step=step)
             if made and "nodes" in made:
-                at, pages = run["created_utc"][:16].replace("T", " "), made["pages"]
-                name = f"{pipeline} {run['id']} ({run['name'] or made['start']}, {pages:,} pages)"
-                about = {"graph": name[:LONG], "links": made["links"], "begun_utc": at}
-                found.append(about | {"nodes": File(Path(made["nodes"]["$file"]))})
+                nodes, at = File(made["nodes"]["$file"]), run["created_utc"][:16].replace("T", " ")
+                name = f"{pipeline} {run['id']} ({called(run, made)}, {made['pages']:,} pages)"
+                about = {"graph": name, "links": made["links"], "begun_utc": at}
+                found.append(about | {"nodes": nodes})
     return sorted(found, key=lambda row: row["begun_utc"], reverse=True)
+
+
+def called(run, made):
+    """What tells a run from others: its name, or where it starts, and its analysis or file."""
+    given = json.loads(run["inputs"])
+    of = given.get("analysis") or (given.get("csv") or {}).get("name", "")
+    return run["name"] or f"{made['start'][:LONG]} {of}".strip()
 
 
 @runs.view
