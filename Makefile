@@ -18,7 +18,7 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev browser test test-long mutate check bench shots bundle lock clean
+.PHONY: help run setup setup-dev browser test test-long mutate check bench shots bundle dist lock clean
 
 help:
 	@echo "make run        set up and start Pipulate            (ARGS= for options)"
@@ -28,6 +28,7 @@ help:
 	@echo "make check      lint, format, types, sizes"
 	@echo "make bench      measure        make shots   take the pictures of the docs"
 	@echo "make bundle     the whole source as one document in dist/"
+	@echo "make dist       a source distribution and a wheel, the browser's files inside, in dist/"
 	@echo "make lock       pin the dependencies again (ARGS=--upgrade for newer ones)"
 	@echo "make clean      remove what was built or downloaded"
 
@@ -57,6 +58,10 @@ shots: setup-dev browser
 
 bundle: setup
 	@$(BIN)/python scripts/bundle.py $(ARGS)
+
+dist: setup-dev
+	@rm -f dist/pipulate-*
+	@$(BIN)/python -m hatchling build
 
 lock: $(BIN)/python
 	@$(PIP) install uv
