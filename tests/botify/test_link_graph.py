@@ -248,8 +248,9 @@ def test_an_export_whose_answer_was_lost_is_found_again(step_job, planned, servi
 def test_a_gateway_that_fails_before_anything_began_is_not_asked_twice(step_job, planned, service):
     service.fault("POST /v1/jobs", "502")
     kept = {}
-    with pytest.raises(steps.Uncertain, match="may have begun"):
+    with pytest.raises(steps.Uncertain, match="may have begun") as unsure:
         steps.export(planned, step_job(answers=YES, kept=kept))
+    assert "Run this step again" in unsure.value.next_step
     problem = refused(steps.export, planned, step_job(answers=YES, kept=kept))
     assert "lists no such export" in problem.what and "Anew" in problem.next_step
     assert service.asked("POST /v1/jobs") == 1

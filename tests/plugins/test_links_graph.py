@@ -128,6 +128,7 @@ def test_only_self_links_still_make_a_page(write, job):
         (["bugs.html", "library/os.html", "index.html"], [0, 1, 2], 2),
         (["Zoe with a long name", "Al"], [0, 1], 0),
         (["77", "5"], [0, 1], 0),
+        (["https://a.org/deep", "'=SUM(1)", "https://a.org/"], [0, 1, 2], 2),
     ],
 )
 def test_start_is_guessed(pages, linking, expected):

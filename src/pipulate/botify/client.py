@@ -228,6 +228,8 @@ class Client:
             if method != "GET" or _origin(url) != _origin(base):
                 break
         what = "Botify's answer leads elsewhere, and the token does not go there."
+        if _origin(url) == _origin(base):
+            what = "Botify's answer leads elsewhere again and again."
         raise Problem(what, "Try again later.", status=answer.status_code, shape=True)
 
     async def _send(self, method: str, url: str, body: Json | None, params: Json | None) -> Any:

@@ -181,6 +181,7 @@ def find_start(pages, start, linking):
     if not PAGE.match(pages[linking[0]]):
         return linking[0]  # the first source; for addresses, the shortest one
     short = sorted(linking, key=lambda each: len(pages[each]))[:200]
+    short = [each for each in short if PAGE.match(pages[each])] or short
     return min(short, key=lambda each: len(re.sub(r"\b(index|home)\.\w+$", "", pages[each])))
 
 

@@ -25,7 +25,11 @@ link_graph = Pipeline(
 )
 
 
-class Uncertain(Exception):
+class Lost(Exception):
+    """The answer to an order was lost. No Problem: those mean that nothing was begun."""
+
+
+class Uncertain(Problem, status=409):
     """Nobody knows whether an export was begun."""
 
 
@@ -228,7 +232,7 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
         print(f"The answer was lost: {said['unsure']}")
         if taken := mine("Ordered; the answer was lost, and the job was found."):
             return taken
-        raise Uncertain("The export may have begun: its answer was lost, and it is not listed yet.")
+        raise Lost
 
     def looked_up():
         if taken := mine("Ordered; its end was not seen, and the job was found."):
@@ -236,7 +240,11 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
         what = "An export was begun and its answer was lost; Botify lists no such export so far."
         raise Problem(what, f"Run this step again in some minutes, or look at Botify. {ANEW}")
 
-    return job.once("export", begin, lookup=looked_up)
+    try:
+        return job.once("export", begin, lookup=looked_up)
+    except Lost:
+        what = "The export may have begun: its answer was lost, and it is not listed yet."
+        raise Uncertain(what, "Run this step again in some minutes: it is looked for.") from None
 
 
 def agreed(plan, job):
