@@ -1,28 +1,35 @@
 """The commands for who writes plugins."""
 
+import hashlib
+import json
 import subprocess
 import sys
+import webbrowser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from pipulate.core import source
+from pipulate.core.problems import Problem, Unknown, Waiting
 from pipulate.doors.build import CONTRACT
 from pipulate.doors.cli import cli
+from pipulate.plugins import _drafts
 
 ROOT = Path(__file__).resolve().parents[2]
+BOOK = "from pipulate import CrudApp\n\n\nclass Book(CrudApp):\n    title: str\n"
 
 
 @pytest.fixture
 def pipulate(tmp_path):
     """pipulate(*words): what a command on this test's home prints; `stderr` says the sum."""
-    (tmp_path / "apps").mkdir()
+    mine = tmp_path / "mine"
+    (mine / "apps").mkdir(parents=True)
 
-    def running(*words):
-        return CliRunner().invoke(cli, [*words, "--home", str(tmp_path)], catch_exceptions=False)
+    def running(*words, home=mine):
+        return CliRunner().invoke(cli, [*words, "--home", str(home)], catch_exceptions=False)
 
-    running.apps = tmp_path / "apps"
+    running.apps = mine / "apps"
     return running
 
 
@@ -54,3 +61,50 @@ def test_the_rules_for_coding_assistants_are_fresh():
     command = [sys.executable, str(ROOT / "scripts/rules.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# -- new, share, add ---------------------------------------------------------------------------
+
+
+def test_new_writes_a_tested_file_once_and_refuses_the_second(pipulate):
+    assert pipulate("new", "app", "book", "title:str", "stars:int=0").exit_code == 0
+    assert "stars: int = 0" in (pipulate.apps / "book.py").read_text()
+    with pytest.raises(Problem, match="There is a plugin 'book' already"):
+        pipulate("new", "app", "book", "title:str")
+
+
+def test_new_says_the_address_when_a_server_runs(serve, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    command = ["new", "pipeline", "audit", "fetch", "report", "--home", str(serve.home)]
+    said = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert opened == [f"{serve.url}/default/audit"] and opened[0] in said.stdout
+    assert serve.client.get(opened[0]).status_code == 200
+
+
+def test_what_is_shared_waits_elsewhere_for_a_yes_and_then_brings_its_rows(pipulate, tmp_path):
+    (pipulate.apps / "book.py").write_text(BOOK)
+    for title in ("Emma", "Persuasion"):
+        pipulate("call", "book_add", f"title={title}")
+    (file := tmp_path / "book.json").write_text(pipulate("share", "book", "--data").stdout)
+    other = tmp_path / "other"
+    with pytest.raises(Waiting, match="book: It waits for your approval"):
+        pipulate("add", str(file), home=other)
+    assert not (other / "apps/book.py").exists()
+    _drafts.approve(other, "book", hashlib.sha256(BOOK.encode()).hexdigest())
+    assert "2 rows added" in pipulate("add", str(file), home=other).stdout
+    assert "0 rows added" in pipulate("add", str(file), home=other).stdout
+    row = json.loads(pipulate("apps", "books", "--json", home=other).stdout)
+    assert (row["origin"], row["version"]) == ("from book.json", 1)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "source": 5, "data": []}'])
+def test_what_is_no_shared_plugin_is_refused(pipulate, tmp_path, text):
+    (file := tmp_path / "x.json").write_text(text)
+    with pytest.raises(Problem, match="no shared plugin"):
+        pipulate("add", str(file))
+
+
+def test_a_plugin_that_comes_along_is_not_shared(pipulate):
+    with pytest.raises(Unknown, match="You have no plugin 'tasks'"):
+        pipulate("share", "tasks")

@@ -85,7 +85,10 @@ class Guided(Feeds):
         return run["done"] >= len(self.pipeline.steps)
 
     async def create(self, visit: Visit):
-        row = await asyncio.to_thread(self.new, visit.caller, {})
+        """A new run; what a form gives is kept as its inputs."""
+        given = check_values(self.pipeline.fields.values(), visit.form, text=True, partial=True)
+        known = self._resolve(given, visit.caller)
+        row = await asyncio.to_thread(self.new, visit.caller, known)
         await self.advance(visit.caller, row["id"])
         return Go(f"{visit.base}/{row['id']}")
 

@@ -6,6 +6,7 @@ the old version at work beside its error.
 
 import contextlib
 import importlib.util
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from typing import Any
 import anyio.to_thread
 from filelock import FileLock
 
+from pipulate import __version__
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
@@ -28,7 +30,7 @@ from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
 PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
-PAGE_WORDS += ["settings", "call", "inbox", "quit"]
+PAGE_WORDS += ["settings", "call", "inbox", "quit", "docs"]
 at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
 
@@ -238,7 +240,7 @@ class Shelf:
         return [plugin for plugin in [*self.plugins.values()] if plugin.problem]
 
     def listing(self) -> list[Row]:
-        """[{name, kind, title, file, hash, bundled, problem}] for doors."""
+        """[{name, kind, title, file, hash, bundled, origin, version, problem}] for doors."""
         kinds = {Guided: "pipeline", type(None): "failed"}
         return [
             {
@@ -248,11 +250,22 @@ class Shelf:
                 "file": str(plugin.path),
                 "hash": plugin.hash[:12],
                 "bundled": plugin.bundled,
+                **self._origin(plugin),
                 "problem": plugin.problem.what if plugin.problem else None,
             }
             for plugin in [*self.plugins.values()]
             for app in plugin.apps or ([None] if plugin.problem else [])
         ]
+
+    def _origin(self, plugin: Plugin) -> Row:
+        """{origin, version}: as its record in quarantine/ says, where it has one."""
+        settings, kept = self.house.settings, {"origin": "own file", "version": 1}
+        if plugin.path.parent != settings.folder("apps"):
+            return {"origin": "bundled", "version": __version__}
+        path = settings.folder("quarantine") / plugin.name / f"{plugin.hash}.json"
+        with contextlib.suppress(OSError, ValueError):
+            kept |= json.loads(path.read_text("utf-8"))
+        return {key: kept[key] for key in ("origin", "version")}
 
 
 def _edition(house) -> list[Path]:

@@ -1,16 +1,24 @@
-"""The commands for who writes plugins: what to read first."""
+"""The commands for who writes plugins: what to read first, a new file, one shared or taken in."""
 
+import contextlib
+import hashlib
+import json
 import re
+import tempfile
+import time
+import webbrowser
 from pathlib import Path
 
 import click
 
-from pipulate.apps.base import snake
+from pipulate import __version__
 from pipulate.core import source
-from pipulate.core.problems import Unknown, nearest
-from pipulate.doors.options import HOME
+from pipulate.core.problems import Problem, Unknown, Waiting, nearest
+from pipulate.doors.door import Door
+from pipulate.doors.options import HOME, PROFILE, ask
 
 CONTRACT = "plugins/contract.md"
+SOON = 10  # seconds within which a saved file is in the menu
 DEFINES = re.compile(r"class (\w+)\(CrudApp|Pipeline\(\s*\"([^\"]+)\"")
 TOUCHES = re.compile(r"Ref\[\"(\w+)\"|tool\(\s*\"(\w+)_|import (_\w+)|plugins\.(\w+)")
 
@@ -39,8 +47,9 @@ def _touched(name: str, texts: dict[str, str]) -> list[str]:
     """The plugin file of that name, or that defines it; then those it uses."""
     folders = ("plugins/", "botify/", "home/")
     plugins = {n: text for n, text in texts.items() if n.startswith(folders) and n != CONTRACT}
-    words = {n: _found(DEFINES, text) | {snake(Path(n).stem)} for n, text in plugins.items()}
-    first = [n for n, known in words.items() if name in known or name.removesuffix("s") in known]
+    words = {n: _found(DEFINES, text) | {_bare(Path(n).stem)} for n, text in plugins.items()}
+    asked = {_bare(name), _bare(name).removesuffix("s")}
+    first = [n for n, known in words.items() if asked & known]
     if not first:
         raise Unknown(f"There is no plugin {name!r}.", nearest(name, set().union(*words.values())))
     used = _found(TOUCHES, plugins[first[-1]])
@@ -48,8 +57,97 @@ def _touched(name: str, texts: dict[str, str]) -> list[str]:
 
 
 def _found(pattern: re.Pattern[str], text: str) -> set[str]:
-    """What a pattern finds, named as tools are."""
-    return {snake(part) for found in pattern.findall(text) for part in found if part}
+    return {_bare(part) for found in pattern.findall(text) for part in found if part}
 
 
-COMMANDS = (context,)
+def _bare(name: str) -> str:
+    """WineBottle, wine_bottle or "Wine bottle" → winebottle."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["app", "pipeline"]))
+@click.argument("name")
+@click.argument("parts", nargs=-1)
+@click.option("--no-browser", is_flag=True, help="Only print where it is.")
+@HOME
+def new(kind, name, parts, no_browser, settings):
+    """Write a small, tested plugin file: fields (title:str rating:int=0), or names of steps."""
+    given = {"name": name, "kind": kind, "parts": "\n".join(parts)}
+    text, path = ask(settings, "plugin_scaffold", given), settings.folder("apps") / f"{name}.py"
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(path)
+    if not (server := Door(settings).server):
+        return click.echo("It is in the menu when you start `pipulate`.")
+    until, here = time.monotonic() + SOON, []
+    while not here and time.monotonic() < until:
+        time.sleep(0.05)
+        here = [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]
+    at = f"{server['url']}/{ask(settings, 'profile_list')[0]['slug']}/{''.join(here[:1])}"
+    click.echo(at)
+    if not no_browser:
+        webbrowser.open(at)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--data", is_flag=True, help="With the rows of its apps.")
+@HOME
+@PROFILE
+def share(name, data, settings, profile):
+    """Print a plugin of yours as one file that `pipulate add` takes in elsewhere."""
+    own = [row for row in ask(settings, "apps") if row["origin"] != "bundled"]
+    rows = [row for row in own if name in (row["name"], Path(row["file"]).stem)]
+    if not rows:
+        raise Unknown(f"You have no plugin {name!r}.", nearest(name, [r["name"] for r in own]))
+    path = Path(rows[0]["file"])
+    package = {"pipulate": __version__, "name": path.stem, "source": path.read_text("utf-8")}
+    package |= {"origin": rows[0]["origin"], "version": rows[0]["version"], "data": {}}
+    for row in own if data else ():
+        with contextlib.suppress(Unknown):  # it has no rows
+            if row["file"] == str(path):
+                package["data"][row["name"]] = _rows(settings, row["name"], profile)
+    click.echo(json.dumps(package, ensure_ascii=False, indent=1))
+
+
+def _rows(settings, app: str, profile):
+    chunks = []
+    asked = {"app": app, "form": "json", "raw": True, "where": ""}
+    ask(settings, "export", asked, profile, write=chunks.append)
+    return json.loads(b"".join(chunks))
+
+
+@click.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+@HOME
+@PROFILE
+def add(file, settings, profile):
+    """Take in a shared plugin: it waits for your approval; run again, its rows are added."""
+    try:
+        package = json.load(file)
+        name, text, data = (package[key] for key in ("name", "source", "data"))
+        short = hashlib.sha256(text.encode()).hexdigest()[:12]
+        columns = {app: {key for row in rows for key in row} for app, rows in data.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Problem("That is no shared plugin.", "Make one with `pipulate share`.") from None
+    if short not in [r["hash"] for r in ask(settings, "apps") if r["origin"] != "bundled"]:
+        given = {"name": name, "source": text, "origin": f"from {Path(file.name).name}"}
+        found = ask(settings, "plugin_draft", given, profile)
+        url = (Door(settings).server or {}).get("url", "")
+        then = " Then run this again for its rows." if data else ""
+        state = found["problems"][0] if found["problems"] else "It waits for your approval."
+        raise Waiting(f"{name}: {state}", f"Open {url}{found['address']}.{then}")
+    for app, rows in data.items():
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as copy:
+            json.dump(rows, copy)
+            copy.flush()
+            match = sorted(columns[app] - {"id"})  # what is there already is not added again
+            given = {"app": app, "file": copy.name, "match": match}
+            report = ask(settings, "rows_import", given, profile, yes=True)
+        click.echo(f"{app}: {report['add']:,} rows added")
+    if not data:
+        click.echo(f"{name} is there.")
+
+
+COMMANDS = (context, new, share, add)

@@ -149,7 +149,8 @@ def _listing(name: str, about: str, line: str):
 
 TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
 _listing("tools", TOOLS, "{name:20} {class:12} {description}")
-_listing("apps", "List the apps and pipelines.", "{name:20} {kind:12} {title}")
+APPS = "List the apps and pipelines: kind, origin, version, hash of the file."
+_listing("apps", APPS, "{name:20} {kind:9} {origin:16.16} {version!s:6} {hash} {title}")
 for each in (*COMMANDS, *build.COMMANDS, botify):
     cli.add_command(each)
 

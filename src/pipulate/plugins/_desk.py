@@ -1,0 +1,196 @@
+"""The pages of Plugins: what waits, one version whole, and what a person may do with it.
+
+Nothing else puts a plugin into apps/: a click on a page, guarded as every click is, on a hash.
+"""
+
+import difflib
+import json
+
+from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
+from fasthtml.common import Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
+from fasthtml.common import Textarea, Ul
+from starlette.responses import Response
+
+from pipulate import Problem, Text
+from pipulate.plugins import _drafts, _scaffold
+
+TAGS = """a article aside b button caption code dd del details dl div dt em fieldset figure footer
+form h1 h2 h3 h4 header hr i img input ins label legend li main mark meter nav ol option p pre
+progress section select small span strong sub summary sup table tbody td textarea tfoot th thead
+time tr u ul"""
+SHOWN = {"class", "type", "value", "placeholder", "checked", "selected", "open", "rows", "colspan"}
+CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
+AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
+
+
+def index(table, profile):
+    """What there is, and three ways to begin."""
+    at, newest = f"/{profile.slug}", {}
+    for record in _drafts.versions(_drafts.home_of(table)):
+        newest.setdefault(record["name"], record)
+    items = [Li(A(n, href=f"{at}/plugins/{n}"), *about(r)) for n, r in newest.items()]
+    new = Form(
+        Input(name="name", placeholder="book", required=True, aria_label="Name"),
+        Select(Option("app"), Option("pipeline"), name="kind", aria_label="Kind"),
+        Textarea(name="parts", rows=3, placeholder="title:str\nrating:int=0", aria_label="Parts"),
+        Small("A field a line (name:type=default), or a step a line."),
+        Button("Make a file", cls="secondary"),
+        hx_post=f"{at}/plugins/new",
+        hx_target="#main",
+    )
+    return Section(
+        Header(H1("Plugins"), cls="head"),
+        H2("In your words"),
+        wished(profile, "An app for my plants, with watering dates"),
+        H2("From a few words, without a model"),
+        new,
+        H2("Versions"),
+        Ul(*items, cls="events") if items else P("None yet.", cls="hint"),
+        id="desk",
+    )
+
+
+def wished(profile, example, plugin=""):
+    """A wish, on its way to the pipeline Builder."""
+    box = Textarea(name="wish", rows=2, required=True, placeholder=example, aria_label="Your wish")
+    hidden = Input(type="hidden", name="plugin", value=plugin)
+    return Form(box, hidden, Button("Write it"), hx_post=f"/{profile.slug}/builder")
+
+
+def about(record):
+    """Version, state, origin and moment of a record."""
+    told = f"version {record['version']} · {record['origin']} · {record['at'][:16]}"
+    return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
+
+
+def newest(table, profile, name: str):
+    """The newest version of a plugin."""
+    home = _drafts.home_of(table)
+    found = _drafts.versions(home, name)
+    if not found and (text := _drafts.live(home, name)):
+        found = [_drafts.keep(home, name, text, {"state": "approved"})]
+    if not found:
+        raise Problem(f"There is no version of {name!r}.", "See Plugins.")
+    return look(table, profile, name, found[0]["hash"])
+
+
+def look(table, profile, name: str, hash: str):
+    """One version: what it is, what it reaches for, how it looks, its source, the others."""
+    home, base = _drafts.home_of(table), f"/{profile.slug}/plugins/{name}"
+    at = f"{base}/{hash}"
+    record, text = _drafts.read(home, name, hash)
+    before = _drafts.live(home, name)
+    powers = sorted({*record["powers"], *record.get("reached", [])})
+    reach = f"It reaches for: {', '.join(powers)}." if powers else "It keeps to its own rows."
+    every = _drafts.versions(home, name)
+    others = [Li(A(r["hash"][:12], href=f"{base}/{r['hash']}"), *about(r)) for r in every]
+    return Section(
+        Header(H1(f"{name}.py"), Span(record["state"], cls="badge"), cls="head"),
+        P(record["wish"]) if record["wish"] else "",
+        decision(at, profile, record, text == before),
+        faults("It did not pass its trial", record["problems"]),
+        P(reach),
+        faults("What could not be tried", record["notes"]),
+        *(preview(n, page) for n, page in enumerate(record["pages"])),
+        Details(Summary("What it changes"), difference(before, text), open=True)
+        if before and before != text
+        else "",
+        H2("Source"),
+        Form(
+            Textarea(text, name="source", rows=min(40, text.count("\n") + 2), **CODE),
+            Button("Try what I edited", cls="secondary"),
+            hx_post=f"{at}/edit",
+            **AGAIN,
+        ),
+        H2("Ask for a change"),
+        wished(profile, "Make step 3 sort by date", name),
+        H2("Versions"),
+        Ul(*others, cls="events"),
+        id="desk",
+    )
+
+
+def decision(at, profile, record, live):
+    """The buttons; they act on exactly this hash."""
+    said = P(Small("SHA-256 ", Code(record["hash"])))
+    links = [A(app["title"], href=f"/{profile.slug}/{app['slug']}") for app in record["apps"]]
+    if live:
+        return Div(P("This is what runs now: ", *links, id="live"), said)
+    if record["problems"]:
+        return said
+    yes = Button("Approve: put it into apps/", hx_post=f"{at}/approve", **AGAIN)
+    no = Button("Reject", cls="secondary", hx_post=f"{at}/reject", **AGAIN)
+    return Div(said, Div(yes, no, cls="bar"))
+
+
+def faults(title, lines):
+    """A list under a title, when there is something."""
+    return Div(P(f"{title}:"), Ul(*map(Li, lines))) if lines else ""
+
+
+def preview(number, page):
+    """A page as the trial drew it: nothing in it acts, no address is asked, no key reaches it."""
+    import nh3
+
+    tags, shown = {*TAGS.split()}, {"*": SHOWN}
+    clean = nh3.clean(page["html"], tags=tags, attributes=shown, url_schemes=set())
+    said = f"{page['title']}, with rows that the trial made up"
+    return Details(Summary(said), Div(NotStr(clean), inert=True), open=not number)
+
+
+def difference(before, after):
+    """The lines that change, with three around them."""
+    marks = {"+": Ins, "-": Del}
+    old, new = before.splitlines(), after.splitlines()
+    lines = [*difflib.unified_diff(old, new, lineterm="")][2:]
+    return Pre(*(marks.get(line[0], Span)(f"{line}\n") for line in lines), cls="diff")
+
+
+def approve(table, profile, name: str, hash: str):
+    """The user's click: exactly this content goes into apps/."""
+    record = _drafts.approve(_drafts.home_of(table), name, hash)
+    noted(table, f"Approved plugin {name}, version {record['version']} ({hash[:12]})")
+    at = f"/{profile.slug}/plugins/{name}/{hash}"
+    soon = P("It goes live…", hx_get=at, hx_trigger="load delay:1s", **AGAIN)  # as it is loaded
+    return Section(H1(f"{name}.py"), soon, id="desk")
+
+
+def reject(table, profile, name: str, hash: str):
+    """It stays as a version and does not run."""
+    home = _drafts.home_of(table)
+    _drafts.mark(home, _drafts.read(home, name, hash)[0], "rejected")
+    noted(table, f"Rejected plugin {name} ({hash[:12]})")
+    return look(table, profile, name, hash)
+
+
+def noted(table, summary):
+    """What the history says of this click."""
+    table.db.begin()
+    table.db.current.summary = summary
+
+
+async def edit(table, profile, name: str, hash: str, source: Text):
+    """What was typed is a version of its own."""
+    text = source.replace("\r\n", "\n").rstrip() + "\n"
+    record = _drafts.draft(_drafts.home_of(table), name, text, "edited on the page")
+    return look(table, profile, name, record["hash"])
+
+
+async def new(table, profile, name: str, kind: str = "app", parts: Text = ""):
+    """A file from a few words, as a version that waits."""
+    home = _drafts.home_of(table)
+    text = _scaffold.made(home, name, kind, parts)
+    record = _drafts.draft(home, name, text, "made on the page")
+    address = f"/{profile.slug}/plugins/{name}/{record['hash']}"
+    return Response(headers={"HX-Location": json.dumps({"path": address, "target": "#main"})})
+
+
+ROUTES = [
+    ("/", ["GET"], index),
+    ("/new", ["POST"], new),
+    ("/{name}", ["GET"], newest),
+    ("/{name}/{hash}", ["GET"], look),
+    ("/{name}/{hash}/approve", ["POST"], approve),
+    ("/{name}/{hash}/reject", ["POST"], reject),
+    ("/{name}/{hash}/edit", ["POST"], edit),
+]

@@ -1,0 +1,165 @@
+"""Versions of plugin files that wait in quarantine/ until a person approves one of them.
+
+quarantine/NAME/HASH.py is a file as it was written, HASH.json what is known of it: {name, hash, at,
+origin, wish, state, version, problems, notes, powers, apps, pages}. Only `approve` writes to apps/,
+and only the content that has the hash.
+"""
+
+import contextlib
+import hashlib
+import json
+import keyword
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipulate import Problem
+from pipulate.plugins import _reading
+
+SECONDS = 60  # how long a trial may take
+PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
+OWN = {"origin": "own file", "wish": "", "problems": [], "notes": [], "apps": [], "pages": []}
+
+
+def named(name):
+    """A name that a plugin file may have. Raises Problem."""
+    if not re.fullmatch("[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
+        raise Problem(f"{name[:60]!r} is no name for a plugin.", "Use a word of small letters.")
+    return name
+
+
+def home_of(table):
+    """The home folder of a table."""
+    return table.db.path.parent
+
+
+def live(home, name):
+    """The text that is in apps/ now, or nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        return (home / "apps" / f"{named(name)}.py").read_text("utf-8")
+    return ""
+
+
+def digest(text):
+    """The hash that an approval names."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keep(home, name, text, about):
+    """Put a version into quarantine; its record. What was known of the same text is replaced."""
+    folder, key, old = home / "quarantine" / named(name), digest(text), versions(home, name)
+    found = next((v for v in old if v["hash"] == key), {"version": len(old) + 1})
+    found = {"state": "waiting", **OWN, **found, **about}
+    found |= {"name": name, "hash": key, "powers": _reading.powers(text)}
+    found["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    folder.mkdir(exist_ok=True)
+    written(folder / f"{key}.py", text)
+    written(folder / f"{key}.json", json.dumps(found))
+    return found
+
+
+def written(path, text):
+    """Replace a file in one step."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with part.open("wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def versions(home, name=""):
+    """The records of one plugin, or of all, newest first."""
+    paths = (home / "quarantine").glob(f"{named(name) if name else '*'}/*.json")
+    found = (json.loads(path.read_text("utf-8")) for path in paths)
+    return sorted(found, key=lambda record: (record["at"], record["version"]), reverse=True)
+
+
+def read(home, name, key):
+    """(a version's record, its text). Raises Problem when it is not what its hash says."""
+    found = [v for v in versions(home, name) if v["hash"] == key]
+    path = home / "quarantine" / name / f"{key}.py"
+    text = path.read_bytes().decode() if found and path.exists() else ""
+    if not found or digest(text) != key:
+        raise Problem("There is no such version of this plugin.", "Open it from Plugins.")
+    return found[0], text
+
+
+def draft(home, name, text, origin, wish=""):
+    """Read, try and keep a text: its record, whose `problems` say what has to be mended."""
+    state = "approved" if live(home, name) == text else "waiting"
+    about = OWN | {"origin": origin, "wish": wish, "state": state}
+    faults = _reading.faults(text)
+    about |= {"problems": faults} if faults else tried(home, name, text)
+    about |= {"state": "faulty"} if about["problems"] else {}
+    return keep(home, name, text, about)
+
+
+def tried(home, name, text):
+    """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
+    with tempfile.TemporaryDirectory(prefix="pipulate-trial-") as at:
+        folder = Path(at)
+        (folder / "apps").mkdir()
+        for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
+            (folder / "apps" / path.name).write_bytes(path.read_bytes())
+        (folder / "apps" / f"{name}.py").write_bytes(text.encode())
+        ended = child(folder, name)
+        report = folder / "report.json"
+        if report.exists():
+            return json.loads(report.read_text("utf-8"))
+        said = (folder / "said.txt").read_text("utf-8", errors="replace")[-500:]
+        return {"problems": [f"The trial {ended}. {said}".strip()]}
+
+
+def child(folder, name):
+    """Run the trial in that home; how it ended."""
+    kept = {key: os.environ[key] for key in PASSED if key in os.environ}
+    own = {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (folder / "said.txt").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipulate.apps.trial", name],
+            cwd=folder,
+            env=kept | own,
+            stdin=subprocess.PIPE,  # open as long as this program lives: the child ends with it
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            process.wait(SECONDS)
+            return f"ended the program ({process.returncode})"
+        except subprocess.TimeoutExpired:
+            return f"did not end within {SECONDS} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.wait()
+            process.stdin.close()
+
+
+def approve(home, name, key):
+    """Put a version into apps/, where it is loaded at once. What was there stays a version."""
+    record, text = read(home, name, key)
+    if record["problems"]:
+        raise Problem("This version did not pass its trial.", "Edit it, or ask for a change.")
+    if (before := live(home, name)) and digest(before) != key:
+        keep(home, name, before, {"state": "replaced"})
+    for old in versions(home, name):
+        if old["state"] == "approved":
+            mark(home, old, "replaced")
+    written(home / "apps" / f"{name}.py", text)
+    return mark(home, record, "approved")
+
+
+def mark(home, record, state):
+    """Give a version another state."""
+    record = record | {"state": state}
+    path = home / "quarantine" / record["name"] / f"{record['hash']}.json"
+    written(path, json.dumps(record))
+    return record

@@ -1,0 +1,102 @@
+"""Builder: from a wish in words to a plugin file that has passed its trial and waits for a yes."""
+
+import re
+from pathlib import Path
+
+from fasthtml.common import Div
+
+from pipulate import Pipeline, Problem, Text
+from pipulate.plugins import _scaffold
+
+TRIES, CONTRACT = 4, Path(__file__).with_name("contract.md")
+ASK = """{contract}
+
+# Your task
+
+Write one plugin file. What the user wishes: {wish}
+{before}
+Answer with the whole file and nothing else, as one block of Python that begins with its place:
+`# apps/{name}.py`
+"""
+CHANGE = """
+It changes this file. What the wish does not touch stays, names of fields and steps above all:
+```python
+{source}```
+"""
+AGAIN = """
+In try {tried} you wrote this:
+```python
+{source}```
+It did not pass:
+{problems}
+Mend all of that; write the whole file once more.
+"""
+
+builder = Pipeline("Builder", "Writes an app or a pipeline from your wish, for you to approve.")
+
+
+@builder.step(auto=True)
+def wanted(job, wish: Text, plugin: str = ""):
+    """What do you wish for? To change a plugin of yours, name its file, such as plants."""
+    files, name = job.tool("source"), plugin.strip().removesuffix(".py")
+    own = [file[10:-3] for file in files if file.startswith("home/apps/")]
+    if name and name not in own:
+        raise Problem(f"You have no plugin {name!r}.", f"Yours: {', '.join(own) or 'none yet'}.")
+    text = job.tool("source", file=f"home/apps/{name}.py")["text"] if name else ""
+    return {"wish": wish.strip(), "plugin": name, "source": text, "taken": own}
+
+
+@builder.step(auto=True)
+def written(wanted, job):
+    """The model writes, each try is tested in an empty home; what failed goes back to it."""
+    name, wish = wanted["plugin"], wanted["wish"]
+    before = CHANGE.format(source=wanted["source"]) if name else ""
+    asked = ASK.format(
+        contract=CONTRACT.read_text("utf-8"), wish=wish, before=before, name=name or "NAME"
+    )
+    said = asked
+    for tried in range(1, TRIES + 1):
+        job.progress(tried - 1, TRIES, f"try {tried}: the model writes")
+        source = block(answered(job, said))
+        name = name or free(source, wanted["taken"])
+        job.progress(tried - 0.5, TRIES, f"try {tried}: {name}.py is tested")
+        given = {"name": name, "source": source, "wish": wish, "origin": "the assistant"}
+        found = job.tool("plugin_draft", **given)
+        if not found["problems"]:
+            return found | {"tries": tried}
+        print(*found["problems"], sep="\n")
+        problems = "\n".join(f"- {problem}" for problem in found["problems"])
+        said = asked + AGAIN.format(tried=tried, source=source, problems=problems)
+    what = f"After {TRIES} tries it does not pass: {found['problems'][0]}"
+    raise Problem(what, f"Mend it at {found['address']}, or say the wish another way.")
+
+
+@written.view
+def draw(output):
+    """The page of that version: look, then approve."""
+    act = {"hx_trigger": "load", "hx_target": "this", "hx_swap": "outerHTML"}
+    return Div("…", hx_get=output["address"], **act)
+
+
+def answered(job, said):
+    """What the model answers; one that says nothing has written an empty file."""
+    try:
+        return job.model(said, Text)
+    except ValueError:
+        return ""
+
+
+def block(answer):
+    """The Python in an answer: its longest block, or all of it."""
+    found = re.findall(r"```\w*\n(.*?)(?:^```|\Z)", answer, re.S | re.M) or [answer]
+    return max(found, key=len).strip() + "\n"
+
+
+def free(source, taken):
+    """A name for a new file: where it says it belongs, or what it defines; none that is there."""
+    said = re.search(r"apps/(\w+)\.py", source) or re.search(r"class (\w+)\(CrudApp", source)
+    said = said or re.search(r"Pipeline\(\s*[\"']([^\"']+)", source)
+    base = re.sub(r"\W+", "_", said[1].lower()).strip("_")[:30] if said else "wish"
+    base = base if re.match("[a-z]", base) else f"a_{base}"
+    names = [base, *(f"{base}_{n}" for n in range(2, 100))]
+    return next(name for name in names if name not in taken and not _scaffold.bundled(name))

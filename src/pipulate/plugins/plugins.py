@@ -1,0 +1,30 @@
+"""Plugins: their versions, and what waits for approval; begin one, from a wish or a few words."""
+
+from pipulate import CrudApp, Text, tool
+from pipulate.plugins import _desk, _drafts, _scaffold
+
+
+class Plugin(CrudApp):
+    """Apps and pipelines of your own: write, approve, change, go back to an earlier version."""
+
+    plural, menu_icon, menu_place = "plugins", "⚒", 65
+
+    @staticmethod
+    @tool
+    async def draft(table, caller, name: str, source: Text, wish: str = "", origin: str = ""):
+        """Try the text of a plugin NAME.py in an empty home; it waits for the user's approval."""
+        home, by = _drafts.home_of(table), origin or {"model": "the assistant"}.get(caller.actor)
+        found = _drafts.draft(home, name, source, by or caller.actor, wish)
+        address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
+        about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
+        return {key: found[key] for key in about} | {"address": address}
+
+    @staticmethod
+    @tool(kind="read")
+    async def scaffold(table, caller, name: str, kind: str = "app", parts: Text = ""):
+        """The text of a new, tested file: an app of fields or a pipeline of steps, one a line."""
+        return _scaffold.made(_drafts.home_of(table), name, kind, parts)
+
+
+for path, methods, function in _desk.ROUTES:
+    Plugin.rt(path, methods=methods)(function)

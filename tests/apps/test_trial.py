@@ -1,0 +1,134 @@
+"""The trial of a plugin in a child process: all of it is used, and nothing gets out."""
+
+import re
+
+import pytest
+
+from pipulate.core.source import PACKAGE
+from pipulate.plugins import _drafts
+
+CONTRACT = (PACKAGE / "plugins/contract.md").read_text("utf-8")
+GOOD = re.findall(r"```python\n# apps/(\w+)\.py\n(.*?)```", CONTRACT, re.DOTALL)
+BAD = '''
+"""What can go wrong, once each."""
+import os
+import socket
+import subprocess
+from pathlib import Path
+from fasthtml.common import P
+from pipulate import CrudApp, Invalid, Pipeline, tool
+
+class Egg(CrudApp):
+    """Eggs."""
+    name: str
+    def __ft__(self):
+        return P(self.no_such_field)
+    @tool
+    def crack(self):
+        """Crack it."""
+        return 1 / 0
+    @tool
+    def boil(self):
+        """Boil it."""
+        raise Invalid("No water.", "Get some.")
+
+odd = Pipeline("Odd", "Steps that reach out.")
+
+@odd.step
+def first(name: str):
+    """Who?"""
+    return {"name": name}["nobody"]
+
+@odd.step
+def written(job):
+    """Writes elsewhere."""
+    Path(OUTSIDE).write_text("here")
+
+@odd.step
+def read():
+    """Reads elsewhere."""
+    return Path(OUTSIDE).with_name("secret.txt").read_text()
+
+@odd.step
+def called():
+    """Calls somebody."""
+    socket.create_connection(("127.0.0.1", 9))
+
+@odd.step
+def begun():
+    """Begins a program."""
+    subprocess.run(["true"])
+
+@odd.step
+def asked(job):
+    """A tool that nobody has."""
+    return job.tool("tsak_add", title="x")
+
+@odd.step
+def fine(job, kind: str):
+    """Asks, adds a task, looks."""
+    job.ask("How many?", int)
+    job.tool("task_add", title=kind)
+    return job.tool("task_list")["count"]
+
+@odd.step
+def later(first):
+    """Has nothing to go on."""
+    return first
+'''
+
+
+@pytest.fixture
+def home(tmp_path):
+    for name in ("apps", "quarantine"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "text"), GOOD, ids=[name for name, _ in GOOD])
+def test_the_examples_of_the_contract_pass(home, name, text):
+    found = _drafts.tried(home, name, text)
+    assert (found["problems"], found["notes"], found["reached"]) == ([], [], [])
+    titles = {"library": "Library", "audit": "Audit: counted"}
+    assert titles[name] in [page["title"] for page in found["pages"]]
+    assert not any((home / "apps").iterdir())
+
+
+def test_what_fails_is_told_with_its_line_and_what_reaches_out_is_kept_in(home):
+    (home / "secret.txt").write_text("a secret")
+    outside = home / "written.txt"
+    text = BAD.replace("OUTSIDE", repr(str(outside)))
+    found = _drafts.tried(home, "odd", text)
+    told = "\n".join(found["problems"])
+    line = {said: n for n, said in enumerate(text.splitlines(), 1)}
+    for where, what in (
+        ("        return P(self.no_such_field)", "no_such_field"),
+        ("        return 1 / 0", "ZeroDivisionError"),
+        ('    return {"name": name}["nobody"]', "Step first"),
+    ):
+        assert re.search(rf"{what}.*\(line {line[where]}\)|\(line {line[where]}\).*{what}", told)
+    assert "tsak_add" in told and "task_add" in told  # the nearest name, for who mends it
+    assert len(found["problems"]) == 4, told
+    notes = "\n".join(found["notes"])
+    assert "No water." in notes and "later was not tried" in notes and "fine" not in notes
+    assert found["reached"] == ["files", "network", "programs"]
+    assert not outside.exists() and "a secret" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os\nos._exit(3)", "ended the program (3)"),
+        ("from pipulate import CrudApp\nclass A(CrudApp):\n    name: strr", "Did you mean 'str'"),
+    ],
+    ids=["ends the process", "does not load"],
+)
+def test_a_file_that_ends_the_process_or_does_not_load_is_told(home, text, said):
+    assert said in _drafts.tried(home, "bad", text)["problems"][0]
+
+
+def test_a_file_that_never_ends_is_stopped(home, monkeypatch):
+    monkeypatch.setattr(_drafts, "SECONDS", 2)
+    assert (
+        "did not end within 2 s" in _drafts.tried(home, "slow", "while True: pass")["problems"][0]
+    )

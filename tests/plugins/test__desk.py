@@ -1,0 +1,123 @@
+"""The pages of Plugins: what a person sees and decides; only a click puts a file into apps/."""
+
+import html
+import re
+import time
+
+import httpx2
+import pytest
+
+from serving import serving
+
+ONE = '''"""Plants."""
+
+from pipulate import CrudApp
+
+
+class Plant(CrudApp):
+    """Plants of mine."""
+
+    name: str
+'''
+SECONDS = 60  # a trial is a process of its own, on a machine that may be busy
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("home")) as started:
+        started.client.timeout = SECONDS
+        yield started
+
+
+@pytest.fixture
+def draft(server):
+    """draft(text): the page of a new version, as its address."""
+
+    def drafting(text, name="plants"):
+        return server.call("plugin_draft", name=name, source=text)["address"]
+
+    return drafting
+
+
+def soon(look):
+    """What look() gives once it gives something."""
+    until = time.monotonic() + SECONDS
+    while not (found := look()):
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.02)
+    return found
+
+
+def listed(server, name):
+    return next((row for row in server.call("apps") if row["name"] == name), None)
+
+
+def test_a_version_is_shown_whole_and_lives_once_approved(server, draft):
+    at = draft(ONE)
+    page = server.page(at)
+    source = re.search(r"<textarea[^>]*source.*?>(.*?)</textarea>", page, re.DOTALL)[1]
+    assert html.unescape(source) == ONE
+    assert "It keeps to its own rows." in page and at.rpartition("/")[2] in page
+    shown = re.search(r"<div inert>(.*?)<h2>Source", page, re.DOTALL)[1]
+    assert "Plants of mine." in shown and "Sample" in shown
+    assert not re.search(r"hx-|\bid=|\bhref=|\bname=|<script", shown)
+    assert listed(server, "plants") is None
+    begun = time.monotonic()
+    assert "It goes live" in server.act("POST", f"{at}/approve").text
+    row = soon(lambda: listed(server, "plants"))
+    assert row["origin"] == "shell" and row["version"] == 1 and row["hash"] in at
+    print(f"live within {time.monotonic() - begun:.2f} s")
+    server.call("plant_add", name="Fern")
+    assert "This is what runs now" in server.page("/default/plugins/plants")
+    assert "Approved plugin plants" in server.page("/default/history")
+
+
+def test_a_change_shows_its_difference_and_an_earlier_version_comes_back(server, draft):
+    first = draft(ONE)
+    server.act("POST", f"{first}/approve")
+    typed = ONE.replace("name: str", 'name: str\n    place: str = "window"')
+    page = server.act("POST", f"{first}/edit", {"source": typed.replace("\n", "\r\n")}).text
+    assert '<ins>+    place: str = "window"\n</ins>' in html.unescape(page)
+    second = re.search(r'hx-post="([^"]+)/approve"', page)[1]
+    server.act("POST", f"{second}/approve")
+    soon(lambda: "place" in str([t for t in server.call("tools") if t["name"] == "plant_add"]))
+    server.act("POST", f"{first}/approve")
+    assert (server.home / "apps/plants.py").read_text() == ONE
+
+
+def test_a_rejected_version_stays_and_runs_nowhere(server, draft):
+    at = draft(ONE.replace("Plant", "Weed"), "weeds")
+    assert ">rejected<" in server.act("POST", f"{at}/reject").text
+    assert not (server.home / "apps/weeds.py").exists()
+    assert "weeds" in server.page("/default/plugins")
+
+
+def test_powers_and_faults_are_told_and_a_faulty_version_has_no_yes(server, draft):
+    page = server.page(draft("import subprocess\n" + ONE.replace("str", "strr"), "odd"))
+    assert "It reaches for: other programs." in page
+    assert "It did not pass its trial" in page and "Did you mean" in page
+    assert "/approve" not in page
+
+
+def test_neither_a_link_nor_another_page_nor_a_program_approves(server, draft):
+    at = draft(ONE.replace("Plant", "Mole"), "moles")
+    assert server.client.get(f"{at}/approve").status_code == 404
+    assert server.act("POST", f"{at}/approve", origin="http://evil.example").status_code == 403
+    token = {"authorization": f"Bearer {server.keys['token']}"}
+    assert httpx2.post(f"{server.url}{at}/approve", headers=token).status_code == 403
+    assert not (server.home / "apps/moles.py").exists()
+
+
+def test_a_wish_begins_a_run_of_the_builder_with_it(server):
+    answer = server.act("POST", "/default/builder", {"wish": "An app for moles", "plugin": ""})
+    run = int(answer.headers["hx-redirect"].rpartition("/")[2])
+    assert server.call("run_get", run=run)["steps"][0]["inputs"]["wish"] == "An app for moles"
+
+
+def test_a_file_is_made_from_a_few_words_on_the_page(server):
+    form = {"name": "album", "kind": "app", "parts": "title:str\r\nyear:int=2000"}
+    answer = server.act("POST", "/default/plugins/new", form)
+    at = re.search(r'"path": "([^"]+)"', answer.headers["hx-location"])[1]
+    assert "year: int = 2000" in server.page(at)
+    refused = server.act("POST", "/default/plugins/new", {"name": "task", "kind": "app"})
+    assert "There is a plugin" in refused.text

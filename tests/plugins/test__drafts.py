@@ -1,0 +1,73 @@
+"""Versions in quarantine: kept, approved by their hash, and nothing else gets into apps/."""
+
+import pytest
+
+from pipulate import Problem
+from pipulate.plugins import _drafts
+
+ONE = "from pipulate import CrudApp\nclass Plant(CrudApp):\n    name: str\n"
+TWO = ONE + "    place: str = ''\n"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home; a trial of its own takes a second, and is tested elsewhere."""
+    monkeypatch.setattr(_drafts, "tried", lambda *_: {"problems": [], "apps": []})
+    for name in ("apps", "quarantine"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def drafted(home, text):
+    return _drafts.draft(home, "plants", text, "a test")["hash"]
+
+
+def states(home):
+    found = sorted(_drafts.versions(home, "plants"), key=lambda v: v["version"])
+    return [(v["version"], v["origin"], v["state"]) for v in found]
+
+
+def test_a_draft_waits_until_its_hash_is_approved(home):
+    key = drafted(home, ONE)
+    assert not any((home / "apps").iterdir())
+    _drafts.approve(home, "plants", key)
+    assert (home / "apps/plants.py").read_text() == ONE
+    assert states(home) == [(1, "a test", "approved")]
+
+
+def test_what_was_in_its_place_stays_a_version_to_go_back_to(home):
+    (home / "apps/plants.py").write_text(ONE)
+    _drafts.approve(home, "plants", drafted(home, TWO))
+    assert states(home) == [(1, "a test", "approved"), (2, "own file", "replaced")]
+    _drafts.approve(home, "plants", _drafts.digest(ONE))
+    assert (home / "apps/plants.py").read_text() == ONE
+    assert states(home) == [(1, "a test", "replaced"), (2, "own file", "approved")]
+
+
+def test_a_version_whose_file_was_changed_afterwards_is_not_approved(home):
+    key = drafted(home, ONE)
+    (home / f"quarantine/plants/{key}.py").write_text(TWO)
+    with pytest.raises(Problem, match="no such version"):
+        _drafts.approve(home, "plants", key)
+    assert not any((home / "apps").iterdir())
+
+
+@pytest.mark.parametrize("key", ["../../x", "", "0" * 64])
+def test_a_hash_that_nobody_kept_is_not_approved(home, key):
+    drafted(home, ONE)
+    with pytest.raises(Problem, match="no such version"):
+        _drafts.approve(home, "plants", key)
+
+
+def test_a_faulty_version_is_kept_to_be_mended_and_not_approved(home):
+    key = drafted(home, "def f(:\n")
+    assert states(home) == [(1, "a test", "faulty")]
+    with pytest.raises(Problem, match="did not pass"):
+        _drafts.approve(home, "plants", key)
+
+
+def test_the_same_text_is_one_version_and_waits_again_once_rejected(home):
+    key = drafted(home, ONE)
+    _drafts.mark(home, _drafts.read(home, "plants", key)[0], "rejected")
+    assert drafted(home, ONE) == key
+    assert states(home) == [(1, "a test", "waiting")]

@@ -1,0 +1,49 @@
+"""A plugin's source is read without being run."""
+
+import pytest
+
+from pipulate.plugins._reading import faults, powers
+
+APP = "from pipulate import CrudApp\nclass A(CrudApp):\n    name: str\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def f(:\n", "line 1: invalid syntax"),
+        (APP + "import pydantic\n", "line 4: pydantic is not used"),
+        (APP + "from sqlalchemy.orm import Session\n", "Rows are read and written through `table`"),
+        (APP + "import requests\n", "Use fetch(url)"),
+        (APP + "from pipulate.core.store import Database\n", "no public name"),
+        (APP + "from fasthtml.common import fast_app\napp, rt = fast_app()\n", "methods="),
+        (APP + "import nowhere_to_be_found\n", "not installed"),
+        ("x = 1\n", "no class of CrudApp and no Pipeline"),
+        (APP + "#" * 100_001, "longer than 100,000"),
+    ],
+)
+def test_what_breaks_the_contract_is_told_with_its_line_and_our_idiom(text, said):
+    assert said in "\n".join(faults(text))
+
+
+def test_a_good_file_has_no_faults_and_keeps_to_its_rows():
+    assert (faults(APP), powers(APP)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "power"),
+    [
+        ("import urllib.request", "network"),
+        ("from pipulate import fetch", "network"),
+        ("import subprocess", "other programs"),
+        ("from pathlib import Path", "files"),
+        ("open('x')", "files"),
+        ("eval('1')", "code made while it runs"),
+        ("().__class__.__bases__", "Python's own insides"),
+        ("job.tool('task_add', title='x')", "the tool task_add"),
+        ("job.tool(name)", "the tool of some name"),
+        ("job.model('Hello')", "the model"),
+        ("import numpy", "the package numpy"),
+    ],
+)
+def test_what_a_source_reaches_for_is_named(text, power):
+    assert powers(text) == [power]
