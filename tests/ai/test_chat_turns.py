@@ -149,6 +149,54 @@ def test_one_that_fits_begins_the_count_anew(talk, call):
     assert said[-1] == ("assistant", "Done.") and call("task_list")["count"] == 1
 
 
+def test_a_turn_that_takes_over_three_minutes_begins_no_more_calls(talk, monkeypatch, call):
+    assert chats.TURN == 180
+    monkeypatch.setattr(chats, "TURN", -1.0)
+    said = talk.say("Go", Reply("I will.", tools=[("task_add", {"title": "late"})]))
+    assert "its last calls were not made" in said[-1][1] and call("task_list")["count"] == 0
+    next_time = talk.chat.prompt(talk.profile, "", 8_192)
+    assert "This call was not run." in json.dumps(next_time)
+
+
+LONG = """
+    import time
+    from pathlib import Path
+    from pipulate import Pipeline
+    long = Pipeline("Long", "Takes its time.")
+    @long.step
+    def work(job, until: str):
+        job.progress(3, 10, "the third of ten")
+        while not Path(until).exists():
+            time.sleep(0.05)
+        return "at last"
+"""
+
+
+def test_long_work_goes_on_while_the_user_is_kept_company_with_its_true_progress(
+    talk, plugin, call, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(chats, "ASIDE", 0.2)
+    assert plugin(LONG).problem is None
+    started = Reply(tools=[("long_run", {"until": str(tmp_path / "end")})])
+    said = talk.say("Do it for me", started, "It is at work.")
+    assert said[-1] == ("assistant", "It is at work.") and "run_get tells" in said[-2][1]
+
+    async def until(held):
+        for _ in range(600):
+            if held():
+                return True
+            await asyncio.sleep(0.05)
+
+    jobs = talk.house.jobs.live
+    assert talk.run(until(lambda: [job.message for job in jobs.values()] == ["the third of ten"]))
+    talk.say("How far is it? And tell me a joke.", "A third, and: knock, knock.")
+    assert "step work, 3 of 10" in talk.server.requests[-1]["messages"][0]["content"]
+    assert jobs, "what the user says meanwhile does not end it"
+    (tmp_path / "end").touch()
+    assert talk.run(until(lambda: not jobs and not talk.chat.aside))
+    assert call("run_output", run=1, step="work") == "at last"
+
+
 def test_a_tool_that_fails_by_a_fault_of_its_own_is_told_and_the_turn_goes_on(talk, plugin, call):
     plugin("""
         from pipulate import CrudApp, tool

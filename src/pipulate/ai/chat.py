@@ -7,8 +7,9 @@ No handler waits for it: a turn is a task of its own that publishes what happens
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from pipulate.ai import prompt
 from pipulate.ai.calls import Call, printed, whole
@@ -27,6 +28,7 @@ from pipulate.core.store import Row, now
 from pipulate.core.tools import BULK, Caller
 
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
+TURN, ASIDE = 180.0, 20.0  # seconds in which a turn may begin calls; after which one goes on aside
 CALLS = BULK  # tool calls a turn: as many rows as one call may change without an approval
 HISTORY = 200  # messages looked at for the prompt; those before are in its summary
 UNTOLD = 30  # messages that the summary may lack before it is written anew
@@ -42,7 +44,7 @@ SHORTER = (
 )
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: BaseException) -> Problem:
     """What went wrong, as it may be told; a fault of ours is in the log."""
     if isinstance(error, Problem):
         return error
@@ -59,6 +61,7 @@ class Chat:
         self.house, self.choice, self.publish = house, choice, publish
         self.turns: dict[int, asyncio.Task[None]] = {}  # profile id → the task at work
         self.streaming: dict[int, Row] = {}  # profile id → the message being written
+        self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
         self.told: dict[int, int] = {}  # profile id → the event that the model was told last
         self.found: dict[int, set[str]] = {}  # profile id → tools that find_tool named
         self.remarked: dict[int, float] = {}
@@ -133,11 +136,14 @@ class Chat:
             await self._add(profile, "note", NONE_FOUND)
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
-        asked, unfit = list[str](), 0
+        asked, unfit, end = list[str](), 0, time.monotonic() + TURN
         for _ in range(ROUNDS):
             calls = await self._answer(caller, model, at)
             if not calls:
                 return await self._summarise(profile, model)
+            if time.monotonic() > end:
+                what = f"The model took over {TURN / 60:.0f} minutes; its last calls were not made."
+                raise Problem(what, "Say “go on” to continue.")
             asked += [f"{call.name} {call.arguments}" for call in calls]
             if len(asked) > CALLS:
                 what = f"The model wants over {CALLS} calls at once; the last were not made."
@@ -205,7 +211,7 @@ class Chat:
         about, fits = {**vars(call), "approval": None}, True
         made.set(events := [])
         try:
-            result = await self.house.tools.call(call.name, call.values(), caller)
+            result = await self._patiently(self.house.tools.call(call.name, call.values(), caller))
         except Exception as error:
             problem = _problem(error)
             result, fits = problem.as_dict(), not isinstance(error, Invalid | Unknown)
@@ -215,6 +221,27 @@ class Chat:
         said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
         await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
         return fits
+
+    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a call; one that takes long goes on, however the talk does. Stop ends it
+
+        before."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait([task], timeout=ASIDE)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.done():
+            return task.result()
+        self.aside.add(task)
+        task.add_done_callback(self._ended)
+        return {"state": "at work", "next_step": "It goes on; run_get tells how far it is."}
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.aside.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _problem(error)  # of a run that failed its page tells
 
     async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""
