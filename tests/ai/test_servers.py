@@ -12,7 +12,17 @@ from pipulate.ai import servers as found_by
 from pipulate.ai.chat import Chat
 from pipulate.ai.complete import connect
 from pipulate.ai.models import Model
-from pipulate.ai.servers import ASSUMED, Choice, Server, context, find, is_local, pull, servers
+from pipulate.ai.servers import (
+    ASSUMED,
+    WAIT,
+    Choice,
+    Server,
+    context,
+    find,
+    is_local,
+    pull,
+    servers,
+)
 from pipulate.core.problems import Problem
 from pipulate.core.settings import Settings
 
@@ -224,6 +234,19 @@ def test_each_profile_talks_to_the_model_it_chose_from_the_next_message_on(run, 
     assert said_to(one) == ["one"] and said_to(two)[0] == "two" and said_to(two)[-1] == "three"
     assert [body["model"] for body in two.requests] == ["y", "z"]
     assert [body["path"] for body in two.requests] == ["/api/chat", "/v1/chat/completions"]
+
+
+def test_how_long_its_first_word_may_take_is_the_users_to_say(run, choice, house):
+    house.settings_of()[WAIT] = "0.2"
+    with ModelServer(Reply("late", fault="stall")) as server:
+        choice.choose(1, {"url": server.url, "name": "x", "ollama": False})
+
+        async def ask():
+            model = await choice.model(1)
+            return [piece async for piece in model.stream([{"role": "user", "content": "?"}], [])]
+
+        with pytest.raises(Problem, match="stopped answering"):
+            run(ask())
 
 
 def test_a_choice_holds_after_a_restart_and_takes_its_key_along(run, open_house):

@@ -340,6 +340,14 @@ def test_settings_tell_what_was_found_and_take_a_choice_at_once(server, model):
     assert other.url not in settings(server)
 
 
+def test_how_long_a_first_word_may_take_is_shown_and_set(server, model):
+    assert ">a minute<" in settings(server)
+    assert act(server, "wait", value="7").status_code == 404
+    assert act(server, "wait", value="300").status_code == 200
+    assert 'value="300" selected' in settings(server)
+    assert act(server, "wait", value="60").status_code == 200
+
+
 def test_a_key_is_never_shown_again_nor_sent_unencrypted(server):
     refused = act(server, "add", url="http://models.example.org", key=SECRET)
     assert refused.status_code == 400 and "unencrypted" in refused.text

@@ -21,7 +21,7 @@ from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:1234")  # llama.cpp's server, LM Studio
-ADDED = "model_servers"  # the setting that holds addresses
+ADDED, WAIT = "model_servers", "model_wait"  # settings: addresses, seconds for a first word
 NONE_FOUND = (
     "No model server is running, so I can only follow commands: type /help. To talk to a model, "
     "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
@@ -129,7 +129,8 @@ class Choice:
         else:
             model = await find(self.house.settings, added)
         if model:
-            model = replace(model, context=await context(model))
+            wait = float(self.house.settings_of().get(WAIT) or 0)
+            model = replace(model, context=await context(model), wait=wait)
             self._kept[profile_id] = time.monotonic() + KEEP, model
         return model
 

@@ -16,7 +16,7 @@ from pipulate.ai.chat import REMARKS
 from pipulate.ai.models import Model
 from pipulate.ai.probes import PROBES, probes
 from pipulate.ai.prompt import place
-from pipulate.ai.servers import NONE_FOUND, Server, is_local, pull, servers
+from pipulate.ai.servers import NONE_FOUND, WAIT, Server, is_local, pull, servers
 from pipulate.ai.slash import offers as ways
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
@@ -34,6 +34,7 @@ from pipulate.web import panel
 from pipulate.web.live import Tab
 
 PAGE_TEXT, OUTPUT = 6_000, 1_500  # characters of a page that go along, of one output on it
+WAITS = {"60": "a minute", "300": "five minutes", "600": "ten minutes"}
 SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
 
 # -- the conversation
@@ -246,6 +247,7 @@ async def settings(site, visit: Visit, request):
         used,
         _pick(f"{at}/choose", "This profile talks to", names, chosen),
         _pick(f"{at}/remarks", "It speaks unasked", SAID, remarks),
+        _pick(f"{at}/wait", "Its first word may take", WAITS, site.house.settings_of().get(WAIT)),
         Ul(*rows, cls="events"),
         ask(f"{at}/add", "Add server", address, key),
         *pulls,
@@ -277,6 +279,9 @@ async def act(site, visit: Visit, request):
             choice.choose(profile.id, await _chosen(site, value))
         case "remarks" if value in REMARKS:
             site.house.settings_of(str(profile.id))["remarks"] = value
+        case "wait" if value in WAITS:
+            site.house.settings_of()[WAIT] = value
+            choice.forget()
         case "add":
             choice.add(url, form.get("key", "").strip())
         case "remove":
