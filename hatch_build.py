@@ -43,6 +43,8 @@ class AssetsHook(BuildHookInterface):
         packages, folder = read_lock(Path(self.root)), Path(self.root) / ASSETS
         if not assets_ready(packages, folder):
             write_assets(fetch(packages), folder)
+        if version == "standard" and self.target_name == "wheel":  # else they are read in place
+            build_data["force_include"][str(Path(self.root) / "docs")] = "pipulate/docs"
 
 
 def read_lock(root: Path) -> list[dict[str, Any]]:

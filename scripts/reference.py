@@ -1,9 +1,10 @@
-"""The generated tables of docs/reference.md: names, commands, tools, fields, settings.
+"""What is generated in docs/: the tables of reference.md, the figures of introduction.md.
 
     python scripts/reference.py             write them between their markers
-    python scripts/reference.py --check     exit 1 when the page is not what would be written
+    python scripts/reference.py --check     exit 1 when a page is not what would be written
 
-Each table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+Each table stands between `<!-- generated: NAME -->` and `<!-- end -->`, each figure between
+`<!-- figure: NAME -->` and `<!-- end -->`. Sizes are rounded, so that they are not stale at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from pipulate.core.tools import Tool
 from pipulate.doors.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/reference.md"
+PAGES = ROOT / "docs/reference.md", ROOT / "docs/introduction.md"
+SOURCE = ROOT / "src/pipulate"
+FIGURE = re.compile(r"(<!-- figure: (\w+) -->)[^<]*(<!-- end -->)")
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Settings: field of the dataclass → (option, environment variable, what it says).
@@ -145,8 +148,47 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
+def tokens(*folders: str) -> str:
+    """Of the Python in folders of the package, characters ÷ 4, to the nearest ten thousand."""
+    files = (path for folder in folders for path in (SOURCE / folder).rglob("*.py"))
+    return f"{round(sum(len(path.read_text('utf-8')) for path in files) / 4, -4):,.0f}"
+
+
+def lines(path: str) -> str:
+    return str(len((SOURCE / path).read_text("utf-8").splitlines()))
+
+
+def kinds(pipelines: bool) -> str:
+    """How many apps, or pipelines, come along."""
+
+    def count(house: House) -> str:
+        return str(sum(hasattr(app, "pipeline") == pipelines for app in house.shelf.apps.values()))
+
+    return with_house(count)
+
+
+def tests() -> str:
+    """How many test functions there are, to the nearest hundred."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    found = sum(len(re.findall(r"(?m)^(?:async )?def test_", f.read_text("utf-8"))) for f in files)
+    return f"{round(found, -2):,}"
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "framework": lambda: tokens("core", "apps", "ai", "web", "doors"),
+    "source": lambda: tokens(""),
+    "names": lambda: str(len(pipulate.__all__)),
+    "apps": lambda: kinds(False),
+    "pipelines": lambda: kinds(True),
+    "hello": lambda: lines("plugins/hello.py"),
+    "tasks": lambda: lines("plugins/tasks.py"),
+    "tests": tests,
+}
+
+
 def fill(text: str) -> str:
     """The page with every marked part made anew. KeyError for a marker nobody makes."""
+    text = FIGURE.sub(lambda found: f"{found[1]}{FIGURES[found[2]]()}{found[3]}", text)
     return MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
 
 
@@ -154,12 +196,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 when stale")
     check = parser.parse_args().check
-    old = PAGE.read_text("utf-8")
-    new = fill(old)
-    if check and new != old:
-        sys.exit("docs/reference.md is stale: run python scripts/reference.py")
-    if not check:
-        PAGE.write_text(new, "utf-8")
+    for page in PAGES:
+        old = page.read_text("utf-8")
+        new = fill(old)
+        if check and new != old:
+            sys.exit(f"docs/{page.name} is stale: run python scripts/reference.py")
+        if not check:
+            page.write_text(new, "utf-8")
 
 
 if __name__ == "__main__":

@@ -226,6 +226,7 @@ SCENES = {
     "inbox": go("/default/inbox"),
     "runs": go("/default/outputs"),
     "plugin failure": go("/default/plugin/recipes"),
+    "manual": go("/default/docs/reference.md"),
     "not found": go("/nobody"),
 }
 

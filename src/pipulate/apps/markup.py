@@ -157,7 +157,8 @@ def problem_card(problem: Problem, reference: str = ""):
 
 
 @functools.cache
-def _markdown():
+def commonmark():
+    """A reader of Markdown that takes HTML for text."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -169,7 +170,7 @@ def markdown(text: str):
     import nh3
 
     clean = nh3.clean(
-        _markdown().render(text),
+        commonmark().render(text),
         tags={*TAGS.split()},
         attributes={"a": {"href"}, "code": {"class"}},  # class: the language of a block
         url_schemes={"http", "https", "mailto"},

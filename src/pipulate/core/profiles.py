@@ -10,7 +10,7 @@ from pipulate.core.store import Database, Row, now
 
 # Words that routes use; a profile may not be called so.
 ROUTE_WORDS = {"mcp", "ws", "static", "events", "files", "share", "settings", "shell"}
-ROUTE_WORDS |= {"undo", "approvals"}
+ROUTE_WORDS |= {"undo", "approvals", "docs"}
 
 
 @dataclass(frozen=True)

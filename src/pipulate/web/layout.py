@@ -132,13 +132,14 @@ class Layout:
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
         others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
         manage = Li(A("Settings, profiles…", href=f"{base}/settings"))
+        manual = Li(A("Help", href=f"{base}/docs"))
         leave = {"hx_post": f"{base}/quit", "hx_target": "#main", "hx_confirm": SURE}
         leave = Li(Button("Quit", cls="link", **leave))
         box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
         quiet = {"cls": "outline secondary"}
         return Nav(
             A(Strong("Pipulate"), href=base),
-            Details(Summary(profile.name), Ul(*others, manage, leave), cls="dropdown"),
+            Details(Summary(profile.name), Ul(*others, manage, manual, leave), cls="dropdown"),
             self.menu(profile, app),
             Form(box, action=f"{base}/search", role="search"),
             A("Inbox ", NotStr("\0waiting\0"), href=f"{base}/inbox"),

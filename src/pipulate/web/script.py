@@ -373,4 +373,4 @@ on('keydown', '*', (at, event) => {
 });
 """
 SCRIPT = SORTABLE + SCRIPT + TALK + ELEMENT
-SCRIPT = re.sub(r"(?m)^ *(//.*\n)?|  // .*$", "", SCRIPT)  # comments are for readers of this file
+SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)  # comments are for readers

@@ -34,7 +34,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
-from pipulate.web import assistant, history, inbox, pages, panel, program, widgets
+from pipulate.web import assistant, docs, history, inbox, pages, panel, program, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
@@ -45,6 +45,7 @@ from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
+HOME = ("/", "/docs", "/docs/{name:path}")  # each leads to the same below a profile
 EVERY = "GET POST PATCH PUT DELETE"
 
 
@@ -90,7 +91,7 @@ class Site:
             sess_cls=None,
             secret_key="unused: the guard signs its own cookie",
             routes=[
-                Route("/", self.home, methods=["GET"]),
+                *(Route(path, self.home, methods=["GET"]) for path in HOME),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 *widgets.ROUTES,
@@ -214,7 +215,8 @@ class Site:
         """Leads to the profile seen last."""
         last = self.house.settings_of().get("last_profile")
         slugs = [p.slug for p in self.house.profiles.all()]
-        return RedirectResponse(f"/{last if last in slugs else slugs[0]}", 303)
+        below = request.url.path.rstrip("/")
+        return RedirectResponse(f"/{last if last in slugs else slugs[0]}{below}", 303)
 
     async def socket(self, socket: WebSocket):
         at = socket.query_params.get("at", "/")
@@ -360,6 +362,8 @@ PAGES = (  # (methods, path, handler)
     ("GET", "/{profile}/inbox", inbox.inbox),
     ("POST", "/{profile}/inbox", inbox.discard),
     ("GET", "/{profile}/search", pages.search),
+    ("GET", "/{profile}/docs", docs.docs),
+    ("GET", "/{profile}/docs/{name:path}", docs.docs),
     ("GET", "/{profile}/settings", pages.settings),
     ("GET", "/{profile}/plugin/{name}", pages.plugin),
     ("GET", "/{profile}", pages.overview),

@@ -118,7 +118,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .beside form{grid-template-columns:repeat(3,max-content) 1fr}
 .beside form :is(input,textarea){grid-column:1/-1}
 .beside aside{font-size:.9em;overflow-wrap:anywhere}
-#import>form{margin-bottom:1.2rem;max-width:60rem}
+#import>form,.manual{margin-bottom:1.2rem;max-width:60rem}
 
 /* runs and their steps */
 body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before{display:none}
@@ -144,6 +144,7 @@ body .tree{padding:0}
 .output :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
 .picture img{max-height:24rem}
 .text{max-width:46rem}
+.manual pre{max-height:none;white-space:pre}
 pre.live{max-height:12rem}
 .inputs p{margin:.2rem 0;color:inherit}
 .question{display:grid;gap:.4rem;justify-items:start;margin:.3rem 0}

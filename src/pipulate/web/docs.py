@@ -1,0 +1,64 @@
+"""The manual as pages of the app: docs/ as it lies beside the source, or inside the package."""
+
+import re
+from pathlib import Path
+
+from fasthtml.components import A, Form, Input, Li, NotStr, P, Section, Small, Ul
+from starlette.responses import FileResponse
+
+import pipulate
+from pipulate.apps.base import Go, Visit
+from pipulate.apps.markup import commonmark
+from pipulate.core.problems import Missing
+
+PACKAGE = Path(pipulate.__file__).parent
+FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "docs"
+SCROLLED = [  # what may be wider than the page, by keys too
+    ("<pre>", '<pre tabindex="0">'),
+    ("<table>", '<div class="scroll" tabindex="0"><table>'),
+    ("</table>", "</table></div>"),
+]
+LIST = "README.md"  # the page that lists the others, as forges show it too
+
+
+def anchored(found: re.Match[str]) -> str:
+    """A heading with the id that forges give it."""
+    words = re.sub(r"<[^>]*>|&\w+;|[^\w -]", "", found[2])
+    return f'<h{found[1]} id="{words.lower().replace(" ", "-")}">{found[2]}</h{found[1]}>'
+
+
+def page(text: str):
+    """A page of ours as elements; what is generated stands between comments."""
+    drawn = commonmark().render(re.sub(r"(?m)^<!--.*-->\n|<!--.*?-->", "", text))
+    for tag, scrolled in SCROLLED:
+        drawn = drawn.replace(tag, scrolled)
+    return NotStr(re.sub(r"<h([1-6])>(.*?)</h\1>", anchored, drawn))
+
+
+def results(texts: dict[str, str], words: list[str]):
+    """The pages that hold all these words, each with a line that holds one; titles first."""
+    found = []
+    for name, text in texts.items():
+        title, *lines = text.split("\n")
+        if all(word in text.lower() for word in words):
+            line = next((n for n in lines if any(word in n.lower() for word in words)), "")
+            found.append((words[0] not in title.lower(), name, title[2:], line))
+    items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in sorted(found))
+    return Ul(*items) if found else P("No page holds these words.", cls="hint")
+
+
+async def docs(site, visit: Visit, request):
+    """One page, a picture of it, or the pages that hold the words `q`."""
+    name, q = visit.path.get("name"), visit.query.get("q", "").strip()
+    if not name:
+        return Go(f"/{visit.caller.profile.slug}/docs/{LIST}")
+    files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*.*")}
+    if name not in files:
+        raise Missing(f"The manual has no page {name!r}.", "Look into its list: Help.")
+    if not name.endswith(".md"):
+        return FileResponse(files[name])
+    texts = {n: p.read_text("utf-8") for n, p in sorted(files.items()) if n.endswith(".md")}
+    box = Input(type="search", name="q", value=q, placeholder="Search", aria_label="Search Help")
+    drawn = results(texts, q.lower().split()) if q else page(texts[name])
+    back = A("← All pages", href=LIST) if q or name != LIST else ""
+    return Section(Form(box, action=LIST, role="search"), back, drawn, cls="manual")
