@@ -5,11 +5,12 @@ import subprocess
 import json
 import asyncio
 import os
+import re
 
 import pytest
 
 from pipulate.apps.house import House
-from pipulate.core.problems import Missing
+from pipulate.core.problems import Missing, Problem
 
 THING = "from pipulate import CrudApp\nclass Thing(CrudApp):\n    x: str\n"
 BROKEN = [
@@ -261,3 +262,45 @@ def test_given_a_file_that_ends_the_program_then_the_next_start_leaves_it_out(se
     path.write_text("from pipulate import CrudApp\n\nclass Back(CrudApp):\n    title: str\n")
     rows = json.loads(subprocess.run(start, capture_output=True, timeout=60).stdout)
     assert "backs" in [row["name"] for row in rows]
+
+
+SPINS = """
+from pipulate import CrudApp, tool
+
+class Thing(CrudApp):
+    x: str
+
+    @tool(seconds=0.2)
+    def spin(self):
+        while True:
+            pass
+"""
+
+
+def test_given_code_that_loops_three_times_then_it_rests_and_the_reason_names_the_line(
+    house, plugin, call
+):
+    own = plugin(SPINS)
+    call("thing_add", x="a")
+    for _ in range(3):
+        assert own.problem is None
+        with pytest.raises(Problem, match="took over 0.2 s"):
+            call("thing_spin", id=1)
+    said = r"mine.py, line (9|10) failed three times in a row: This took over 0.2 s"
+    assert re.match(said, own.problem.what)
+    for tool in ("thing_get", "thing_spin"):
+        with pytest.raises(Problem, match=said):
+            call(tool, id=1)
+    assert call("task_list")["count"] == 0, "the others work"
+    call("plugin_retry", plugin="mine")
+    assert call("thing_get", id=1)["x"] == "a" and house.shelf.failures == []
+
+
+def test_what_is_late_elsewhere_and_what_a_plugin_refuses_is_no_fault_of_it(house, plugin):
+    own = plugin(SPINS)
+    late = Problem("This took over 5 s and was stopped.")
+    late.stack = [("somewhere/else.py", 3)]
+    for error in 3 * [late, Problem("No.")]:
+        with pytest.raises(Problem), house.shelf.trying(own, "a page"):
+            raise error
+    assert not own.folded and own.problem is None

@@ -87,9 +87,10 @@ def load_file(path: Path, content: bytes) -> Plugin:
 
 
 def line_in(path: Path | str, error: BaseException) -> int | None:
-    """The line of a file in which an error came up."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    return next((f.lineno for f in frames if f.filename == str(path)), None)
+    """The line of a file in which an error came up, or was stopped."""
+    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)[::-1]]
+    stack = getattr(error, "stack", []) + frames
+    return next((line for name, line in stack if name == str(path)), None)
 
 
 def _load_problem(plugin: Plugin, error: BaseException) -> Problem:

@@ -25,6 +25,7 @@ class Problem(Exception):
     """Something the user can act on. `status` is the HTTP code, `exit_code` the shell's."""
 
     status, exit_code = 400, 1
+    stack: list[tuple[str, int]] = []  # of what was stopped: (file, line), innermost first
 
     def __init_subclass__(cls, status: int, exit_code: int = 1) -> None:
         cls.status, cls.exit_code = status, exit_code

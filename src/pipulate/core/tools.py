@@ -13,7 +13,9 @@ import hashlib
 import inspect
 import json
 import secrets
+import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
@@ -130,10 +132,12 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
         for stop in stops:
             with contextlib.suppress(RuntimeError):  # it came to its end
                 stop()
+    late = Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
     if scope.cancelled_caught and thread:
+        at = sys._current_frames().get(thread[0])
+        late.stack = [(f.f_code.co_filename, n) for f, n in traceback.walk_stack(at)] if at else []
         interrupt(thread[0])
-    what = f"This took over {seconds:g} s and was stopped."
-    raise Problem(what, "Put long work in a step.", late=True)
+    raise late
 
 
 class Tools:
