@@ -84,7 +84,7 @@ class Shelf:
         for listener in self.on_change:
             listener()
 
-    async def watch(self, every: float = 0.4) -> None:
+    async def watch(self, every: float = 0.2) -> None:
         """Rescan while the program runs; a file saved is live within a second."""
         while True:
             await anyio.sleep(every)
@@ -155,7 +155,7 @@ class Shelf:
             yield
             plugin.faults.pop(what, None)
         except Exception as error:
-            if not isinstance(error, Problem) or "late" in error.details:
+            if not isinstance(error, Problem) or error.stack and line_in(plugin.path, error):
                 plugin.faults[what] += 1
                 if plugin.folded:
                     self._fold(plugin, error)

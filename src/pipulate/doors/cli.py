@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -208,11 +209,12 @@ def import_(file, mapped, notation, no_header, settings, profile, as_json, **sai
     for name, pairs in (("columns", mapped), ("notations", notation)):
         values[name] = {c: f for c, _, f in (pair.rpartition("=") for pair in pairs)}
     values["match"] = list(said["match"])
-    with tempfile.NamedTemporaryFile(suffix=".txt") as copy:
-        if file == "-":
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            copy.flush()
-        values["file"] = copy.name if file == "-" else file
+    with tempfile.TemporaryDirectory() as folder:
+        if file == "-":  # Windows lets nobody read a file that is open
+            file = os.path.join(folder, "rows.txt")
+            with open(file, "wb") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+        values["file"] = file
         report = ask(settings, "rows_import", values, profile, yes=True)
     if as_json:
         return show(report, True)
