@@ -373,6 +373,22 @@ def test_what_left_the_prompt_is_summed_up_and_told_while_the_whole_stays(talk):
     assert len(talk.rows()) == 80 * 2 + 4, "nothing of the talk itself is lost"
 
 
+def test_a_summary_holds_no_secret_that_somebody_spoke_of(talk):
+    talk.chat.table(1).insert(
+        role="user",
+        text="Hear: the password for the wifi is swordfish. Buy milk.",
+        state="done",
+        at_utc=now(),
+    )
+    old_talk(talk, 80)
+    told = "SUMMARY: swordfish is the password for the wifi. Milk is to be bought."
+    talk.say("New question", "New answer", told)
+    assert "swordfish" not in json.dumps(talk.server.requests[-1]["messages"])
+    assert "Buy milk" in json.dumps(talk.server.requests[-1]["messages"])
+    kept = talk.house.settings_of("1")["summary"]["text"]
+    assert "Milk is to be bought" in kept and "swordfish" not in kept
+
+
 def test_a_short_talk_is_not_summed_up(talk):
     old_talk(talk, UNTOLD // 4)
     talk.say("New", "Answer")

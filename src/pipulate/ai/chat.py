@@ -14,7 +14,7 @@ from typing import Any
 from pipulate.ai import prompt
 from pipulate.ai.calls import Call, printed, whole
 from pipulate.ai.complete import REPAIRS, complete
-from pipulate.ai.memory import masked, recalled
+from pipulate.ai.memory import discreet, masked, recalled
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import NONE_FOUND, Choice
 from pipulate.ai.slash import slash, without_secrets
@@ -285,16 +285,18 @@ class Chat:
         rows = await asyncio.to_thread(self.history, profile.id, HISTORY)
         first = prompt.talk(rows, model.context // 2)[1]
         where = "id > ? AND id < ? AND role IN ('user', 'assistant') AND text != ''"
-        gone = self.table(profile.id)(where, (kept.get("upto", 0), first), "id", 200)
+        most = max(UNTOLD, model.context // 250)  # as many as the question has room for
+        gone = self.table(profile.id)(where, (kept.get("upto", 0), first), "id", most)
         if len(gone) < UNTOLD:
             return
         said = "\n".join(f"{row['role']}: {row['text'][:500]}" for row in gone)
-        asked = SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2])
+        hide = discreet(self.house)
+        asked = hide(SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2]))
         try:
-            text = await complete(model, masked(self.house)(asked), {"type": "string"}, bool)
+            text = await complete(model, asked, {"type": "string"}, bool)
         except Problem:
             return  # the next turn tries it again
-        upto = {"text": text[:2_000], "upto": gone[-1]["id"]}
+        upto = {"text": hide(text)[:2_000], "upto": gone[-1]["id"]}
         self.house.settings_of(str(profile.id))["summary"] = upto
 
     # -- saying something unasked, and saying it again

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from pipulate.apps.house import House
@@ -17,7 +17,8 @@ from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, tool
 
-APP = "memory"
+APP, APPS = "memory", "memories"
+SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 MOST = 2_000  # notes looked through, newest first
 TOLD, WORDS = 6, 40  # notes recalled for one message, by so many of its words
 
@@ -97,3 +98,13 @@ def masked(house: House) -> Callable[[str], str]:
     forms = {form for value in values if len(value) > 5 for form in (value, dumps(value)[1:-1])}
     ordered = sorted(forms, key=len, reverse=True)
     return lambda text: reduce(lambda said, form: said.replace(form, "…"), ordered, text)
+
+
+def discreet(house: House) -> Callable[[str], str]:
+    """The same, and without sentences that look as if they told one; for what is kept."""
+    hide, app = masked(house), house.shelf.apps.get(APPS)
+    secret = getattr(getattr(app, "model", None), "secret", None)
+    if not secret:
+        return hide
+    left = partial(SENTENCE.sub, lambda found: "…" if secret.search(found[0]) else found[0])
+    return lambda text: left(hide(text))
