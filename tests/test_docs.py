@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +27,7 @@ import pytest
 import pipulate
 from pipulate.apps.base import snake
 from pipulate.apps.house import House
+from pipulate.apps.job import JobHandle
 from pipulate.core.fields import KINDS
 from pipulate.core.settings import Settings, read_settings
 from pipulate.doors.cli import cli
@@ -181,6 +183,43 @@ def test_every_public_name_is_explained() -> None:
     names = set(pipulate.__all__) - unused
     assert [n for n in names if not re.search(rf"`@?{n}\b|import .*\b{n}\b", text)] == []
     assert [n for n in pipulate.__all__ if f"| `{n}` |" not in manual()] == []
+
+
+def test_everything_that_a_step_can_ask_of_its_job_is_explained() -> None:
+    """The methods that pipelines of pipelines are made of are not for those who write steps."""
+    inner = {"fed", "held", "run"}
+    names = {name for name in dir(JobHandle(print, print, Path())) if name[0] != "_"} - inner
+    text = manual()
+    assert "browser" in names
+    assert [name for name in sorted(names) if f"`job.{name}" not in text] == []
+
+
+def test_every_app_and_pipeline_that_comes_along_is_in_the_manual(home: Path) -> None:
+    house = House(read_settings(str(home)))
+    titles = {app.title for app in house.shelf.apps.values()}
+    asyncio.run(house.close())
+    text = manual()
+    assert "Capture" in titles
+    assert [title for title in sorted(titles) if not re.search(rf"\b{title}\b", text)] == []
+
+
+def test_apps_are_about_as_long_as_the_manual_says() -> None:
+    text = (ROOT / "docs/apps.md").read_text("utf-8")
+    said = re.findall(r"^\| \[?(\w+)(?:\]\(\S+\))? \| (\d+) \|", text, re.MULTILINE)
+    lengths = {path.stem.capitalize(): text.count("\n") for text, path in BUNDLED.items()}
+    assert len(said) >= 11
+    assert [name for name, n in said if abs(int(n) - lengths[name]) > lengths[name] / 10] == []
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "docs/dependencies.md").read_text("utf-8")
+    assert [n for n in project["optional-dependencies"] if f"| `{n}` |" not in text] == []
+
+
+def test_every_json_example_is_json() -> None:
+    for example in every("json"):
+        json.loads(example.values[0].text)
 
 
 def test_every_field_type_is_explained() -> None:
