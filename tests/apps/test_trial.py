@@ -50,6 +50,12 @@ def read():
     return Path(OUTSIDE).with_name("secret.txt").read_text()
 
 @odd.step
+def attached(job):
+    """Opens another store."""
+    import apsw
+    apsw.Connection(OUTSIDE.replace("written.txt", "secret.db"))
+
+@odd.step
 def called():
     """Calls somebody."""
     socket.create_connection(("127.0.0.1", 9))
@@ -97,6 +103,7 @@ def test_the_examples_of_the_contract_pass(home, name, text):
 def test_what_fails_is_told_with_its_line_and_what_reaches_out_is_kept_in(home):
     (home / "secret.txt").write_text("a secret")
     outside = home / "written.txt"
+    (home / "secret.db").touch()
     text = BAD.replace("OUTSIDE", repr(str(outside)))
     found = _drafts.tried(home, "odd", text)
     told = "\n".join(found["problems"])

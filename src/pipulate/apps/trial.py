@@ -20,6 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
@@ -43,7 +45,8 @@ PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spa
 PROGRAMS += ("os.forkpty", "os.startfile", "pty.spawn", "ctypes.dlopen", "os.killpg")
 CHANGES = ("remove", "rename", "rmdir", "mkdir", "link", "symlink", "chmod", "chown", "truncate")
 KINDS = dict.fromkeys([f"socket.{name}" for name in NETWORK], "network")
-KINDS |= dict.fromkeys(PROGRAMS, "programs") | {f"os.{name}": "files" for name in CHANGES}
+KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files"}
+KINDS |= {f"os.{name}": "files" for name in CHANGES}
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 LINES, TABLE = "First line\nSecond line", "name,value,url\nsample,1,https://www.example.org/\n"
 BY_TYPE = {
@@ -75,6 +78,13 @@ class Fence:
             self.reached.append(kind)
             raise PermissionError(f"A trial has no {kind} ({event} {str(args[:1])[:100]}).")
 
+    def opened(self, connection: apsw.Connection) -> None:
+        """Called for each store that is opened: none elsewhere, and none beside it."""
+        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+        if (path := connection.filename) and not self._ours(path, ()):
+            self.reached.append("files")
+            raise PermissionError(f"A trial has no files ({path}).")
+
     def _ours(self, path: str | bytes, more: tuple[str, ...]) -> bool:
         real = os.path.realpath(os.fsdecode(path))
         return real == os.devnull or any(
@@ -86,7 +96,7 @@ def sample(field: Field) -> Any:
     """A JSON value that fits a field; its default where it has one."""
     if isinstance(field.choices, tuple):
         return [field.choices[0]] if field.many else field.choices[0]
-    if field.default not in (MISSING, None, "", False):
+    if field.default not in (MISSING, None, ""):
         return to_json(field.default)
     if field.bounds:
         return field.bounds.low
@@ -168,7 +178,8 @@ class Trial:
             at = f" (line {lines[-1]})" if lines else ""
             known = isinstance(error, Problem)
             said = str(error) if known else f"{type(error).__name__}: {error}"
-            wrong = isinstance(error, Unknown) or re.search("is (not known here|needed)", said)
+            unfit = lines and re.search("is (not known here|needed)", said)  # for the tool it calls
+            wrong = isinstance(error, Unknown) or unfit
             kind = "notes" if fenced or (known and meant and not wrong) else "problems"
             self.report[kind].append(f"{what}{at}: {said}"[:1_000])
             return None
@@ -204,7 +215,9 @@ class Trial:
         """Add, change, look, delete, and take it back."""
         name, fields = app.name, app.fields.values()
         values = await self._try(f"{name}_add", self.values(fields), False)
+        least = {f.name: values[f.name] for f in fields if f.required} if values else {}
         row = values and await self._try(f"{name}_add", self.call(f"{name}_add", values))
+        row = row or (values and await self._try(f"{name}_add", self.call(f"{name}_add", least)))
         if not row:
             return
         some = {f.name: values[f.name] for f in fields if f.name in values and f.type is not File}
@@ -271,6 +284,7 @@ def main(name: str) -> None:
 
     async def work() -> Row:
         sys.addaudithook(fence.hear)
+        apsw.connection_hooks.append(fence.opened)
         return await Trial(House(Settings(home, browser=False)), name, fence.reached).run()
 
     report = asyncio.run(work())

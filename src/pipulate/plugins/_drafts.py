@@ -91,6 +91,15 @@ def read(home, name, key):
     return found[0], text
 
 
+def newest(home, name):
+    """The text that waits, else the one in apps/. Raises Problem."""
+    waits = [v["hash"] for v in versions(home, name) if v["state"] == "waiting"]
+    if text := read(home, name, waits[0])[1] if waits else live(home, name):
+        return text
+    own = sorted(path.stem for path in (home / "apps").glob("[!_.]*.py"))
+    raise Problem(f"You have no plugin {name!r}.", f"Yours: {', '.join(own) or 'none yet'}.")
+
+
 def draft(home, name, text, origin, wish=""):
     """Read, try and keep a text: its record, whose `problems` say what has to be mended."""
     state = "approved" if live(home, name) == text else "waiting"

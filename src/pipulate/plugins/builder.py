@@ -38,11 +38,9 @@ builder = Pipeline("Builder", "Writes an app or a pipeline from your wish, for y
 @builder.step(auto=True)
 def wanted(job, wish: Text, plugin: str = ""):
     """What do you wish for? To change a plugin of yours, name its file, such as plants."""
-    files, name = job.tool("source"), plugin.strip().removesuffix(".py")
-    own = [file[10:-3] for file in files if file.startswith("home/apps/")]
-    if name and name not in own:
-        raise Problem(f"You have no plugin {name!r}.", f"Yours: {', '.join(own) or 'none yet'}.")
-    text = job.tool("source", file=f"home/apps/{name}.py")["text"] if name else ""
+    name = plugin.strip().removesuffix(".py")
+    text = job.tool("plugin_text", name=name) if name else ""
+    own = [file[10:-3] for file in job.tool("source") if file.startswith("home/apps/")]
     return {"wish": wish.strip(), "plugin": name, "source": text, "taken": own}
 
 
@@ -60,8 +58,7 @@ def written(wanted, job):
         source = block(answered(job, said))
         name = name or free(source, wanted["taken"])
         job.progress(tried - 0.5, TRIES, f"try {tried}: {name}.py is tested")
-        given = {"name": name, "source": source, "wish": wish, "origin": "the assistant"}
-        found = job.tool("plugin_draft", **given)
+        found = job.tool("plugin_draft", name=name, source=source, wish=wish)
         if not found["problems"]:
             return found | {"tries": tried}
         print(*found["problems"], sep="\n")

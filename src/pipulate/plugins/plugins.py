@@ -13,11 +13,18 @@ class Plugin(CrudApp):
     @tool
     async def draft(table, caller, name: str, source: Text, wish: str = "", origin: str = ""):
         """Try the text of a plugin NAME.py in an empty home; it waits for the user's approval."""
-        home, by = _drafts.home_of(table), origin or {"model": "the assistant"}.get(caller.actor)
-        found = _drafts.draft(home, name, source, by or caller.actor, wish)
+        by = "the assistant" if caller.parent or caller.actor == "model" else caller.actor
+        by = origin or by if by == "shell" else by  # what a program says of itself is no origin
+        found = _drafts.draft(_drafts.home_of(table), name, source, by, wish)
         address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
         about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
         return {key: found[key] for key in about} | {"address": address}
+
+    @staticmethod
+    @tool(kind="read")
+    def text(table, caller, name: str):
+        """The source of a plugin of the user's: the version that waits, else the one that runs."""
+        return _drafts.newest(_drafts.home_of(table), name)
 
     @staticmethod
     @tool(kind="read")
