@@ -180,6 +180,9 @@ def test_long_work_goes_on_while_the_user_is_kept_company_with_its_true_progress
     started = Reply(tools=[("long_run", {"until": str(tmp_path / "end")})])
     said = talk.say("Do it for me", started, "It is at work.")
     assert said[-1] == ("assistant", "It is at work.") and "run_get tells" in said[-2][1]
+    kept = [json.loads(row["calls"])[0] for row in talk.rows() if row["role"] == "tool"]
+    began = [event["id"] for event in talk.house.events.recent(1, 9) if not event["changed"]]
+    assert began and not {*kept[0]["events"]} & {*began}, "that a step began is no change to undo"
 
     async def until(held):
         for _ in range(600):

@@ -13,13 +13,13 @@ from pipulate.core.tools import Caller
 
 # The tab a change came from: it has its answer already and is left out of the live refresh.
 origin_tab: ContextVar[str] = ContextVar("origin_tab", default="")
-# The events that the visit at work has made, newest last; others may make some meanwhile.
+# The changes that the visit at work has made, newest last; others may make some meanwhile.
 made: ContextVar[list[int] | None] = ContextVar("made", default=None)
 
 
 def note(event: dict[str, Any]) -> None:
     """Listens to the store."""
-    if (own := made.get()) is not None:
+    if event["changed"] and (own := made.get()) is not None:
         own.append(event["id"])
 
 
