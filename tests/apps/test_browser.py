@@ -97,7 +97,7 @@ def test_a_step_has_a_page_whose_log_in_downloads_and_pictures_are_kept(
     assert sites[1].asked == [], "picture, request and socket of the page were refused"
     profile = house.settings.home / "browser"
     assert stat.S_IMODE(profile.stat().st_mode) == 0o700
-    assert processes(profile) == []
+    until(lambda: not processes(profile), 60)
     surf(LOOK)
     asked = [said.lower() for said in sites[0].asked if b"GET / " in said]
     assert b"cookie: who=ann" in asked[1], "a new browser is still logged in"

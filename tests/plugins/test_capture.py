@@ -16,7 +16,7 @@ PAGE = b"<title>Page %d</title><h1>Head %d</h1><a href=/2>two</a><a href='http:/
 @pytest.fixture
 def site():
     with Site() as made:
-        for n in (1, 2, 3):
+        for n in (1, 2):
             made.page(f"/{n}", PAGE % (n, n))
         made.page("/gone", b"<title>Gone</title>", status=b"410 Gone")
         made.leads("/away", "http://b.test/")
@@ -39,29 +39,12 @@ def asked(site):
     return [said.split()[1].decode() for said in site.asked if b" HTTP/" in said]
 
 
-@pytest.mark.browser
-def test_each_page_is_a_row_with_its_picture_its_tree_and_its_links(site, call, rows, house):
-    urls = "\n".join(f"http://{site.at}/{name}" for name in ("1", "gone", "away"))
-    told = call("capture_run", urls=urls, wait=0.0, confirmed=True)
-    assert told["state"] == "done"
-    one, gone, away = rows("captured.csv")
-    assert (one["status"], one["title"], one["links"], one["error"]) == ("200", "Page 1", "2", "")
-    assert (gone["status"], gone["title"]) == ("410", "Gone")
-    assert "may not open" in away["error"] and away["picture"] == ""
-    (folder,) = {path.parent for path in house.settings.folder("files").rglob("0001.png")}
-    assert (folder / one["picture"]).read_bytes().startswith(b"\x89PNG")
-    assert 'heading "Head 1" [level=1]' in (folder / one["tree"]).read_text()
-    assert [row["target"] for row in rows("links.csv")] == [f"http://{site.at}/2", "http://b.test/"]
+@pytest.fixture
+def broken_off(site, house, run):
+    """broken_off(*names): a run over these pages was cancelled while it waited for the second."""
 
-
-@pytest.mark.browser
-def test_a_run_that_was_broken_off_goes_on_with_the_next_page(site, call, rows, house, run):
-    site.answers["/2"] = [b""]  # it never answers
-    urls = "\n".join(f"http://{site.at}/{n}" for n in (1, 2, 3))
-    caller = house.caller("user", confirmed=True)
-
-    async def broken_off():
-        values = {"urls": urls, "wait": 0.0}
+    async def breaking(urls):
+        values, caller = {"urls": urls, "wait": 0.0}, house.caller("user", confirmed=True)
         work = asyncio.ensure_future(house.tools.call("capture_run", values, caller))
         while "/2" not in asked(site):
             await asyncio.sleep(0.05)
@@ -69,11 +52,31 @@ def test_a_run_that_was_broken_off_goes_on_with_the_next_page(site, call, rows, 
         await asyncio.wait([work])
         work.exception()
 
-    run(asyncio.wait_for(broken_off(), 60))
-    site.page("/2", PAGE % (2, 2))
+    def breaking_off(*names):
+        site.answers["/2"] = [b""] * 24  # it answers nothing, for two minutes
+        urls = "\n".join(f"http://{site.at}/{name}" for name in names)
+        run(asyncio.wait_for(breaking(urls), 100))
+        site.page("/2", PAGE % (2, 2))
+
+    return breaking_off
+
+
+@pytest.mark.browser
+def test_a_run_that_was_broken_off_goes_on_and_each_page_is_a_row_with_its_files(
+    broken_off, site, call, rows, house
+):
+    broken_off("1", "2", "gone", "away")
     assert call("capture_run", run=1, confirmed=True)["state"] == "done"
-    assert [row["title"] for row in rows("captured.csv")] == ["Page 1", "Page 2", "Page 3"]
-    assert asked(site).count("/1") == 1
+    assert asked(site).count("/1") == 1, "what was captured is not captured again"
+    one, two, gone, away = rows("captured.csv")
+    assert (one["status"], one["title"], one["links"], one["error"]) == ("200", "Page 1", "2", "")
+    assert (two["title"], gone["status"], gone["title"]) == ("Page 2", "410", "Gone")
+    assert "may not open" in away["error"] and away["picture"] == ""
+    files = {path.name: path for path in house.settings.folder("files").rglob("*")}
+    assert files[one["picture"]].read_bytes().startswith(b"\x89PNG")
+    assert 'heading "Head 1" [level=1]' in files[one["tree"]].read_text()
+    ends = [row["target"] for row in rows("links.csv")]
+    assert ends == [f"http://{site.at}/2", "http://b.test/"] * 2
 
 
 @pytest.mark.parametrize("urls", ["", "file:///etc/passwd", "javascript:alert(1)"])
