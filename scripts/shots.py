@@ -3,7 +3,7 @@
     python scripts/shots.py                 docs/images/tasks.png and links.png, the two kept here
     python scripts/shots.py --to FOLDER     all of them, to look at
 
-The browser is PIPULATE_BROWSER, else chromium or chrome on the PATH.
+The browser is PIPULATE_BROWSER, else Chromium, Chrome or Edge where it is found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,9 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from model_server import ModelServer, Reply  # noqa: E402
+from pipulate.apps.browser import find_browser  # noqa: E402
 
 KEPT = {"tasks", "links"}  # the pictures that are part of the manual
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 DESKTOP = ViewportSize(width=1200, height=720)
 PHONE = ViewportSize(width=390, height=780)
 TASKS = [
@@ -57,15 +56,6 @@ class Look:
     suffix: str
     scheme: Literal["light", "dark"]
     size: ViewportSize
-
-
-def find_browser() -> str:
-    """The path of a browser. Exits with a sentence when there is none."""
-    names = (os.environ.get("PIPULATE_BROWSER", ""), *BROWSERS)
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    if not found:
-        sys.exit("No Chromium or Chrome was found: name one by PIPULATE_BROWSER=/path/to/chrome.")
-    return found
 
 
 def answer(body: dict[str, Any]) -> Reply:
@@ -201,10 +191,12 @@ def main() -> None:
     looks = [Look(folder, "", "light", DESKTOP)]
     if to:
         looks += [Look(folder, "-dark", "dark", DESKTOP), Look(folder, "-phone", "light", PHONE)]
+    if not (path := find_browser()):
+        sys.exit("No Chromium, Chrome or Edge was found: name one by PIPULATE_BROWSER=/its/path.")
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     options = ["--no-sandbox"] if root else []  # Chromium refuses its sandbox to root
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=find_browser(), args=options)
+        browser = play.chromium.launch(executable_path=path, args=options)
         for look in looks:
             take_all(browser, look, set() if to else KEPT)
         browser.close()
