@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.figures import Figure, table
 
 MEASURES = ("start", "pages", "rows", "memory", "bytes", "tokens", "prompt", "links", "pipe")
+MEASURES += ("graphs",)
 LATEST = Path(__file__).parent / "results" / "latest.json"
 BUDGET = 180  # seconds after which no further measure begins
 

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
-import venv
-from functools import cache
 from pathlib import Path
 
+from bench.beside import python_with
 from bench.servers import Server
 
-FOLDER = Path(__file__).parent / ".datasette"
 VERSION = "0.65.5"
-PROGRAM = FOLDER / "bin" / "datasette"
 
 
-@cache
 def program() -> Path | None:
-    """Its command, installed when it is not here yet; None, and the reason told, when it cannot."""
-    if PROGRAM.is_file():
-        return PROGRAM
-    venv.create(FOLDER, with_pip=True, clear=True)
-    pip = [str(FOLDER / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-q"]
-    done = subprocess.run(
-        [*pip, "install", f"datasette=={VERSION}"], capture_output=True, text=True
-    )
-    if done.returncode:
-        print(f"Datasette is not here: {done.stderr.strip()[-200:]}", file=sys.stderr)
-        return None
-    return PROGRAM
+    """Its command; None, and the reason told, when it cannot be installed."""
+    python = python_with("datasette", f"datasette=={VERSION}")
+    return python and python.with_name("datasette")
 
 
 def datasette(file: Path) -> Server:

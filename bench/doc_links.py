@@ -3,12 +3,15 @@
     python bench/doc_links.py docs links.csv [--root /usr/share/doc/python3.11/html] [--external]
     python bench/doc_links.py made links.csv [--pages 100000] [--links 1000000] [--seed 1]
     python bench/doc_links.py measure links.csv      CPU seconds and peak memory, in one process
+    python bench/doc_links.py export links.csv.gz    the same of an export as Botify makes it
 
-The real links come from Debian's package python3-doc.
+A made file whose name ends with .gz is such an export. The real links come from Debian's package
+python3-doc.
 """
 
 import argparse
 import csv
+import gzip
 import resource
 import sys
 import tempfile
@@ -76,8 +79,11 @@ def made_links(out: Path, pages: int = 100_000, links: int = 1_000_000, seed: in
     sources = random.integers(0, pages, links)
     name = "https://example.com/section-{:02d}/page-{:06d}.html"
     names = np.array([name.format(n % 50, n) for n in range(pages)], object)
-    with open(out, "w", encoding="utf-8", newline="") as file:
-        file.write("source,target\n")
+    packed = out.suffix == ".gz"
+    with (
+        gzip.open(out, "wt", 6) if packed else open(out, "w", encoding="utf-8", newline="") as file
+    ):
+        file.write("sep=,\nFull URL,Internal Outlinks URL\n" if packed else "source,target\n")
         pairs = zip(names[sources], names[targets], strict=True)
         file.writelines(f"{source},{target}\n" for source, target in pairs)
 
@@ -93,10 +99,23 @@ def measure(path: Path) -> dict[str, object]:
         source = links.source(File(path))
         ends = links.origin_columns(source)[0], links.target_columns(source)[0]
         result = links.measure(source, links.columns(source, *ends), job)
+    return result | spent_since(before)
+
+
+def measure_export(path: Path) -> dict[str, object]:
+    """An export unpacked, loaded and measured, as the pipeline Link graph does it."""
+    from pipulate.botify.load import load
+
+    before = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        load(path, Path(folder), [])
+        return measure(Path(folder) / "edges.csv") | spent_since(before)
+
+
+def spent_since(before: float) -> dict[str, object]:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    result["cpu_seconds"] = round(time.process_time() - before, 2)
-    result["peak_mb"] = used.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
-    return result
+    peak = used.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+    return {"cpu_seconds": round(time.process_time() - before, 2), "peak_mb": peak}
 
 
 def find_root() -> Path:
@@ -109,7 +128,7 @@ def find_root() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=("docs", "made", "measure"))
+    parser.add_argument("what", choices=("docs", "made", "measure", "export"))
     parser.add_argument("csv", type=Path)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--external", action="store_true", help="links to other sites too")
@@ -124,7 +143,8 @@ def main() -> None:
         made_links(said.csv, said.pages, said.links, said.seed)
         print(f"{said.links:,} links between {said.pages:,} pages in {said.csv}")
     else:
-        for key, value in measure(said.csv).items():
+        measured = measure_export(said.csv) if said.what == "export" else measure(said.csv)
+        for key, value in measured.items():
             if isinstance(value, int | float | str):
                 print(f"{key:18} {value}")
 

@@ -1,4 +1,6 @@
-"""A million links measured: the steps called plainly, and the whole of `pipulate run links`."""
+"""A million links measured: the steps called plainly, the whole of `pipulate run links`, and an
+
+export of Botify from the downloaded file to the node table."""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ from bench.servers import ROOT, environment
 LONGEST = 60  # seconds one pass may take
 
 
-def plainly(path: Path) -> dict[str, float]:
+def plainly(path: Path, what: str = "measure") -> dict[str, float]:
     """CPU seconds and peak MB, as bench/doc_links.py says them of its own process."""
-    command = [sys.executable, str(ROOT / "bench" / "doc_links.py"), "measure", str(path)]
+    command = [sys.executable, str(ROOT / "bench" / "doc_links.py"), what, str(path)]
     env = environment({})
     text = subprocess.check_output(command, env=env, text=True, timeout=LONGEST)
     found = dict(re.findall(r"^(cpu_seconds|peak_mb)\s+(\S+)", text, re.MULTILINE))
@@ -57,17 +59,21 @@ def run(rounds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         path, home = Path(name) / "links.csv", Path(name) / "home"
         made_links(path)
+        made_links(export := Path(name) / "export.csv.gz")
         by_shell(small(path), home)  # modules compiled
         measures: dict[str, Callable[[], dict[str, float]]] = {
             "plain": lambda: plainly(path),
             "shell": lambda: by_shell(path, home),
+            "export": lambda: plainly(export, "export"),
         }
         found = interleaved(min(rounds, 2), **measures)
-    plain, shell = found["plain"], found["shell"]
+    plain, shell, load = found["plain"], found["shell"], found["export"]
     return [
         Figure("1M links, steps alone, CPU", "s", plain["cpu"], None, 2.5, 5),
         Figure("1M links, steps alone, peak", "MB", plain["peak"], None, 250, 600),
         Figure("1M links, pipulate run, CPU", "s", shell["cpu"], None, 2.5, 5),
         Figure("1M links, pipulate run, peak", "MB", shell["peak"], None, 250, 600),
         Figure("1M links, pipulate run, wall", "s", shell["wall"]),
+        Figure("1M links of an export, CPU", "s", load["cpu"], None, 3, 6),
+        Figure("1M links of an export, peak", "MB", load["peak"], None, 400, 600),
     ]
