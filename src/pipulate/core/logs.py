@@ -27,7 +27,7 @@ def open_log(folder: Path) -> None:
     handler = RotatingFileHandler(folder / "pipulate.log", maxBytes=10_000_000, backupCount=5)
     handler.setFormatter(Redacted("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for quiet in ("httpx2", "httpcore2", "watchfiles", "mcp"):
+    for quiet in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
 
 
