@@ -6,18 +6,13 @@ from pathlib import Path
 from fasthtml.components import A, Form, Input, Li, NotStr, P, Section, Small, Ul
 from starlette.responses import FileResponse
 
-import pipulate
 from pipulate.apps.base import Go, Visit
 from pipulate.apps.markup import commonmark
 from pipulate.core.problems import Missing
 
-PACKAGE = Path(pipulate.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "docs"
-SCROLLED = [  # what may be wider than the page, by keys too
-    ("<pre>", '<pre tabindex="0">'),
-    ("<table>", '<div class="scroll" tabindex="0"><table>'),
-    ("</table>", "</table></div>"),
-]
+WIDE = r"(?s)<(pre|table)>.*?</\1>"  # it is scrolled, by keys too
 LIST = "README.md"  # the page that lists the others, as forges show it too
 
 
@@ -30,8 +25,7 @@ def anchored(found: re.Match[str]) -> str:
 def page(text: str):
     """A page of ours as elements; what is generated stands between comments."""
     drawn = commonmark().render(re.sub(r"(?m)^<!--.*-->\n|<!--.*?-->", "", text))
-    for tag, scrolled in SCROLLED:
-        drawn = drawn.replace(tag, scrolled)
+    drawn = re.sub(WIDE, r'<div class="scroll" tabindex="0">\g<0></div>', drawn)
     return NotStr(re.sub(r"<h([1-6])>(.*?)</h\1>", anchored, drawn))
 
 

@@ -144,7 +144,8 @@ body .tree{padding:0}
 .output :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
 .picture img{max-height:24rem}
 .text{max-width:46rem}
-.manual pre{max-height:none;white-space:pre}
+.manual :is(.scroll,pre){max-height:none}
+.manual pre{white-space:pre}
 pre.live{max-height:12rem}
 .inputs p{margin:.2rem 0;color:inherit}
 .question{display:grid;gap:.4rem;justify-items:start;margin:.3rem 0}
