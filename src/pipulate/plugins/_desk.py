@@ -112,7 +112,7 @@ def look(table, profile, name: str, hash: str):
 
 def decision(at, profile, record, live):
     """The buttons; they act on exactly this hash."""
-    said = P(Small("SHA-256 ", Code(record["hash"])))
+    said = P(Small("SHA-256 ", Code(record["hash"], style="overflow-wrap:anywhere")))
     links = [A(app["title"], href=f"/{profile.slug}/{app['slug']}") for app in record["apps"]]
     if live:
         return Div(P("This is what runs now: ", *links, id="live"), said)
