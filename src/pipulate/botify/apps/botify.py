@@ -5,13 +5,15 @@ steps, which are processes of their own, and the model can use Botify and cannot
 """
 
 from fasthtml.common import H1, H2, Article, Button, Details, Div, Form, Header, Input, Label
-from fasthtml.common import Option, P, Section, Select, Small, Span, Strong, Summary
+from fasthtml.common import Option, P, Select, Small, Span, Strong, Summary
 from starlette.responses import RedirectResponse
 from pipulate import CrudApp, Problem, Secret, tool
 from pipulate.botify import pace
 from pipulate.botify.account import DEMO, Account, age
 from pipulate.botify.slugs import read_address
 
+STACK, LINE = "display:grid;gap:.8rem", "display:flex;flex-wrap:wrap;gap:.6rem;align-items:end"
+WIDE = "flex:0 1 32rem"
 WHERE = "You find it in Botify under your account (app.botify.com/account)."
 
 
@@ -151,11 +153,11 @@ def page(table, profile):
     """The connection, then the project; without a token the form for it, and the tour."""
     account, at = Account(table), f"/{profile.slug}/botify"
     head = Header(H1("Botify"), cls="head")
-    if account.demo:
-        return head, demo_card(at), site_card(account, profile)
-    if account.shown:
-        return head, token_card(account, at), site_card(account, profile)
-    return head, token_form(at, "Check and keep", autofocus=True), tour_card(at)
+    if account.demo or account.shown:
+        first = demo_card(at) if account.demo else token_card(account, at)
+        return head, Div(first, site_card(account, profile), style=STACK)
+    ask = Article(H2("Connect"), token_form(at, "Check and keep", autofocus=True))
+    return head, Div(ask, tour_card(at), style=STACK)
 
 
 def acts(at, path, **more):
@@ -166,20 +168,16 @@ def acts(at, path, **more):
 def token_form(at, word, **more):
     """A password field and its button; a token is never shown again, so it starts empty."""
     box = {"autocomplete": "off", "required": True, "aria_label": "API token", **more}
-    return Form(
-        Input(type="password", name="token", placeholder="API token", **box),
-        Button(word),
-        Small(f"{WHERE} It is checked, kept on this machine and only sent to Botify's API."),
-        **acts(at, "token"),
-    )
+    key = Input(type="password", name="token", placeholder="API token", **box)
+    said = Small(f"{WHERE} It is checked, kept on this machine and only sent to Botify's API.")
+    return Form(Span(key, style=WIDE), Button(word), said, style=LINE, **acts(at, "token"))
 
 
 def token_card(account, at):
     """Who is connected, how the token ends, and how to delete or replace it."""
     gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
     return Article(
-        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}."),
-        gone,
+        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. ", gone),
         Details(Summary("Another token"), token_form(at, "Check and replace")),
     )
 
@@ -188,14 +186,15 @@ def tour_card(at):
     """The way into the demo, labelled as such."""
     go = acts(at, "demo", hx_vals='{"on": "true"}')
     said = P(Strong("No account? "), "Take the tour with a made-up site. ", DEMO)
-    return Article(said, Button("Show demo data", cls="outline", **go))
+    return Article(said, P(Button("Show demo data", cls="outline", **go)))
 
 
 def demo_card(at):
     """That this is a demo, and the way out."""
     leave = acts(at, "demo", hx_vals='{"on": "false"}')
     said = P(Strong("Demo. "), DEMO)
-    return Article(said, Button("Leave the demo", cls="outline secondary", **leave), role="note")
+    out = Button("Leave the demo", cls="outline secondary", **leave)
+    return Article(said, P(out), role="note")
 
 
 def site_card(account, profile):
@@ -204,7 +203,7 @@ def site_card(account, profile):
     named = f"{site.name} {site.analysis}".strip() if site else "none yet"
     begin = Button("Start a link graph", hx_post=f"/{profile.slug}/link_graph")
     box = Input(name="address", placeholder="Any Botify address, or owner/project")
-    paste = Form(Label("Paste an address", box), Button("Use it"), **acts(at, "site"))
+    paste = chooser(at, "Paste an address", box)
     names = ("projects", "analyses") if site else ("projects",)
     lists = (
         Div(
@@ -216,7 +215,14 @@ def site_card(account, profile):
         )
         for name in names
     )
-    return Section(H2("Project"), P("Chosen: ", Strong(named), ". ", begin), paste, *lists)
+    chosen = P("Chosen: ", Strong(named), ". ", begin)
+    return Article(H2("Project"), Div(chosen, paste, *lists, style=STACK))
+
+
+def chooser(at, label, box, *more):
+    """A form that remembers the address in `box`."""
+    use = Button("Use it", cls="outline")
+    return Form(Label(label, box, style=WIDE), use, *more, style=LINE, **acts(at, "site"))
 
 
 async def listing(at, name, label, ask, option):
@@ -231,8 +237,7 @@ async def listing(at, name, label, ask, option):
     anew = Button("Ask again", cls="link", **again)
     if not options:
         return P(f"This account sees no {name}. ", told, anew)
-    pick = Label(label, Select(*options, name="address"))
-    return Form(pick, Button("Use it"), told, anew, **acts(at, "site"))
+    return chooser(at, label, Select(*options, name="address"), told, anew)
 
 
 @Botify.rt("/projects", methods=["GET"])

@@ -53,6 +53,13 @@ def account(job, refresh: bool = False):
     return about | {"site": status["site"], "projects": projects, "at": found["at"], "note": note}
 
 
+@account.view
+def draw_account(output):
+    """Who asks, and how many projects came; or why none."""
+    said = f"{output['user'] or 'Nobody yet'} · {len(output['projects']):,} projects"
+    return f"{said} · {output['data']}" + (f" · {output['note']}" if output["note"] else "")
+
+
 def known_projects(account):
     """The project used last in this profile, then all of the account."""
     last = "/".join((account["site"] or "").split("/")[:2])
