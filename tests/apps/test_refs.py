@@ -135,6 +135,21 @@ def test_the_adding_of_a_row_that_is_used_is_not_undone_and_the_refusal_says_by_
     call("undo", event=call("history")[0]["id"])  # redone: all go again
 
 
+def test_an_undo_that_would_refer_to_what_is_gone_says_so_and_works_once_that_is_back(apps, call):
+    call("thing_add", title="a", author=1)
+    call("thing_update", id=1, author=2)
+    change = call("history")[0]["id"]
+    call("author_delete", id=1)
+    deleted = call("history")[0]["id"]
+    for choice in ("refuse", "skip", "overwrite"):
+        with pytest.raises(Conflict, match="“a” would refer to author #1: it is gone. Bring"):
+            call("undo", event=change, on_conflict=choice)
+    assert call("thing_get", id=1)["author"] == 2
+    call("undo", event=deleted)
+    call("undo", event=change)
+    assert call("thing_get", id=1)["author"] == 1
+
+
 def test_a_whole_tree_goes_at_once_though_its_rows_use_each_other(apps, call):
     call("thing_add", title="root")
     call("thing_add", title="leaf", parent=1)

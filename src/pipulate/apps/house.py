@@ -9,6 +9,7 @@ from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
+from pipulate.apps.refs import Refs
 from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups, source
@@ -134,12 +135,17 @@ class HouseTools(ExchangeTools, RunTools):
         return self._unused(caller, said)
 
     def _unused(self, caller: Caller, said: str) -> str:
-        """What an undo says, unless rows refer to what it took away: then Conflict."""
-        last = {(i["table"], i["id"]): i["after"] for i in self.house.db.current.images}
+        """What an undo says, unless rows refer to what it took away, or those it put back to what
+
+        is gone: then Conflict."""
+        images = self.house.db.current.images
+        last = {(i["table"], i["id"]): i["after"] for i in images}
         gone = [key for key, after in last.items() if after is None]
         for app in self.house.shelf.apps.values():
             if keys := [key for table, key in gone if table == getattr(app, "table_name", "")]:
                 app.refuse_used(caller, keys)
+            if isinstance(app, Refs):
+                app.refuse_lost([i for i in images if i["table"] == app.table_name and i["after"]])
         return said
 
     @tool(kind="destructive", seconds=60.0)

@@ -124,6 +124,21 @@ class Refs:
             return value
         return self.house.db.reveal(self.plain(caller).raw(row.id)[name])
 
+    def refuse_lost(self, images: list[Row]) -> None:
+        """Raise Conflict when rows were so changed that they refer to others that are gone."""
+        for name, field in self.of_type(Ref).items():
+            there, new = self.known_target(field), {i["id"]: i["after"].get(name) for i in images}
+            old = {i["id"]: (i["before"] or {}).get(name) for i in images}
+            keys = dumps([key for key, value in new.items() if value != old[key]])
+            gone = (
+                f"{quote(name)} NOT IN (SELECT id FROM {quote(there.table_name)})" if there else "0"
+            )
+            for row in self.house.db.table(self.table_name)(f"{AMONG} AND {gone}", [keys], limit=1):
+                what = (
+                    f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}: it is gone."
+                )
+                raise Conflict(what, "Bring that back first, in History.")
+
     def refuse_used(self, caller: Caller, keys: Iterable[int]) -> None:
         """Raise Conflict when rows of other apps refer to these, saying which."""
         gone = dumps([*keys])
