@@ -23,7 +23,8 @@ from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
-FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second:
+FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
+([more of it](/docs/first-app.md)):
 
 ```
 from pipulate import CrudApp
