@@ -127,6 +127,18 @@ def test_after_its_time_it_is_gone_for_everybody(tmp_path, settings, monkeypatch
     assert run(keys.shares.answer(Request)).status_code == 404
 
 
+def test_a_table_of_any_kind_does_no_harm(server):
+    odd = [b"\xff\xfe\n\x00", b"one\ntwo\n", b"x" * 100_000]
+    put = [server.client.put("/files/default?name=a.csv", content=text).text for text in odd]
+    for said, text in zip(put, odd, strict=True):
+        number = said.removeprefix("file:")
+        page = server.act("POST", "/default/share", {"edges": number, "nodes": number})
+        path = re.search(r"%2Fshare%2F([\w-]{43})", page.text)[1]
+        answer = server.client.get(f"/share/{path}", headers={"Origin": SITES[0]})
+        assert answer.status_code == 200 and len(answer.content) <= len(text) + 6
+    server.act("POST", "/default/share", {"stop": "1"})
+
+
 def test_only_tables_of_the_profile_are_shared_and_it_stands_in_the_history(
     server, numbers, shared
 ):

@@ -58,9 +58,8 @@ class Shares:
         share = self.kept.get(request.url.path)
         if share is None or share.until < time.monotonic() or not share.path.is_file():
             return Response("This is not shared (any more).", 404)
-        with share.path.open("rb") as file:
-            first = file.readline()
-        head = share.head + first[first.index(b",") :]
+        first = _first(share.path)
+        head = share.head + b"".join(first.partition(b",")[1:])
         size = share.path.stat().st_size - len(first) + len(head)
         headers = {"content-length": str(size), "content-encoding": "identity", "vary": "origin"}
         if (origin := request.headers.get("origin")) in SITES:
@@ -68,6 +67,11 @@ class Shares:
             headers["access-control-expose-headers"] = "content-length"
         pieces = _pieces(share.path, len(first), head)
         return StreamingResponse(pieces, 200, headers, "text/csv; charset=utf-8")
+
+
+def _first(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline(PIECE)
 
 
 def _pieces(path: Path, begin: int, head: bytes):
@@ -111,8 +115,7 @@ def _file(site, profile, number: str):
 def _link(base: str, shares: Shares, files) -> str:
     """The address of the web app with the files, its words as its documentation has them."""
     links, pages = files["edges"].path, files["nodes"].path
-    with pages.open(encoding="utf-8") as file:
-        colour = "page_type" if ",page_type" in file.readline() else "depth"
+    colour = "page_type" if b",page_type" in _first(pages) else "depth"
     said = {"data": base + shares.add(links, "source"), "source": "source", "target": "target"}
     said |= {"meta": base + shares.add(pages, "id"), "nodeColor": colour, "nodeSize": "pagerank"}
     return f"{SITES[0]}/run/?{urlencode(said)}"
