@@ -51,15 +51,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except (apsw.Error, OverflowError) as error:
-        for kind, problem, what, next_step in REFUSALS:
+class _InWords:
+    """Around what SQLite does: what it refuses is a Problem. (Cheaper than a generator.)"""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: Any) -> None:
+        for kind, problem, what, next_step in REFUSALS if error else ():
             if isinstance(error, kind):
                 raise problem(what.format(error), next_step) from error
-        raise
+
+
+IN_WORDS = _InWords()
 
 
 @dataclass
@@ -130,7 +133,7 @@ class Database:
 
     def all(self, sql: str, args: Any = ()) -> list[Row]:
         """Rows of a reading query; values only as parameters."""
-        with _in_words():
+        with IN_WORDS:
             return _dicts(self._reader().execute(sql, args))
 
     def one(self, sql: str, args: Any = ()) -> Row | None:
@@ -146,26 +149,31 @@ class Database:
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
-        with self.writing() as writer, _in_words():
+        with self.writing() as writer, IN_WORDS:
             return _dicts(writer.execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
         """The same writing statement for each row of values."""
-        with self.writing() as writer, _in_words():
+        with self.writing() as writer, IN_WORDS:
             writer.executemany(sql, rows)
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[apsw.Connection]:
-        """The current change (or one of its own), begun: what is read in it stays true."""
+    def _begun(self) -> Iterator[apsw.Connection]:
         with self.change():
             yield self.begin()
 
-    @contextlib.contextmanager
-    def change(self, **event: Any) -> Iterator[Change]:
+    def writing(self) -> contextlib.AbstractContextManager[apsw.Connection]:
+        """The current change (or one of its own), begun: what is read in it stays true."""
+        begun = self.current and self.current.begun
+        return contextlib.nullcontext(self._writer) if begun else self._begun()
+
+    def change(self, **event: Any) -> contextlib.AbstractContextManager[Change]:
         """One transaction and at most one event. Inside another change it joins that one."""
-        if outer := self.current:
-            yield outer
-            return
+        outer = self.current
+        return contextlib.nullcontext(outer) if outer else self._change(**event)
+
+    @contextlib.contextmanager
+    def _change(self, **event: Any) -> Iterator[Change]:
         change = self._local.change = Change(**event)
         record = None
         try:
@@ -191,7 +199,7 @@ class Database:
             if not self._lock.acquire(timeout=WAIT):
                 raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
             try:
-                with _in_words():
+                with IN_WORDS:
                     self._writer.execute("BEGIN IMMEDIATE")
             except BaseException:
                 self._lock.release()
@@ -201,7 +209,7 @@ class Database:
 
     def _end(self, change: Change, word: str) -> None:
         if change.begun and not self._writer.get_autocommit():
-            with _in_words():
+            with IN_WORDS:
                 self._writer.execute(word)
 
     def _append_event(self, change: Change) -> Row:

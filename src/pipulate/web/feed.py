@@ -32,7 +32,8 @@ class Feed:
         house.db.on_event.append(self._event)
 
     def _event(self, event: Row) -> None:
-        soon(self.loop, self._wake)
+        if self.clients:
+            soon(self.loop, self._wake)
 
     def _wake(self) -> None:
         for client in self.clients:
