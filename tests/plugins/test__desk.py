@@ -58,7 +58,7 @@ def test_a_version_is_shown_whole_and_lives_once_approved(server, draft):
     source = re.search(r"<textarea[^>]*source.*?>(.*?)</textarea>", page, re.DOTALL)[1]
     assert html.unescape(source) == ONE
     assert "It keeps to its own rows." in page and at.rpartition("/")[2] in page
-    shown = re.search(r"<div inert>(.*?)<h2>Source", page, re.DOTALL)[1]
+    shown = re.search(r"<div inert style=\"contain:content.*?>(.*?)<h2>Source", page, re.DOTALL)[1]
     assert "Plants of mine." in shown and "Sample" in shown
     assert not re.search(r"hx-|\bid=|\bhref=|\bname=|<script", shown)
     assert listed(server, "plants") is None
@@ -66,7 +66,7 @@ def test_a_version_is_shown_whole_and_lives_once_approved(server, draft):
     row = soon(lambda: listed(server, "plants"))
     assert row["origin"] == "shell" and row["version"] == 1 and row["hash"] in at
     server.call("plant_add", name="Fern")
-    assert "This is what runs now" in server.page("/default/plugins/plants")
+    assert "This is in apps/ now" in server.page("/default/plugins/plants")
     assert "Approved plugin plants" in server.page("/default/history")
 
 

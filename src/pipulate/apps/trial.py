@@ -72,6 +72,8 @@ class Fence:
         if event == "open" and isinstance(args[0], str | bytes):
             writes = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
             kind = None if self._ours(args[0], () if writes else self.read) else "files"
+        elif kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
+            kind = None  # an event loop begins so, there
         elif kind == "files" and all(self._ours(at, ()) for at in args if isinstance(at, str)):
             kind = None
         if kind:

@@ -20,6 +20,7 @@ progress section select small span strong sub summary sup table tbody td textare
 time tr u ul"""
 SHOWN = {"class", "type", "value", "placeholder", "checked", "selected", "open", "rows", "colspan"}
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
+WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
 AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
@@ -115,7 +116,7 @@ def decision(at, profile, record, live):
     said = P(Small("SHA-256 ", Code(record["hash"], style="overflow-wrap:anywhere")))
     links = [A(app["title"], href=f"/{profile.slug}/{app['slug']}") for app in record["apps"]]
     if live:
-        return Div(P("This is what runs now: ", *links, id="live"), said)
+        return Div(P("This is in apps/ now: ", *links), said)
     if record["problems"]:
         return said
     yes = Button("Approve: put it into apps/", hx_post=f"{at}/approve", **AGAIN)
@@ -135,7 +136,8 @@ def preview(number, page):
     tags, shown = {*TAGS.split()}, {"*": SHOWN}
     clean = nh3.clean(page["html"], tags=tags, attributes=shown, url_schemes=set())
     said = f"{page['title']}, with rows that the trial made up"
-    return Details(Summary(said), Div(NotStr(clean), inert=True), open=not number)
+    drawn = Div(NotStr(clean), inert=True, style=WITHIN)
+    return Details(Summary(said), drawn, open=not number)
 
 
 def difference(before, after):

@@ -32,7 +32,7 @@ It did not pass:
 Mend all of that; write the whole file once more.
 """
 
-builder = Pipeline("Builder", "Writes an app or a pipeline from your wish, for you to approve.")
+builder = Pipeline("Builder", "Makes an app or pipeline, or changes one, from a wish in words.")
 
 
 @builder.step(auto=True)
