@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipulate.apps import browser
-from pipulate.apps.browser import Gate, find_browser
+from pipulate.apps.browser import Gate
 from pipulate.apps.job import JobHandle
 from pipulate.core import fetch
 from pipulate.core.problems import Problem, Refused
@@ -155,13 +156,12 @@ def test_without_the_extra_the_step_says_what_to_install(job, monkeypatch):
         job.browser("*")
 
 
-@pytest.mark.browser
 def test_without_a_browser_the_step_says_which_are_meant(job, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("PIPULATE_BROWSER", raising=False)
-    assert find_browser() is None
-    with pytest.raises(Problem, match="Chromium, Chrome or Edge"), job.held:
-        job.browser("*", profile=str(job.files / "p"))
+    monkeypatch.setattr(browser, "PLACES", [])
+    with pytest.raises(Problem, match="No Chromium, Chrome or Edge"):
+        job.browser("*")
 
 
 def test_an_async_step_is_told_to_be_a_plain_one(job):
@@ -191,3 +191,18 @@ def test_what_is_no_web_site_cannot_be_allowed(site, tmp_path):
 )
 def test_a_site_is_its_name_and_port(site, places):
     assert Gate((site,)).places == places
+
+
+@pytest.mark.browser
+def test_one_profile_serves_one_browser_and_who_comes_second_is_told(job, tmp_path):
+    other = JobHandle(lambda said: None, lambda *need: None, tmp_path / "other")
+    profile = str(tmp_path / "profile")
+    with ThreadPoolExecutor(1) as aside, job.held:
+        page = job.browser("*", profile=profile, headless=True)
+        second = aside.submit(other.browser, "*", profile=profile, headless=True)
+        with pytest.raises(Problem, match="already in use") as busy:
+            second.result()
+        assert "Close the browser" in busy.value.next_step
+        page.close()
+        with pytest.raises(Problem, match="was closed"), job.held:
+            page.title()

@@ -33,7 +33,8 @@ PLACES += [
     if folder in os.environ
 ]
 INSTALL = 'Install it: pip install "pipulate[browser]", or pipx inject pipulate playwright.'
-NONE = "Is Chromium, Chrome or Edge there (PIPULATE_BROWSER names it), and its profile not in use?"
+NONE = "No Chromium, Chrome or Edge was found.", "Install one, or name it in PIPULATE_BROWSER."
+BUSY = "Close the browser that uses its profile (of another run?), then resume the step."
 FINE, NO, NOBODY = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2, 4))  # answers of SOCKS 5
 
 
@@ -117,6 +118,8 @@ def browsing(
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
         raise Problem("The extra “browser” is missing.", INSTALL) from None
+    if not (path := find_browser()):
+        raise Problem(*NONE)
     homes = (folder for folder in files.parents if (folder / "pipulate.db").exists())
     folder = Path(profile or next(homes, read_settings().home) / "browser").expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +127,7 @@ def browsing(
         headless = sys.platform == "linux" and not (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         )
-    gate, coming, path = Gate(sites), list[Any](), find_browser()
+    gate, coming = Gate(sites), list[Any]()
     with contextlib.ExitStack() as held:
         portal = held.enter_context(start_blocking_portal())
         address = held.enter_context(portal.wrap_async_context_manager(gate.opened()))
@@ -132,7 +135,6 @@ def browsing(
             context = held.enter_context(sync_playwright()).chromium.launch_persistent_context(
                 folder,
                 executable_path=path,
-                channel=None if path else "chrome",  # where Windows and macOS have it
                 chromium_sandbox=not hasattr(os, "geteuid") or os.geteuid() != 0,  # not as root
                 proxy={"server": address},
                 headless=headless,
@@ -141,7 +143,7 @@ def browsing(
             )
         except Error as error:
             said = f"The browser did not start ({str(error).splitlines()[0][:300]})."
-            raise Problem(said, NONE) from None
+            raise Problem(said, BUSY) from None
         held.callback(context.close)
         context.on("download", lambda download: _keep(download, files, coming))
         page = context.pages[0]
