@@ -5,7 +5,6 @@ All that the browser asks for goes through the gate, redirects and sockets of pa
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import shutil
 import sys
@@ -81,13 +80,11 @@ def _places(site: str) -> list[str]:
 
 
 async def _asked(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:
-    """Where the browser wants to be led."""
+    """Where the browser wants to be led: by a name, even where it is a number."""
     await reader.readexactly((await reader.readexactly(2))[1])
     writer.write(b"\5\0")
-    kind = (await reader.readexactly(4))[3]
-    size = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
-    name = await reader.readexactly(size)
-    host = name.decode() if kind == 3 else str(ipaddress.ip_address(name))
+    size = (await reader.readexactly(5))[4]
+    host = (await reader.readexactly(size)).decode()
     return host, int.from_bytes(await reader.readexactly(2), "big")
 
 
