@@ -4,14 +4,14 @@ import asyncio
 import re
 
 import pytest
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Match, Mount, Route, WebSocketRoute
 
 from pipulate.apps.house import House
 from pipulate.apps.shelf import Shelf
 from pipulate.core.settings import Settings
 from pipulate.doors.mcp import McpApp
 from pipulate.web.guard import Guard, Keys
-from pipulate.web.server import Site, body_limit
+from pipulate.web.server import First, Site, body_limit
 from pipulate.web.share import Shares
 
 PORT = 5001
@@ -184,6 +184,19 @@ def test_every_route_refuses_whoever_has_no_credential(table, knocking):
             headers.pop(name, None)
         said = knocking(kind, method, path, headers)
         assert said in ((401, 0), (403, 0), ("websocket.close", 0)), (kind, method, path, said)
+
+
+def test_apps_are_found_before_all_others_and_no_other_page_is_taken_for_one(table):
+    first = [route for route in table[0].app.routes if isinstance(route, First)]
+    assert first == table[0].app.routes[:2]
+
+    def taken(path):
+        scope = {"type": "http", "method": "GET", "path": filled(path), "root_path": ""}
+        return any(route.matches(scope)[0] != Match.NONE for route in first)
+
+    assert taken("/{profile}/{app}") and taken("/{profile}/{app}/1/title")
+    others = [path for _, _, path in walk(table[0].app.routes) if "{app}" not in path]
+    assert [path for path in others if taken(path)] == []
 
 
 def test_no_route_answers_get_and_post_by_default(table):

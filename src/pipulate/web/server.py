@@ -15,7 +15,7 @@ from fasthtml.core import FastHTML
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
@@ -31,7 +31,7 @@ from pipulate.apps.rows import AGAIN
 from pipulate.apps.markup import html, notice, problem_card
 from pipulate.core.logs import log_fault
 from pipulate.core.problems import Missing, Problem
-from pipulate.core.profiles import Profile
+from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, limited
 from pipulate.web import assistant, docs, history, inbox, pages, panel, program, widgets
@@ -91,6 +91,10 @@ class Site:
             sess_cls=None,
             secret_key="unused: the guard signs its own cookie",
             routes=[
+                *(
+                    First(path, self.page(run), methods=how.split())
+                    for how, path, run in PAGES[-2:]
+                ),
                 *(Route(path, self.home, methods=["GET"]) for path in HOME),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
@@ -370,3 +374,16 @@ PAGES = (  # (methods, path, handler)
     (EVERY, "/{profile}/{app}", pages.app),
     (EVERY, "/{profile}/{app}/{rest:path}", pages.app),
 )
+WORDS = {*re.findall(r"/{profile}/(\w+)", " ".join(path for _, path, _ in PAGES))}
+
+
+class First(Route):
+    """An address of an app, before all others: these are asked for the most, and each route costs
+
+    its look. What is no app's is left to them."""
+
+    def matches(self, scope):
+        match, found = super().matches(scope)
+        said = found.get("path_params", {})
+        others = said.get("profile") in ROUTE_WORDS or said.get("app") in WORDS
+        return (Match.NONE, {}) if others else (match, found)
