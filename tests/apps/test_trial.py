@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from typing import Literal
 from fasthtml.common import P
 from pipulate import CrudApp, Invalid, Pipeline, tool
 
@@ -45,6 +46,12 @@ def written(job):
     Path(OUTSIDE).write_text("here")
 
 @odd.step
+def moved(job):
+    """Moves a file out."""
+    (job.files / "x").write_text("here")
+    (job.files / "x").rename(OUTSIDE)
+
+@odd.step
 def read():
     """Reads elsewhere."""
     return Path(OUTSIDE).with_name("secret.txt").read_text()
@@ -72,8 +79,10 @@ def asked(job):
 
 @odd.step
 def fine(job, kind: str):
-    """Asks, adds a task, looks."""
+    """Asks people and the model, adds a task, looks."""
     job.ask("How many?", int)
+    job.model("How many?", int | None)
+    job.model("Good?", Literal["yes", "no"])
     job.tool("task_add", title=kind)
     return job.tool("task_list")["count"]
 

@@ -49,14 +49,8 @@ KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files"}
 KINDS |= {f"os.{name}": "files" for name in CHANGES}
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 LINES, TABLE = "First line\nSecond line", "name,value,url\nsample,1,https://www.example.org/\n"
-BY_TYPE = {
-    "number": 1,
-    "integer": 1,
-    "string": "Sample",
-    "boolean": True,
-    "array": [],
-    "object": {},
-}
+BY_TYPE = {"string": "Sample", "boolean": True, "array": [], "object": {}}  # a number: 1
+PATHS = str | bytes | os.PathLike
 
 
 class Fence:
@@ -69,12 +63,12 @@ class Fence:
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         kind = KINDS.get(event)
-        if event == "open" and isinstance(args[0], str | bytes):
+        if event == "open" and isinstance(args[0], PATHS):
             writes = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
             kind = None if self._ours(args[0], () if writes else self.read) else "files"
         elif kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
             kind = None  # an event loop begins so, there
-        elif kind == "files" and all(self._ours(at, ()) for at in args if isinstance(at, str)):
+        elif kind == "files" and all(self._ours(at, ()) for at in args if isinstance(at, PATHS)):
             kind = None
         if kind:
             self.reached.append(kind)
@@ -87,7 +81,7 @@ class Fence:
             self.reached.append("files")
             raise PermissionError(f"A trial has no files ({path}).")
 
-    def _ours(self, path: str | bytes, more: tuple[str, ...]) -> bool:
+    def _ours(self, path: Any, more: tuple[str, ...]) -> bool:
         real = os.path.realpath(os.fsdecode(path))
         return real == os.devnull or any(
             real == root or real.startswith(root + os.sep) for root in (self.home, *more)
@@ -105,9 +99,15 @@ def sample(field: Field) -> Any:
     now = datetime.now().replace(microsecond=0)
     said = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
     said |= {"date": now.date().isoformat(), "date-time": now.isoformat()}
-    given = said.get(field.schema.get("format", ""), BY_TYPE.get(field.kind.schema["type"], 1))
+    given = said.get(field.schema.get("format", ""), fitting(field.kind.schema))
     special = {"textarea": LINES, "file": str(Path("sample.csv").absolute())}
     return special.get(field.kind.input, given) if isinstance(given, str) else given
+
+
+def fitting(schema: Row) -> Any:
+    """A value of the (first) type that a schema names."""
+    kinds = schema["type"]
+    return BY_TYPE.get(kinds if isinstance(kinds, str) else kinds[0], 1)
 
 
 class TrialJob(LocalJob):
@@ -122,7 +122,7 @@ class TrialJob(LocalJob):
             case "call", [name, given]:
                 return self.call(name, from_json(given))
             case "model", [_, schema]:
-                return (schema.get("enum") or [BY_TYPE.get(schema.get("type"), "Sample")])[0]
+                return (schema.get("enum") or [fitting(schema)])[0]
             case "ask", [_, about]:
                 record = {"about": dumps(about), "step": self.step.name}
                 return sample(question_field(record))
