@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipulate import Problem
+from pipulate import File, Problem
 from pipulate.botify import asking, download
 from pipulate.botify.apps import link_graph as steps
 from pipulate.botify.stand_in import CRAWLS, OWNER, PROJECT
@@ -386,6 +386,25 @@ def test_the_links_are_loaded_with_the_fields_of_their_pages(step_job, planned, 
         "title": service.pages[0]["title"],
         "clicks": str(service.pages[0]["clicks"]),
     }
+
+
+def test_the_graph_is_drawn_with_its_charts_and_a_list_that_can_be_read_out(tmp_path):
+    from pipulate.apps.markup import html, owned
+
+    files = {name: File(tmp_path / f"{name}.csv") for name in ("nodes", "edges")}
+    types = [{"page_type": "home", "pages": 1, "pagerank_percent": 40.5}]
+    output = {"top": [{"page": "/a", "depth": 0}], "types": types, "levels": [[0, 3], [1, 9]]}
+    output |= {"degrees": [["1", 2]], "depths": [["0", 1]], **files}
+    shown = html(*owned(steps.draw_graph(output)))
+    assert "<pipulate-widget" in shown and "<table" in shown
+    for chart in (
+        "PageRank by page type, %: home 40.5",
+        "Links by clicks from the start: 0 3, 1 9",
+        "Pages by how many pages link to them: 1 2",
+    ):
+        assert f'role="img" aria-label="{chart}"' in shown
+    shown = html(*owned(steps.draw_graph(output | {"types": []})))
+    assert "page type" not in shown and "Links by clicks" in shown
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   });
   const rests = () => !due && !graph.isSimulationRunning && late(awake);
   const late = moment => performance.now() > moment;
-  let slow = software, awake = 0, until = performance.now() + LAYOUT;
+  let slow = software, awake = 0, until = Infinity;
   let before = 0, usual = 0, count = 0, due = true;
   graph.frame = async () => {
     const own = ++count, now = performance.now();
@@ -339,6 +339,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     (kept ? ` of ${said(most)} and ${said(every)}: the most important pages` : '') +
     (still ? '. No graphics card is used here: links and the layout wait for a click.' : '');
   await drawn;
+  until = performance.now() + LAYOUT;
   requestAnimationFrame(() => {
     const sent = [ends, ...parts].reduce((sum, part) => sum + part.byteLength, 0);
     Object.assign(el.dataset, {bytes: sent, first: Math.round(performance.now() - began)});
