@@ -42,7 +42,7 @@ class Gate:
 
     def __init__(self, sites: tuple[str, ...]):
         self.places = [place for site in sites for place in _places(site)]
-        self.refused: list[str] = []
+        self.refused: dict[str, None] = {}  # in order
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
@@ -57,7 +57,7 @@ class Gate:
             if not any(fnmatchcase(place, one) for one in self.places):
                 if place not in self.refused:
                     print(f"Refused: {place} is none of this run's sites.", file=sys.stderr)
-                self.refused.append(place)
+                self.refused[place] = None
                 return writer.write(NO)
             try:
                 answers, there = await asyncio.open_connection(host, port)
@@ -153,8 +153,8 @@ def browsing(
                 what = "The browser was closed."
                 raise Problem(what, "Resume the step: it opens again.") from error
             if "ERR_SOCKS_CONNECTION_FAILED" in str(error):
-                what = f"The browser may not go to {gate.refused[-1]}."
-                raise Refused(what, "If this run shall, name it: job.browser(…).") from error
+                what = f"That leads where this run may not go ({', '.join(gate.refused)[:300]})."
+                raise Refused(what, "If it shall, name the site: job.browser(…).") from error
             raise
 
 
