@@ -12,7 +12,7 @@ from pipulate.core.settings import Settings
 from pipulate.doors.mcp import McpApp
 from pipulate.web.guard import Guard, Keys
 from pipulate.web.server import First, Site, body_limit
-from pipulate.web.share import Shares
+from pipulate.web.share import SITES, Shares
 
 PORT = 5001
 OWN = f"127.0.0.1:{PORT}"
@@ -197,6 +197,19 @@ def test_apps_are_found_before_all_others_and_no_other_page_is_taken_for_one(tab
     assert taken("/{profile}/{app}") and taken("/{profile}/{app}/1/title")
     others = [path for _, _, path in walk(table[0].app.routes) if "{app}" not in path]
     assert [path for path in others if taken(path)] == []
+
+
+def test_a_file_that_is_shared_is_the_only_thing_another_site_is_let_into(
+    table, knocking, tmp_path
+):
+    theirs = {"host": OWN, "origin": SITES[0], "sec-fetch-site": "cross-site"}
+    path = table[0].keys.shares.add(tmp_path / "edges.csv", "source")
+    assert knocking("http", "GET", path, theirs)[1] == 1
+    for kind, method, other in [*table[1], ("websocket", "GET", path), ("http", "POST", path)]:
+        said = knocking(kind, method, other, theirs)
+        assert said in ((401, 0), (403, 0), ("websocket.close", 0)), (kind, method, other, said)
+    table[0].keys.shares.kept.clear()
+    assert knocking("http", "GET", path, theirs) == (403, 0)
 
 
 def test_no_route_answers_get_and_post_by_default(table):
