@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pipulate import Between, File, Pipeline, Problem, Text
-from pipulate.plugins.pages import addressed, lines_of
+from pipulate.plugins.pages import addresses as listed
 
 MOST = 1_000  # pages of one run
 COLUMNS = ("url", "status", "error", "title", "final_url", "links", "picture", "tree")
@@ -21,14 +21,13 @@ capture = Pipeline("Capture", "Pictures, trees and links of pages, by your brows
 @capture.step
 def addresses(urls: Text = "", file: File | None = None):
     """Which pages? Paste addresses, one a line, or give a file with them: text, CSV, XLSX."""
-    lines = [*urls.splitlines(), *(lines_of(file) if file else ())]
-    found = dict.fromkeys(addressed(line) for line in lines if line.strip())
-    if not found or len(found) > MOST:
+    found = listed(urls, file)
+    if len(found) > MOST:
         raise Problem(f"There are {len(found):,} addresses.", f"Give 1 to {MOST:,}, one a line.")
-    for url in found:
-        if urlsplit(url).scheme not in ("http", "https"):
+    for url in (row["url"] for row in found):
+        if urlsplit(url).scheme.lower() not in ("http", "https"):
             raise Problem(f"{url[:200]!r} is no web address.", "It starts with https://")
-    return [{"url": url} for url in found]
+    return found
 
 
 @capture.step
