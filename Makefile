@@ -18,12 +18,14 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev browser test test-long mutate check bench shots bundle dist lock clean
+.PHONY: help run setup setup-dev browser test test-long test-llama mutate check bench shots \
+	bundle dist lock clean
 
 help:
 	@echo "make run        set up and start Pipulate            (ARGS= for options)"
 	@echo "make test       set up and run every test            (ARGS= for pytest)"
 	@echo "make test-long  the same with the crash and load tests"
+	@echo "make test-llama a run against llama.cpp's own server, with a model made here"
 	@echo "make mutate     take each check out of the guard and see a test fail"
 	@echo "make check      lint, format, types, sizes"
 	@echo "make bench      measure        make shots   take the pictures of the docs"
@@ -40,6 +42,9 @@ test: setup-dev browser
 
 test-long: setup-dev browser
 	@$(WITH_BROWSER) $(BIN)/python -m pytest $(CORES) -m "long or not long" $(ARGS)
+
+test-llama: setup-dev .venv/.llama
+	@PIPULATE_LLAMA=.venv/.llama/bin/python $(BIN)/python -m pytest -s tests/llama/check_llama.py $(ARGS)
 
 mutate: setup-dev
 	@$(BIN)/python scripts/mutate_guard.py
@@ -96,6 +101,11 @@ $(BIN)/python:
 .venv/.installed-dev: requirements-dev.lock | .venv/.installed
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.venv/.llama: | $(BIN)/python
+	@$(BIN)/python -m venv $@
+	@$@/bin/python -m pip --disable-pip-version-check -qq install --only-binary :all: \
+		xllamacpp==2026.10.11549 gguf==0.19.0 || { rm -rf $@; exit 1; }
 
 .venv/.browser: scripts/browser.sh | $(BIN)/python
 	@sh scripts/browser.sh >$@.new
