@@ -395,3 +395,24 @@ def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):
         object.__setattr__(house.settings, "ollama_url", server.url)
         run(chat.look())
     assert chat.there
+
+
+def test_several_calls_that_wait_are_looked_at_and_approved_with_one_click(server, model):
+    for name in ("First", "Second"):
+        server.call("profile_add", name=name)
+    calls = [("profile_delete", {"profile": name}) for name in ("first", "second")]
+    model.script(Reply(tools=calls), "Both wait.", "Both are gone.")
+    with server.socket("/default") as tab:
+        say(tab, "Delete the two")
+        address = re.search(r"/default/approvals/[\w-]+", hear(tab, "Both wait."))[0]
+        card = server.act("GET", address).text
+        one, both = re.findall(r'hx-post="([^"]+)"', card)
+        assert one == address and "Approve all 2" in card and "asked to run these 2" in card
+        shown = card[card.index("these 2") :]
+        assert "first" in shown and "second" in shown, "each is shown exactly"
+        digest = re.findall(r"[0-9a-f]{64}", card)[1]
+        done = server.act("POST", both, {"yes": "yes", "hash": digest})
+        assert done.status_code == 200 and done.text.count("deleted") == 2
+        hear(tab, "Both are gone.")
+    assert not {"first", "second"} & {p["slug"] for p in server.call("profile_list")}
+    assert "Approve all" not in server.act("GET", address).text
