@@ -339,6 +339,22 @@ def test_nothing_to_do_leaves_no_trace(bring, house):
     assert house.events.recent(1) == before
 
 
+def test_what_is_matched_is_looked_up_and_not_all_that_there_is(house, book, bring, tmp_path):
+    bring("title,stars\n" + "".join(f"Book {n},1\n" for n in range(300)))
+    (tmp_path / "few.csv").write_text("title,stars\nBook 7,2\nNew,1\n")
+    few = Intake(book, house.caller("user"), tmp_path / "few.csv", match=("title",))
+    assert numbers(few.read()) == (1, 1, 0, 0) and sum(map(len, few.known.values())) == 1
+
+
+@pytest.mark.parametrize("name", ["number", "ratio", "price", "done", "day", "at", "size", "tags"])
+def test_rows_are_found_by_a_value_of_any_type_or_by_none(plugin, bring, name):
+    thing = plugin(THING, "thing").apps[0]
+    head = "name,number,ratio,price,done,day,at,size,tags\n"
+    text = head + "a,-3,0.1,1.10,true,2026-01-31,2026-01-31T12:00:00+01:00,2,x\nb,4,,,false,,,1,\n"
+    assert numbers(bring(text, thing)) == (2, 0, 0, 0)
+    assert numbers(bring(text, thing, match=(name, "name"))) == (0, 0, 2, 0)
+
+
 def test_given_a_row_changed_since_it_was_read_then_nothing_is_imported(
     bring, book, house, call, rows, tmp_path
 ):

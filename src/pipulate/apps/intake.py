@@ -5,16 +5,17 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from pipulate.apps.query import ID
-from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, to_column
+from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, to_column
 from pipulate.core.notations import NOTATIONS, agreed, plain
 from pipulate.core.problems import Invalid, Problem, nearest
 from pipulate.core.sheets import EMPTY, read_sheet
-from pipulate.core.store import Row
+from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
 MOST = 200_000  # rows of one import: they are held until all of them are checked
@@ -105,16 +106,40 @@ class Intake:
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
         self.blank = dict.fromkeys(self.app.fields) | table.defaults
         self.known: dict[Any, list[Row]] = {}
-        for row in table() if self.match else ():
-            self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
+        read: Iterable[tuple[int, Row]] = self._each(rows, tell)
+        if self.match:  # what the rows mean is looked up at once: the table may be large
+            read = [*read]
+            self._look_up({new.get(self.match[0]) for _, new in read})
+        for number, new in read:
+            try:
+                self._row(number, new)
+            except Invalid as problem:
+                self._left_out(number, problem)
+        self.skip.sort(key=itemgetter(0))
+        return self.report()
+
+    def _each(self, rows: Rows, tell: Callable[[int], Any]) -> Iterator[tuple[int, Row]]:
         for count, (number, cells) in enumerate(rows):
             if count % 2_000 == 0:
                 tell(count)
             try:
-                self._row(number, self._stored(cells))
+                new = self._stored(cells)
             except Invalid as problem:
-                self.skip.append((number, problem.details.get("fields") or {"": problem.what}))
-        return self.report()
+                self._left_out(number, problem)
+            else:
+                yield number, new
+
+    def _left_out(self, number: int, problem: Invalid) -> None:
+        self.skip.append((number, problem.details.get("fields") or {"": problem.what}))
+
+    def _look_up(self, keys: set[Any]) -> None:
+        """Take up the rows whose first matched field has one of these values."""
+        column, where, args = quote(self.match[0]), "", list[str]()
+        if not any(isinstance(key, float) for key in keys):  # JSON may round it
+            where, args = f"{column} IN (SELECT value FROM json_each(?))", [dumps([*keys])]
+            where += f" OR {column} IS NULL" * (None in keys)
+        for row in self.app.plain(self.caller)(where, args):
+            self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
 
     def report(self, done: bool = False) -> Row:
         """{add, update, unchanged, skip, skipped: the first rows and why, columns, ignored,

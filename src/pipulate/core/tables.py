@@ -165,12 +165,14 @@ class Table:
                 self.write([(None, {**row, **self.scope, self.pk: key}) for key, row in rows])
         return ids
 
-    def update_each(self, changes: Iterable[tuple[Row, Row]]) -> None:
+    def update_each(self, changes: Sequence[tuple[Row, Row]]) -> None:
         """Change many rows, each (as it was read, its own new values). Raises Conflict when one
 
         was changed since."""
         with self.db.writing():
-            read = self.select(f"{quote(self.pk)} AS key, version")
+            key, keys = quote(self.pk), dumps([row[self.pk] for row, _ in changes])
+            where = f"{key} IN (SELECT value FROM json_each(?))"
+            read = self.select(f"{key} AS key, version", where, [keys])
             versions = {row["key"]: row["version"] for row in read}
             for row, _ in changes:
                 if versions.get(row[self.pk]) != row["version"]:
