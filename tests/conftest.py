@@ -4,6 +4,7 @@ run(coro)      run a coroutine on this test's event loop; jobs go on between two
 house          a House on `settings` (no server), closed at the end
 plugin(text)   a file in the house's apps/, scanned; returns its Plugin
 serve          a real `pipulate serve` process, logged in: .url .client .port .home .info
+chromium       the browser of steps, as a test can start it
 launch(…)      the same with a home, arguments or environment of one's own
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from pipulate.apps.browser import find_browser
 from pipulate.apps.house import House
 from pipulate.core.settings import Settings
 
@@ -177,6 +179,15 @@ def launch(tmp_path):
 @pytest.fixture
 def serve(launch):
     return launch()
+
+
+@pytest.fixture
+def chromium(tmp_path, monkeypatch):
+    """The browser of job.browser() starts without its sandbox, which containers do not have."""
+    path = tmp_path / "chromium"
+    path.write_text(f'#!/bin/sh\nexec "{find_browser()}" --no-sandbox "$@"\n')
+    path.chmod(0o700)
+    monkeypatch.setenv("PIPULATE_BROWSER", str(path))
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def processes(profile):
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
 def test_a_step_has_a_page_whose_log_in_downloads_and_pictures_are_kept(
     surf, call, house, sites, until
 ):
@@ -105,6 +106,7 @@ def test_a_step_has_a_page_whose_log_in_downloads_and_pictures_are_kept(
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
 def test_the_browser_is_led_nowhere_else_and_the_step_says_so(surf, house, sites):
     with pytest.raises(Problem, match=rf"where this run may not go \(.*{sites[1].at}"):
         surf(AWAY)
@@ -114,6 +116,7 @@ def test_the_browser_is_led_nowhere_else_and_the_step_says_so(surf, house, sites
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
 def test_cancel_ends_a_step_that_waits_in_its_browser_and_the_browser(
     house, plugin, run, call, sites, alive
 ):
@@ -194,6 +197,7 @@ def test_a_site_is_its_name_and_port(site, places):
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
 def test_one_profile_serves_one_browser_and_who_comes_second_is_told(job, tmp_path):
     other = JobHandle(lambda said: None, lambda *need: None, tmp_path / "other")
     profile = str(tmp_path / "profile")

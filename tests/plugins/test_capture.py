@@ -62,6 +62,7 @@ def broken_off(site, house, run):
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
 def test_a_run_that_was_broken_off_goes_on_and_each_page_is_a_row_with_its_files(
     broken_off, site, call, rows, house
 ):
