@@ -52,10 +52,10 @@ def pagerank(n, origin, target, damping=0.85, tolerance=1e-9):
     Page, Brin, Motwani, Winograd: The PageRank Citation Ranking (Stanford, 1998). At most 100
     rounds, ended when the ranks change by less than `tolerance` in sum."""
     out = np.bincount(origin, minlength=n)
-    rank = np.full(n, 1 / n)
+    rank, shares = np.full(n, 1 / n), np.empty(len(origin))
     for _ in range(100):
-        share = rank / np.maximum(out, 1)
-        flow = np.bincount(target, share[origin], n) + rank[out == 0].sum() / n
+        np.take(rank / np.maximum(out, 1), origin, out=shares, mode="clip")
+        flow = np.bincount(target, shares, n) + rank[out == 0].sum() / n
         before, rank = rank, (1 - damping) / n + damping * flow
         if abs(rank - before).sum() < tolerance:
             break

@@ -7,28 +7,73 @@ import numpy as np
 from pipulate.plugins._blocks import blocks
 
 REPORTS = 40  # how often progress is told, at most
+FREE = -2  # a slot without a name; -1 is the number of blank cells
 
 
-class Numbers(dict):
-    """Cell → number of its name, by first appearance, -1 for a blank one; `names` in order."""
+class Numbers:
+    """Names → numbers by first appearance, -1 for a blank one; `names` in order.
+
+    A table of hashes in numpy: a dict of a million strings waits for memory ten times as long.
+    Python's hash has 64 bits and a key of this process: that any two of a million names have the
+    same one happens once in 37 million times, and nobody can bring it about."""
 
     def __init__(self):
-        self.names = []
-
-    def __missing__(self, cell):
-        name = cell.strip()
-        if name != cell:
-            self[cell] = number = self[name]
-        elif name:
-            self[cell] = number = len(self.names)
-            self.names.append(name)
-        else:
-            self[cell] = number = -1
-        return number
+        self.names, self.padded = [], {}  # padded: those that first came with blanks around them
+        self._clear(1 << 12)
 
     def of(self, cells):
-        """The numbers of cells, as an array."""
-        return np.fromiter(map(self.__getitem__, cells), np.intc, len(cells))
+        """The numbers of cells, as an array; blanks around a name do not count."""
+        hashes = np.fromiter(map(hash, cells), np.int64, len(cells))
+        numbers = self._found(hashes)
+        new = np.flatnonzero(numbers == FREE)
+        if len(new):
+            first, batch = new[np.sort(np.unique(hashes[new], return_index=True)[1])], {}
+            found = [self._numbered(cells[n], batch) for n in first.tolist()]
+            self._place(hashes[first], np.array(found, np.intc))
+            numbers[new] = self._found(hashes[new])
+        return numbers
+
+    def _numbered(self, cell, batch):
+        name = cell.strip()
+        number = batch.get(name, self.padded.get(name, FREE)) if name else -1
+        if number == FREE and name != cell:
+            number = int(self._found(np.array([hash(name)]))[0])
+        if number == FREE:
+            number = len(self.names)
+            self.names.append(name)
+            self.padded |= {name: number} if name != cell else {}
+        batch[name] = number
+        return number
+
+    def _clear(self, size):
+        self.hashes, self.numbers = np.zeros(size, np.int64), np.full(size, FREE, np.intc)
+        self.filled = 0
+
+    def _found(self, hashes):
+        """The number of each hash, FREE if it has none: from its slot, or the next that fits."""
+        last, left = len(self.hashes) - 1, np.arange(len(hashes))
+        slots, numbers = hashes & last, np.full(len(hashes), FREE, np.intc)
+        while len(left):
+            numbers[left] = found = self.numbers[slots[left]]
+            left = left[(found != FREE) & (self.hashes[slots[left]] != hashes[left])]
+            slots[left] = slots[left] + 1 & last
+        return numbers
+
+    def _place(self, hashes, numbers):
+        """Take in hashes that differ and are not in the table."""
+        if 2 * (self.filled + len(hashes)) > len(self.hashes):
+            there = self.numbers != FREE
+            hashes = np.append(self.hashes[there], hashes)
+            numbers = np.append(self.numbers[there], numbers)
+            self._clear(1 << (4 * len(hashes)).bit_length())
+        last, left, slots = len(self.hashes) - 1, np.arange(len(hashes)), hashes.copy()
+        self.filled += len(hashes)
+        while len(left):
+            slots[left] &= last
+            free = left[self.numbers[slots[left]] == FREE]
+            self.hashes[slots[free]], self.numbers[slots[free]] = hashes[free], numbers[free]
+            left = left[self.hashes[slots[left]] != hashes[left]]  # of several, one got the slot
+            slots[left] += 1
 
 
 def columns(text, form, take):
