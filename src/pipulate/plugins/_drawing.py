@@ -187,10 +187,12 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     const round = value => value == null ? '' : said(+value.toPrecision(3));
     if (!by) return;
     const of = colourOf(by), ends = [`from ${round(by.low)}`, '', '', '', `to ${round(by.high)}`];
+    const grey = by.values.reduce((sum, one) => sum + (by.words ? one > 9 : one !== one), 0);
+    const rest = `${by.words ? 'others' : 'none'} (${said(grey)})`;
     legend.replaceChildren(...(by.words
       ? count(by.words.slice(0, 10))
         .map((sum, n) => dot(of(n), `${by.words[n] || 'none'} (${said(sum)})`))
-      : RAMP.map((hex, n) => dot(rgb(hex), ends[n]))));
+      : RAMP.map((hex, n) => dot(rgb(hex), ends[n]))), ...grey ? [dot(GREY, rest)] : []);
   };
   const label = () => {
     const places = graph.getTrackedPointPositionsMap(), taken = [];
