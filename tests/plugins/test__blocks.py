@@ -39,8 +39,22 @@ def test_the_rows_are_those_of_csv(monkeypatch, seed):
     assert rows_of(text, 2, skip, delimiter) == plainly(text, skip, delimiter)
 
 
-def test_plain_lines_do_not_go_through_csv(monkeypatch):
-    text = "source,target\n" + "/a,/b\n" * 100_000
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_with_all_cells_in_quotes_are_those_of_csv(monkeypatch, seed):
+    rng = random.Random(seed)
+    monkeypatch.setattr(_blocks, "BLOCK", rng.choice([1, 40, 300, 3_000]))
+    cells = ["/a", "", " b", ",", "x,y", "caf\u00e9"] + seed % 2 * ['"', 'a","b', "\n", '"\n"']
+    out = io.StringIO(newline="")
+    how = {"quoting": csv.QUOTE_ALL, "lineterminator": rng.choice(["\n", "\r\n"])}
+    widths = [3] if seed % 3 else [3, 3, 3, 2, 4]
+    rows = [[rng.choice(cells) for _ in range(rng.choice(widths))] for _ in range(60)]
+    csv.writer(out, **how).writerows(rows)
+    assert rows_of(out.getvalue(), 3) == rows
+
+
+@pytest.mark.parametrize("line", ["/a,/b\n", '"/a","/b, c"\n'])
+def test_plain_lines_do_not_go_through_csv(line):
+    text = "source,target\n" + line * (600_000 // len(line))
     stream = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")
     first, *others = _blocks.blocks(stream, ",", 2, 1)
     assert first[1] and len(others) == 2 and not any(rows for _, rows in others)

@@ -1,6 +1,6 @@
-"""A CSV read in blocks: most files have no quotes, and such lines are split as a whole.
+"""A CSV read in blocks: most files have no quotes, or all cells in them, and are split as a whole.
 
-That takes a fifth of the time of csv. Any other block goes through csv, with the same result.
+That takes a third of the time of csv. Any other block goes through csv, with the same result.
 """
 
 import csv
@@ -10,16 +10,31 @@ BLOCK = 1 << 18  # characters read at a time
 
 
 def split(block, delimiter, width):
-    """All cells of whole lines; None if there are quotes or a line has not `width` cells."""
+    """All cells of whole lines of that width, if none or each of them is in quotes; else None."""
     block = block.replace("\r\n", "\n")
     block += "" if block.endswith("\n") else "\n"  # the last line of a file
-    if '"' in block or "\r" in block or not delimiter.isascii():
+    if "\r" in block or not delimiter.isascii():
         return None
+    if '"' in block:
+        return unquoted(block, delimiter, width)
     line = delimiter.encode() * (width - 1) + b"\n"
     others = bytes(set(range(256)).difference(line))
     if block.encode().translate(None, others) != line * block.count("\n"):
         return None
     return block.replace("\n", delimiter).split(delimiter)[:-1]
+
+
+def unquoted(block, delimiter, width):
+    """All cells of lines, if each is in quotes and has none in it; else None."""
+    lines, between = block.count("\n"), f'"{delimiter}"'
+    if block.count('"') != 2 * width * lines or block[0] != '"' or block[-2] != '"':
+        return None
+    cells = block[1:-2].replace('"\n"', f"{between}\n{between}").split(between)
+    ends = cells[width :: width + 1]
+    if len(cells) != (width + 1) * lines - 1 or ends.count("\n") != lines - 1:
+        return None
+    del cells[width :: width + 1]
+    return cells
 
 
 def lines_of(block, text, over):
