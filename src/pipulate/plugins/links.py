@@ -162,11 +162,16 @@ def read_links(source, columns, job):
     pages, ends, more, counts = sifted(pages, ends, dict(zip(marks, found, strict=True)))
     counts["blank"] += short
     if not pages:
-        kinds = ", ".join(f"{rows:,} {kind}" for kind, rows in counts["left_out"].items())
-        what = f"None of {counts['blank'] + sum(counts['left_out'].values())} rows names two pages"
-        what = f"{what} (left out: {kinds})." if kinds else f"{what}."
+        rows = counts["blank"] + sum(counts["left_out"].values())
+        what = f"None of {rows:,} rows names two pages. {told_left_out(counts)}".strip()
         raise Problem(what, "Choose other columns.")
     return pages, ends, more, counts
+
+
+def told_left_out(counts):
+    """What was left out of a crawler's export, as a sentence; "" if nothing was."""
+    kinds = ", ".join(f"{rows:,} {kind}" for kind, rows in counts.get("left_out", {}).items())
+    return f"Left out, being no links between pages of the site: {kinds}." if kinds else ""
 
 
 def find_start(pages, start, linking):
@@ -211,8 +216,8 @@ def draw_measure(output):
     from pipulate.plugins._picture import Picture
 
     counts = {key: value for key, value in output.items() if isinstance(value, int | float | str)}
-    counts |= {f"left out: {kind}": rows for kind, rows in output.get("left_out", {}).items()}
     return (
+        told_left_out(output),
         DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
         Picture(output["nodes"].path, output["edges"].path),
         DataTable(output["top"]),
