@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from pipulate.apps.base import Visit
+from pipulate.apps.query import State
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem
 from pipulate.doors import cli
 from every import EVERY, ROWS
@@ -99,8 +100,13 @@ def test_a_name_of_the_base_class_is_refused_as_a_field(plugin, name):
         (app("x: int = 'a'"), "whole number"),
         (app("x: int", "Order").replace("x: int", "x: int; order = 'nope'"), "nope"),
         ("x = 1", "defines no CrudApp class"),
+        (
+            "from pipulate import CrudApp, tool\n"
+            "class Thing(CrudApp):\n    x: int\n    @tool\n    def move(self): pass\n",
+            "Thing.move: every app has that tool",
+        ),
     ],
-    ids=["no fields", "unknown type", "wrong default", "order by nothing", "no app"],
+    ids=["no fields", "unknown type", "wrong default", "order by nothing", "no app", "its tool"],
 )
 def test_a_class_that_cannot_work_is_refused_when_it_loads(plugin, house, source, said):
     found = plugin(source)
@@ -232,6 +238,52 @@ def test_a_method_marked_as_a_tool_works_on_one_row_in_one_event(add, call, hous
     assert (event["verb"], event["actor"]) == ("book_rate", "model")
     with pytest.raises(Invalid, match="needed"):
         call("book_rate", id=1)
+
+
+STOCK = """
+from pipulate import CrudApp, tool
+
+class Part(CrudApp):
+    name: str
+    count: int = 0
+
+    @tool
+    def take(self, pieces: int):
+        self.table.update(id=self.id, count=self.count - pieces)
+        self.tables("taking").insert(part=self.name, pieces=pieces)
+        return [part.count for part in self.table()]
+
+    @staticmethod
+    @tool(kind="read")
+    def total(table, least: int = 0):
+        return sum(part.count for part in table("count >= ?", [least]))
+
+class Taking(CrudApp):
+    part: str
+    pieces: int
+
+@Part.rt("/taken", methods=["GET"])
+def taken(tables):
+    return ", ".join(f"{one.part} {one.pieces}" for one in tables("taking")())
+"""
+
+
+def test_a_tool_reaches_its_table_and_those_of_other_apps_and_may_be_one_of_the_whole_list(
+    plugin, call, house, run
+):
+    part, _ = plugin(STOCK).apps
+    call("part_add", name="bolt", count=9)
+    assert call("part_take", id=1, pieces=4) == [5]
+    assert [event["verb"] for event in house.events.recent(1, 2)] == ["part_take", "part_add"]
+    assert [row["pieces"] for row in call("taking_list")["rows"]] == [4]
+    call("part_add", name="nut", count=2)
+    assert (call("part_total"), call("part_total", least=3)) == (7, 5)
+    caller = house.caller("user")
+    assert "Take" not in part.drawn_rows(*part.find(caller, State())[:1], caller)
+    route = next(r for r in part.routes if r.path == "taken")
+    assert "bolt 4" in run(route.run(Visit(house, caller, part)))
+    call("undo", event=house.events.recent(1, 2)[1]["id"])
+    assert call("taking_list")["count"] == 0 and call("part_get", id=1)["count"] == 9
 
 
 def test_every_profile_has_its_own_rows(add, call, titles):

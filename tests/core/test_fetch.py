@@ -250,6 +250,18 @@ def test_a_redirect_that_is_not_followed_is_a_page_that_says_where_it_leads(site
     assert (page.url, page.text, len(site.asked)) == (f"http://{site.at}/old", "", 1)
 
 
+def test_what_is_sent_is_json_by_post_to_a_public_address_and_follows_no_redirect(site, read):
+    site.page("/hook", b"thanks", status=b"201 Created")
+    assert read("/hook", data={"n": [1, None]}).status == 201
+    head = site.asked[0].split(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"post /hook ") and b"content-type: application/json" in head
+    assert b"content-length: 16" in head
+    site.leads("/old", "/hook")
+    assert read("/old", data=1).leads_to.endswith("/hook") and len(site.asked) == 2
+    with pytest.raises(Refused):
+        fetch(f"http://{site.at}/hook", data={})
+
+
 def test_a_redirect_to_what_is_no_address_is_a_problem_also_when_it_is_not_followed(site, read):
     site.leads("/old", "http://a:x/")
     with pytest.raises(Problem, match="no web address"):

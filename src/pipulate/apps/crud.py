@@ -23,10 +23,13 @@ from pipulate.apps.base import Route, Visit, snake
 from pipulate.apps.listing import Listing
 from pipulate.apps.markup import owned
 from pipulate.apps.query import State
+from pipulate.apps.rows import of_all
 from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
 from pipulate.core.problems import Problem, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tool_of, tools_in
+
+VERBS = ("list", "get", "add", "update", "delete", "move")  # tools of every app
 
 
 class CrudApp:
@@ -51,17 +54,28 @@ class CrudApp:
             owner, default = f"{cls.__name__}.", getattr(cls, name, MISSING)
             if name[0] == "_":
                 continue
-            if name in (*migrate.COLUMNS, *dir(CrudApp), "table"):
+            if name in (*migrate.COLUMNS, *dir(CrudApp)):
                 raise Problem(f"{owner}{name}: the base class uses that name.", "Rename it.")
             own[name] = make_field(name, hints[name], default, owner)
+        if taken := [name for name, _ in tools_in(cls) if name in VERBS]:
+            raise Problem(f"{cls.__name__}.{taken[0]}: every app has that tool.", "Rename it.")
         cls.fields, cls.extra_routes = cls.fields | own, []
         cls.computed = cls.computed | dict(_computed(cls))
 
-    def __init__(self, row: Row, table=None, app=None, caller=None):
-        self.id, self.version, self.table = row["id"], row["version"], table
+    def __init__(self, row: Row, app=None, caller=None):
+        self.id, self.version = row["id"], row["version"]
         self._app, self._caller, self._stored = app, caller, row
         for name, field in self.fields.items():
             setattr(self, name, field.load(row[name]))
+
+    @property
+    def table(self):
+        """The rows of this profile."""
+        return self._app.rows(self._caller)
+
+    def tables(self, name: str):
+        """The rows of another app, by its tools' name."""
+        return self._app.house.shelf.crud(name).rows(self._caller)
 
     def follow(self, name: str) -> Any:
         """What a field stands for: the row of a Ref, a File, the text of a Secret; or None."""
@@ -113,7 +127,9 @@ def _computed(cls: type[CrudApp]):
 
 
 async def _extra(function, visit: Visit):
+    crud = visit.house.shelf.crud
     ours = {"table": visit.app.rows(visit.caller), "profile": visit.caller.profile}
+    ours["tables"] = lambda name: crud(name).rows(visit.caller)
     ours["caller"] = visit.caller
     asked, texts = fields_of(function, *ours), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
@@ -183,7 +199,7 @@ class Crud(Listing):
             return
         made = self.model.__new__(self.model)
         vars(made).update({"id": None, "version": 1, **dict.fromkeys(self.fields), **row})
-        made.table, made._app, made._caller = self.rows(caller), self, caller
+        made._app, made._caller = self, caller
         made.check()
 
     # -- tools
@@ -206,11 +222,14 @@ class Crud(Listing):
         ]
 
     def _method_tool(self, name: str, method) -> Tool:
-        def run(caller: Caller, /, id: int, **values):
-            return method(self.rows(caller)[id], **values)
+        key = () if of_all(method) else (make_field("id", int),)
 
-        said, fields = (inspect.getdoc(method) or name).split("\n")[0], fields_of(method)
-        fields = (make_field("id", int), *fields)
+        def run(caller: Caller, /, **values):
+            rows = self.rows(caller)
+            return method(rows[values.pop("id")] if key else rows, **values)
+
+        said = (inspect.getdoc(method) or name).split("\n")[0]
+        fields = (*key, *fields_of(method, "table"))
         options = {"fields": fields, "run": run, **method.tool_options}
         return Tool(f"{self.name}_{name}", said, **options)
 

@@ -24,8 +24,7 @@ class Data(Refs):
 
     def rows(self, caller: Caller):
         """The scoped table; its rows are instances of the class."""
-        table = self.plain(caller)
-        return replace(table, row=lambda row: self.model(row, table, self, caller))
+        return replace(self.plain(caller), row=lambda row: self.model(row, self, caller))
 
     def plain(self, caller: Caller):
         """The scoped table; its rows are dictionaries of columns."""

@@ -250,8 +250,8 @@ def aside(work: Callable[[], Any]) -> Any:
     thread = threading.Thread(target=working_aside, daemon=True)
     try:
         thread.start()
-        while thread.is_alive():  # an Interrupt just before a wait is seen after it: waits are short
-            thread.join(0.2)
+        while thread.is_alive():
+            thread.join(0.2)  # short: an Interrupt just before a wait is seen after it
         return done.result()
     except KeyboardInterrupt:
         interrupt(thread.ident)

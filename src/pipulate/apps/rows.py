@@ -70,7 +70,7 @@ class Rows(Data):
         own = [
             Button(n.replace("_", " ").capitalize(), cls="link", hx_post=f"{one}/call/{n}")
             for n, method in tools_in(self.model)
-            if not _asks(method)
+            if method.__code__.co_argcount == 1 and not of_all(method)
         ]
         pen = Button("✎", cls="link", hx_get=f"{one}/*", aria_label="Edit", title="Edit")
         erase = Button("✕", cls="link", hx_delete=one, aria_label="Delete", title="Delete")
@@ -208,9 +208,9 @@ def mark(value: Any) -> str:
     return f"{zlib.crc32(repr(value).encode()):x}"
 
 
-def _asks(method) -> bool:
-    """Whether a tool method needs more than its row."""
-    return method.__code__.co_argcount > 1
+def of_all(method) -> bool:
+    """Whether a tool is one of the whole list: a static method that begins with `table`."""
+    return method.__code__.co_varnames[:1] == ("table",)
 
 
 def _file(at: str, name: str) -> str:

@@ -7,6 +7,7 @@ address that was checked; redirects pass it too. No cookies, no proxies, no cred
 import functools
 import html
 import ipaddress
+import json
 import re
 import socket
 import ssl
@@ -60,6 +61,7 @@ class Page:
 def fetch(
     address: str,
     *,
+    data: Any = None,
     seconds: float = SECONDS,
     limit: int = LIMIT,
     follow: bool = True,
@@ -67,9 +69,10 @@ def fetch(
 ) -> Page:
     """The page at an http or https address, whatever its status, for a tool or a hook.
 
-    `limit` in bytes. Unless `follow`, a redirect is a page of its own. `allow`: "address:port" read
-    although not public, for tests. Raises Refused for an address that is not public, Problem when
-    it cannot be read (details: the status, when it answered)."""
+    `data` is sent, as JSON by POST; its redirects are not followed. `limit` in bytes. Unless
+    `follow`, a redirect is a page of its own. `allow`: "address:port" read although not public, for
+    tests. Raises Refused for an address that is not public, Problem when it cannot be read
+    (details: the status, when it answered)."""
     import httpcore2
     import httpx2
 
@@ -78,7 +81,8 @@ def fetch(
 
     async def within() -> Page:
         with anyio.fail_after(seconds):
-            return await _follow(httpx2.URL(address), _Checked(allow, seconds), limit, follow)
+            network, url = _Checked(allow, seconds), httpx2.URL(address)
+            return await _follow(url, network, limit, follow and data is None, data)
 
     try:
         return anyio.run(within)
@@ -99,18 +103,22 @@ def check_allowed() -> None:
         raise Refused(what, "Write Pipeline(…, outside=True) in its file.")
 
 
-async def _follow(url: Any, network: Any, limit: int, follow: bool) -> Page:
+async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -> Page:
     import httpcore2
+
+    method, body, kind = "GET", None, {}
+    if data is not None:
+        method, body, kind = "POST", json.dumps(data).encode(), {"content-type": "application/json"}
 
     pool = httpcore2.AsyncConnectionPool(ssl_context=tls_context(), network_backend=network)
     async with pool:
         for _ in range(REDIRECTS + 1):
             if url.scheme not in ("http", "https") or not url.host or url.userinfo:
                 raise Refused("Only plain http and https addresses are read.", "Check the address.")
-            headers = HEADERS | {"host": url.netloc.decode()}
+            headers = HEADERS | kind | {"host": url.netloc.decode()}
             there = {"scheme": url.scheme, "host": url.raw_host, "target": url.raw_path}
             async with pool.stream(
-                "GET", httpcore2.URL(**there, port=url.port), headers=headers
+                method, httpcore2.URL(**there, port=url.port), headers=headers, content=body
             ) as response:
                 said = {k.decode().lower(): v.decode("latin-1") for k, v in response.headers}
                 about = str(url), response.status, said
