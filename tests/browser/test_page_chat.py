@@ -268,6 +268,27 @@ def test_the_talk_follows_its_end_unless_somebody_scrolled_up(page, model, until
     assert below(page) > 250
 
 
+SCROLLS = """() => {
+    const own = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollTop');
+    window.scrolls = window.frames_drawn = 0;
+    const set = function(to) { window.scrolls += 1; own.set.call(this, to); };
+    Object.defineProperty(Element.prototype, 'scrollTop', {...own, set});
+    const count = () => { window.frames_drawn += 1; requestAnimationFrame(count); };
+    count();
+}"""
+
+
+def test_tokens_that_come_fast_are_followed_once_a_frame_and_do_not_freeze_a_long_talk(page, model):
+    page.goto("/default")
+    page.evaluate(SCROLLS)
+    model.script(Reply(token_list=[f"word{n} " for n in range(1_500)], delay=0.001))
+    say(page, "Go on and on")
+    expect(talk(page)).to_contain_text("word1499", timeout=60_000)
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    scrolls, frames = page.evaluate("[window.scrolls, window.frames_drawn]")
+    assert 0 < scrolls <= frames + 2, "each makes the browser lay out the whole talk"
+
+
 def test_a_long_talk_opens_at_once_and_what_was_before_keeps_the_place(page, server, until):
     server.call("profile_add", name="Talkative")
     key = next(p["id"] for p in server.call("profile_list") if p["slug"] == "talkative")

@@ -276,7 +276,13 @@ talk.addEventListener('scroll', () => {
   low = left < (talk.scrollTop < was ? 2 : 60);
   was = talk.scrollTop;
 });
-const follow = () => { if (low) talk.scrollTop = talk.scrollHeight; };
+let next = 0;
+const follow = () => {
+  next ||= requestAnimationFrame(() => {
+    next = 0;
+    if (low) talk.scrollTop = talk.scrollHeight;
+  });
+};
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
 follow();
 on('htmx:beforeSwap', '#earlier', () => {

@@ -308,7 +308,7 @@ document.addEventListener('scroll', ({target: log}) => {
 }, true);
 let step;
 const lead = () => {
-  all('.live').forEach(log => { if (!log.up) log.scrollTop = log.scrollHeight; });
+  all('pre.live').forEach(log => { if (!log.up) log.scrollTop = log.scrollHeight; });
   const form = find('.run [data-next]'), now = form?.closest('.step').id;
   if (now == step) return;
   step = now;

@@ -206,11 +206,12 @@ main :is(.step,.problem){margin-bottom:.8rem}
 /* chat */
 #chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;
   height:calc(100vh - 3.2rem)}
-#talk{flex:1;overflow-y:auto;padding:.8rem;display:flex;flex-direction:column;gap:.6rem}
+#talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
+#talk>*+*{margin-top:.6rem}
 #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop{display:none}
-#earlier{align-self:center}
+#earlier{display:block;margin:auto}
 .msg{padding:.45rem .7rem;border-radius:.5rem;background:var(--soft);overflow-wrap:anywhere}
-.msg.user{align-self:flex-end}
+.msg.user{margin-left:auto;width:fit-content}
 .msg.user pre{color:var(--ink)}
 .msg.user summary{color:inherit}
 .msg:is(.user,.live){white-space:pre-wrap}
