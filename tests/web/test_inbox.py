@@ -79,7 +79,7 @@ def test_an_inbox_full_of_failed_runs_is_cleared_at_once_and_comes_back(server, 
     for profile in ("default", "other"):
         start(server, profile, "fails")
     start(server, "other", "sheet")
-    until(lambda: number(server) == 3)
+    until(lambda: number(server) == 3, 30)
     page = server.page("/default/inbox")
     assert 'hx-confirm="Discard 2 failed? It can be undone."' in page
     assert "Discard 2 in all" not in page, "there is one kind only"
