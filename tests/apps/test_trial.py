@@ -83,6 +83,7 @@ def fine(job, kind: str):
     job.ask("How many?", int)
     job.model("How many?", int | None)
     job.model("Good?", Literal["yes", "no"])
+    job.model("Which words?", list[str])
     job.tool("task_add", title=kind)
     return job.tool("task_list")["count"]
 

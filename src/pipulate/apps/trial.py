@@ -49,7 +49,7 @@ KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files"}
 KINDS |= {f"os.{name}": "files" for name in CHANGES}
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 LINES, TABLE = "First line\nSecond line", "name,value,url\nsample,1,https://www.example.org/\n"
-BY_TYPE = {"string": "Sample", "boolean": True, "array": [], "object": {}}  # a number: 1
+BY_TYPE = {"string": "Sample", "boolean": True, "object": {}}  # a number: 1
 PATHS = str | bytes | os.PathLike
 
 
@@ -106,7 +106,11 @@ def sample(field: Field) -> Any:
 
 def fitting(schema: Row) -> Any:
     """A value of the (first) type that a schema names."""
+    if "enum" in schema:
+        return schema["enum"][0]
     kinds = schema["type"]
+    if "array" in kinds:
+        return [fitting(schema.get("items") or {"type": "string"})]
     return BY_TYPE.get(kinds if isinstance(kinds, str) else kinds[0], 1)
 
 
@@ -122,7 +126,7 @@ class TrialJob(LocalJob):
             case "call", [name, given]:
                 return self.call(name, from_json(given))
             case "model", [_, schema]:
-                return (schema.get("enum") or [fitting(schema)])[0]
+                return fitting(schema)
             case "ask", [_, about]:
                 record = {"about": dumps(about), "step": self.step.name}
                 return sample(question_field(record))
