@@ -36,6 +36,7 @@ class Rows(Data):
     def __init__(self):
         self._frame = functools.lru_cache(self._frame)
         self._shelf = functools.lru_cache(self._shelf)
+        self.of_type = functools.cache(self.of_type)
 
     @property
     def named(self) -> dict[str, Field]:
