@@ -25,7 +25,7 @@ from pipulate.core.logs import log_fault
 from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row, now
-from pipulate.core.tools import BULK, Caller
+from pipulate.core.tools import BULK, Caller, Tool
 
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
 TURN, ASIDE = 180.0, 20.0  # seconds in which a turn may begin calls; after which one goes on aside
@@ -62,6 +62,7 @@ class Chat:
         self.turns: dict[int, asyncio.Task[None]] = {}  # profile id → the task at work
         self.streaming: dict[int, Row] = {}  # profile id → the message being written
         self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
+        self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
         self.told: dict[int, int] = {}  # profile id → the event that the model was told last
         self.found: dict[int, set[str]] = {}  # profile id → tools that find_tool named
         self.remarked: dict[int, float] = {}
@@ -264,16 +265,23 @@ class Chat:
         room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
         app = self.house.shelf.apps.get(prompt.place(at)[0])
         named = getattr(app, "name", getattr(app, "slug", ""))
-        tools = prompt.offered(
-            self.house.tools.listing(), named, self.found.get(key, ()), int(context * prompt.TOOLS)
-        )
-        room -= sum(map(prompt.tokens, tools))
+        tools, sizes = self._known()
+        most = int(context * prompt.TOOLS)
+        tools = prompt.offered(tools, named, self.found.get(key, ()), most, sizes)
+        room -= sum(sizes[tool["name"]] for tool in tools)
         if prompt.tokens(asked) > room:
             what = f"That is too long for {context:,} tokens, which is all that the model reads."
             raise Problem(what, "Say it shorter, attach it as a file, or choose another model.")
         told, hide = prompt.talk(rows, room)[0], masked(self.house)
         said = [{"role": "system", "content": first}, *told]
         return [{**message, "content": hide(message["content"])} for message in said], tools
+
+    def _known(self) -> tuple[list[Row], dict[str, int]]:
+        """All tools, and how many tokens each takes: reckoned anew when a plugin changed them."""
+        if self.known[0] is not (by_name := self.house.tools.by_name):
+            listing = self.house.tools.listing()
+            self.known = by_name, listing, {tool["name"]: prompt.tokens(tool) for tool in listing}
+        return self.known[1:]
 
     def _summary(self, profile: Profile) -> Row:
         """{text, upto: the last message in it} of what was said long ago."""

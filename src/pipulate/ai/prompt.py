@@ -108,11 +108,17 @@ def system(
     return "\n".join([*parts, "Last events, the newest first:", *done])
 
 
-def offered(tools: list[Row], app: str, found: Collection[str], room: int) -> list[Row]:
+def offered(
+    tools: list[Row],
+    app: str,
+    found: Collection[str],
+    room: int,
+    sizes: dict[str, int] | None = None,
+) -> list[Row]:
     """The tools told to the model: all while they fit, else as many as do: those found, a few that
 
     always matter, those of the app, the pipelines, the rest."""
-    sizes = {tool["name"]: tokens(tool) for tool in tools}
+    sizes = sizes or {tool["name"]: tokens(tool) for tool in tools}
     if sum(sizes.values()) <= room:
         return tools
 
