@@ -398,13 +398,13 @@ def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):
 
 
 def test_several_calls_that_wait_are_looked_at_and_approved_with_one_click(server, model):
-    for name in ("First", "Second"):
+    for name in ("Clicker", "First", "Second"):  # a talk of its own: a long one is summed up
         server.call("profile_add", name=name)
     calls = [("profile_delete", {"profile": name}) for name in ("first", "second")]
     model.script(Reply(tools=calls), "Both wait.", "Both are gone.")
-    with server.socket("/default") as tab:
+    with server.socket("/clicker") as tab:
         say(tab, "Delete the two")
-        address = re.search(r"/default/approvals/[\w-]+", hear(tab, "Both wait."))[0]
+        address = re.search(r"/clicker/approvals/[\w-]+", hear(tab, "Both wait."))[0]
         card = server.act("GET", address).text
         one, both = re.findall(r'hx-post="([^"]+)"', card)
         assert one == address and "Approve all 2" in card and "asked to run these 2" in card
