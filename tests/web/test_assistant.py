@@ -8,6 +8,7 @@ import pytest
 from starlette.responses import StreamingResponse
 
 from model_server import ModelServer, Reply
+from pipulate.ai.chat import SHORTER
 from serving import hear, serving
 
 ASKING = """
@@ -74,8 +75,9 @@ def say(tab, text, **more):
 
 
 def told(model):
-    """What the user said last, as the model was told it."""
-    return [m["content"] for m in model.requests[-1]["messages"] if m["role"] == "user"][-1]
+    """What the user said last, as the model was told it; a summary may have been asked for since."""
+    said = (m["content"] for r in model.requests for m in r["messages"] if m["role"] == "user")
+    return [text for text in said if not text.startswith(SHORTER[:40])][-1]
 
 
 def talk(server, at="/default"):
