@@ -75,7 +75,7 @@ def say(tab, text, **more):
 
 
 def told(model):
-    """What the user said last, as the model was told it; a summary may have been asked for since."""
+    """What the user said last, as the model was told it; a summary may follow."""
     said = (m["content"] for r in model.requests for m in r["messages"] if m["role"] == "user")
     return [text for text in said if not text.startswith(SHORTER[:40])][-1]
 
