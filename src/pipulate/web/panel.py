@@ -37,6 +37,9 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
     mark = "" if left is None else _turn_mark(row["turn"], not left, profile)
     if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile, left or ()), mark, id=key, cls="msg tool")
+    if kind == "note" and text.startswith("Approval "):
+        said, _, result = text.partition(" Result: ")
+        return Div(Details(Summary(said), Pre(result, tabindex="0")), id=key, cls="msg tool")
     if kind == "user":
         edit = Button("Edit", data_edit=row["id"], cls="link")
         return Div(*_said(text), edit, id=key, cls="msg user")
