@@ -19,6 +19,12 @@ APP = "from pipulate import CrudApp\nclass A(CrudApp):\n    name: str\n"
         (APP + "import nowhere_to_be_found\n", "not installed"),
         ("x = 1\n", "no class of CrudApp and no Pipeline"),
         (APP + "#" * 100_001, "longer than 100,000"),
+        (
+            APP + "if 'a' == 'b\u202e':  # \u2066 never\n    pass\n",
+            "line 4: A character in it turns",
+        ),
+        ("-" * 90_000 + "1", "nested too deep"),
+        ("a" + ".a" * 40_000, "recursion"),
     ],
 )
 def test_what_breaks_the_contract_is_told_with_its_line_and_our_idiom(text, said):

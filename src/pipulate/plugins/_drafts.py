@@ -24,6 +24,9 @@ from pipulate.plugins import _reading
 
 SECONDS = 60  # how long a trial may take
 PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
+REPORT = 10_000_000  # bytes of what a trial says
+PAGE, APP = {"title": "", "html": ""}, {"slug": "", "title": "", "tools": [""]}
+FORM = {"problems": [""], "notes": [""], "apps": [APP], "pages": [PAGE], "reached": [""]}
 OWN = {"origin": "own file", "wish": "", "problems": [], "notes": [], "apps": [], "pages": []}
 
 
@@ -112,44 +115,56 @@ def draft(home, name, text, origin, wish=""):
 
 def tried(home, name, text):
     """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
-    with tempfile.TemporaryDirectory(prefix="pipulate-trial-") as at:
+    with tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True) as at:
         folder = Path(at)
         (folder / "apps").mkdir()
         for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
             (folder / "apps" / path.name).write_bytes(path.read_bytes())
         (folder / "apps" / f"{name}.py").write_bytes(text.encode())
-        ended = child(folder, name)
-        report = folder / "report.json"
-        if report.exists():
-            return json.loads(report.read_text("utf-8"))
-        said = (folder / "said.txt").read_text("utf-8", errors="replace")[-500:]
-        return {"problems": [f"The trial {ended}. {said}".strip()]}
+        # held open: what the child puts in their places is not read
+        with (folder / "report.json").open("w+b") as report, (folder / "said").open("w+b") as said:
+            ended = child(folder, name, said)
+            with contextlib.suppress(ValueError, RecursionError):
+                report.seek(0)
+                return like(FORM, json.loads(report.read(REPORT)))
+            said.seek(max(0, said.seek(0, os.SEEK_END) - 500))
+            told = said.read(500).decode(errors="replace")
+            return {"problems": [f"The trial {ended}. {told}".strip()]}
 
 
-def child(folder, name):
+def like(form, value):
+    """What of a value has the form of an example: code under trial may have written it."""
+    if isinstance(form, list):
+        return [like(form[0], one) for one in value] if isinstance(value, list) else []
+    if isinstance(form, dict):
+        given = value if isinstance(value, dict) else {}
+        return {key: like(part, given.get(key)) for key, part in form.items()}
+    return value if isinstance(value, str) else ""
+
+
+def child(folder, name, said):
     """Run the trial in that home; how it ended."""
     kept = {key: os.environ[key] for key in PASSED if key in os.environ}
     own = {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    with (folder / "said.txt").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipulate.apps.trial", name],
-            cwd=folder,
-            env=kept | own,
-            stdin=subprocess.PIPE,  # open as long as this program lives: the child ends with it
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
-        try:
-            process.wait(SECONDS)
-            return f"ended the program ({process.returncode})"
-        except subprocess.TimeoutExpired:
-            return f"did not end within {SECONDS} s"
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-            process.wait()
-            process.stdin.close()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipulate.plugins._walls", name],
+        cwd=folder,
+        env=kept | own,
+        stdin=subprocess.PIPE,  # open as long as this program lives: the child ends with it
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+    )
+    try:
+        process.wait(SECONDS)
+        return f"ended the program ({process.returncode})"
+    except subprocess.TimeoutExpired:
+        return f"did not end within {SECONDS} s"
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        process.wait()
+        process.stdin.close()
 
 
 def approve(home, name, key):

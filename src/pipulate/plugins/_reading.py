@@ -2,10 +2,13 @@
 
 import ast
 import importlib.util
+import re
 import sys
 
 PUBLIC = importlib.import_module("pipulate").__all__
 LARGEST = 100_000  # characters of a plugin file
+UNREAD = (SyntaxError, ValueError, RecursionError, MemoryError)  # the latter two: nested too deep
+TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")  # whoever approves would read something else
 ROUTES = 'Pages are functions under @Book.rt("/x", methods=["GET"]).'
 INSTEAD = {
     "fastapi": ROUTES,
@@ -34,9 +37,12 @@ def faults(text):
     """What has to be mended before it is run, each as a sentence with its line."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        return [f"line {getattr(error, 'lineno', None) or 1}: {getattr(error, 'msg', error)}"]
-    found = [f"line {line}: {why}" for line, name in imported(tree) if (why := refused(name))]
+    except UNREAD as error:
+        what = str(getattr(error, "msg", error)) or "It is nested too deep."
+        return [f"line {getattr(error, 'lineno', None) or 1}: {what}"]
+    lines = (n for n, line in enumerate(text.split("\n"), 1) if TURNED.search(line))
+    found = [f"line {n}: A character in it turns round what is shown." for n in lines]
+    found += [f"line {line}: {why}" for line, name in imported(tree) if (why := refused(name))]
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
     for node in calls:
         if named(node.func) in ("fast_app", "serve", "FastHTML"):
@@ -65,7 +71,7 @@ def powers(text):
     """What a source reaches for beyond its own rows, in words; more may hide behind a trick."""
     try:
         tree, found = ast.parse(text), set()
-    except (SyntaxError, ValueError):
+    except UNREAD:
         return []
     for _, name in imported(tree):
         root, _, rest = name.partition(".")
