@@ -98,7 +98,19 @@ def test_what_is_shared_waits_elsewhere_for_a_yes_and_then_brings_its_rows(pipul
     assert (row["origin"], row["version"]) == ("from book.json", 1)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "source": 5, "data": []}'])
+def test_a_shared_plugin_plants_no_rows_in_apps_that_are_not_its_own(pipulate, tmp_path):
+    (pipulate.apps / "book.py").write_text(BOOK)
+    package = json.loads(pipulate("share", "book", "--data").stdout)
+    package["data"]["tasks"] = [{"title": "Planted"}]
+    (file := tmp_path / "book.json").write_text(json.dumps(package))
+    with pytest.raises(Problem, match="rows of tasks, which is no app of its own"):
+        pipulate("add", str(file))
+    assert "Planted" not in pipulate("call", "task_list").stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"name": "x", "source": 5, "data": []}', "[" * 200_000], ids=len
+)
 def test_what_is_no_shared_plugin_is_refused(pipulate, tmp_path, text):
     (file := tmp_path / "x.json").write_text(text)
     with pytest.raises(Problem, match="no shared plugin"):

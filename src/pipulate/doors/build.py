@@ -129,15 +129,19 @@ def add(file, settings, profile):
         name, text, data = (package[key] for key in ("name", "source", "data"))
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
         columns = {app: {key for row in rows for key in row} for app, rows in data.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem("That is no shared plugin.", "Make one with `pipulate share`.") from None
-    if short not in [r["hash"] for r in ask(settings, "apps") if r["origin"] != "bundled"]:
+    live = [r for r in ask(settings, "apps") if r["origin"] != "bundled" and r["hash"] == short]
+    if not live:
         given = {"name": name, "source": text, "origin": f"from {Path(file.name).name}"}
         found = ask(settings, "plugin_draft", given, profile)
         url = (Door(settings).server or {}).get("url", "")
         then = " Then run this again for its rows." if data else ""
         state = found["problems"][0] if found["problems"] else "It waits for your approval."
         raise Waiting(f"{name}: {state}", f"Open {url}{found['address']}.{then}")
+    if other := data.keys() - {r["name"] for r in live}:
+        what = f"It holds rows of {', '.join(sorted(other))}, which is no app of its own."
+        raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
     for app, rows in data.items():
         with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as copy:
             json.dump(rows, copy)
