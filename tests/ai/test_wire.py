@@ -126,6 +126,25 @@ def test_a_refusal_is_told_without_the_key(wire):
     assert raised.value.details["code"] == 401
 
 
+ENDLESS = {
+    "the head": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
+    "lines": b"HTTP/1.1 200 OK\r\n\r\n" + b"a\n" * 50_000,
+    "a refusal": b"HTTP/1.1 500 No\r\n\r\n" + b"a\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
+def test_an_answer_without_end_takes_no_more_than_its_room(wire, answer):
+    with pytest.raises(Problem, match="had no end"):
+        wire(answer, most=10_000)
+
+
+def test_a_server_on_the_port_that_speaks_something_else_is_no_fault_of_ours(wire):
+    answer = b"HTTP/1.1 101 Other\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nzzz"
+    with pytest.raises(Problem, match="broke"):
+        wire(answer)
+
+
 UNASKED = {"nobody listens": ("", "Connect"), "no head can hold the key": ("“quoted”", "Unicode")}
 
 

@@ -15,7 +15,7 @@ from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
 FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
-LARGEST = 10_000_000  # characters of one answer, with what the protocol puts around each token
+LARGEST = 10_000_000  # bytes of one answer, with what the protocol puts around each token
 SMALLEST = 8_192  # tokens of the context that Ollama is asked for, at least
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -92,15 +92,12 @@ class Model:
         return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
 
     async def _lines(self, body: Row) -> AsyncIterator[str]:
-        at, left = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions"), LARGEST
+        at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
         limits = {"first": self.wait or FIRST, "between": BETWEEN, "total": TOTAL}
         try:
-            async with aclosing(lines(at, self.key, body, **limits)) as answer:
+            async with aclosing(lines(at, self.key, body, **limits, most=LARGEST)) as answer:
                 async for line in answer:
                     yield line
-                    if (left := left - len(line)) < 0:
-                        what = "The answer had no end and was cut."
-                        raise Problem(what, "Say “go on”, or ask for less at once.")
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
 

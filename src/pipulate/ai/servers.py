@@ -155,7 +155,7 @@ async def context(model: Model) -> int:
 async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
     """Let Ollama fetch a model; yields (bytes done, bytes in all, what it does). Raises Problem."""
     body = {"model": name, "stream": True}
-    async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY)) as answer:
+    async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY, most=2**32)) as answer:
         async for line in answer:
             try:
                 said = {**json.loads(line)}

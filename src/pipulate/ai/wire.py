@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from pipulate.core.fetch import tls_context
 from pipulate.core.fields import dumps
@@ -22,10 +22,12 @@ CONNECT, QUESTION, DAY = 5.0, 3.0, 86_400.0  # seconds: to connect, for a short 
 
 
 class Answer:
-    """Hears the parser; `rest` is what came of the body, `whole` that it came to its end."""
+    """Hears the parser; `rest` is what came of the body, `whole` that it came to its end, `left`
 
-    def __init__(self) -> None:
-        self.parser, self.rest = HttpResponseParser(self), b""
+    how many bytes may still come."""
+
+    def __init__(self, left: int) -> None:
+        self.parser, self.rest, self.left = HttpResponseParser(self), b"", left
         self.counted = self.whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -39,7 +41,11 @@ class Answer:
         self.whole = True
 
     def lines(self, data: bytes) -> list[bytes]:
-        """The lines that these bytes complete; b"" is the end. Raises HttpParserError."""
+        """The lines that these bytes complete; b"" is the end. Raises HttpParserError, Problem."""
+        self.left -= len(data)
+        if self.left < 0:
+            what = "The answer had no end and was cut."
+            raise Problem(what, "Say “go on”, or ask for less at once.")
         self.parser.feed_data(data)
         cut = not (data or self.whole) and (self.counted or not self.parser.get_status_code())
         if cut or len(self.rest) > LINE:
@@ -56,11 +62,14 @@ async def lines(
     first: float = QUESTION,
     between: float = QUESTION,
     total: float = DAY,
+    most: int = LINE,
 ) -> AsyncIterator[str]:
-    """GET, or POST a body. The seconds are for the first bytes, then for more, and for all of it.
+    """GET, or POST a body. The seconds are for the first bytes, then for more, and for all of it;
+
+    `most`: bytes, with its head.
 
     Raises TimeoutError, Problem: `code` of a refusal, or `broken`. Closing it hangs up."""
-    told, loop = Answer(), asyncio.get_running_loop()
+    told, loop = Answer(most), asyncio.get_running_loop()
     wait, end = first, loop.time() + total
     try:
         reader, writer = await _asked(urlsplit(url), key, body)
@@ -76,7 +85,7 @@ async def lines(
                         yield line.decode(errors="replace")
     except TimeoutError:
         raise
-    except (OSError, ValueError, HttpParserError) as error:
+    except (OSError, ValueError, HttpParserError, HttpParserUpgrade) as error:
         what = f"The connection to the model broke ({type(error).__name__})."
         then = "Check that the model server runs, then send again."
         raise Problem(what, then, broken=True) from None
@@ -90,7 +99,8 @@ async def lines(
 
 async def value(url: str, key: str = "", body: Row | None = None) -> Any:
     """The JSON of a short answer. Raises as `lines`, ValueError."""
-    return json.loads("".join([line async for line in lines(url, key, body)]))
+    asked = lines(url, key, body, total=3 * QUESTION)
+    return json.loads("".join([line async for line in asked]))
 
 
 async def _asked(at: SplitResult, key: str, body: Row | None) -> Any:
