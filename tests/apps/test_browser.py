@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -194,6 +196,23 @@ def test_what_is_no_web_site_cannot_be_allowed(site, tmp_path):
 )
 def test_a_site_is_its_name_and_port(site, places):
     assert Gate((site,)).places == places
+
+
+@pytest.mark.parametrize("sites", [("*",), ("*", "http://127.0.0.1:{}")], ids=["all", "named"])
+def test_all_sites_are_none_of_this_machine_whatever_a_page_calls_them(sites, run):
+    async def asked(gate, port):
+        async with gate.opened() as address:
+            where = urlsplit(address)
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            host = b"127.0.0.1"
+            writer.write(b"\5\1\0\5\1\0\3" + bytes([len(host)]) + host + port.to_bytes(2, "big"))
+            with contextlib.closing(writer):
+                return (await reader.readexactly(4))[3]
+
+    with socket.create_server(("127.0.0.1", 0)) as private:
+        port = private.getsockname()[1]
+        gate = Gate(tuple(site.format(port) for site in sites))
+        assert run(asked(gate, port)) == (0 if "{}" in sites[-1] else 2)
 
 
 @pytest.mark.browser

@@ -38,7 +38,9 @@ FINE, NO, NOBODY = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2, 4))  # 
 
 
 class Gate:
-    """A proxy on this machine that leads to `sites` only: "https://*.a.example", "*" for all."""
+    """A proxy on this machine that leads to `sites` only: "https://*.a.example", "*" for all but
+
+    this machine and its network, which have to be named."""
 
     def __init__(self, sites: tuple[str, ...]):
         self.places = [place for site in sites for place in _places(site)]
@@ -54,17 +56,24 @@ class Gate:
         with contextlib.suppress(OSError, EOFError, ValueError), contextlib.closing(writer):
             host, port = await _asked(reader, writer)
             place = f"{host}:{port}"
-            if not any(fnmatchcase(place, one) for one in self.places):
-                if place not in self.refused:
-                    print(f"Refused: {place} is none of this run's sites.", file=sys.stderr)
-                self.refused[place] = None
-                return writer.write(NO)
+            named = any(fnmatchcase(place, one) for one in self.places if one != "*")
+            if not named and "*" not in self.places:
+                return writer.write(self._no(place))
             try:
                 answers, there = await asyncio.open_connection(host, port)
             except OSError:
                 return writer.write(NOBODY)
+            if not named and not fetch.is_public(there.get_extra_info("peername")[0]):
+                there.close()
+                return writer.write(self._no(place))
             writer.write(FINE)
             await asyncio.gather(_pumped(reader, there), _pumped(answers, writer))
+
+    def _no(self, place: str) -> bytes:
+        if place not in self.refused:
+            print(f"Refused: {place} is none of this run's sites.", file=sys.stderr)
+        self.refused[place] = None
+        return NO
 
 
 def _places(site: str) -> list[str]:
