@@ -52,6 +52,13 @@ def test_each_state_offers_what_means_something_in_it(said, kept, first, shown):
     assert buttons(form(said, kept=kept, first=first)) == shown
 
 
+def test_the_focus_does_not_go_from_run_the_rest_to_discard_when_the_step_fails():
+    """The page keeps an element by its id, else by its place, which Discard takes."""
+    for said in (state("ready"), state("failed")):
+        (rest,) = re.findall(r'<button[^>]* id="rest"[^>]*>([^<]*)', form(said))
+        assert rest == "Run the rest"
+
+
 def test_a_past_step_is_folded_with_its_inputs_on_one_line():
     field = make_field("kind", str)
     text = form(state("done"), (field,), first=False)
@@ -122,6 +129,18 @@ def test_a_moment_is_told_in_local_time_with_its_day_unless_it_is_today():
 def test_inputs_are_short_and_a_file_is_its_name():
     inputs = to_json({"csv": File(Path("/a/b.csv")), "text_of_it": "x" * 900, "none": None})
     assert brief(inputs) == f"csv: b.csv · text of it: {'x' * 60}"
+
+
+def test_inputs_on_one_line_are_no_python():
+    inputs = {
+        "formats": ["gexf", "graphml"],
+        "start": "",
+        "none": [],
+        "whole": True,
+        "log_in": False,
+    }
+    assert brief(to_json(inputs)) == "formats: gexf, graphml · whole: yes · log in: no"
+    assert brief(to_json({"count": 1, "least": 0})) == "count: 1 · least: 0"
 
 
 # -- at work

@@ -39,9 +39,15 @@ def local(moment: str) -> str:
 
 
 def brief(inputs: Row) -> str:
-    """Inputs on one line, a file by its name."""
-    known = {n: getattr(v, "name", v) for n, v in from_json(inputs).items() if v is not None}
-    return " · ".join(f"{words(n)}: {str(v)[:60]}" for n, v in known.items())
+    """Inputs on one line, a file by its name; without those that are empty."""
+    known = {n: _told(v) for n, v in from_json(inputs).items() if v not in (None, "", [])}
+    return " · ".join(f"{words(n)}: {text[:60]}" for n, text in known.items())
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return ("no", "yes")[value] if isinstance(value, bool) else str(getattr(value, "name", value))
 
 
 def span(seconds: float) -> str:
@@ -100,7 +106,7 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         sends += [Button("Retry from its start", hx_post=f"{at}?fresh=1", **quiet)] if kept else []
         sends += [press(run, "discard", "Discard", step=name)]
     if first:
-        sends += [Button("Run the rest", hx_post=f"{at}?rest=1", **quiet)]
+        sends += [Button("Run the rest", id="rest", hx_post=f"{at}?rest=1", **quiet)]
     if state.step.optional and not over:
         sends += [press(run, "skip", "Skip", step=name)]
     form = Form(
