@@ -39,6 +39,10 @@ def test_pictures_of_the_manual_are_shown(server, pages):
 def test_the_manual_is_searched_by_words(server):
     found = server.act("GET", "/default/docs/README.md?q=xtra+handle").text
     assert 'href="xtra.md"' in found and "start.md" not in found
+    line = re.search(
+        r'href="botify.md".*?<small>(.*?)</small>', server.page("/default/docs/README.md?q=gexf")
+    )[1]
+    assert "gexf" in line and not {*"|`*"} & {*line}, "words, not the marks of their page"
     nothing = server.act("GET", "/default/docs/README.md?q=%3Cqwxz%3E").text
     assert "No page holds these words." in nothing and "<qwxz" not in nothing
 

@@ -36,6 +36,7 @@ def results(texts: dict[str, str], words: list[str]):
         title, *lines = text.split("\n")
         if all(word in text.lower() for word in words):
             line = next((n for n in lines if any(word in n.lower() for word in words)), "")
+            line = re.sub("[`*|]", "", line)  # without its marks
             found.append((words[0] not in title.lower(), name, title[2:], line))
     items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in sorted(found))
     return Ul(*items) if found else P("No page holds these words.", cls="hint")
@@ -52,7 +53,9 @@ async def docs(site, visit: Visit, request):
     if not name.endswith(".md"):
         return FileResponse(files[name])
     texts = {n: p.read_text("utf-8") for n, p in sorted(files.items()) if n.endswith(".md")}
-    box = Input(type="search", name="q", value=q, placeholder="Search", aria_label="Search Help")
+    said = {"placeholder": "Search Help", "aria_label": "Search Help"}
+    box = Input(type="search", name="q", value=q, **said)
     drawn = results(texts, q.lower().split()) if q else page(texts[name])
     back = A("← All pages", href=LIST) if q or name != LIST else ""
-    return Section(Form(box, action=LIST, role="search"), back, drawn, cls="manual")
+    find = Form(box, action=LIST, role="search", style="margin-bottom:.8rem")
+    return Section(find, back, drawn, cls="manual")
