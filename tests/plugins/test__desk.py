@@ -91,6 +91,12 @@ def test_a_rejected_version_stays_and_runs_nowhere(server, draft):
     assert "weeds" in server.page("/default/plugins")
 
 
+def test_a_file_that_you_wrote_yourself_is_in_the_list_too(server):
+    (server.home / "apps/herbs.py").write_text(ONE.replace("Plant", "Herb"))
+    assert 'href="/default/plugins/herbs"' in server.page("/default/plugins")
+    assert "This is in apps/ now" in server.page("/default/plugins/herbs")
+
+
 def test_powers_and_faults_are_told_and_a_faulty_version_has_no_yes(server, draft):
     page = server.page(draft("import subprocess\n" + ONE.replace("str", "strr"), "odd"))
     assert "It reaches for: other programs." in page

@@ -21,15 +21,18 @@ time tr u ul"""
 SHOWN = {"class", "type", "value", "placeholder", "checked", "selected", "open", "rows", "colspan"}
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
 WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
+BELOW = "display:grid;gap:.4rem;justify-items:start"
 AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
 def index(table, profile):
     """What there is, and three ways to begin."""
-    at, newest = f"/{profile.slug}", {}
-    for record in _drafts.versions(_drafts.home_of(table)):
+    at, newest, home = f"/{profile.slug}", {}, _drafts.home_of(table)
+    for record in _drafts.versions(home):
         newest.setdefault(record["name"], record)
     items = [Li(A(n, href=f"{at}/plugins/{n}"), *about(r)) for n, r in newest.items()]
+    own = {path.stem for path in (home / "apps").glob("[a-z]*.py")} - {*newest}
+    items += [Li(A(n, href=f"{at}/plugins/{n}"), Small("your own file")) for n in sorted(own)]
     new = Form(
         Input(name="name", placeholder="book", required=True, aria_label="Name"),
         Select(Option("app"), Option("pipeline"), name="kind", aria_label="Kind"),
@@ -38,6 +41,7 @@ def index(table, profile):
         Button("Make a file", cls="secondary"),
         hx_post=f"{at}/plugins/new",
         hx_target="#main",
+        style=BELOW,
     )
     return Section(
         Header(H1("Plugins"), cls="head"),
@@ -55,7 +59,7 @@ def wished(profile, example, plugin=""):
     """A wish, on its way to the pipeline Builder."""
     box = Textarea(name="wish", rows=2, required=True, placeholder=example, aria_label="Your wish")
     hidden = Input(type="hidden", name="plugin", value=plugin)
-    return Form(box, hidden, Button("Write it"), hx_post=f"/{profile.slug}/builder")
+    return Form(box, hidden, Button("Write it"), hx_post=f"/{profile.slug}/builder", style=BELOW)
 
 
 def about(record):

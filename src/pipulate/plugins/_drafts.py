@@ -33,7 +33,8 @@ OWN = {"origin": "own file", "wish": "", "problems": [], "notes": [], "apps": []
 def named(name):
     """A name that a plugin file may have. Raises Problem."""
     if not re.fullmatch("[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
-        raise Problem(f"{name[:60]!r} is no name for a plugin.", "Use a word of small letters.")
+        how = "Use a word of small letters, none of Python's."
+        raise Problem(f"{name[:60]!r} is no name for a plugin.", how)
     return name
 
 

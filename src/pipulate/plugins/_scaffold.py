@@ -85,7 +85,8 @@ def field(said):
     found = re.fullmatch(r"(\w+)(?::([\w|\[\]]+)(\?)?)?(?:=(.*))?", said)
     name, kind, maybe, default = found.groups() if found else ("", "", "", None)
     if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or name in TAKEN:
-        raise Problem(f"{said!r} names no field.", "Write name:type, such as title:str.")
+        how = "Write name:type, such as title:str, due:date? or size:S|M|L."
+        raise Problem(f"{said!r} names no field.", how)
     kind, imports = kind or "str", set()
     if "|" in kind:
         choices = kind.split("|")
@@ -113,7 +114,8 @@ def written(kind, default):
         return str(default.lower() in ("true", "yes", "on", "1"))
     if kind in ("int", "float") and re.fullmatch(r"-?\d+(\.\d+)?", default):
         return default
-    raise Problem(f"{default!r} is no default for {kind}.", "Leave it out, or write a number.")
+    how = "a number" if kind in ("int", "float") else f"{kind}? for one that may be empty"
+    raise Problem(f"{default!r} is no default for {kind}.", f"Leave it out, or write {how}.")
 
 
 def near(word, known):
