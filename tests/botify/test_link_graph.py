@@ -35,6 +35,11 @@ def refused(step, *args, **how):
     return problem.value
 
 
+def test_an_account_without_a_name_is_no_nobody_and_one_project_is_one():
+    shown = {**ACCOUNT, "user": "", "data": "demo data", "note": ""}
+    assert steps.draw_account(shown) == "1 project · demo data"
+
+
 # -- the whole ---------------------------------------------------------------------------------
 
 

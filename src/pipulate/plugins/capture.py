@@ -39,9 +39,10 @@ def captured(
     wait: Annotated[float, Between(0, 60), "seconds before a picture is taken"] = 1.0,
     whole: Annotated[bool, "the whole page, not only what a window shows"] = True,
 ):
-    """What may the pages load, and when is a picture taken?"""
+    """A window of your browser opens each. What may pages load, when is the picture taken?"""
     urls, rows = [row["url"] for row in addresses], job.checkpoint_data or []
     sites = [f"{at.scheme}://{at.netloc}" for at in map(urlsplit, urls)]
+    job.progress(len(rows), len(urls), "the browser is opened")
     page = job.browser(*sites, *also.split())
     if log_in:
         page.goto(urls[0])

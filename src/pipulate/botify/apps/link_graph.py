@@ -56,8 +56,9 @@ def account(job, refresh: bool = False):
 @account.view
 def draw_account(output):
     """Who asks, and how many projects came; or why none."""
-    said = f"{output['user'] or 'Nobody yet'} · {len(output['projects']):,} projects"
-    return f"{said} · {output['data']}" + (f" · {output['note']}" if output["note"] else "")
+    count = len(output["projects"])
+    said = f"{count:,} project{'s' * (count != 1)}"
+    return " · ".join(filter(None, [output["user"], said, output["data"], output["note"]]))
 
 
 def known_projects(account):
