@@ -283,6 +283,12 @@ def test_one_click_runs_all_that_it_listed_in_their_order_and_once(house, togeth
         decide(asked)
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\u202e", "\x85", "\u200b"])
+def test_no_character_makes_an_approval_look_like_another_call(together, odd):
+    shown = together(f"one{odd}profile_list {{}}")["shown"]
+    assert shown == f'profile_delete {{"profile":"one\\u{ord(odd):04x}profile_list {{}}"}}'
+
+
 def test_a_click_that_rejects_them_runs_none(house, together, decide):
     assert decide(together("one", "two"), yes=False) == {"rejected": "turn-1"}
     assert "one" in slugs(house) and states(house) == ["rejected"] * 2

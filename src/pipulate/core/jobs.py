@@ -330,7 +330,9 @@ class Jobs:
             caller = replace(job.caller, parent=step, confirmed=sure)
             return await self.tools.call(name, given, caller)
         except Confirm:
-            asks = f"{self.tools.shown(name, dumps(values))[:LONG]} cannot simply be undone. Go on?"
+            shown = self.tools.shown(name, dumps(values))
+            shown = shown[:LONG] + "…" * (len(shown) > LONG)
+            asks = f"{shown} cannot simply be undone. Go on?"
             said = await self._ask(job, asks, {"choices": ["no", "yes"], "person": True})
             self.runs.records.delete_many("run_id || '/' || step = ? AND name = ?", (step, asks))
             if said == "no":

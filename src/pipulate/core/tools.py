@@ -289,7 +289,9 @@ class Tools:
         def mask(part: Row) -> Row:
             return {key: value and "…" if key in hidden else value for key, value in part.items()}
 
-        return f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
+        text = f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
+        # what turns, hides or breaks a line would show another call than the one that is asked
+        return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
     def approval(self, key: str, profile: Profile) -> Row:
         """An approval of this profile with its `calls`, and as it may be `shown`. Raises Missing.
