@@ -1,5 +1,8 @@
 """Versions in quarantine: kept, approved by their hash, and nothing else gets into apps/."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from pipulate import Problem
@@ -25,6 +28,23 @@ def drafted(home, text):
 def states(home):
     found = sorted(_drafts.versions(home, "plants"), key=lambda v: v["version"])
     return [(v["version"], v["origin"], v["state"]) for v in found]
+
+
+def test_of_many_drafts_at_once_two_are_tried_and_the_others_wait(tmp_path, monkeypatch):
+    (tmp_path / "apps").mkdir()
+    at_work, most, third = [], [], threading.Event()
+
+    def child(*_):
+        at_work.append(1)
+        most.append(len(at_work))
+        third.wait(0.1)  # nobody sets it: time for others to come in
+        at_work.pop()
+        return "ended"
+
+    monkeypatch.setattr(_drafts, "child", child)
+    with ThreadPoolExecutor(6) as threads:
+        found = [*threads.map(lambda n: _drafts.tried(tmp_path, f"a{n}", ONE), range(6))]
+    assert len(found) == 6 and max(most) <= 2
 
 
 def test_a_draft_waits_until_its_hash_is_approved(home):

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pipulate import Problem
 from pipulate.plugins import _reading
 
 SECONDS = 60  # how long a trial may take
+TRIALS = threading.Semaphore(2)  # at a time, whoever asks for how many
 PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
 REPORT = 10_000_000  # bytes of what a trial says
 PAGE, APP = {"title": "", "html": ""}, {"slug": "", "title": "", "tools": [""]}
@@ -116,7 +118,8 @@ def draft(home, name, text, origin, wish=""):
 
 def tried(home, name, text):
     """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
-    with tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True) as at:
+    place = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
+    with TRIALS, place as at:
         folder = Path(at)
         (folder / "apps").mkdir()
         for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
