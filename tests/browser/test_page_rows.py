@@ -360,7 +360,8 @@ def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, ser
 
 def slow_click(page, at):
     """A click as a hand makes it: what was pressed may be drawn anew before it is let go."""
-    box = at.bounding_box()
+    while (box := at.bounding_box()) is None:
+        pass  # it was drawn anew between being found and being measured
     page.mouse.move(box["x"] + 6, box["y"] + 6)
     page.mouse.down()
     page.wait_for_timeout(90)

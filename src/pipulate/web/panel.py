@@ -274,7 +274,9 @@ on('click', '[data-edit]', button => {
   say.focus();
 });
 on('input', '#say textarea', box => { if (!box.value) box.form.again.value = ''; });
+talk.addEventListener('wheel', ({deltaY}) => { low &&= deltaY > 0 || !talk.scrollTop; });
 talk.addEventListener('scroll', () => {
+  if (talk.scrollTop == was) return;  // by us, not by the reader
   const left = talk.scrollHeight - talk.scrollTop - talk.clientHeight;
   low = left < (talk.scrollTop < was ? 2 : 60);
   was = talk.scrollTop;
@@ -283,7 +285,9 @@ let next = 0;
 const follow = () => {
   next ||= requestAnimationFrame(() => {
     next = 0;
-    if (low) talk.scrollTop = talk.scrollHeight;
+    if (!low) return;
+    talk.scrollTop = talk.scrollHeight;
+    was = talk.scrollTop;
   });
 };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});

@@ -373,4 +373,6 @@ on('keydown', '*', (at, event) => {
 });
 """
 SCRIPT = SORTABLE + SCRIPT + TALK + ELEMENT
-SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)  # comments are for readers
+# Comments and room around operators are for readers; no text of the page has any of these.
+SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
+SCRIPT = re.sub(r"(?<=[,{]) | (?=[{}])| (=>|&&|\|\||[!=]=|[?=:<>+-]) ", r"\1", SCRIPT)
