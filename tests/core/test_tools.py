@@ -289,6 +289,22 @@ def test_no_character_makes_an_approval_look_like_another_call(together, odd):
     assert shown == f'profile_delete {{"profile":"one\\u{ord(odd):04x}profile_list {{}}"}}'
 
 
+def test_one_that_breaks_leaves_the_others_approved_with_it_not_undone(
+    house, together, decide, monkeypatch
+):
+    asked, delete = together("one", "two"), house.profiles.delete
+
+    def deleting(profile):
+        if profile.slug == "one":
+            raise ZeroDivisionError("broken")
+        delete(profile)
+
+    monkeypatch.setattr(house.profiles, "delete", deleting)
+    broken, done = decide(asked)
+    assert "Something went wrong here; reference" in broken["result"]["problem"]
+    assert done["result"]["deleted"] == "two" and states(house) == ["done", "done"]
+
+
 def test_a_click_that_rejects_them_runs_none(house, together, decide):
     assert decide(together("one", "two"), yes=False) == {"rejected": "turn-1"}
     assert "one" in slugs(house) and states(house) == ["rejected"] * 2

@@ -21,7 +21,7 @@ from pipulate.ai.slash import slash, without_secrets
 from pipulate.apps.base import made
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
-from pipulate.core.logs import log_fault
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row, now
@@ -42,14 +42,6 @@ SHORTER = (
     "Write down in at most 150 words what matters later in this conversation, as plain notes: "
     "facts, wishes, decisions, what is open.\n\nSo far: {}\n\nThen:\n{}"
 )
-
-
-def _problem(error: BaseException) -> Problem:
-    """What went wrong, as it may be told; a fault of ours is in the log."""
-    if isinstance(error, Problem):
-        return error
-    fault = f"Something went wrong here; reference {log_fault(error)} in the log."
-    return Problem(fault, "Try again.")
 
 
 class Chat:
@@ -117,7 +109,7 @@ class Chat:
         try:
             await work(profile)
         except Exception as error:
-            await self._add(profile, "note", str(_problem(error)), state="failed")
+            await self._add(profile, "note", str(problem_of(error)), state="failed")
         finally:
             if self.turns.get(profile.id) is asyncio.current_task():
                 del self.turns[profile.id]
@@ -214,7 +206,7 @@ class Chat:
         try:
             result = await self._patiently(self.house.tools.call(call.name, call.values(), caller))
         except Exception as error:
-            problem = _problem(error)
+            problem = problem_of(error)
             result, fits = problem.as_dict(), not isinstance(error, Invalid | Unknown)
             about["approval"] = problem.details.get("approval")
         if call.name == "find_tool" and isinstance(result, list):
@@ -242,7 +234,7 @@ class Chat:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.aside.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _problem(error)  # of a run that failed its page tells
+            problem_of(error)  # of a run that failed its page tells
 
     async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""

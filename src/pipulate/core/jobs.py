@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field
 from pipulate.core.fields import to_json
 from pipulate.core.kinds import KINDS, Choices, Secret
-from pipulate.core.logs import log_fault
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs
@@ -287,11 +287,8 @@ class Jobs:
             async with self._elsewhere(job):
                 result = await self.needs[message["need"]](job, *message["with"])
             reply = {"result": result}
-        except Problem as problem:
-            reply = {"problem": problem.as_dict()}
         except Exception as error:
-            fault = f"Something went wrong here; reference {log_fault(error)} in the log."
-            reply = {"problem": Problem(fault).as_dict()}
+            reply = {"problem": problem_of(error).as_dict()}
         await send(process, reply | {"reply": message["id"]})
 
     @contextlib.asynccontextmanager

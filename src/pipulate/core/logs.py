@@ -6,6 +6,8 @@ import secrets
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from pipulate.core.problems import Problem
+
 NAMES = r"token|authorization|cookie|api[_-]?key|secret"
 HIDDEN = re.compile(rf"(?i)((?:{NAMES})\W{{1,4}}(?:\w+ )?)[^\s&\"',;]+")
 
@@ -36,3 +38,11 @@ def log_fault(error: BaseException) -> str:
     reference = secrets.token_hex(3)
     logging.getLogger("pipulate").error("fault %s", reference, exc_info=error)
     return reference
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What went wrong, as it may be told; a fault of ours is in the log."""
+    if isinstance(error, Problem):
+        return error
+    fault = f"Something went wrong here; reference {log_fault(error)} in the log."
+    return Problem(fault, "Try again.")

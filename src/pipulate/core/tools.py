@@ -26,6 +26,7 @@ import anyio.to_thread
 
 from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
 from pipulate.core.kinds import Secret
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown
 from pipulate.core.problems import nearest
 from pipulate.core.profiles import Profile
@@ -263,8 +264,8 @@ class Tools:
         caller = Caller(record["actor"], profile, confirmed=True, turn=record["turn"])
         try:
             result = await self.call(record["tool"], json.loads(record["arguments"]), caller)
-        except Problem as problem:
-            result = problem.as_dict()
+        except Exception as error:  # the calls approved with it are made all the same
+            result = problem_of(error).as_dict()
         self.approvals.update(id=record["id"], state="done", result=dumps(result))
         return result
 
