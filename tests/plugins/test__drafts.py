@@ -91,3 +91,18 @@ def test_the_same_text_is_one_version_and_waits_again_once_rejected(home):
     _drafts.mark(home, _drafts.read(home, "plants", key)[0], "rejected")
     assert drafted(home, ONE) == key
     assert states(home) == [(1, "a test", "waiting")]
+
+
+def test_what_is_live_has_the_hash_of_the_file_however_its_lines_end(home):
+    (home / "apps/plants.py").write_bytes(ONE.replace("\n", "\r\n").encode())
+    assert _drafts.digest(_drafts.live(home, "plants")) != _drafts.digest(ONE)
+    _drafts.approve(home, "plants", drafted(home, TWO))
+    before = next(v["hash"] for v in _drafts.versions(home) if v["state"] == "replaced")
+    _drafts.approve(home, "plants", before)
+    assert (home / "apps/plants.py").read_bytes() == ONE.replace("\n", "\r\n").encode()
+
+
+def test_a_file_in_another_encoding_is_told_and_is_no_fault(home):
+    (home / "apps/plants.py").write_bytes(ONE.replace("name", "näme").encode("latin-1"))
+    with pytest.raises(Problem, match="plants.py is not written in UTF-8"):
+        _drafts.newest(home, "plants")

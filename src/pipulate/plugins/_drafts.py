@@ -46,10 +46,12 @@ def home_of(table):
 
 
 def live(home, name):
-    """The text that is in apps/ now, or nothing."""
-    with contextlib.suppress(FileNotFoundError):
-        return (home / "apps" / f"{named(name)}.py").read_text("utf-8")
-    return ""
+    """The text that is in apps/ now, byte by byte, or nothing. Raises Problem."""
+    path = home / "apps" / f"{named(name)}.py"
+    try:
+        return path.read_bytes().decode() if path.exists() else ""
+    except UnicodeDecodeError:
+        raise Problem(f"{path.name} is not written in UTF-8.", "Save it so, once.") from None
 
 
 def digest(text):
