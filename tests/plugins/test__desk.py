@@ -61,6 +61,7 @@ def test_a_version_is_shown_whole_and_lives_once_approved(server, draft):
     shown = re.search(r"<div inert style=\"contain:content.*?>(.*?)<h2>Source", page, re.DOTALL)[1]
     assert "Plants of mine." in shown and "Sample" in shown
     assert not re.search(r"hx-|\bid=|\bhref=|\bname=|<script", shown)
+    assert re.search(r"<\w+ hidden[^>]*>.{0,400}?Delete", shown, re.DOTALL), "nothing is ticked"
     assert listed(server, "plants") is None
     assert "It goes live" in server.act("POST", f"{at}/approve").text
     row = soon(lambda: listed(server, "plants"))

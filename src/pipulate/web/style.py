@@ -48,7 +48,7 @@ button:is(.cell,.link){background:none;border:0;padding:.25rem;text-align:left;b
 .add,#import form,#check,.beside form,.edit.whole,.cards{display:grid;gap:.6rem .8rem}
 .add label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{justify-self:start}
-.edit [role=switch]{margin-left:.5rem}
+:is(.edit,.step) [role=switch]{margin-left:.5rem}
 
 /* the frame: navigation above, main column, chat beside it */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
@@ -72,6 +72,8 @@ main{padding:1rem 1.4rem 4rem;max-width:76rem;width:100%}
 .add{align-items:end;padding:.7rem;border:var(--edge);border-radius:.5rem;
   grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .add label:has(textarea){grid-row:span 2}
+.add:has(.error){align-items:start}
+.add:has(.error)>button{margin-top:1.45rem}
 .bar{margin:.8rem 0 .3rem}
 #bulk,#picked{position:sticky;bottom:0;padding:.5rem .7rem;background:var(--card);z-index:2;
   border:var(--edge);border-radius:.5rem}
@@ -156,7 +158,7 @@ pre.live{max-height:12rem}
 .step{padding:.9rem 1rem;border-left:4px solid transparent}
 main :is(.step,.problem){margin-bottom:.8rem}
 .step header{padding:0;margin:0 0 .4rem;background:none;border:0}
-.step form{align-items:end;padding:.6rem 0}
+.step form{align-items:start;padding:.6rem 0}
 .step label{flex:1 1 14rem}
 .badge{font-size:.85em}
 .step:is(.ready,.running){border-color:var(--link)}
