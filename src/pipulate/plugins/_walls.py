@@ -76,7 +76,8 @@ def build(folder):
     import resource
 
     for kind, most in ((resource.RLIMIT_FSIZE, LARGEST), (resource.RLIMIT_DATA, MEMORY)):
-        resource.setrlimit(kind, (most, most))
+        with contextlib.suppress(ValueError):  # it is narrower already
+            resource.setrlimit(kind, (most, most))
     ctypes.CDLL(None).prctl(NO_NEW_RIGHTS, 1, 0, 0, 0)
     landlock(folder)
     seccomp()
