@@ -21,13 +21,12 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/home/linuxbrew
 SYSTEM += ("/etc/ld.so.cache", "/etc/mime.types", "/dev/urandom", "/dev/random", "/dev/zero")
 CREATE, ADD, RESTRICT = 444, 445, 446  # Landlock's calls
 NO_NEW_RIGHTS, SECCOMP, FILTER = 38, 22, 2
-# socket kill tkill tgkill sigqueueinfo setsid setpgid truncate ptrace keyctl request_key, and
-# pidfd_send_signal io_uring_setup, by machine: (how seccomp calls it, their numbers there).
-ALIKE = (424, 425)
-CALLS = {
-    "x86_64": (0xC000003E, (41, 62, 200, 234, 129, 297, 112, 109, 76, 101, 250, 249, *ALIKE)),
-    "aarch64": (0xC00000B7, (198, 129, 130, 131, 138, 240, 157, 154, 45, 117, 219, 218, *ALIKE)),
-}
+# socket execve execveat kill tkill tgkill, two sigqueueinfo, setsid setpgid truncate ptrace keyctl
+# request_key pidfd_send_signal io_uring_setup: as seccomp calls a machine, their numbers there.
+CALLS = {"x86_64": [0xC000003E, 41, 59, 322, 62, 200, 234, 129, 297, 112, 109, 76, 101, 250, 249]}
+CALLS |= {"aarch64": [0xC00000B7, 198, 221, 281, 129, 130, 131, 138, 240, 157, 154, 45, 117, 219]}
+CALLS["x86_64"] += [424, 425]
+CALLS["aarch64"] += [218, 424, 425]
 LARGEST, MEMORY = 2**27, 2**32  # bytes of a file, of memory
 
 
@@ -58,8 +57,8 @@ def landlock(folder):
 
 def seccomp():
     """From now on no socket, and no word to other processes."""
-    kind, calls = CALLS.get(platform.machine(), (0, ()))
-    if not calls:
+    kind, *calls = CALLS.get(platform.machine(), [0])
+    if not kind or sys.maxsize < 2**32:  # Python of 32 bits has other numbers on these, too
         return
     end = len(calls) + 4  # where what is allowed stands; what is not, behind it
     lines = [(0x20, 0, 0, 4), (0x15, 0, end - 1, kind), (0x20, 0, 0, 0)]
