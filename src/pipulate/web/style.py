@@ -97,7 +97,7 @@ th a{color:inherit}
 .rows:not(:has([data-sortable])) .grip button{visibility:hidden}
 .number,.number button.cell{text-align:right}
 body button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:break-word;
-  max-height:14rem;overflow:auto}
+  max-height:14rem;overflow:clip}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
 .linked>:is(a,span),.md{padding:.25rem;overflow-wrap:break-word}
