@@ -45,6 +45,13 @@ def test_of_many_drafts_at_once_two_are_tried_and_the_others_wait(tmp_path, monk
     with ThreadPoolExecutor(6) as threads:
         found = [*threads.map(lambda n: _drafts.tried(tmp_path, f"a{n}", ONE), range(6))]
     assert len(found) == 6 and max(most) <= 2
+    monkeypatch.setattr(_drafts, "TURN", 0)
+    with (
+        _drafts.TRIALS,
+        _drafts.TRIALS,
+        pytest.raises(Problem, match="Other drafts are being tried"),
+    ):
+        _drafts.tried(tmp_path, "late", ONE)
 
 
 def test_a_draft_waits_until_its_hash_is_approved(home):

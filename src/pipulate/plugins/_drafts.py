@@ -23,7 +23,7 @@ from pathlib import Path
 from pipulate import Problem
 from pipulate.plugins import _reading
 
-SECONDS = 60  # how long a trial may take
+SECONDS, TURN = 60, 50  # how long a trial may take, and how long it may wait for its turn
 TRIALS = threading.Semaphore(2)  # at a time, whoever asks for how many
 PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
 REPORT = 10_000_000  # bytes of what a trial says
@@ -120,8 +120,17 @@ def draft(home, name, text, origin, wish=""):
 
 def tried(home, name, text):
     """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
-    place = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
-    with TRIALS, place as at:
+    if not TRIALS.acquire(timeout=TURN):
+        raise Problem("Other drafts are being tried.", "Send this one again in a minute.")
+    try:
+        return heard(home, name, text)
+    finally:
+        TRIALS.release()
+
+
+def heard(home, name, text):
+    """The same, when it is its turn."""
+    with tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True) as at:
         folder = Path(at)
         (folder / "apps").mkdir()
         for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
