@@ -175,6 +175,14 @@ def test_every_type_has_its_input(world, ask):
     }
 
 
+def test_a_long_text_without_marks_does_not_fill_the_page_from_its_row(world, ask):
+    world.call("thing_update", id=2, note="word " * 200)
+    long = ask("GET", "2")[1]
+    world.call("thing_update", id=2, note="a word")
+    assert 'class="md"' in long, "what scrolls in its cell"
+    assert 'class="md"' not in ask("GET", "2")[1]
+
+
 def test_a_moment_finer_than_a_browser_knows_is_edited_as_text(world, ask):
     world.call("thing_update", id=2, met="2026-01-31T12:00:00.000005Z")
     assert Form(ask("GET", "2/met")[1]).types["met"] == "text"

@@ -121,7 +121,8 @@ class Rows(Data):
         if field.type is File:
             name = labels.get((field.name, value), "")
             return _file(f"/files/{profile}/{said.removeprefix('file:')}", name)
-        if field.type is Text and re.search(r"[*_`#>\[\]|~\n-]|https?:", value):
+        marks = r"[*_`#>\[\]|~\n-]|https?:|.{500}"  # what is long scrolls in its cell
+        if field.type is Text and re.search(marks, value):
             return f'<div class="md">{markdown(value)}</div>'
         if not said or field.type not in (Url, Email):
             return ""

@@ -96,8 +96,7 @@ th a{color:inherit}
 .grip button{cursor:grab;touch-action:none}
 .rows:not(:has([data-sortable])) .grip button{visibility:hidden}
 .number,.number button.cell{text-align:right}
-body button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:break-word;
-  max-height:14rem;overflow:clip}
+body button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap:break-word}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
 .linked>:is(a,span),.md{padding:.25rem;overflow-wrap:break-word}
