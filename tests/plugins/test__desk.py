@@ -63,6 +63,8 @@ def test_a_version_is_shown_whole_and_lives_once_approved(server, draft):
     assert not re.search(r"hx-|\bid=|\bhref=|\bname=|<script", shown)
     assert re.search(r"<\w+ hidden[^>]*>.{0,400}?Delete", shown, re.DOTALL), "nothing is ticked"
     assert listed(server, "plants") is None
+    arming = re.search(r'class="bar approval">(.*?)</div>', page, re.DOTALL)[1]
+    assert "Approve" in arming, "it cannot be pressed in its first half second"
     assert "It goes live" in server.act("POST", f"{at}/approve").text
     row = soon(lambda: listed(server, "plants"))
     assert row["origin"] == "shell" and row["version"] == 1 and row["hash"] in at

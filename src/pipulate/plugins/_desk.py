@@ -126,7 +126,7 @@ def decision(at, profile, record, live):
         return said
     yes = Button("Approve: put it into apps/", hx_post=f"{at}/approve", **AGAIN)
     no = Button("Reject", cls="secondary", hx_post=f"{at}/reject", **AGAIN)
-    return Div(said, Div(yes, no, cls="bar"))
+    return Div(said, Div(yes, no, cls="bar approval"))
 
 
 def faults(title, lines):
