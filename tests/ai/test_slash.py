@@ -93,3 +93,10 @@ def test_a_secret_in_a_command_is_not_kept_in_the_conversation(plugin, house, sa
     plugin(own, "logins")
     kept = without_secrets(f"/login add name=a {said}", house.tools)
     assert "hunter2" not in kept and "name=a" in kept and "key" in kept
+
+
+def test_what_a_step_asked_for_is_not_kept_in_the_conversation_as_it_may_be_a_secret(house):
+    assert (
+        without_secrets("/run answer run=3 answer='a b'", house.tools)
+        == "/run answer run=3 answer=…"
+    )

@@ -41,9 +41,9 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
 
 def without_secrets(line: str, tools: Tools) -> str:
     """A command as the conversation keeps it, and the model reads it: secrets are not in it."""
-    names = "|".join(tools.secret_names())
+    names = "|".join(tools.secret_names() | {"answer"})  # a step may have asked for one
     value = r"""("[^"]*"?|'[^']*'?|\S)+"""
-    return re.sub(rf"\b({names})(:?=){value}", r"\1\2…", line) if names else line
+    return re.sub(rf"\b({names})(:?=){value}", r"\1\2…", line)
 
 
 async def slash(line: str, tools: Tools, caller: Caller) -> str:
