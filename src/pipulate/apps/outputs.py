@@ -145,7 +145,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
     count, first = len(rows), (page - 1) * PAGE
     every = _columns(islice(rows, PAGE) if isinstance(rows, Rows) else rows)
     shown = map(_row, _sorted(rows, sort, first + PAGE)[first:] if sort else rows[first:][:PAGE])
-    at, said = f"{place.at}?", f"{count:,} rows"
+    at, said = f"{place.at}?", f"{count:,} row{'s' * (count != 1)}"
     if len(every) > WIDE:
         said += f" · {WIDE} of {len(every):,} columns"
     links, heads = [A("CSV", href=f"{place.at}.csv?{urlencode({'key': key})}", download=True)], None
