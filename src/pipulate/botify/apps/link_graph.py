@@ -8,7 +8,7 @@ and one whose beginning is uncertain is looked for and never simply repeated.
 from pathlib import Path
 from typing import Annotated
 
-from pipulate import Between, Choices, File, Pipeline, Problem
+from pipulate import Between, Choices, File, Invalid, Pipeline, Problem
 from pipulate.botify import plans
 from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
 from pipulate.botify.download import Download
@@ -29,8 +29,8 @@ class Lost(Exception):
     """The answer to an order was lost. No Problem: those mean that nothing was begun."""
 
 
-class Uncertain(Problem, status=409):
-    """Nobody knows whether an export was begun."""
+class Uncertain(Invalid, status=409):
+    """Nobody knows whether an export was begun. (Kinds of Problem itself are the framework's.)"""
 
 
 # -- project and analysis ----------------------------------------------------------------------
