@@ -1,9 +1,9 @@
 """The trial of a plugin that nobody has approved yet: `python -m pipulate.apps.trial NAME`.
 
-A child process, started in an empty home with the plugin's file in apps/. All that it defines is
-used once: pages, rows, undo, tools, each step with sample input. What came of it is in report.json.
-The fence keeps network, programs and other files away, and tells what reached for them. It holds
-off mishaps and plain misuse, no cunning: that stands before the walls (plugins/_walls.py).
+A child process in an empty home with the plugin's file in apps/ uses all that it defines once:
+pages, rows, undo, tools, each step with samples. What came of it is in report.json. The fence keeps
+network, programs and other files away and tells what reached for them: it holds off mishaps and
+plain misuse, no cunning. That stands before the walls (plugins/_walls.py).
 """
 
 import asyncio
@@ -31,87 +31,83 @@ from pipulate.apps.markup import html
 from pipulate.apps.outputs import Place, draw, viewed
 from pipulate.apps.pipeline import Guided
 from pipulate.core import fetch as fetching
-from pipulate.core.fields import MISSING, Field, Ref, dumps, from_json, to_json
+from pipulate.core.fields import Ref, dumps, from_json
 from pipulate.core.jobs import question_field
 from pipulate.core.kinds import File
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Problem, Unknown
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
-from pipulate.core.tools import CAREFUL
+from pipulate.core.tools import CAREFUL, tools_in
 
 NETWORK = ("connect", "bind", "sendto", "sendmsg", "getaddrinfo", "gethostbyname")
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.kill")
 PROGRAMS += ("os.forkpty", "os.startfile", "pty.spawn", "ctypes.dlopen", "os.killpg")
 CHANGES = ("remove", "rename", "rmdir", "mkdir", "link", "symlink", "chmod", "chown", "truncate")
 KINDS = dict.fromkeys([f"socket.{name}" for name in NETWORK], "network")
-KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files"}
+KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files", "open": "files"}
 KINDS |= {f"os.{name}": "files" for name in CHANGES}
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
-LINES, TABLE = "First line\nSecond line", "name,value,url\nsample,1,https://www.example.org/\n"
-BY_TYPE = {"string": "Sample", "boolean": True, "object": {}}  # a number: 1
-PATHS = str | bytes | os.PathLike
+TABLE = "name,value,url\nsample,1,https://www.example.org/\n"
+MOMENT = datetime.now().replace(microsecond=0)
+BY_TYPE = {"boolean": True, "object": {}}  # a number: 1
+BY_FORMAT = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
+BY_FORMAT |= {"date": MOMENT.date().isoformat(), "date-time": MOMENT.isoformat()}
 
 
 class Fence:
     """An audit hook; `reached`: what was reached for, such as "network"."""
 
     def __init__(self, home: Path):
-        self.home, self.reached = os.path.realpath(home), list[str]()
+        self.reached = list[str]()
         read = (*sys.path, sys.prefix, sys.base_prefix, "/usr", "/lib", "/etc/localtime", "/dev")
-        self.read = tuple({os.path.realpath(path) for path in (*read, "/etc/mime.types")} - {"/"})
+        self.own = {os.path.realpath(path) for path in (home, os.devnull)}
+        self.read = self.own | {os.path.realpath(path) for path in (*read, "/etc/mime.types")}
+        self.read -= {"/"}
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        kind = KINDS.get(event)
-        if event == "open" and isinstance(args[0], PATHS):
+        kind, paths, roots = KINDS.get(event), args, self.own
+        if event == "open":
             writes = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            kind = None if self._ours(args[0], () if writes else self.read) else "files"
-        elif kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
-            kind = None  # an event loop begins so, there
-        elif kind == "files" and all(self._ours(at, ()) for at in args if isinstance(at, PATHS)):
-            kind = None
-        if kind:
-            self.reached.append(kind)
-            raise PermissionError(f"A trial has no {kind} ({event} {str(args[:1])[:100]}).")
+            paths, roots = args[:1], roots if writes else self.read
+        if kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
+            return  # an event loop begins so, there
+        if kind and not (kind == "files" and all(_below(path, roots) for path in paths)):
+            self._refuse(kind, f"{event} {str(args[:1])[:100]}")
 
     def opened(self, connection: apsw.Connection) -> None:
         """Called for each store that is opened: none elsewhere, and none beside it."""
         connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
-        if (path := connection.filename) and not self._ours(path, ()):
-            self.reached.append("files")
-            raise PermissionError(f"A trial has no files ({path}).")
+        if (path := connection.filename) and not _below(path, self.own):
+            self._refuse("files", path)
 
-    def _ours(self, path: Any, more: tuple[str, ...]) -> bool:
-        real = os.path.realpath(os.fsdecode(path))
-        return real == os.devnull or any(
-            real == root or real.startswith(root + os.sep) for root in (self.home, *more)
-        )
+    def _refuse(self, kind: str, what: str) -> None:
+        self.reached.append(kind)
+        raise PermissionError(f"A trial has no {kind} ({what}).")
 
 
-def sample(field: Field) -> Any:
-    """A JSON value that fits a field; its default where it has one."""
-    if isinstance(field.choices, tuple):
-        return [field.choices[0]] if field.many else field.choices[0]
-    if field.default not in (MISSING, None, ""):
-        return to_json(field.default)
-    if field.bounds:
-        return field.bounds.low
-    now = datetime.now().replace(microsecond=0)
-    said = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
-    said |= {"date": now.date().isoformat(), "date-time": now.isoformat()}
-    given = said.get(field.schema.get("format", ""), fitting(field.kind.schema))
-    special = {"textarea": LINES, "file": str(Path("sample.csv").absolute())}
-    return special.get(field.kind.input, given) if isinstance(given, str) else given
+def _below(path: Any, roots: set[str]) -> bool:
+    """Whether a path is one of these or below it; what is no path reaches nothing new."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return True
+    real = os.path.realpath(os.fsdecode(path))
+    return any(real == root or real.startswith(root + os.sep) for root in roots)
 
 
-def fitting(schema: Row) -> Any:
-    """A value of the (first) type that a schema names."""
+def sample(schema: Row, kind: str = "") -> Any:
+    """A JSON value that fits a field of this schema and `kind` of input; its default, if any."""
     if "enum" in schema:
         return schema["enum"][0]
-    kinds = schema["type"]
-    if "array" in kinds:
-        return [fitting(schema.get("items") or {"type": "string"})]
-    return BY_TYPE.get(kinds if isinstance(kinds, str) else kinds[0], 1)
+    given = schema.get("default", schema.get("minimum"))
+    if given not in (None, ""):
+        return given
+    of = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    if of == "array":
+        return [sample(schema.get("items") or {"type": "string"})]
+    if of != "string":
+        return BY_TYPE.get(of, 1)
+    special = {"textarea": "First line\nSecond line", "file": str(Path("sample.csv").absolute())}
+    return special.get(kind) or BY_FORMAT.get(schema.get("format", ""), "Sample")
 
 
 class TrialJob(LocalJob):
@@ -126,10 +122,10 @@ class TrialJob(LocalJob):
             case "call", [name, given]:
                 return self.call(name, from_json(given))
             case "model", [_, schema]:
-                return fitting(schema)
+                return sample(schema)
             case "ask", [_, about]:
-                record = {"about": dumps(about), "step": self.step.name}
-                return sample(question_field(record))
+                field = question_field({"about": dumps(about), "step": self.step.name})
+                return sample(field.schema, field.kind.input)
         return super()._got(kind, *values)
 
 
@@ -140,40 +136,40 @@ class Trial:
         self.house, self.reached = house, reached
         self.plugin = house.shelf.plugins[house.settings.folder("apps") / f"{name}.py"]
         self.caller = house.caller("shell", confirmed=True, cwd=Path.cwd())
-        lists: Row = {"problems": [], "notes": [], "apps": [], "pages": []}
-        self.report, self.loop = lists, asyncio.get_running_loop()
+        self.report: Row = {"problems": [], "notes": [], "apps": [], "pages": []}
+        self.loop = asyncio.get_running_loop()
 
     async def run(self) -> Row:
         """{problems, notes, apps, pages, reached}."""
         if self.plugin.problem:
             self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
-            tools = app.tools(self.house)
-            about = {"slug": app.slug, "title": app.title, "tools": [t.name for t in tools]}
+            tools = [tool.as_dict() for tool in app.tools(self.house)]
+            about = {"slug": app.slug, "title": app.title, "tools": [t["name"] for t in tools]}
             self.report["apps"].append(about)
             for tool in tools:
-                await self._try(tool.name, self._schema(tool))
+                await self._try(tool["name"], self._checked(tool["schema"]))
             if isinstance(app, Guided):
                 await self._steps(app)
             elif isinstance(app, Crud):
                 await self._rows(app)
             await self._pages(app)
-            await self._own_tools(app, tools)
+            await self._own_tools(app)
         self.report["pages"] = self.report["pages"][:SHOWN]
         return self.report | {"reached": sorted({*self.reached})}
 
-    async def _schema(self, tool) -> None:
+    async def _checked(self, schema: Row) -> None:
         import jsonschema
 
-        jsonschema.Draft202012Validator.check_schema(tool.as_dict()["schema"])
+        jsonschema.Draft202012Validator.check_schema(schema)
 
     async def call(self, name: str, values: Row) -> Any:
         return await self.house.tools.call(name, values, self.caller)
 
     async def _try(self, what: str, work, meant: bool = True) -> Any:
-        """What some work gives; None, and a word in the report, when it fails. `meant`: a Problem
+        """What some work gives; None, and a word in the report, when it fails.
 
-        that the plugin raises may be meant; so is what the fence kept away."""
+        `meant`: a Problem that the plugin raises may be; so may what the fence kept away."""
         before = len(self.reached)
         try:
             return await work
@@ -194,28 +190,26 @@ class Trial:
             self.report[kind].append(f"{what}{at}: {said}"[:1_000])
             return None
 
-    def _show(self, title: str, drawn: Any) -> None:
-        text = html(*drawn) if isinstance(drawn, tuple) else html(drawn)
-        self.report["pages"].append({"title": title, "html": text[:LARGEST]})
+    def _show(self, title: str, *drawn: Any) -> None:
+        self.report["pages"].append({"title": title, "html": html(*drawn)[:LARGEST]})
 
     async def _pages(self, app) -> None:
         own = getattr(getattr(app, "model", None), "extra_routes", ())
         for route in app.routes:
             plain = route.method == "GET" and "{" not in route.path
             if plain and (not route.path or route in own):
-                await self._try(f"The page {app.slug}/{route.path}", self._page(app, route))
-
-    async def _page(self, app, route) -> None:
-        drawn = await route.run(Visit(self.house, self.caller, app))
-        if hasattr(drawn, "tag") or isinstance(drawn, tuple):
-            self._show(f"{app.title} {route.path}".strip(), drawn)
+                visit = Visit(self.house, self.caller, app)
+                drawn = await self._try(f"The page {app.slug}/{route.path}", route.run(visit))
+                if hasattr(drawn, "tag") or isinstance(drawn, tuple):
+                    parts = drawn if isinstance(drawn, tuple) else (drawn,)
+                    self._show(f"{app.title} {route.path}".strip(), *parts)
 
     async def values(self, fields, depth: int = 2) -> Row:
         """Samples by name; for a Ref a row is added where it leads."""
         given = {}
         for field in fields:
             if field.type is not Ref:
-                given[field.name] = sample(field)
+                given[field.name] = sample(field.schema, field.kind.input)
             elif depth and (to := self.house.shelf.crud(field.target)):
                 row = await self.values(to.fields.values(), depth - 1)
                 given[field.name] = (await self.call(f"{to.name}_add", row))["id"]
@@ -225,29 +219,33 @@ class Trial:
         """Add, change, look, delete, and take it back."""
         name, fields = app.name, app.fields.values()
         values = await self._try(f"{name}_add", self.values(fields), False)
-        least = {f.name: values[f.name] for f in fields if f.required} if values else {}
-        row = values and await self._try(f"{name}_add", self.call(f"{name}_add", values))
-        row = row or (values and await self._try(f"{name}_add", self.call(f"{name}_add", least)))
+        if values is None:
+            return
+        least = {f.name: values[f.name] for f in fields if f.required}
+        row = await self._used(f"{name}_add", values) or await self._used(f"{name}_add", least)
         if not row:
             return
+        key = {"id": row["id"]}
         some = {f.name: values[f.name] for f in fields if f.name in values and f.type is not File}
-        for tool, given in (("update", some), ("get", {}), ("list", None)):
-            asked = {} if given is None else {"id": row["id"], **given}
-            await self._try(f"{name}_{tool}", self.call(f"{name}_{tool}", asked))
-        gone = await self._try(f"{name}_delete", self.call(f"{name}_delete", {"id": row["id"]}))
-        if gone:
+        for verb, given in (("update", key | some), ("get", key), ("list", {})):
+            await self._used(f"{name}_{verb}", given)
+        if await self._used(f"{name}_delete", key):
             event = self.house.events.recent(self.caller.profile.id, 1)[0]["id"]
-            await self._try("undo", self.call("undo", {"event": event}), False)
-            await self._try(f"{name}_get", self.call(f"{name}_get", {"id": row["id"]}), False)
+            await self._used("undo", {"event": event}, False)
+            await self._used(f"{name}_get", key, False)
 
-    async def _own_tools(self, app, tools) -> None:
+    async def _used(self, tool: str, values: Row, meant: bool = True) -> Any:
+        return await self._try(tool, self.call(tool, values), meant)
+
+    async def _own_tools(self, app) -> None:
         """Those that the plugin itself defines, but for those that need a click."""
-        made = ("list", "get", "add", "update", "delete", "move", "run")
-        made = {f"{getattr(app, 'name', app.slug)}_{verb}" for verb in made}
-        for tool in (t for t in tools if t.name not in made and t.kind not in CAREFUL):
+        for own, _ in tools_in(getattr(app, "model", None)):
+            tool = self.house.tools.get(f"{app.name}_{own}")
+            if tool.kind in CAREFUL:
+                continue
             values = await self._try(tool.name, self.values(tool.fields), False)
             if values is not None:
-                await self._try(tool.name, self.call(tool.name, values))
+                await self._used(tool.name, values)
 
     async def _steps(self, app: Guided) -> None:
         """Each step after the other with samples, as far as they come."""
@@ -259,21 +257,22 @@ class Trial:
             done = await self._try(f"Step {name}", asyncio.to_thread(self._step, step, outputs))
             if not done:
                 continue
-            drawn = draw(done[0], Place("", lambda path: ""))
+            outputs[name] = output = done[0]
+            drawn = draw(output, Place("", lambda path: ""))
             if step.draw:
-                work = asyncio.to_thread(viewed, step.draw, done[0])
+                work = asyncio.to_thread(viewed, step.draw, output)
                 drawn = await self._try(f"The view of {name}", work) or drawn
-            outputs[name] = done[0]
             self._show(f"{app.title}: {name}", drawn)
 
     def _step(self, step, outputs: Row) -> list[Any]:
-        """[what it gives]."""
+        """[what it gives], which may be nothing."""
         ups = {up: outputs[up] for up in step.uses}
         if not step.meant(ups):
             return [None]
         fields = step.bound(ups)
-        given = {f.name: f.check(sample(f)) for f in fields if f.type not in (File, Ref)}
-        given |= {f.name: File(Path("sample.csv").absolute()) for f in fields if f.type is File}
+        given = {f.name: sample(f.schema, f.kind.input) for f in fields if f.type is not Ref}
+        given = {f.name: f.check(given[f.name]) for f in fields if f.name in given}
+        given |= {f.name: File(given[f.name]) for f in fields if f.type is File}
 
         def call(name: str, values: Row) -> Any:
             return asyncio.run_coroutine_threadsafe(self.call(name, values), self.loop).result()
@@ -286,8 +285,8 @@ class Trial:
 def main(name: str) -> None:
     """Write report.json; end when standard input does, as it does when the parent is dead."""
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+    Path("sample.csv").write_text(TABLE)
     home = Path.cwd()
-    (home / "sample.csv").write_text(TABLE)
     fence = Fence(home)
 
     async def work() -> Row:
@@ -295,8 +294,7 @@ def main(name: str) -> None:
         apsw.connection_hooks.append(fence.opened)
         return await Trial(House(Settings(home, browser=False)), name, fence.reached).run()
 
-    report = asyncio.run(work())
-    Path("report.json").write_text(json.dumps(report))
+    Path("report.json").write_text(json.dumps(asyncio.run(work())))
     os._exit(0)  # whatever threads the plugin has left
 
 
