@@ -1,13 +1,13 @@
 """The conversation of a profile: messages in the store, one turn at a time, tools with approvals.
 
-The model is told where the user is and what was just done; its text is data, shown as markdown.
-No handler waits for it: a turn is a task of its own that publishes what happens.
+The model's text is data, shown as markdown. No handler waits for it: a turn is a task of its own.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,14 +30,14 @@ from pipulate.core.tools import BULK, Caller, Tool
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
 TURN, ASIDE = 180.0, 20.0  # seconds in which a turn may begin calls; after which one goes on aside
 CALLS = BULK  # tool calls a turn: as many rows as one call may change without an approval
-HISTORY = 200  # messages looked at for the prompt; those before are in its summary
-UNTOLD = 30  # messages that the summary may lack before it is written anew
+HISTORY, UNTOLD = 200, 30  # messages the prompt is made of, those its summary may lack
 REMARKS = {"quiet": (), "key": ("key",), "talkative": ("key", "small")}
 PAUSE = 20.0  # seconds between two remarks
 REMARK = (
     "(Not from the user.) This just happened: {}. Tell the user in one or two short sentences what "
     "it means or what comes next. If there is nothing worth saying, answer with a dash alone."
 )
+GO_ON = "Say “go on” to continue."
 SHORTER = (
     "Write down in at most 150 words what matters later in this conversation, as plain notes: "
     "facts, wishes, decisions, what is open.\n\nSo far: {}\n\nThen:\n{}"
@@ -51,13 +51,15 @@ class Chat:
 
     def __init__(self, house: House, choice: Choice, publish: Callable[[int, str, Row], None]):
         self.house, self.choice, self.publish = house, choice, publish
-        self.turns: dict[int, asyncio.Task[None]] = {}  # profile id → the task at work
-        self.streaming: dict[int, Row] = {}  # profile id → the message being written
+        # by profile id: the task at work, the message being written, the event told last, the
+        # tools that find_tool named, the moment of a remark
+        self.turns: dict[int, asyncio.Task[None]] = {}
+        self.streaming: dict[int, Row] = {}
+        self.told = defaultdict[int, int](int)
+        self.found = defaultdict[int, set[str]](set)
+        self.remarked: dict[int, float] = {}
         self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
         self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
-        self.told: dict[int, int] = {}  # profile id → the event that the model was told last
-        self.found: dict[int, set[str]] = {}  # profile id → tools that find_tool named
-        self.remarked: dict[int, float] = {}
         self.native: set[str] = set()  # models that have called a tool by the protocol
         self._saying = asyncio.Lock()
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
@@ -88,9 +90,10 @@ class Chat:
         text = text.strip()[:50_000]
         if not text:
             return
-        command = text.startswith("/")
-        kept = without_secrets(text, self.house.tools) if command else text
-        work = partial(self._command, text=text) if command else partial(self._turn, at=at)
+        kept, work = text, partial(self._turn, at=at)
+        if text.startswith("/"):
+            kept = without_secrets(text, self.house.tools)
+            work = partial(self._command, text=text, kept=kept)
         async with self._saying:  # of messages that come at the same time the last is answered
             await self.stop(profile.id)
             await self._add(profile, "user", kept)
@@ -114,13 +117,13 @@ class Chat:
             if self.turns.get(profile.id) is asyncio.current_task():
                 del self.turns[profile.id]
 
-    async def _command(self, profile: Profile, text: str):
+    async def _command(self, profile: Profile, text: str, kept: str):
+        calls = None
         try:
-            said, calls = await slash(text, self.house.tools, Caller("user", profile)), None
+            said = await slash(text, self.house.tools, Caller("user", profile))
         except NeedsApproval as needed:
-            name, key = without_secrets(text, self.house.tools), needed.details["approval"]
-            calls = dumps([{"name": name, "arguments": "", "approval": key}])
-            said = "This cannot simply be undone."
+            call = {"name": kept, "arguments": "", "approval": needed.details["approval"]}
+            said, calls = "This cannot simply be undone.", dumps([call])
         await self._add(profile, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str):
@@ -134,14 +137,14 @@ class Chat:
             calls = await self._answer(caller, model, at)
             if not calls:
                 return await self._summarise(profile, model)
+            asked += [f"{call.name} {call.arguments}" for call in calls]
             if time.monotonic() > end:
                 what = f"The model took over {TURN / 60:.0f} minutes; its last calls were not made."
-                raise Problem(what, "Say “go on” to continue.")
-            asked += [f"{call.name} {call.arguments}" for call in calls]
+                raise Problem(what, GO_ON)
             if len(asked) > CALLS:
                 what = f"The model wants over {CALLS} calls at once; the last were not made."
-                raise Problem(what, "Say “go on” to continue.")
-            if any(asked.count(call) >= SAME for call in asked):
+                raise Problem(what, GO_ON)
+            if max(map(asked.count, asked)) >= SAME:
                 what = "The model repeats the same call; it was stopped."
                 raise Problem(what, "Ask another way.")
             fitting = [await self._run_call(call, caller) for call in calls]
@@ -149,7 +152,7 @@ class Chat:
             if unfit > REPAIRS:
                 what = f"The model's calls do not fit, {unfit} times in a row."
                 raise Problem(what, "Ask another way, or choose another model in Settings.")
-        raise Problem(f"The model used its {ROUNDS} rounds of tools.", "Say “go on” to continue.")
+        raise Problem(f"The model used its {ROUNDS} rounds of tools.", GO_ON)
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
         """Let the model speak; what it printed as text alone, though it is a call, is one."""
@@ -157,9 +160,9 @@ class Chat:
         row, calls = await self._stream(caller, model, messages, tools)
         if calls:
             self.native.add(model.name)  # of such a model text is text
-        elif model.name in self.native:
-            return []
-        elif calls := printed(row["text"], self.house.tools.by_name):
+        elif model.name not in self.native and (
+            calls := printed(row["text"], self.house.tools.by_name)
+        ):
             row |= {"text": "", "calls": dumps([*map(vars, calls)])}
             await asyncio.to_thread(self.table(caller.profile.id).update, row)
             self.publish(caller.profile.id, "final", row)
@@ -201,25 +204,20 @@ class Chat:
 
     async def _run_call(self, call: Call, caller: Caller) -> bool:
         """Whether it was a call that fits a tool, whatever came of it."""
-        about, fits = {**vars(call), "approval": None}, True
         made.set(events := [])
-        try:
-            result = await self._patiently(self.house.tools.call(call.name, call.values(), caller))
-        except Exception as error:
-            problem = problem_of(error)
-            result, fits = problem.as_dict(), not isinstance(error, Invalid | Unknown)
-            about["approval"] = problem.details.get("approval")
+        about, result = {**vars(call), "approval": None}, await self._patiently(call, caller)
+        fits = not isinstance(result, Invalid | Unknown)
+        if isinstance(result, Problem):
+            about["approval"], result = result.details.get("approval"), result.as_dict()
         if call.name == "find_tool" and isinstance(result, list):
-            self.found.setdefault(caller.profile.id, set()).update(t["name"] for t in result)
+            self.found[caller.profile.id] |= {tool["name"] for tool in result}
         said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
         await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
         return fits
 
-    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """The result of a call; one that takes long goes on, however the talk does. Stop ends it
-
-        before."""
-        task = asyncio.create_task(work)
+    async def _patiently(self, call: Call, caller: Caller) -> Any:
+        """The result of a call; one that takes long goes on, and Stop ends it no more."""
+        task = asyncio.create_task(self._result(call, caller))
         try:
             await asyncio.wait([task], timeout=ASIDE)
         except asyncio.CancelledError:
@@ -228,13 +226,15 @@ class Chat:
         if task.done():
             return task.result()
         self.aside.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self.aside.discard)
         return {"state": "at work", "next_step": "It goes on; run_get tells how far it is."}
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self.aside.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            problem_of(error)  # of a run that failed its page tells
+    async def _result(self, call: Call, caller: Caller) -> Any:
+        """What a call gives, or the Problem that it ended with."""
+        try:
+            return await self.house.tools.call(call.name, call.values(), caller)
+        except Exception as error:
+            return problem_of(error)
 
     async def decided(self, profile: Profile, approval: str, result):
         """Put the outcome of an approval into the conversation and let the model go on."""
@@ -245,26 +245,22 @@ class Chat:
 
     def prompt(self, profile: Profile, at: str, context: int) -> tuple[list[Row], list[Row]]:
         """(the messages, the tools) sent: within so many tokens, the answer's included."""
-        rows, key = self.history(profile.id, HISTORY), profile.id
+        house, key, rows = self.house, profile.id, self.history(profile.id, HISTORY)
         asked = next((row["text"] for row in reversed(rows) if row["role"] == "user"), "")
-        notes = [note["note"] for note in recalled(self.house, profile, asked)]
-        summary = self._summary(profile)
-        since = self.told.get(key) or 0
-        first = prompt.system(self.house, profile, at, since, notes, summary.get("text", ""))
+        notes = [note["note"] for note in recalled(house, profile, asked)]
+        before = self._summary(profile).get("text", "")
+        first = prompt.system(house, profile, at, self.told[key], notes, before)
         first = prompt.cut(first, int(context * prompt.ABOUT))
-        newest = self.house.events.recent(key, 1)
-        self.told[key] = newest[0]["id"] if newest else 0
-        room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
-        app = self.house.shelf.apps.get(prompt.place(at)[0])
-        named = getattr(app, "name", getattr(app, "slug", ""))
+        self.told[key] = max((event["id"] for event in house.events.recent(key, 1)), default=0)
         tools, sizes = self._known()
-        most = int(context * prompt.TOOLS)
-        tools = prompt.offered(tools, named, self.found.get(key, ()), most, sizes)
+        own, most = prompt.own(house, at), int(context * prompt.TOOLS)
+        tools = prompt.offered(tools, own, self.found[key], most, sizes)
+        room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
         room -= sum(sizes[tool["name"]] for tool in tools)
         if prompt.tokens(asked) > room:
             what = f"That is too long for {context:,} tokens, which is all that the model reads."
             raise Problem(what, "Say it shorter, attach it as a file, or choose another model.")
-        told, hide = prompt.talk(rows, room)[0], masked(self.house)
+        told, hide = prompt.talk(rows, room)[0], masked(house)
         said = [{"role": "system", "content": first}, *told]
         return [{**message, "content": hide(message["content"])} for message in said], tools
 
@@ -302,9 +298,9 @@ class Chat:
     # -- saying something unasked, and saying it again
 
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
-        """Say a word about something that happened (size: key or small), as far as the profile
+        """Say a word about what happened (size: key or small), if the profile wants it: never while
 
-        wants it: never while somebody talks, and dropped when the user does something else."""
+        somebody talks, and dropped when the user does something else."""
         wanted = self.house.settings_of(str(profile.id)).get("remarks") or "key"
         late = self.remarked.get(profile.id, -PAUSE) + PAUSE < time.monotonic()
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
@@ -315,24 +311,22 @@ class Chat:
         model = await self.choice.model(profile.id)
         if model is None:
             return
-        first = await asyncio.to_thread(prompt.system, self.house, profile, at, 0, (), "")
+        first = await asyncio.to_thread(prompt.system, self.house, profile, at)
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]
-        said, known = False, self.history(profile.id, 1)
+        said, last = "", max((row["id"] for row in self.history(profile.id, 1)), default=0)
         with contextlib.suppress(Problem):  # nobody asked
             try:
                 row, _ = await self._stream(Caller("model", profile), model, asked, [])
-                said = bool(row["text"].strip(" -–—.\n"))
+                said = row["text"].strip(" -–—.\n")
             finally:
-                for row in self.history(profile.id, 1):
-                    if not said and row["id"] not in [old["id"] for old in known]:
-                        self.table(profile.id).delete(row["id"])
-                        self.publish(profile.id, "gone", row)
+                ours = self.table(profile.id)("id > ? AND role = 'assistant'", (last,))
+                for row in ours if not said else ():
+                    self.table(profile.id).delete(row["id"])
+                    self.publish(profile.id, "gone", row)
 
     async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):
-        """Say a message of the user's (0: the last) again, or in other words; what came after it
-
-        goes."""
+        """Say a message of the user's (0: the last) anew, or `text`; what came after it goes."""
         await self.stop(profile.id)
         table = self.table(profile.id)
         found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)

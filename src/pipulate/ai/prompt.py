@@ -52,10 +52,21 @@ def place(at: str) -> tuple[str, str]:
     return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
 
 
+def opened(house: House, at: str) -> tuple[Any, str]:
+    """(the app that an address opens, or None; what is below it)."""
+    slug, rest = place(at)
+    return house.shelf.apps.get(slug), rest
+
+
+def own(house: House, at: str) -> str:
+    """How the names of the tools begin that belong to the app at an address."""
+    app, _ = opened(house, at)
+    return f"{getattr(app, 'name', app.slug)}_" if app else ""
+
+
 def _where(house: House, profile: Profile, at: str) -> str:
     """Where the user is: the app with its own words for the model, the run with its steps."""
-    slug, run = place(at)
-    app = house.shelf.apps.get(slug)
+    app, run = opened(house, at)
     if app is None:
         return ""
     kind = "app" if isinstance(app, Crud) else "pipeline"
@@ -90,7 +101,12 @@ def _work(job: Job) -> str:
 
 
 def system(
-    house: House, profile: Profile, at: str, since: int, notes: Iterable[str], before: str
+    house: House,
+    profile: Profile,
+    at: str,
+    since: int = 0,
+    notes: Iterable[str] = (),
+    before: str = "",
 ) -> str:
     """The first message, what matters most first: it may be cut. `since`: the event that was told
 
@@ -109,23 +125,19 @@ def system(
 
 
 def offered(
-    tools: list[Row],
-    app: str,
-    found: Collection[str],
-    room: int,
-    sizes: dict[str, int] | None = None,
+    tools: list[Row], own: str, found: Collection[str], room: int, sizes: Row | None = None
 ) -> list[Row]:
     """The tools told to the model: all while they fit, else as many as do: those found, a few that
 
-    always matter, those of the app, the pipelines, the rest."""
+    always matter, the app's own, the pipelines, what lists and adds rows, the rest."""
     sizes = sizes or {tool["name"]: tokens(tool) for tool in tools}
     if sum(sizes.values()) <= room:
         return tools
 
     def rank(tool: Row) -> int:
-        name = tool["name"]
-        own = bool(app) and name.startswith(f"{app}_")
-        return [name in found, name in ALWAYS, own, name.endswith("_run"), True].index(True)
+        name, ours = tool["name"], bool(own) and tool["name"].startswith(own)
+        likely = name.endswith("_run"), name.endswith(("_list", "_add"))
+        return [name in found, name in ALWAYS, ours, *likely, True].index(True)
 
     chosen = []
     for tool in sorted(tools, key=rank):
