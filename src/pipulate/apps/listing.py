@@ -1,27 +1,27 @@
-"""The page of a CRUD app: the list with its state in the address, its add form, what clicks do."""
+"""The page of a CRUD app: a list whose state is in the address, its add form, what clicks do."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from html import escape
+from functools import partial
 from urllib.parse import parse_qsl
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
-from fasthtml.components import NotStr, P, Section, Span, Summary, Table, Tbody, Th, Thead, Tr, Ul
+from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
+from fasthtml.components import Tr, Ul
 
 from pipulate.apps import exchange
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
-from pipulate.apps.many import Many
+from pipulate.apps.many import QUIET, Many
 from pipulate.apps.rows import AGAIN, count_mark, mark
-from pipulate.core.fields import Ref
+from pipulate.core.fields import Ref, Secret
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
 REFUSED = "form.refused"  # a form that came back with messages; no field can be called so
 TURN = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
-KEEP = {"hx_target": "closest tr", "hx_swap": "outerHTML"}
 ROWS, COUNT = secrets.token_hex(9), secrets.token_hex(9)  # nobody can type them into a search
 
 
@@ -58,7 +58,7 @@ class Listing(Many):
         return f"{base}?{said}" if said else base
 
     async def page(self, visit: Visit):
-        """The list with its add form; see query.py for what its address may say."""
+        """See query.py for what its address may say."""
         state = self.state(visit.query)
         try:
             listed = await limited(self._in_step, visit, state)
@@ -77,13 +77,12 @@ class Listing(Many):
         return self._listing(visit, state)
 
     def _top(self, base: str):
-        """Heading and add form."""
         about = P(self.description.split("\n")[0])
         links = [A(text, href=f"{base}/{path}") for text, path in self.model.links.items()]
         return Header(Div(H1(self.title), about), *links, cls="head"), self.add_form(base)
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
-        """The form for a new row, with what was typed and the messages when it was refused."""
+        """The form for a new row: what was `typed`, and why it was refused (`bad`)."""
         first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
         boxes = []
         for name, f in self.fields.items():
@@ -102,21 +101,20 @@ class Listing(Many):
         rows, count = self.find(visit.caller, state)
         last = max(1, -(-count // PAGE))
         if state.page > last:  # its rows are gone
-            state = replace(state, page=last)
-            rows, count = self.find(visit.caller, state)
-        names = () if self.drawn else state.columns
-        frame = self._frame_of(visit.base, state, names, last)
-        head, tail = str(frame).replace(COUNT, f"{count:,}").split(ROWS)
-        return NotStr(head + self.drawn_rows(rows, visit.caller, names) + tail)
+            return self._listing(visit, replace(state, page=last))
+        frame = str(self._frame_of(visit.base, state, last))
+        head, tail = frame.replace(COUNT, f"{count:,}").split(ROWS)
+        return NotStr(head + self.drawn_rows(rows, visit.caller, state.columns) + tail)
 
-    def _frame_of(self, base: str, state: State, names: tuple[str, ...], last: int):
+    def _frame_of(self, base: str, state: State, last: int):
         """The list without its rows and their number."""
         sortable = {"data_sortable": base} if self._movable(state) else {}
         table = Table(
             Thead(self._heads(base, state), self._filters(state)),
             Tbody(ROWS, id="rows", **sortable),
             cls="rows",
-            **KEEP,
+            hx_target="closest tr",
+            hx_swap="outerHTML",
         )
         return Div(
             Div(table, cls="wide"),
@@ -132,15 +130,11 @@ class Listing(Many):
 
     def _heads(self, base: str, state: State):
         """Headings; a click sorts, a second one the other way round, a third not at all."""
-        heads = []
-        for name in [None] if self.drawn else state.columns or self.columns:
-            field = self.named.get(name)
-            if not field:
-                heads.append(Th(self.title, scope="col"))
-                continue
-            to = {name: f"-{name}", f"-{name}": ""}.get(state.sort, name)
-            way = {name: "ascending", f"-{name}": "descending"}.get(state.sort)
-            mark = {None: "", "ascending": " ↑", "descending": " ↓"}[way]
+        heads = [Th(self.title, scope="col")] if self.drawn else []
+        for name in () if self.drawn else state.columns or self.columns:
+            field, down = self.named[name], f"-{name}"
+            ways = {name: (down, "ascending", " ↑"), down: ("", "descending", " ↓")}
+            to, way, mark = ways.get(state.sort, (name, None, ""))
             at = self.address(base, state, sort=to, page=1)
             link = A(field.label + mark, href=at, data_order=to)
             number = "number" if field.kind.input == "number" else None
@@ -149,7 +143,7 @@ class Listing(Many):
         return Tr(Th(every, cls="grip"), *heads, Th(cls="actions"))
 
     def _filters(self, state: State):
-        """A row of boxes, one a column; hidden until somebody filters (key f)."""
+        """A box for each column; hidden until somebody filters (key f)."""
         if self.drawn:
             return ""
         cells = [Th(cls="grip")]
@@ -157,19 +151,18 @@ class Listing(Many):
             field = self.fields.get(name)
             box = field and filter_input(field, state.filters.get(name, ""))
             cells.append(Th(box or "", data_label=field and field.label))
-        shown = set(state.filters) - {"id"}
-        return Tr(*cells, Th(cls="actions"), cls="filters", hidden=not shown)
+        hidden = not set(state.filters) - {"id"}
+        return Tr(*cells, Th(cls="actions"), cls="filters", hidden=hidden)
 
     def _state_form(self, base: str, state: State):
-        """Search box and columns: one form whose fields are the state of the list."""
+        """One form whose fields are the state of the list."""
         said = f"Search {self.title.lower()}"
         box = Input(type="search", name="q", value=state.q, placeholder=said, aria_label=said)
-        when = "input delay:250ms, search, submit"
-        attrs = {"hx_get": base, "hx_trigger": when, "hx_sync": "this:replace", **TURN}
-        filters = Button("Filter", type="button", cls="outline secondary", data_filter=True)
-        parts = (filters, self._columns_menu(state)) if not self.drawn else ()
-        kept = self._kept(state)
-        return Form(box, kept, *parts, action=base, id="state", **attrs)
+        when = {"hx_trigger": "input delay:250ms, search, submit", "hx_sync": "this:replace"}
+        filters = Button("Filter", type="button", cls=QUIET, data_filter=True)
+        parts = () if self.drawn else (filters, self._columns_menu(state))
+        form = Form(box, self._kept(state), *parts, action=base, id="state")
+        return form(hx_get=base, **when, **TURN)
 
     def _kept(self, state: State, **attrs):
         """What no box of the form shows."""
@@ -183,12 +176,10 @@ class Listing(Many):
 
     def _columns_menu(self, state: State):
         """Which columns are shown; dragging gives their order."""
-        shown = state.columns or self.columns
-        fields = self.named
-        items = []
-        for n in dict.fromkeys([*shown, *fields]):
-            label = fields[n].label
-            on = {"data_column": n, "checked": n in shown, "aria_label": f"Show {label}"}
+        shown, items = state.columns or self.columns, []
+        for name in dict.fromkeys([*shown, *self.named]):
+            label = self.named[name].label
+            on = {"data_column": name, "checked": name in shown, "aria_label": f"Show {label}"}
             items.append(Li(Label(Input(type="checkbox", **on), label)))
         return Details(Summary("Columns"), Ul(*items, data_columns=True), cls="dropdown")
 
@@ -221,16 +212,13 @@ class Listing(Many):
         """The state of the list from which a row was clicked."""
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
-    def _names(self, visit: Visit) -> tuple[str, ...]:
-        return self._asking(visit).columns
-
-    async def _draw(self, draw, *args):
+    async def _draw(self, visit: Visit, draw, what, **how):
         """Rows as HTML, in a thread and not for ever when code of the class's own draws them."""
-        own = self.drawn or self.model.computed
-        return NotStr(await limited(draw, *args) if own else draw(*args))
+        work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
+        return NotStr(await limited(work) if self.drawn or self.model.computed else work())
 
     async def add(self, visit: Visit):
-        """A new row: a clean form comes back, the row is put at the top of the list."""
+        """A clean form comes back, the row is put at the top of the list."""
         await self._add_there(visit)
         known = {n: t for n, t in visit.form.items() if n in self.fields}
 
@@ -247,37 +235,37 @@ class Listing(Many):
         if REFUSED in visit.form:  # what the form would be reset to was refused
             return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true")
         state = self._asking(visit)
-        if self.model.order != "position" or not state.plain or state.columns:
+        if not self._movable(state) or state.columns:
             return NotStr(AGAIN)
-        row = await self._draw(self.drawn_rows, [made], visit.caller)
+        row = await self._draw(visit, self.drawn_rows, [made])
         return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
 
     async def show(self, visit: Visit):
         """A row; with a field in the address that cell is an input."""
-        field = visit.path.get("field", "")
-        row, names = self.rows(visit.caller)[visit.number("id")], self._names(visit)
+        field, row = visit.path.get("field", ""), self.rows(visit.caller)[visit.number("id")]
         if field == "*" or field in self.fields:
-            return await self._draw(self.editor, row, visit.caller, field, names)
-        return await self._draw(self.drawn_rows, [row], visit.caller, names)
+            return await self._draw(visit, self.editor, row, name=field)
+        return await self._draw(visit, self.drawn_rows, [row])
 
     async def edit(self, visit: Visit):
         """Save the fields sent; refused input stays in its cell with the reason."""
         await self._add_there(visit)
-        key, caller, names = visit.number("id"), visit.caller, self._names(visit)
+        key = visit.number("id")
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
-        kept = {n: t for n, t in typed.items() if t or not self._hidden(n)}  # no new secret typed
+        kept = {n: t for n, t in typed.items() if t or n not in self.of_type(Secret)}
         try:
             row = await self._saved(visit, key, kept)
         except (Invalid, Conflict) as problem:
-            row, sent = self.rows(caller)[key], [n for n in typed if n in self.fields]
+            sent = [n for n in typed if n in self.fields]
             if "theirs" in problem.details:
                 typed.pop("version")  # now it was seen
             bad = problem.details.get("fields") or dict.fromkeys(sent, problem.what)
-            bad = self._untold(kept, bad)
-            edit = sent[0] if len(sent) == 1 and "edit.whole" not in visit.form else "*"
-            drawn = await self._draw(self.editor, row, caller, edit, names, typed, bad)
+            one = len(sent) == 1 and "edit.whole" not in visit.form
+            how = {"name": sent[0] if one else "*", "bad": self._untold(kept, bad)}
+            row = self.rows(visit.caller)[key]
+            drawn = await self._draw(visit, self.editor, row, typed=typed, **how)
             return Refusal(drawn, problem.status)
-        return await self._draw(self.drawn_rows, [row], caller, names)
+        return await self._draw(visit, self.drawn_rows, [row])
 
     async def _add_there(self, visit: Visit) -> None:
         """A row that the click on an offer adds to another app, for a Ref to mean it."""
@@ -287,13 +275,10 @@ class Listing(Many):
                 made = await visit.call(f"{app.name}_add", {next(iter(app.fields)): said})
                 visit.form = {**visit.form, name: f"{said} #{made['id']}"}
 
-    def _hidden(self, name: str) -> bool:
-        return name in self.fields and self.fields[name].kind.input == "password"
-
     def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
         """A secret is not sent back into its box, which has to say so when a form was refused."""
         why = "Type it again: it is not sent back."
-        return {**{n: why for n, said in typed.items() if said and self._hidden(n)}, **bad}
+        return {name: why for name in self.of_type(Secret) if typed.get(name)} | dict(bad)
 
     async def _saved(self, visit: Visit, key: int, kept: dict[str, str]):
         """The row with new values. Raises Conflict when the same fields were changed meanwhile."""
@@ -324,7 +309,7 @@ class Listing(Many):
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
-        """Put a row behind the one named in `after` (empty: first)."""
+        """Behind the row named in `after` (empty: first)."""
         after = visit.form.get("after", "")
         await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""
@@ -333,13 +318,13 @@ class Listing(Many):
         """A tool of the class, from its button in the row."""
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=visit.number("id"))
         kept = self.rows(visit.caller)("id = ?", [visit.number("id")])
-        drawn = await self._draw(self.drawn_rows, kept, visit.caller, self._names(visit))
+        drawn = await self._draw(visit, self.drawn_rows, kept)
         return drawn, notice(said) if isinstance(said, str) else ""
 
     async def offer(self, visit: Visit):
         """Names that a reference may be given, for the list below its input."""
-        field = self.fields.get(visit.path["field"])
-        if not field or not field.target:
+        field = self.of_type(Ref).get(visit.path["field"])
+        if not field:
             raise Problem("That field refers to no rows.", "Reload the page.")
         found = await limited(self.options, visit.caller, field, visit.query.get("q", ""))
-        return NotStr(html(*(NotStr(f'<option value="{escape(name)}">') for name in found)))
+        return NotStr(html(*(Option(value=name) for name in found)))
