@@ -1,8 +1,8 @@
 """Jobs: steps at work. Every step runs in a worker process that can be killed at any moment.
 
-The worker gets one JSON line (file, text, pipeline, step, arguments …) and answers in JSON lines:
-progress, done, failed, and what it needs: {"need": "call", "with": [tool, values], "id": 3}, which
-{"reply": 3, "result": …} answers. What a step prints is its live log.
+The worker gets one JSON line and answers in JSON lines: progress, done, failed, and what it needs:
+{"need": "call", "with": [tool, values], "id": 3}, which {"reply": 3, "result": …} answers. What a
+step prints is its live log.
 """
 
 import asyncio
@@ -69,7 +69,6 @@ class Job:
         return (time.monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
 
     def note(self, line: str) -> None:
-        """Add a line to the live log."""
         self.log.append(line.rstrip()[:2_000])
 
     def stop(self, ending: str) -> None:
@@ -82,10 +81,9 @@ class Job:
             answer = self.work.result()
         except asyncio.CancelledError:
             return self.ending or "interrupted", {"error": "{}"}
-        except Problem as problem:
-            answer = {"failed": problem.as_dict()}
         except Exception as error:
-            answer = {"failed": lost(repr(error)).as_dict()}
+            problem = error if isinstance(error, Problem) else lost(repr(error))
+            answer = {"failed": problem.as_dict()}
         if "done" in answer:
             return "done", {"output": dumps(answer["done"])}
         return "failed", {"error": dumps(answer["failed"])}
@@ -101,21 +99,16 @@ class Jobs:
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
         self.on_change: list[Callable[[Job], None]] = []
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
-            "checkpoint": self._checkpoint,
-            "call": self._call,
-            "ask": self._ask,
-            "once": self._once,
-            "kept": self._kept,
-        }
+        self.needs: dict[str, Callable[..., Awaitable[Any]]] = {"call": self._call}
+        self.needs |= {"checkpoint": self._checkpoint, "ask": self._ask}
+        self.needs |= {"once": self._once, "kept": self._kept}
         self._lock = FileLock(self.locks / f"{self.owner}.lock")
         self._warm: list[Process] = []
         self._places = asyncio.Semaphore(AT_ONCE)
 
     def sweep(self) -> None:
         """Interrupt what dead processes left running; owners that hold their lock are alive."""
-        running = self.runs.attempts("state = 'running'")
-        for owner in {a["owner"] for a in running} - {self.owner}:
+        for owner in {a["owner"] for a in self.runs.attempts("state = 'running'")} - {self.owner}:
             path = self.locks / f"{owner}.lock"
             with contextlib.suppress(Timeout), FileLock(path, timeout=0):
                 self.runs.interrupt(owner)
@@ -130,9 +123,7 @@ class Jobs:
         inputs: Row,
         fresh: bool = False,
     ) -> Job:
-        """Begin a step (inputs as JSON, checked) and return while it works.
-
-        `fresh`: from its beginning, whatever an earlier try has left."""
+        """Begin a step (inputs as JSON, checked) and return while it works; see Runs.begin."""
         self._lock.acquire(timeout=0)
         about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh, caller.actor)
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
@@ -144,7 +135,6 @@ class Jobs:
         return job
 
     async def wait(self, job: Job) -> None:
-        """Until the step has settled."""
         await asyncio.shield(job.task)
 
     async def wait_or_ask(self, job: Job) -> None:
@@ -155,8 +145,7 @@ class Jobs:
 
     def cancel(self, run_id: int, step: str) -> Job | None:
         """Stop a step at once, whatever it does; its checkpoint stays. None if none is at work."""
-        job = self.live.get((run_id, step))
-        if job:
+        if job := self.live.get((run_id, step)):
             job.stop("cancelled")
         return job
 
@@ -188,27 +177,26 @@ class Jobs:
     async def _settle(self, job: Job) -> None:
         await asyncio.wait([job.work])
         state, kept = job.result()
+        kept["log"] = "\n".join(job.log)[-20_000:]
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
-            kept["log"] = "\n".join(job.log)[-20_000:]
-            while not await self._settled(job, about, kept):
+            while busy := await self._refused(*about, **kept):
+                job.message = busy
+                self.changed(job)
                 await asyncio.sleep(LATER)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
 
-    async def _settled(self, job: Job, about: tuple[Any, ...], kept: Row) -> bool:
-        """Whether the store took how it ended; one that is full, or busy, is asked again."""
+    async def _refused(self, *about: Any, **kept: Any) -> str:
+        """Why the store, full or busy, does not take how a step ended; "": it did."""
         try:
             await asyncio.to_thread(self.runs.settle, *about, **kept)
         except Busy as busy:
-            job.message = str(busy)
-            self.changed(job)
-            return False
-        return True
+            return str(busy)
+        return ""
 
     def changed(self, job: Job) -> None:
-        """Tell whoever looks that a job is further."""
         for listener in self.on_change:
             listener(job)
 
@@ -320,12 +308,11 @@ class Jobs:
     async def _call(self, job: Job, name: str, values: Row) -> Any:
         """A tool's result; what the shell has to confirm is a question of the step."""
         step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
-        tool, sure = self.tools.by_name.get(name), job.caller.sure or job.caller.actor != "shell"
+        caller, tool = replace(job.caller, parent=step), self.tools.by_name.get(name)
         meant = tool and tool.kind == "outside"  # such as the run itself that was asked for
-        sure = job.caller.confirmed and bool(sure or meant)
+        sure = caller.confirmed and bool(caller.sure or caller.actor != "shell" or meant)
         try:
-            caller = replace(job.caller, parent=step, confirmed=sure)
-            return await self.tools.call(name, given, caller)
+            return await self.tools.call(name, given, replace(caller, confirmed=sure))
         except Confirm:
             shown = self.tools.shown(name, dumps(values))
             shown = shown[:LONG] + "…" * (len(shown) > LONG)
@@ -334,6 +321,7 @@ class Jobs:
             self.runs.records.delete_many("run_id || '/' || step = ? AND name = ?", (step, asks))
             if said == "no":
                 raise
+        # in the name of who said yes
         return await self.tools.call(name, given, replace(job.caller, parent=step, confirmed=True))
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
@@ -365,7 +353,6 @@ class Jobs:
         return {"record": record["id"], "state": state, "value": value}
 
     async def _kept(self, job: Job, record: int, happened: bool, value: Any) -> None:
-        """The result of an outside effect; or that it did not happen."""
         done = (self.runs.close, record, value) if happened else (self.runs.records.delete, record)
         await asyncio.to_thread(*done)
 
@@ -383,9 +370,8 @@ def _paused(limit: asyncio.Timeout) -> Iterator[None]:
 
 def question_field(record: Row) -> Field:
     """The field by which a question is answered: of the type or the choices it was asked with."""
-    about = json.loads(record["about"])
-    kinds = {kind.__name__: kind for kind in KINDS}
-    kind, choices = kinds.get(about.get("type", ""), str), about.get("choices")
-    if choices:
+    about, kinds = json.loads(record["about"]), {kind.__name__: kind for kind in KINDS}
+    kind = kinds.get(about.get("type", ""), str)
+    if choices := about.get("choices"):
         kind = Annotated[type(choices[0]), Choices(tuple(choices))]
     return make_field("answer", kind, owner=f"{record['step']}: ")

@@ -1,8 +1,8 @@
 """Runs: one pass of a pipeline, kept as attempts of its steps. What is stale is derived.
 
-A pipeline here is anything with `slug` and `steps` (name → step with uses, fields, source).
 A step's key is its source, its inputs and the outputs it uses: an attempt whose key still matches
 is fresh, even an older one; the newest finished one with another key is shown as stale.
+`pipeline` is anything with `slug` and `steps` (name → step with uses, fields, source).
 """
 
 import contextlib
@@ -22,16 +22,15 @@ from pipulate.core.store import Change, Database, Row, Table, now
 UNDONE = ("failed", "interrupted", "cancelled")
 STOPPED = UNDONE[:2]  # by nobody's wish: the inbox lists them
 PAST = ("done", "skipped")  # later steps may go on
-# An attempt that nothing newer has taken the place of.
-LATEST = """NOT EXISTS (SELECT 1 FROM attempts b WHERE b.run_id = a.run_id AND b.step = a.step
-    AND b.id > a.id)"""
-LISTING = f"""SELECT r.*,
-    count(DISTINCT a.step) FILTER (WHERE a.state IN ('done', 'skipped')) AS done,
+WAITING = "run_id = ? AND step = ? AND state = 'waiting'"  # a step's open questions
+STUCK = f"""a.state IN {STOPPED} AND NOT EXISTS (
+    SELECT 1 FROM attempts b WHERE b.run_id = a.run_id AND b.step = a.step AND b.id > a.id)"""
+ASKED = "SELECT 1 FROM records q WHERE q.run_id = r.id AND q.state = 'waiting'"
+LISTING = f"""SELECT r.*, count(DISTINCT a.step) FILTER (WHERE a.state IN {PAST}) AS done,
     CASE WHEN locked_utc IS NOT NULL THEN 'finished'
-        WHEN EXISTS (SELECT 1 FROM records q WHERE q.run_id = r.id AND q.state = 'waiting')
-            THEN 'waiting'
+        WHEN EXISTS ({ASKED}) THEN 'waiting'
         WHEN max(a.state = 'running') THEN 'running'
-        WHEN max(a.state IN ('failed', 'interrupted') AND {LATEST}) THEN 'failed'
+        WHEN max({STUCK}) THEN 'failed'
         ELSE 'open' END AS state
     FROM runs r LEFT JOIN attempts a ON a.run_id = r.id
     WHERE profile_id = ? AND ? IN ('', pipeline) AND deleted_utc IS NULL
@@ -44,10 +43,8 @@ INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, q.step,
     SELECT a.id, r.profile_id, r.pipeline, r.id, r.name, a.step, a.state,
         coalesce(json_extract(a.error, '$.problem'), ''), coalesce(ended_utc, started_utc)
     FROM attempts a JOIN runs r ON r.id = a.run_id
-    WHERE a.state IN ('failed', 'interrupted') AND {LATEST}
-        AND deleted_utc IS NULL AND locked_utc IS NULL
-        AND NOT EXISTS (SELECT 1 FROM records q
-            WHERE q.run_id = r.id AND q.step = a.step AND q.state = 'waiting')
+    WHERE {STUCK} AND deleted_utc IS NULL AND locked_utc IS NULL
+        AND NOT EXISTS ({ASKED} AND q.step = a.step)
     ORDER BY at_utc DESC LIMIT ?"""
 
 
@@ -55,9 +52,7 @@ INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, q.step,
 class StepState:
     """state: blocked, ready, running, waiting, done, skipped, stale or one of UNDONE.
 
-    inputs: JSON. late: earlier steps it uses that are not past. question: the record that waits
-
-    for an answer, if any."""
+    inputs: JSON. late: earlier steps it uses that are not past. question: the record that waits."""
 
     step: Any
     state: str
@@ -91,7 +86,7 @@ class StepState:
 
     @property
     def why(self) -> str:
-        """Why a stale step is stale."""
+        """Of a stale step."""
         if self.attempt.get("source") not in ("", self.step.source):
             return "its code changed"
         same = json.loads(self.attempt.get("inputs") or "{}") == self.inputs
@@ -103,8 +98,9 @@ def step_key(step: Any, inputs: Row, used: list[str]) -> str:
     stamps = []
     for value in from_json(inputs).values():
         with contextlib.suppress(OSError, ValueError):  # it is gone, or JSON that looks like one
-            stat = value.path.stat() if isinstance(value, File) else None
-            stamps += [[stat.st_size, stat.st_mtime_ns]] if stat else []
+            if isinstance(value, File):
+                stat = value.path.stat()
+                stamps.append([stat.st_size, stat.st_mtime_ns])
     return _hash(dumps([step.source, inputs, stamps, used]))
 
 
@@ -114,15 +110,15 @@ def _hash(text: str) -> str:
 
 def inputs_of(step: Any, given: Row) -> Row:
     """What a step is given: `step.name` is for it alone, `name` for every step that asks so."""
-    own = {f.name: f"{step.name}.{f.name}" for f in step.fields}
-    found = {name: alone if alone in given else name for name, alone in own.items()}
-    return {name: given[key] for name, key in found.items() if key in given}
+    names = [f.name for f in step.fields]
+    given = given | {name: given[own] for name in names if (own := f"{step.name}.{name}") in given}
+    return {name: given[name] for name in names if name in given}
 
 
 def _state(
     step: Any, given: Row, tries: list[Row], before: dict[str, StepState], asked: Row
 ) -> StepState:
-    """`tries`: the step's attempts, newest first; `before`: the states of earlier steps."""
+    """`tries`: newest first; `before`: of earlier steps; `asked`: its open question by key."""
     inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
     late = [up.step.name for up in ups if up.state not in PAST]
     key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
@@ -142,7 +138,7 @@ def _state(
 
 
 class Runs:
-    """The runs in the store: the state machine. jobs.py does the work."""
+    """The state machine in the store; jobs.py does the work."""
 
     def __init__(self, db: Database, files: Path):
         self.db, self.files = db, files
@@ -154,7 +150,7 @@ class Runs:
 
     def create(self, profile_id: int, pipeline: str, inputs: Row | None = None, **more: str) -> Row:
         """A new run (more: name, parent). No event holds it: to take it back is to delete it."""
-        about = {"pipeline": pipeline, "inputs": dumps(inputs or {}), "created_utc": now()}
+        about = {"pipeline": pipeline, "inputs": inputs or {}, "created_utc": now()}
         return self.table(profile_id).insert(about, **more)
 
     def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
@@ -168,19 +164,18 @@ class Runs:
     def listing(
         self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = ""
     ) -> list[Row]:
-        """Runs, newest first, each with `done` steps and a `state`: running, waiting (for an
+        """Newest first, each with its count of `done` steps and its `state` (see LISTING).
 
-        answer), failed, finished or open. `q`: only those whose number, name or inputs hold it."""
+        `q`: only those whose number, name or inputs hold it."""
         return self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit))
 
     def inbox(self, limit: int = 200) -> list[Row]:
-        """What waits for somebody in all runs of all profiles, newest first: {id, profile_id,
+        """What waits for somebody in all runs of all profiles, newest first.
 
-        pipeline, run, name, step, kind: question, failed or interrupted, said, at_utc}."""
+        {id, profile_id, pipeline, run, name, step, kind: question or of STOPPED, said, at_utc}"""
         return self.db.all(INBOX, (limit,))
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
-        """Every step's state, in order."""
         tries, asked = defaultdict(list), defaultdict[str, Row](dict)
         for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
             tries[attempt["step"]].append(attempt)
@@ -213,9 +208,8 @@ class Runs:
     ) -> tuple[Row, Row]:
         """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
 
-        One that stopped with the same key passes on what it kept (`resumes`), unless `fresh`; what
-
-        was done once stays done. Raises Locked, Waiting."""
+        One that stopped passes on what it kept (`resumes`), unless `fresh`; effects stay done.
+        Raises Locked, Waiting."""
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "opened", "began"):
             given = json.loads(run["inputs"])
@@ -227,20 +221,20 @@ class Runs:
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
             if old.late:
                 raise Waiting(f"{name} needs {', '.join(old.late)} first.", f"Run {old.late[0]}.")
-            resumes = not fresh and old.attempt.get("state") in UNDONE
-            resumes = resumes and old.attempt["key"] == old.key
-            more = {"resumes": resumes, "checkpoint": resumes and old.attempt["checkpoint"] or None}
-            attempt = self._attempt(run_id, old, "running", owner, **more)
+            resumes = not fresh and old.attempt.get("state") in UNDONE  # its key is the same
+            checkpoint = old.attempt["checkpoint"] if resumes else None
+            more = {"owner": owner, "resumes": resumes, "checkpoint": checkpoint}
+            attempt = self._attempt(run_id, old, "running", **more)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
             if not resumes:
                 self._tidy(attempt)
         return attempt, {up: json.loads(states[up].attempt["output"]) for up in old.step.uses}
 
-    def _attempt(self, run_id: int, old: StepState, state: str, owner: str, **more: Any) -> Row:
-        new = {"run_id": run_id, "step": old.step.name, "state": state, "owner": owner}
-        new |= {"key": old.key, "inputs": dumps(old.inputs), "source": old.step.source}
-        return self.attempts.insert(new, started_utc=now(), **more)
+    def _attempt(self, run_id: int, old: StepState, state: str, **more: Any) -> Row:
+        new = {"run_id": run_id, "step": old.step.name, "state": state, "started_utc": now()}
+        new |= {"key": old.key, "inputs": old.inputs, "source": old.step.source}
+        return self.attempts.insert(new, **more)
 
     def skip(self, profile_id: int, run_id: int, pipeline: Any, name: str, actor: str) -> None:
         """Leave a step out: later steps get None for its output. Raises Locked, Waiting."""
@@ -249,7 +243,7 @@ class Runs:
             old = self.states(self.keep(profile_id, run_id, {}, pipeline.slug), pipeline)[name]
             if old.at_work or old.late:
                 raise Waiting(f"{name} cannot be skipped now.", "Run earlier steps first.")
-            self._attempt(run_id, old, "skipped", "", output="null", ended_utc=now())
+            self._attempt(run_id, old, "skipped", owner="", output="null", ended_utc=now())
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
         """Close an attempt: state and output (or error) in one transaction with its event."""
@@ -257,18 +251,15 @@ class Runs:
         with self._told(run, attempt["step"], actor, state, said):
             self.attempts.update(id=attempt["id"], state=state, ended_utc=now(), **result)
             if state != "interrupted":  # what it asked is of no use any more
-                where = "run_id = ? AND step = ? AND state = 'waiting'"
-                self.records.delete_many(where, (run["id"], attempt["step"]))
+                self.records.delete_many(WAITING, (run["id"], attempt["step"]))
         if state == "done":
             self._tidy(attempt)
 
     def journal(self, attempt: Row) -> Path:
         """Where job.map keeps its results for the attempts of a key: files whose names begin so."""
-        name = f".{attempt['step']}-{attempt['key'][:16]}"
-        return self.files / f"runs/{attempt['run_id']}" / name
+        return self.files / "runs/{run_id}/.{step}-{key:.16}".format(**attempt)
 
     def journals(self, attempt: Row) -> list[Path]:
-        """Those that are there."""
         path = self.journal(attempt)
         return [*path.parent.glob(f"{path.name}-*")]
 
@@ -278,7 +269,6 @@ class Runs:
 
     @contextlib.contextmanager
     def _told(self, run: Row, step: str, actor: str, verb: str, said: str) -> Iterator[Change]:
-        """A change whose event says what became of a step."""
         about = {"actor": actor, "profile_id": run["profile_id"], "verb": f"step_{verb}"}
         with self.db.change(target=f"runs/{run['id']}/{step}", **about) as change:
             change.summary = f"{run['pipeline']} run {run['id']}: {step} {said}"[:300]
@@ -292,10 +282,9 @@ class Runs:
         """The record of that name under the attempt's key, and whether it was made just now."""
         key = {n: attempt[n] for n in ("run_id", "step", "key")} | {"kind": kind, "name": name}
         with self.db.writing():
-            where = " AND ".join(f"{column} = ?" for column in key)
-            if found := self.records(where, [*key.values()]):
+            if found := self.records.xtra(**key)():
                 return found[0], False
-            return self.records.insert(key, state=state, about=dumps(about), at_utc=now()), True
+            return self.records.insert(key, state=state, about=about, at_utc=now()), True
 
     def ask(self, run: Row, attempt: Row, question: str, about: Row, actor: str) -> Row:
         """The record of a question; one that is new is an event."""
@@ -307,8 +296,8 @@ class Runs:
     def answers(self, run_id: int) -> dict[tuple[str, str], Row]:
         """{(step, key): {question: answer as JSON}}, without secrets."""
         said = defaultdict[tuple[str, str], Row](dict)
-        where = "run_id = ? AND kind = 'question' AND state = 'done'"
-        for record in self.records(f"{where} AND about ->> 'type' IS NOT 'Secret'", (run_id,)):
+        open_ = "kind = 'question' AND state = 'done' AND about ->> 'type' IS NOT 'Secret'"
+        for record in self.records(f"run_id = ? AND {open_}", (run_id,)):
             said[record["step"], record["key"]][record["name"]] = json.loads(record["value"])
         return said
 
@@ -317,9 +306,9 @@ class Runs:
         self.records.update(id=record_id, state="done", value=dumps(value))
 
     def question(self, profile_id: int, run_id: int, step: str = "", said: str = "") -> Row:
-        """The question that a run (or this step of it) waits with, the first of them or the one
+        """The first question that a run (or this step of it) waits with, or the one so `said`.
 
-        that is so `said`. Raises Missing."""
+        Raises Missing."""
         self.get(profile_id, run_id)
         where = "run_id = ? AND ? IN ('', step) AND ? IN ('', name) AND state = 'waiting'"
         if found := self.records(where, (run_id, step, said), "id", 1):
@@ -328,32 +317,33 @@ class Runs:
         raise Missing(what, "See its steps.")
 
     def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
-        """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run; refused while at
-
-        work."""
+        """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run. Raises Problem."""
         self.get(profile_id, run_id)
-        if self.attempts.count("run_id = ? AND state = 'running'", (run_id,)):
-            raise Problem("This run is at work.", "Cancel its step first.")
+        self._refuse_at_work(run_id)
         return self.table(profile_id, logged=True).update(id=run_id, **columns)
+
+    def _refuse_at_work(self, run_id: int, step: str = "") -> None:
+        running = "run_id = ? AND ? IN ('', step) AND state = 'running'"
+        if self.attempts.count(running, (run_id, step)):
+            raise Problem(f"{step or 'This run'} is at work.", "Cancel its step first.")
 
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
         """Forget what a step left that failed or was stopped, its checkpoint and question too."""
         self.keep(profile_id, run_id, {})
-        if self.attempts.count("run_id = ? AND step = ? AND state = 'running'", (run_id, step)):
-            raise Problem(f"{step} is at work.", "Cancel it first.")
+        self._refuse_at_work(run_id, step)
         where = f"run_id = ? AND step = ? AND state IN {UNDONE}"
         self.db.table("attempts").update_many(where, (run_id, step), state="discarded")
-        where = "run_id = ? AND step = ? AND state = 'waiting'"
-        self.db.table("records").delete_many(where, (run_id, step))
+        self.db.table("records").delete_many(WAITING, (run_id, step))
 
     def discard_all(self, kinds: tuple[str, ...], profile_id: int | None) -> int:
         """Forget what the inbox lists of these kinds (STOPPED); None: in all profiles."""
-        rows = (row for row in self.inbox() if row["kind"] in kinds)
-        keys = [row["id"] for row in rows if profile_id in (None, row["profile_id"])]
+        rows = [row for row in self.inbox() if row["kind"] in kinds]
+        keys = dumps([row["id"] for row in rows if profile_id in (None, row["profile_id"])])
         where = "id IN (SELECT value FROM json_each(?))"
-        return self.db.table("attempts").update_many(where, (dumps(keys),), state="discarded")
+        return self.db.table("attempts").update_many(where, (keys,), state="discarded")
 
     def interrupt(self, owner: str) -> None:
         """Mark what this dead owner left running."""
-        sql = "UPDATE attempts SET state = 'interrupted', ended_utc = ?"
-        self.db.execute(f"{sql} WHERE state = 'running' AND owner = ?", (now(), owner))
+        self.attempts.update_many(
+            "state = 'running' AND owner = ?", (owner,), state="interrupted", ended_utc=now()
+        )
