@@ -44,21 +44,22 @@ class Guided(Feeds):
 
     async def page(self, visit: Visit):
         """The runs of this pipeline, newest first: ?q= words, ?page=."""
-        q, page = visit.query.get("q", ""), max(1, number(visit.query.get("page", "")))
-        about = (visit.caller.profile.id, self.slug, page * LISTED + 1, q)
-        found = (await asyncio.to_thread(self.runs.listing, *about))[(page - 1) * LISTED :]
-        items = [self._item(f"{visit.base}/{run['id']}", run) for run in found[:LISTED]]
-        turn = [("← Newer", page - 1)] if page > 1 else []
+        q, page, base = visit.query.get("q", ""), number(visit.query.get("page", "")), visit.base
+        first = (max(1, page) - 1) * LISTED
+        about = (visit.caller.profile.id, self.slug, first + LISTED + 1, q)
+        found = (await asyncio.to_thread(self.runs.listing, *about))[first:]
+        turn = [("← Newer", page - 1)] if first else []
         turn += [("Older →", page + 1)] if len(found) > LISTED else []
-        links = (A(w, href=f"{visit.base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
+        links = (A(w, href=f"{base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
+        items = [self._item(f"{base}/{run['id']}", run) for run in found[:LISTED]]
         empty = P(f"No run matches “{q}”." if q else EMPTY, cls="hint")
-        listed = Ul(*items, cls="runs"), Nav(*links, cls="pager")
-        drawn = Div(*listed if items else (empty,), id="listing", hx_swap="none")
+        listed = (Ul(*items, cls="runs"), Nav(*links, cls="pager")) if items else (empty,)
+        drawn = Div(*listed, id="listing", hx_swap="none")
         if visit.partial:
             return drawn
-        new = Form(Button("New run", autofocus=True), hx_post=visit.base)
+        new = Form(Button("New run", autofocus=True), hx_post=base)
         said = {"type": "search", "placeholder": "Search", "aria_label": "Search runs"}
-        act = {"hx_get": visit.base, "hx_target": "#listing", "hx_swap": "outerHTML"}
+        act = {"hx_get": base, "hx_target": "#listing", "hx_swap": "outerHTML"}
         act |= {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
         find = Form(Input(name="q", value=q, **said), id="state", **act)
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
@@ -66,8 +67,8 @@ class Guided(Feeds):
         return Section(head, outline, find, drawn, I(id="again"))
 
     def _item(self, at: str, run: Row):
-        name = run["name"] or f"Run {run['id']}"
-        state = "done" if self.complete(run) and run["state"] == "open" else run["state"]
+        name, steps = run["name"] or f"Run {run['id']}", len(self.pipeline.steps)
+        state = "done" if run["done"] >= steps and run["state"] == "open" else run["state"]
         number = Small(f" · run {run['id']}") if run["name"] else ""
         copy = press(at, "copy", "Duplicate", "link")(aria_label=f"Duplicate {name}")
         erase = press(at, "delete", "✕", "link")(title="Delete", aria_label=f"Delete {name}")
@@ -75,14 +76,10 @@ class Guided(Feeds):
             Span(A(name, href=at), number, cls="named"),
             Span(brief(json.loads(run["inputs"]))[:200], cls="inputs"),
             Span(state, cls=f"state {state}"),
-            Small(f"{run['done']} of {len(self.pipeline.steps)} steps"),
+            Small(f"{run['done']} of {steps} steps"),
             Small(local(run["created_utc"])),
             Span(copy, erase),
         )
-
-    def complete(self, run: Row) -> bool:
-        """Whether every step of a listed run has been done at least once."""
-        return run["done"] >= len(self.pipeline.steps)
 
     async def create(self, visit: Visit):
         """A new run; what a form gives is kept as its inputs."""
@@ -102,13 +99,14 @@ class Guided(Feeds):
         at, key = self.at(profile, run_id), f"run-{run_id}"
         cards = [await self._card(profile, run, states, name) for name in states]
         gone = [await self._gone_card(profile, run, old) for old in self._gone(run)]
-        verb, word, note = "finish", "Finish and lock", ""
+        early = any(s.state not in PAST for s in states.values())
+        foot = (press(at, "finish", "Finish and lock")(disabled=early),)
         if run["locked_utc"]:
-            verb, word, note = "reopen", "Reopen", "Finished: steps cannot change until reopened."
-        early = not note and any(s.state not in PAST for s in states.values())
-        foot = Nav(press(at, verb, word)(disabled=early), Small(note), cls="pager")
-        parts = self._head(profile, run, states), self._changed(run, states), *cards, *gone, foot
-        return Section(*parts, cls="run", id=key, hx_target=f"#{key}", **MORPH)
+            note = Small("Finished: steps cannot change until reopened.")
+            foot = press(at, "reopen", "Reopen"), note
+        parts = self._head(profile, run, states), self._changed(run, states), *cards, *gone
+        foot = Nav(*foot, cls="pager")
+        return Section(*parts, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
     def _head(self, profile, run: Row, states: States):
         at, name = self.at(profile, run["id"]), {"name": "name", "value": run["name"]}
@@ -139,13 +137,13 @@ class Guided(Feeds):
         """What became of the steps since this run was begun, if its file was edited."""
         kept = self.runs.records("run_id = ? AND kind = 'steps'", (run["id"],))
         was = json.loads(kept[0]["about"])["steps"] if kept else [*states]
-        there, new = [n for n in states if n in was], [n for n in states if n not in was]
         said = [f"{words(n)} is gone" for n in was if n not in states]
-        said += [f"{words(n)} is new" for n in new]
-        said += ["the order is another"] if there != [n for n in was if n in states] else []
-        holds = ", ".join(words(n) for n, s in states.items() if s.state == "done")
+        said += [f"{words(n)} is new" for n in states if n not in was]
+        if [n for n in states if n in was] != [n for n in was if n in states]:
+            said.append("the order is another")
         if not said:
             return ""
+        holds = ", ".join(words(n) for n, s in states.items() if s.state == "done")
         what = f"The file was changed since this run was begun: {', '.join(said)}."
         return problem_card(Problem(what, f"Still done: {holds or 'nothing'}."))
 
@@ -215,23 +213,20 @@ class Guided(Feeds):
         return drawn
 
     async def run_all(self, visit: Visit, again: bool = True):
-        """Every step (`again`: what is done, too) while inputs allow, be anybody there or not;
+        """Every step (`again`: what is done, too) while inputs allow, be anybody there or not.
 
-        what stops it at once is told."""
+        What stops it at once is told."""
         self.open(visit.caller.profile, run := visit.number("run"))
-        work = self.run_on(visit.caller, run, again=again)
-        self.following.add(task := asyncio.create_task(work))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        task.add_done_callback(self.following.discard)
+        task = self.follow(self.run_on(visit.caller, run, again=again))
         await asyncio.wait([task], timeout=0.3)
-        waits = task.result() if task.done() and not task.exception() else {}
+        waits = task.done() and task.result() or {}
         if not waits.get("waiting_for"):
             return await self.show(visit)
         needs = ", ".join(words(name) for name in waits["waiting_for"])
         return await self.show(visit), notice(f"{words(waits['step']).capitalize()} needs {needs}.")
 
     async def cancel(self, visit: Visit):
-        """Stop a step's process; the card changes when it is gone."""
+        """The card changes when the step's process is gone."""
         run_id = visit.number("run")
         self.open(visit.caller.profile, run_id)
         if job := self.jobs.cancel(run_id, visit.path["step"]):
@@ -258,8 +253,8 @@ class Guided(Feeds):
             return self._asked_again(visit, run, problem)
         listed = visit.here.split("?")[0].rstrip("/").endswith(visit.base)
         if verb == "delete":
-            told = P(f"Run {run} was deleted. ", A("To the other runs", href=visit.base))
             undo = notice(f"Deleted run {run}.", visit.undo)
+            told = P(f"Run {run} was deleted. ", A("To the other runs", href=visit.base))
             return undo if listed else (Section(told, id=f"run-{run}"), undo)
         if verb == "copy":
             new = f"{visit.base}/{said['run']}"

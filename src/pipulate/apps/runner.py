@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import replace
 from inspect import isfunction
 from typing import Any
@@ -187,12 +188,21 @@ class Runner:
 
         async def then():
             await self.jobs.wait(job)
-            with contextlib.suppress(Problem):  # it is told by the step's own card
-                await self.advance(caller, run_id)
+            await self.advance(caller, run_id)
 
-        self.following.add(task := asyncio.create_task(then()))
-        task.add_done_callback(self.following.discard)
+        self.follow(then())
         return job
+
+    def follow(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do some work whoever is there; a Problem in it is told by the step's own card."""
+
+        async def followed():
+            with contextlib.suppress(Problem):
+                return await work
+
+        self.following.add(task := asyncio.create_task(followed()))
+        task.add_done_callback(self.following.discard)
+        return task
 
     async def advance(self, caller: Caller, run_id: int) -> None:
         """Skip steps whose condition says so; start those that run by themselves and may."""
