@@ -94,6 +94,11 @@ def test_other_delimiters_are_found_out_or_told_by_the_first_line(loaded, delimi
     assert loaded(f"sep={delimiter}\n{line}\n".encode())[0]["sep"]
 
 
+def test_a_file_with_fewer_columns_than_were_asked_for_gives_its_links(loaded):
+    _, edges, nodes = loaded(f"Full URL,Links\n{A},{B}\n".encode())
+    assert edges[1:] == [[A, B]] and nodes[1:] == [[A, ""]]
+
+
 def test_a_first_row_without_header_is_no_header(loaded):
     found, edges, _ = loaded(f"{A},{B},200\n{B},{C},200\n".encode())
     assert len(edges) == 3 and not found["header"]

@@ -101,6 +101,11 @@ def test_cell(text, written):
     assert _graph.cell(text) == written
 
 
+@pytest.mark.parametrize("first", "＝＋－＠")
+def test_a_formula_in_wide_letters_is_defused_too(first):
+    assert _graph.cell(f"{first}1+cmd") == f"'{first}1+cmd"
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "nodes.csv"
     path.write_text("old")

@@ -9,6 +9,7 @@ Cells that a spreadsheet would run leave with a ' before them, in both files ali
 
 import contextlib
 import csv
+import functools
 import gzip
 import io
 import itertools
@@ -23,15 +24,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipulate import CsvFile, Problem
-from pipulate.plugins._blocks import blocks
+from pipulate.plugins._graph import cell, defused
+from pipulate.plugins._pairs import columns
 
 AGAIN = "Run the download again; if it stays so, export anew."
 CELL = 10_000_000  # characters of one cell; a quote that is never closed ends here
 LONG = 2_000  # characters of an address that is counted as long
-PLAIN = re.compile(r"[A-Za-z0-9/][!#-+.-~-]*")  # nothing that a CSV quotes or a spreadsheet runs
-CLEAR = bytes(n for n in range(33, 127) if n not in b'",')
-STARTS = {*string.ascii_letters, *string.digits, "/"}
-FIRST = itemgetter(0)
+CLEAR = bytes(n for n in range(33, 127) if n not in b'",')  # what no CSV puts in quotes
+STARTS = {*string.ascii_letters, *string.digits, "/"}  # of what no spreadsheet runs
+FIRST = itemgetter(slice(1))
 PAUSE = 20_000  # rows between two reports
 WEB = re.compile(r"\s*[\"']?https?://", re.IGNORECASE)
 # How columns may be called, lower case; else their order decides, which is that of the question.
@@ -58,37 +59,34 @@ def opened(path: Path) -> Iterator[tuple[TextIO, str]]:
         raise Problem(f"The zip file cannot be opened ({error}).", AGAIN) from None
 
 
-@contextlib.contextmanager
-def _bytes(path: Path, kind: str) -> Iterator[Any]:
-    if kind == "zip":
-        with zipfile.ZipFile(path) as archive:
-            inside = [name for name in archive.namelist() if not name.endswith("/")]
-            named = [name for name in inside if name.lower().endswith(".csv")] or inside
-            if not named:
-                raise Problem("The zip file is empty.", AGAIN)
-            with archive.open(named[0]) as raw:
-                yield raw
-    else:
-        with gzip.open(path) if kind == "gzip" else path.open("rb") as raw:
-            yield raw
+def _bytes(path: Path, kind: str) -> Any:
+    if kind != "zip":
+        return gzip.open(path) if kind == "gzip" else path.open("rb")
+    archive = zipfile.ZipFile(path)
+    inside = [name for name in archive.namelist() if not name.endswith("/")]
+    named = [name for name in inside if name.lower().endswith(".csv")] or inside
+    if not named:
+        raise Problem("The zip file is empty.", AGAIN)
+    return archive.open(named[0])
 
 
-def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict[str, Any]:
-    """Write edges.csv (source, target) and nodes.csv (id and `columns`); returns what was found:
+def load(path: Path, folder: Path, labels: list[str], told: Any = None) -> dict[str, Any]:
+    """Write edges.csv (source, target) and nodes.csv (id and `labels`); returns what was found:
 
-    counts by name, "container", "header", "sep" (whether there were such lines). `columns`: what
+    counts by name, "container", "header", "sep" (whether there were such lines). `labels`: what
     the export has behind source and target. `told(rows)` hears how far it is. Raises Problem."""
     old = csv.field_size_limit(CELL)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with opened(path) as (text, kind):
-            form = _form(text, columns)
+            form = _form(text, len(labels))
         found = _Found(form)
         with opened(path) as (text, kind):
-            edges = found.links(text, told)
+            edges = found.links(text, told or (lambda rows: None))
             _write(folder / "edges.csv", itertools.chain(["source,target\n"], edges))
-        heads = ["id", *(column.replace(" ", "_").lower() for column in columns)]
-        rows = ([url, *more] for url, more in found.nodes.items())
-        _write(folder / "nodes.csv", CsvFile("nodes.csv", heads, rows).chunks)
+        heads = ["id", *(label.replace(" ", "_").lower() for label in labels)]
+        rows = (map(defused, (page, *more)) for page, more in found.nodes.items())
+        _write(folder / "nodes.csv", CsvFile("", heads, rows, raw=True).chunks)
     except csv.Error as error:
         raise Problem(f"The file cannot be read as CSV ({error}).", AGAIN) from None
     finally:
@@ -100,15 +98,14 @@ def load(path: Path, folder: Path, columns: list[str], told: Any = None) -> dict
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as out:
         out.writelines(lines)
 
 
-def _form(text: TextIO, columns: list[str]) -> dict[str, Any]:
-    """How a file is written, by its first lines: {header, sep, delimiter, width, order: indexes of
+def _form(text: TextIO, more: int) -> dict[str, Any]:
+    """How a file is written, by its first lines: {header, sep, delimiter, columns, skip: rows
 
-    source, target and the columns}."""
+    before the first link, order: indexes of source, target and the `more` columns behind}."""
     first = [line for line in itertools.islice(text, 20) if line.strip()]
     named = re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first[0], re.I) if first else None
     first = first[1:] if named else first
@@ -117,17 +114,18 @@ def _form(text: TextIO, columns: list[str]) -> dict[str, Any]:
     delimiter = named[1] if named else max(DELIMITERS, key=first[0].count)
     reader = csv.reader(itertools.chain(first, text), delimiter=delimiter)
     head = [*itertools.islice(filter(None, reader), 2)]
-    header = _is_header(head)
-    names = [cell.strip().lower() for cell in head[0]] if header else []
-    form = {"header": header, "sep": bool(named), "delimiter": delimiter, "width": len(head[-1])}
-    return form | {"order": _order(names, len(columns))}
+    header, sep = _is_header(head), bool(named)
+    names = [_bare(name) for name in head[0]] if header else []
+    form = {"header": header, "sep": sep, "delimiter": delimiter, "skip": header + sep}
+    form["columns"] = range(max(2 + more, *map(len, head)))
+    return form | {"order": _order(names, more)}
 
 
 def _is_header(rows: list[list[str]]) -> bool:
     """Whether the first row has no address, and the second one has, or its words are known."""
     if any(map(WEB.match, rows[0])):
         return False
-    known = {_bare(cell) for cell in rows[0]} & {*SOURCES, *TARGETS}
+    known = {*map(_bare, rows[0])} & {*SOURCES, *TARGETS}
     return bool(known) or any(WEB.match(cell) for row in rows[1:] for cell in row)
 
 
@@ -137,119 +135,67 @@ def _bare(name: str) -> str:
 
 def _order(names: list[str], more: int) -> list[int]:
     """Where source and target are, by their names, else first and second; then what follows."""
-    bare = [_bare(name) for name in names]
-    source = next((bare.index(name) for name in SOURCES if name in bare), None)
-    target = next((bare.index(name) for name in TARGETS if name in bare), None)
+    source = next((names.index(name) for name in SOURCES if name in names), None)
+    target = next((names.index(name) for name in TARGETS if name in names), None)
     if source is None or target is None:
         source, target = 0, 1
     rest = [n for n in range(2 + more) if n not in (source, target)]
     return [source, target, *rest[:more]]
 
 
-class _Cells(dict[str, "_Cell"]):
-    """Addresses as they stand in a file → what becomes of them; each is looked at once."""
-
-    def __missing__(self, raw: str) -> "_Cell":
-        cell = self[raw] = _Cell(raw)
-        return cell
-
-
-class _Cell:
-    """An address without blanks around it, as text of a CSV, and what is odd about it."""
-
-    __slots__ = ("address", "odd", "text")
-
-    def __init__(self, raw: str):
-        self.address = self.text = address = raw.strip()
-        self.odd: list[str] = []
-        if PLAIN.fullmatch(address) and len(address) <= LONG:
-            return
-        self.text = "".join(CsvFile("", [address], []).chunks).rstrip("\r\n")
-        odd = {
-            "line_breaks": "\n" in address or "\r" in address,
-            "unreadable": "\ufffd" in address,
-            "long": len(address) > LONG,
-            "formulas": self.text[:1] == "'" or self.text[:2] == "\"'",
-        }
-        self.odd = [name for name, there in odd.items() if there]
-
-
 class _Found:
     """What a file of that form holds: `nodes`, the further cells of each page, and `counts`."""
 
     def __init__(self, form: dict[str, Any]):
-        self.form, self.cells = form, _Cells()
+        self.form, self.counts = form, Counter[str]()
         self.nodes: dict[str, list[str]] = {}
-        self.counts = Counter[str]()
+        self.look = functools.cache(_look)
 
     def links(self, text: TextIO, told: Any) -> Iterator[str]:
         """The links as lines; meanwhile pages and counts fill."""
-        form, counts, width = self.form, self.counts, self.form["width"]
-        skip = form["header"] + form["sep"]
-        for cells, rows in blocks(text, form["delimiter"], width, skip, strict=False):
-            before = counts["rows"]
-            counts["rows"] += len(rows) or len(cells) // width
-            lines = self._plain(cells, rows)
-            if not lines:
-                rows = rows or [cells[n : n + width] for n in range(0, len(cells), width)]
-            yield from [lines] if lines else self._odd(rows)
-            for mark in range(before // PAUSE + 1, counts["rows"] // PAUSE + 1) if told else ():
+        for ends, more, short in columns(text, self.form, self.form["order"], strict=False):
+            before = self.counts["rows"]
+            self.counts.update(rows=len(ends) // 2 + short, short=short)
+            yield self._plain(ends, more) or "".join(self._odd(ends, more))
+            for mark in range(before // PAUSE + 1, self.counts["rows"] // PAUSE + 1):
                 told(mark * PAUSE)
 
-    def _plain(self, cells: list[str], rows: list[list[str]]) -> str:
-        """The links of a block as lines; "" if a row is short or a cell of theirs odd."""
-        (a, b, *more), width = self.form["order"], self.form["width"]
-        try:
-            sources = [row[a] for row in rows] or cells[a::width]
-            targets = [row[b] for row in rows] or cells[b::width]
-            firsts = {*map(FIRST, sources), *map(FIRST, targets)}
-        except IndexError:  # a short row, or a blank cell
-            return ""
-        if firsts - STARTS or max(a, b) >= width:
-            return ""
-        parts = [",", ",", ",", "\n"] * len(sources)
-        parts[::4], parts[2::4] = sources, targets
+    def _plain(self, ends: list[str], more: list[Any]) -> str:
+        """The links of a block, all at once; "" if one of its addresses needs a second look."""
+        count, parts = len(ends) // 2, [""] * (2 * len(ends))
+        parts[::2], parts[1::2] = ends, [",", "\n"] * count
         lines = "".join(parts)
-        marks = lines.encode().translate(None, CLEAR)
-        if marks != b",\n" * len(sources) or _has_long_line(lines):
+        odd = {*map(FIRST, ends)} - STARTS or max(map(len, ends), default=0) > LONG
+        if odd or lines.encode().translate(None, CLEAR) != b",\n" * count:
             return ""
+        sources = ends[::2]
         new = set(sources).difference(self.nodes)
         for n, source in enumerate(sources if new else ()):
-            if source in new:
-                new.discard(source)
-                row = rows[n] if rows else cells[n * width : (n + 1) * width]
-                self.nodes[source] = [row[k] if k < len(row) else "" for k in more]
-        self.counts["links"] += len(sources)
-        self.counts["self_links"] += sum(map(eq, sources, targets))
+            if source in new and source not in self.nodes:
+                self.nodes[source] = [cells[n] for cells in more]
+        self.counts.update(links=count, self_links=sum(map(eq, sources, ends[1::2])))
         return lines
 
-    def _odd(self, rows: Iterable[list[str]]) -> Iterator[str]:
-        """The links of rows that need a second look, one by one."""
-        (a, b, *more), counts, cells = self.form["order"], self.counts, self.cells
-        for row in rows:
-            if len(row) <= max(a, b):
-                counts["short"] += 1
+    def _odd(self, ends: list[str], more: list[Any]) -> Iterator[str]:
+        """The same, one by one."""
+        for n, pair in enumerate(zip(ends[::2], ends[1::2], strict=True)):
+            (source, one, odd), (target, other, too) = map(self.look, pair)
+            if source and source not in self.nodes:
+                self.nodes[source] = [cells[n] for cells in more]
+            if not source or not target:
+                self.counts["blank_target" if source else "blank_source"] += 1
                 continue
-            source, target = cells[row[a]], cells[row[b]]
-            if not source.address:
-                counts["blank_source"] += 1
-                continue
-            if source.address not in self.nodes:
-                self.nodes[source.address] = [row[k] if k < len(row) else "" for k in more]
-            if not target.address:
-                counts["blank_target"] += 1
-                continue
-            counts["links"] += 1
-            counts["self_links"] += source.address == target.address
-            counts.update({*source.odd, *target.odd})
-            yield f"{source.text},{target.text}\n"
+            self.counts.update({"links", *["self_links"] * (source == target), *odd, *too})
+            yield f"{one},{other}\n"
 
 
-def _has_long_line(lines: str) -> bool:
-    """Whether a line is longer than an address that is counted as long."""
-    at = 0
-    while at < len(lines):
-        at, before = lines.rfind("\n", at, at + LONG) + 1, at
-        if at <= before:
-            return True
-    return False
+def _look(raw: str) -> tuple[str, str, list[str]]:
+    """(an address without blanks around it, as a cell of a CSV, what is odd about it)."""
+    address = raw.strip()
+    odd = {
+        "line_breaks": "\n" in address or "\r" in address,
+        "unreadable": "\ufffd" in address,
+        "long": len(address) > LONG,
+        "formulas": defused(address) != address,
+    }
+    return address, cell(address), [name for name, there in odd.items() if there]

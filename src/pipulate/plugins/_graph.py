@@ -15,7 +15,8 @@ EDGE = ("source", "target", "count")
 TOP = 50  # rows of the table of pages that are shown
 LINES = 1 << 13  # lines of a table that are written at once
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-PLAIN = re.compile(r"[\w/.][^\",;\t\r\n]*")  # needs no quotes, and nothing runs it
+FORMULA = re.compile("[=+@\t\r＝＋－＠-]")  # what a spreadsheet runs begins so
+QUOTED = re.compile('[",;\t\r\n]')
 
 
 def depths(first, target, start):
@@ -62,11 +63,15 @@ def pagerank(n, origin, target, damping=0.85, tolerance=1e-9):
     return rank
 
 
+def defused(text):
+    """Text that no spreadsheet runs: a formula has a ' before it, a number none."""
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
 def cell(text):
-    """A CSV cell, quoted if need be; a leading ' stops spreadsheets from running a formula."""
-    if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(text):
-        text = "'" + text
-    return '"' + text.replace('"', '""') + '"' if re.search('[",;\t\r\n]', text) else text
+    """A CSV cell, defused, in quotes if need be."""
+    text = defused(text)
+    return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
 
 
 class Column:
@@ -159,8 +164,7 @@ class Graph:
         values |= {"component": self.component, "community": self.community, "pagerank": self.rank}
         values = {name: each for name, each in values.items() if each is not None} | (more or {})
         order, ends = np.argsort(-self.rank, kind="stable"), [","] * (len(values) - 1) + ["\n"]
-        cells = [page + "," if PLAIN.fullmatch(page) else cell(page) + "," for page in pages]
-        cells = np.array(cells, object)
+        cells = np.array([f"{cell(page)}," for page in pages], object)
         nodes = map(column, values.values(), [order] * len(values), ends)
         edges = *(Column(cells, end) for end in self.edges), column(self.times, slice(None), "\n")
         top = order[:TOP]

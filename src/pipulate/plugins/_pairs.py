@@ -76,11 +76,12 @@ class Numbers:
             slots[left] += 1
 
 
-def columns(text, form, take):
+def columns(text, form, take, strict=True):
     """(cells of the two columns of pages, alternating; each further column; rows too short)."""
     width, pick = len(form["columns"]), itemgetter(*take)
-    for cells, rows in blocks(text, form["delimiter"], width, form["skip"]):
-        fit = [pick(row) for row in rows if len(row) > max(take)]
+    for cells, rows in blocks(text, form["delimiter"], width, form["skip"], strict):
+        whole = [row for row in rows if len(row) > max(take[:2])]
+        fit = [pick([*row, *[""] * (width - len(row))]) for row in whole]
         short, parts = len(rows) - len(fit), [*zip(*fit, strict=True)] or [()] * len(take)
         if cells and width == 2 and take == [0, 1]:
             yield cells, [], 0

@@ -13,7 +13,6 @@ from pipulate.botify import plans
 from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
 from pipulate.botify.download import Download
 from pipulate.botify.joined import join
-from pipulate.botify.load import load as load_links
 from pipulate.botify.slugs import read_address
 from pipulate.plugins.links import Formats, draw_report, links
 
@@ -299,6 +298,8 @@ def download(export, job):
 @link_graph.step(auto=True)
 def load(download, plan, job):
     """Unpacks the file and reads its links; everything odd in it is counted."""
+    from pipulate.botify.load import load as load_links  # numpy only for those who load
+
     path = download["file"].path
     if not path.is_file():
         raise Problem("The downloaded file is gone.", "Run the step Download again.")
