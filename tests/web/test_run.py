@@ -308,6 +308,34 @@ def test_an_event_loop_that_is_held_up_is_logged(run, caplog, monkeypatch):
     assert "late" in caplog.text
 
 
+def test_an_idle_server_does_not_look_again_and_again_whether_it_shall_end(run, monkeypatch):
+    import asyncio
+    from types import SimpleNamespace as Thing
+
+    from pipulate.web import run as running
+
+    monkeypatch.setattr(running, "BEAT", 3600)
+    front, looks = Thing(tell=lambda ready: ready(), site=None), []
+
+    async def main():
+        begun = asyncio.Event()
+        server = running.Server(running.uvicorn.Config(None), front, begun.set)
+
+        async def look(_):
+            looks.append(server.should_exit)
+            return server.should_exit
+
+        monkeypatch.setattr(server, "on_tick", look)
+        work = asyncio.create_task(server.main_loop())
+        await begun.wait()
+        await asyncio.sleep(0.25)
+        server.handle_exit(signal.SIGTERM, None)
+        await asyncio.wait_for(work, 20)
+
+    run(main())
+    assert looks == [False, True]
+
+
 def test_connections_that_ask_nothing_are_closed_and_others_stay(run, monkeypatch):
     import asyncio
     from types import SimpleNamespace as Thing

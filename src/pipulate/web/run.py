@@ -1,6 +1,7 @@
 """Start and stop: the lock on the home, the port, the recovery page, the launch address."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -33,13 +34,15 @@ from pipulate.core.process import stay
 from pipulate.core.settings import Settings, write_private
 from pipulate.core.store import Row
 from pipulate.web.guard import Guard, Keys
+from pipulate.web.live import soon
 from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
+BEAT = 1.0  # seconds between two looks at the clock, for the date of answers
 SAFE = "The file was not touched. Restoring puts a backup's copy in its place and keeps the file."
 SWAP_ALL = '{"includeIndicatorStyles":false,"responseHandling":[{"code":"...","swap":true}]}'
-PROBE = 0.1  # seconds; longer than another command holds the lock just to look
-LAG = 0.25  # seconds the event loop may be late before it is logged
+PROBE = 0.1  # seconds; another command holds the lock for less, just to look
+LAG = 0.25  # seconds the event loop may be held up before it is logged
 Ready = Callable[[dict[str, Any]], None]
 log = logging.getLogger("pipulate.server")
 
@@ -49,7 +52,7 @@ class Front:
 
     def __init__(self, settings: Settings, keys: Keys, mcp: Callable[[House], Any]):
         self.settings, self.keys, self.mcp = settings, keys, mcp
-        self.site: Site | None = None
+        self.url, self.site = f"http://127.0.0.1:{settings.port}", None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.own = Starlette(
             routes=[
@@ -61,18 +64,18 @@ class Front:
         )
 
     def open(self):
-        """Open the house; a store that cannot be used leaves the recovery page in its place."""
+        """Open the house, or leave the recovery page in its place."""
         try:
             house = House(self.settings)
         except Broken as broken:
             self.broken = broken
             return
-        house.tools.url = f"http://127.0.0.1:{self.settings.port}"
+        house.tools.url = self.url
         self.site = Site(house, self.mcp(house), self.keys.shares)
         self.begin(house.shelf.watch(), _daily(house), self.site.chat.look())
 
     def begin(self, *works):
-        """Do this aside, until the end."""
+        """Do this aside, until `close`."""
         self._tasks.update(map(asyncio.create_task, works))
 
     async def __call__(self, scope, receive, send):
@@ -92,11 +95,11 @@ class Front:
         return Response(headers={"HX-Redirect": "/"}) if self.site else self._page(self.broken)
 
     def _page(self, problem: Problem) -> Response:
-        rows = [*map(_restore, backups.listing(self.settings.folder("backups")))]
-        rows = rows or [P("There are no backups in this home.")]
+        kept = [*map(_restore, backups.listing(self.settings.folder("backups")))]
+        kept = kept or [P("There are no backups in this home.")]
         # by htmx: under our no-referrer policy a browser's own form says Origin: null
-        listed = Form(*rows, hx_post="/recover", hx_target="body")
-        main = Main(H1("Recovery"), problem_card(problem), P(SAFE), listed, cls="container")
+        form = Form(*kept, hx_post="/recover", hx_target="body")
+        main = Main(H1("Recovery"), problem_card(problem), P(SAFE), form, cls="container")
         head = Head(
             Title("Recovery · Pipulate"),
             Meta(name="htmx-config", content=SWAP_ALL),
@@ -104,6 +107,14 @@ class Front:
             Script(src="/static/htmx.min.js"),
         )
         return HTMLResponse(html(Html(head, Body(main), lang="en")), 503)
+
+    def tell(self, ready: Ready):
+        """Say where it is: in server.json, with the keys of programs, and to `ready`."""
+        home, port, bearer = self.settings.home, self.settings.port, self.keys.bearer
+        info = {"url": self.url, "port": port, "pid": os.getpid(), "home": str(home)}
+        tokens = {"token": bearer["/mcp"], "shell": bearer["/shell"]}
+        write_private(home / "server.json", json.dumps(info | tokens))
+        ready(info | {"url": f"{self.url}/?token={self.keys.launch_token()}"})
 
     async def close(self):
         for task in self._tasks:
@@ -118,7 +129,7 @@ def _restore(kept: Row):
 
 
 async def _daily(house: House):
-    """Once a day a backup, and the pruning of old images and secrets; what expires goes at once."""
+    """Once a day a backup, and the pruning of old images and secrets."""
     while True:
         try:
             await asyncio.to_thread(house.tools.expire)
@@ -136,26 +147,53 @@ async def _evict(server: uvicorn.Server):
     while True:
         idle = {c for c in server.server_state.connections if getattr(c, "cycle", c) is None}
         for connection in seen & idle:
-            connection.transport.close()  # type: ignore[union-attr]
+            connection.transport.close()
         seen = idle
         await asyncio.sleep(IDLE)
 
 
-async def _farewell(server: uvicorn.Server, front: Front):
-    """When the end comes, end the answers that would never end by themselves."""
-    while not server.should_exit:
-        await asyncio.sleep(0.1)
-    if front.site:
-        front.site.feed.end()
-
-
 async def _watchdog():
-    """Log when the event loop was held up: something blocks that should be in a thread."""
-    while True:
-        due = time.monotonic() + 0.1
-        await asyncio.sleep(0.1)
-        if (late := time.monotonic() - due) > LAG:
+    """Log when the event loop was held up: something blocks that should be in a thread.
+
+    What is taken is the time between two waits of the loop, so that nothing wakes it to look."""
+    waits: Any = asyncio.get_running_loop()._selector
+    select, since = waits.select, time.monotonic()
+
+    def timed(timeout: float | None = None):
+        nonlocal since
+        if (late := time.monotonic() - since) > LAG:
             log.warning("event loop was %.0f ms late", late * 1000)
+        try:
+            return select(timeout)
+        finally:
+            since = time.monotonic()
+
+    waits.select = timed
+    try:
+        await asyncio.Event().wait()
+    finally:
+        del waits.select
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, but that one looks ten times a second whether it shall end."""
+
+    def __init__(self, config: uvicorn.Config, front: Front, ready: Ready):
+        super().__init__(config)
+        self.front, self.ready = front, ready
+        self.loop, self.ended = asyncio.get_running_loop(), asyncio.Event()
+
+    async def main_loop(self):
+        self.front.tell(self.ready)
+        while not await self.on_tick(0):  # it sets the date of answers, too
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), BEAT)
+        if self.front.site:
+            self.front.site.feed.end()  # answers that would never end by themselves
+
+    def handle_exit(self, sig, frame):
+        super().handle_exit(sig, frame)
+        soon(self.loop, self.ended.set)
 
 
 def bind(port: int) -> sockets.socket:
@@ -169,8 +207,7 @@ def bind(port: int) -> sockets.socket:
     except OSError as error:
         socket.close()
         what = f"Port {port} cannot be used ({error.strerror})."
-        then = "Another program has it: choose one with --port, or --port 0."
-        raise Problem(what, then) from None
+        raise Problem(what, "Choose another one with --port, or --port 0.") from None
     return socket
 
 
@@ -217,13 +254,20 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     front = Front(replace(settings, port=port), keys, mcp)
     front.open()
     guard = Guard(GZipMiddleware(front, minimum_size=800, compresslevel=5), keys, port, body_limit)
-    quiet = {"log_config": None, "access_log": False, "server_header": False}
-    quiet |= {"ws_per_message_deflate": False}  # it costs time, and saves none on one machine
-    limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
-    config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
-    server = uvicorn.Server(config)
-    front.begin(_watchdog(), _evict(server), _farewell(server, front))
-    front.begin(_tell(server, front, port, ready))
+    config = uvicorn.Config(
+        guard,
+        lifespan="off",
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_per_message_deflate=False,  # it costs time, and saves none on one machine
+        ws_max_size=256_000,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=300,
+    )
+    server = Server(config, front, ready)
+    front.begin(_watchdog(), _evict(server))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
@@ -237,24 +281,15 @@ def _leave(number: int, frame):
     signal.signal(number, signal.SIG_DFL)
 
 
-async def _tell(server: uvicorn.Server, front: Front, port: int, ready: Ready):
-    while not server.started:
-        await asyncio.sleep(0.005)
-    address, home, bearer = f"http://127.0.0.1:{port}", front.settings.home, front.keys.bearer
-    info = {"url": address, "port": port, "pid": os.getpid(), "home": str(home)}
-    tokens = {"token": bearer["/mcp"], "shell": bearer["/shell"]}
-    write_private(home / "server.json", json.dumps(info | tokens))
-    ready(info | {"url": f"{address}/?token={front.keys.launch_token()}"})
-
-
 def open_browser(settings: Settings, url: str, window: bool = False) -> bool:
     """Open a launch address through an owner-only file, so that no process list shows it.
 
     `window`: without the browser's bars, where Chromium, Chrome or Edge is found."""
     path = settings.home / "open.html"
     write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')
-    if window and (program := find_browser()):
-        quiet = {"stdin": DEVNULL, "stdout": DEVNULL, "stderr": DEVNULL}
-        Popen([program, f"--app={path.as_uri()}"], start_new_session=True, **quiet)
-        return True
-    return webbrowser.open(path.as_uri())
+    program = find_browser() if window else None
+    if not program:
+        return webbrowser.open(path.as_uri())
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
+    Popen([program, f"--app={path.as_uri()}"], start_new_session=True, **quiet)
+    return True
