@@ -1,13 +1,12 @@
 """What Botify knows of each page, joined to what was measured: one table of pages, and its sums."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipulate import CsvFile, Problem
+from pipulate import CsvFile
+from pipulate.plugins._picture import rows_of
 
 TOP = 50  # rows that are shown
 TYPES, CELL = 200, 1_000  # page types that are told apart; characters of a cell that is shown
@@ -22,8 +21,9 @@ def join(measured: Path, known: Path, out: Path) -> dict[str, Any]:
 
     Returns {known: pages in both, top: the first rows, types: [sums by page type], levels:
     [(depth, links)]}. Raises Problem when a file is gone."""
-    heads, rest = _known(known)
-    first, rows = _rows(measured)
+    pages, rows = rows_of(known), rows_of(measured)
+    heads, first = next(pages)[1:], next(rows)
+    rest = {page: more for page, *more in pages}
     head = [*first, *(f"botify_{name}" if name in first else name for name in heads)]
     found, sums = Counter[str](), Sums()
     top: list[dict[str, Any]] = []
@@ -47,25 +47,6 @@ def join(measured: Path, known: Path, out: Path) -> dict[str, Any]:
     return about | {"types": sums.types() if KIND in head else [], "levels": sums.levels()}
 
 
-def _rows(path: Path) -> tuple[list[str], Iterator[list[str]]]:
-    """(the header, the other rows) of a CSV."""
-    if not path.is_file():
-        raise Problem(f"The file {path.name} is gone.", "Run the step before this one again.")
-    lines = _lines(path)
-    return next(lines, []), lines
-
-
-def _lines(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8", newline="") as text:
-        yield from filter(None, csv.reader(text))
-
-
-def _known(path: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """(names, {page: its values}) of the fields that were exported."""
-    head, rows = _rows(path)
-    return head[1:], {row[0]: row[1:] for row in rows}
-
-
 def _number(cell: str) -> Any:
     """A cell as a number; an empty one as none, another one as it is."""
     try:
@@ -79,24 +60,21 @@ class Sums:
     """What rows of pages add up to, by page type and by depth."""
 
     def __init__(self) -> None:
-        self.by_type: dict[str, Counter[str]] = defaultdict(Counter)
+        self.by_type: dict[str, Any] = defaultdict(Counter)
         self.by_depth = Counter[int]()
 
     def add(self, row: Row) -> None:
         """One page more."""
         kind = self.by_type[row.get(KIND) or UNKNOWN]
-        kind["pages"] += 1
-        for name in (name for name in SUMS if name in row):
-            kind[name] += float(row.get(name) or 0)  # type: ignore[assignment]
+        kind.update({name: float(row[name] or 0) for name in SUMS if name in row}, pages=1)
         if row["depth"]:
+            kind.update(reached=1, depth=int(row["depth"]))
             self.by_depth[int(row["depth"])] += int(row["out_degree"])
-            kind["reached"] += 1
-            kind["depth"] += int(row["depth"])
 
     def types(self) -> list[dict[str, Any]]:
         """A row for each page type, the one with the most PageRank first."""
         kinds = sorted(self.by_type.items(), key=lambda item: -item[1]["pagerank"])
-        return [*islice(map(_told, *zip(*kinds, strict=True)), TYPES)] if kinds else []
+        return [_told(*each) for each in kinds[:TYPES]]
 
     def levels(self) -> list[list[int]]:
         """[depth, links on its pages]."""
@@ -104,10 +82,12 @@ class Sums:
 
 
 def _told(kind: str, sums: Counter[str]) -> dict[str, Any]:
-    pages = sums["pages"]
-    told: dict[str, Any] = {KIND: kind, "pages": pages}
-    told["links_in"] = round(sums["in_degree"] / pages, 1)
-    told["links_out"] = round(sums["out_degree"] / pages, 1)
-    told["depth"] = round(sums["depth"] / sums["reached"], 1) if sums["reached"] else None
-    told["pagerank_percent"] = round(100 * sums["pagerank"], 2)
-    return told | {name: round(sums[name]) for name in SUMS[3:] if name in sums}
+    pages, reached = sums["pages"], sums["reached"]
+    return {
+        KIND: kind,
+        "pages": pages,
+        "links_in": round(sums["in_degree"] / pages, 1),
+        "links_out": round(sums["out_degree"] / pages, 1),
+        "depth": round(sums["depth"] / reached, 1) if reached else None,
+        "pagerank_percent": round(100 * sums["pagerank"], 2),
+    } | {name: round(sums[name]) for name in SUMS[3:] if name in sums}

@@ -30,55 +30,43 @@ class Picture:
 
     def graph(self, _, buffers):
         """What is drawn: ({pages, links, of, columns}, [ends of links, each column])."""
-        names, columns, pages = self._columns()
+        lines = rows_of(self.nodes)
+        head, rows = next(lines, []), [*islice(lines, PAGES)]
+        pages = len(rows) + sum(1 for _ in lines)
+        names, *columns = zip(*rows, strict=True) if rows else [()]
         ids = {name: n for n, name in enumerate(names)}
         ends, links = array("f"), 0
-        for source, target, *_ in self._lines(self.edges)[1]:
+        for source, target, *_ in islice(rows_of(self.edges), 1, None):
             a, b = ids.get(source), ids.get(target)
             if a is None or b is None or a == b:
                 continue
             links += 1
             if links <= LINKS:
                 ends.extend((a, b))
+        drawn = [*filter(None, map(coded, head[1:], columns))]
         about = {"pages": len(names), "links": len(ends) // 2, "of": [pages, links]}
-        columns = [*filter(None, (coded(*column) for column in columns))]
-        about["columns"] = [each for each, _ in columns]
-        return about, [ends.tobytes(), *(numbers.tobytes() for _, numbers in columns)]
+        about["columns"] = [each for each, _ in drawn]
+        return about, [ends.tobytes(), *(numbers.tobytes() for _, numbers in drawn)]
 
     def rows(self, places, buffers):
         """The rows of some pages, by their place in the file."""
-        head, lines = self._lines(self.nodes)
-        wanted, last = set(places), max(places, default=-1)
-        found = {n: row for n, row in enumerate(islice(lines, last + 1)) if n in wanted}
-        return [dict(zip(head, found[n], strict=False)) for n in places if n in found], []
+        lines, wanted = rows_of(self.nodes), {*places}
+        head = next(lines, [])
+        some = islice(lines, max(places, default=-1) + 1)
+        found = {n: dict(zip(head, row, strict=False)) for n, row in enumerate(some) if n in wanted}
+        return [found[n] for n in places if n in found], []
 
     def find(self, words, buffers):
         """[[place, name]] of pages whose name has these words, the most important first."""
-        lines = islice(self._lines(self.nodes)[1], PAGES)
-        fits = ([n, row[0]] for n, row in enumerate(lines) if words.lower() in row[0].lower())
+        lines = enumerate(islice(rows_of(self.nodes), 1, PAGES + 1))
+        fits = ([n, row[0]] for n, row in lines if words.lower() in row[0].lower())
         return [*islice(fits, FOUND)], []
-
-    def _columns(self):
-        """(names, [(title, cells)], number of rows); cells of rows that are not drawn are left."""
-        head, lines = self._lines(self.nodes)
-        rows = [*islice(lines, PAGES)]
-        names, *columns = zip(*rows, strict=True) if rows else [()]
-        return (
-            names,
-            list(zip(head[1:], columns, strict=bool(rows))),
-            len(rows) + sum(1 for _ in lines),
-        )
-
-    def _lines(self, path):
-        """(the header, the other rows) of a CSV."""
-        if not path.is_file():
-            raise Problem(f"The file {path.name} is gone.", "Run the step again.")
-        lines = rows_of(path)
-        return next(lines, []), lines
 
 
 def rows_of(path):
-    """The rows of a CSV, one at a time."""
+    """The rows of a CSV, one at a time, the header first. Raises Problem when it is gone."""
+    if not path.is_file():
+        raise Problem(f"The file {path.name} is gone.", "Run the step that wrote it again.")
     with open(path, encoding="utf-8", newline="") as text:
         yield from filter(None, csv.reader(text))
 
