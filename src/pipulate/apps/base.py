@@ -1,4 +1,4 @@
-"""What every kind of app has (slug, title, description, routes, tools), and the visit it gets."""
+"""What every kind of app has (names, routes as data), and the visit it gets."""
 
 import ast
 import functools
@@ -11,9 +11,9 @@ from typing import Any
 from pipulate.core.sheets import write_csv
 from pipulate.core.tools import Caller
 
-# The tab a change came from: it has its answer already and is left out of the live refresh.
+# The tab a change came from: it has its answer and is left out of the live refresh.
 origin_tab: ContextVar[str] = ContextVar("origin_tab", default="")
-# The changes that the visit at work has made, newest last; others may make some meanwhile.
+# What the visit at work has changed, newest last; others may change something meanwhile.
 made: ContextVar[list[int] | None] = ContextVar("made", default=None)
 
 
@@ -32,7 +32,7 @@ class Route:
     run: Callable[..., Any]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The values of the path's {names}, or None when this is another route's request."""
+        """The values of the path's {names}; None: the request is another route's."""
         found = method == self.method and self._pattern.fullmatch(path)
         return found.groupdict() if found else None
 
@@ -66,12 +66,12 @@ class Visit:
         return f"/{profile.slug}/undo/{event}"
 
     def number(self, name: str) -> int:
-        """A number in the path; -1, which no row has, when it is none."""
+        """A number in the path; -1, which no row has, for what is none."""
         shown = self.path[name]
         return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
     async def call(self, tool: str, text: Mapping[str, str] | None = None, also=None, **values):
-        """Call a tool as this visitor; the page has asked for confirmation where it is due."""
+        """Call a tool as this visitor; the page has asked for a yes where one is due."""
         return await self.house.tools.call(tool, values, self.caller, text, also)
 
 
@@ -120,3 +120,8 @@ def line_of(source: bytes, name: str) -> int | None:
     """The line on which a class or function of this name is defined."""
     named = (n for n in ast.walk(ast.parse(source)) if getattr(n, "name", None) == name)
     return next((n.lineno for n in named if isinstance(n, ast.stmt)), None)
+
+
+def so_many(count: int, what: str) -> str:
+    """A count in words: "1 row", "1,200 rows"."""
+    return f"{count:,} {what}{'s' * (count != 1)}"

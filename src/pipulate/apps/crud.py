@@ -50,17 +50,21 @@ class CrudApp:
 
     def __init_subclass__(cls) -> None:
         own, hints = {}, typing.get_type_hints(cls, include_extras=True)
+        owner = f"{cls.__name__}."
         for name in inspect.get_annotations(cls):
-            owner, default = f"{cls.__name__}.", getattr(cls, name, MISSING)
             if name[0] == "_":
                 continue
             if name in (*migrate.COLUMNS, *dir(CrudApp)):
                 raise Problem(f"{owner}{name}: the base class uses that name.", "Rename it.")
-            own[name] = make_field(name, hints[name], default, owner)
+            own[name] = make_field(name, hints[name], getattr(cls, name, MISSING), owner)
         if taken := [name for name, _ in tools_in(cls) if name in VERBS]:
-            raise Problem(f"{cls.__name__}.{taken[0]}: every app has that tool.", "Rename it.")
-        cls.fields, cls.extra_routes = cls.fields | own, []
-        cls.computed = cls.computed | dict(_computed(cls))
+            raise Problem(f"{owner}{taken[0]}: every app has that tool.", "Rename it.")
+        cls.fields, cls.computed, cls.extra_routes = cls.fields | own, {**cls.computed}, []
+        for name, value in vars(cls).items():
+            if isinstance(value, property) and name[0] != "_":
+                result = typing.get_type_hints(value.fget, include_extras=True).get("return")
+                if result:
+                    cls.computed[name] = make_field(name, result, owner=owner)
 
     def __init__(self, row: Row, app=None, caller=None):
         self.id, self.version = row["id"], row["version"]
@@ -118,29 +122,19 @@ class CrudApp:
         return add
 
 
-def _computed(cls: type[CrudApp]):
-    for name, value in vars(cls).items():
-        if isinstance(value, property) and name[0] != "_":
-            result = typing.get_type_hints(value.fget, include_extras=True).get("return")
-            if result:
-                yield name, make_field(name, result, owner=f"{cls.__name__}.")
-
-
 async def _extra(function, visit: Visit):
-    crud = visit.house.shelf.crud
-    ours = {"table": visit.app.rows(visit.caller), "profile": visit.caller.profile}
-    ours["tables"] = lambda name: crud(name).rows(visit.caller)
-    ours["caller"] = visit.caller
-    asked, texts = fields_of(function, *ours), {**visit.query, **visit.form, **visit.path}
+    app, caller, crud = visit.app, visit.caller, visit.house.shelf.crud
+    values = {"table": app.rows(caller), "profile": caller.profile, "caller": caller}
+    values["tables"] = lambda name: crud(name).rows(caller)
+    asked, texts = fields_of(function, *values), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
-    values = ours | check_values(asked, known, text=True)
+    values |= check_values(asked, known, text=True)
     named = inspect.signature(function).parameters
-    caller, verb = visit.caller, f"{visit.app.name}_{function.__name__}"
     work = functools.partial(function, **{n: values[n] for n in named})
 
     def changing():
-        about = {"actor": caller.actor, "verb": verb, "profile_id": caller.profile.id}
-        with visit.house.db.change(**about):  # one event, by whoever sent the form
+        about = {"actor": caller.actor, "verb": f"{app.name}_{function.__name__}"}
+        with visit.house.db.change(**about, profile_id=caller.profile.id):  # by whoever sent it
             return _shown(work())
 
     async def waiting():
@@ -152,15 +146,13 @@ async def _extra(function, visit: Visit):
 
 
 def _shown(result):
-    parts = tuple(
-        escape(part) if isinstance(part, str) else owned(part) if _drawn(part) else part
-        for part in (result if isinstance(result, tuple) else [result])
-    )
-    return parts[0] if len(parts) == 1 else parts
-
-
-def _drawn(part: Any) -> bool:
-    return isinstance(part, FT) or hasattr(part, "_esm") or hasattr(part, "__ft__")
+    if isinstance(result, tuple) and len(result) != 1:
+        return tuple(_shown((part,)) for part in result)
+    (part,) = result if isinstance(result, tuple) else (result,)
+    if isinstance(part, str):
+        return escape(part)
+    drawn = isinstance(part, FT) or hasattr(part, "_esm") or hasattr(part, "__ft__")
+    return owned(part) if drawn else part
 
 
 class Crud(Listing):
@@ -175,7 +167,7 @@ class Crud(Listing):
         self.description = inspect.getdoc(model) if model.__doc__ else ""
         self.icon, self.place = model.menu_icon, model.menu_place
         self.table_name = f"app_{self.slug}"
-        self.drawn = model.__ft__ is not CrudApp.__ft__  # the class draws its rows itself
+        self.drawn = model.__ft__ is not CrudApp.__ft__  # by its class
         self.checks = model.check is not CrudApp.check
         self.mourns = model.deleted is not CrudApp.deleted
         super().__init__()
@@ -187,25 +179,26 @@ class Crud(Listing):
 
     def keep_in_step(self, caller: Caller) -> None:
         """The class's own before_list, in one change; two tabs at once do it one by one."""
+        if self.model.before_list.__func__ is CrudApp.before_list.__func__:
+            return
         files, db = functools.partial(self.house.files.in_step, caller.profile), self.house.db
-        if self.model.before_list.__func__ is not CrudApp.before_list.__func__:
-            with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
-                db.begin()
-                self.model.before_list(self.rows(caller), files)
+        with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
+            db.begin()
+            self.model.before_list(self.rows(caller), files)
 
     def checked(self, row: Row, caller: Caller) -> None:
         """Run the class's own check on the row as it would be, before the write lock is taken."""
         if not self.checks:
             return
         made = self.model.__new__(self.model)
-        vars(made).update({"id": None, "version": 1, **dict.fromkeys(self.fields), **row})
-        made._app, made._caller = self, caller
+        own = {"id": None, "version": 1, "_app": self, "_caller": caller}
+        vars(made).update(own | dict.fromkeys(self.fields) | row)
         made.check()
 
     # -- tools
 
     def tools(self, house) -> list[Tool]:
-        """book_list book_get book_add book_update book_delete book_move and those marked @tool."""
+        """The VERBS and those marked @tool."""
         n, about = self.name, self.description.split("\n")[0]
         some = f"row of {self.title}" if n[-1] == "s" else self.some
         one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())
@@ -253,17 +246,14 @@ class Crud(Listing):
         filters = filters or {}
         given = {f"f.{k}": "=" if v is None else str(v) for k, v in filters.items()}
         page = min(max(1, page), 10**8 - 1)
-        self._known([*filters, *([sort.removeprefix("-")] if sort else [])])
+        for name in (*filters, sort.removeprefix("-")):
+            if name and name not in (*self.named, "id"):
+                what = f"{self.title} has no field {name!r}."
+                raise Problem(what, nearest(name, self.named))
         state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.named)
         self.keep_in_step(caller)
         rows, count = self.find(caller, state)
         return {"rows": [self.as_json(r) for r in rows], "count": count, "page": page}
-
-    def _known(self, names) -> None:
-        for name in names:
-            if name not in (*self.named, "id"):
-                what = f"{self.title} has no field {name!r}."
-                raise Problem(what, nearest(name, self.named))
 
     def _get(self, caller: Caller, id: int) -> Row:
         return self.as_json(self.rows(caller)[id])
@@ -278,9 +268,8 @@ class Crud(Listing):
         meant = self._meant(values, caller)
         self.checked(meant, caller)
         self.house.db.begin()  # two that are added at once get two places
-        first = self.plain(caller)(order_by="position", limit=1)
-        top = first[0]["position"] if first else 0
-        return self._done("Added", self.rows(caller).insert(**meant, position=top - 1))
+        first = (self.plain(caller).select("min(position) AS top")[0]["top"] or 0) - 1
+        return self._done("Added", self.rows(caller).insert(**meant, position=first))
 
     def _update(self, caller: Caller, /, id: int, **values) -> Row:
         table = self.rows(caller)
@@ -300,12 +289,11 @@ class Crud(Listing):
     def _move(self, caller: Caller, id: int, after: int | None = None) -> Row:
         table, plain = self.rows(caller), self.plain(caller)
         low = float("-inf") if after is None else plain[after]["position"]
-        behind = plain("position > ? AND id != ?", [low, id], "position", 1)
+        behind = plain("(position, id) > (?, ?) AND id != ?", [low, after, id], "position, id", 1)
         high = behind[0]["position"] if behind else None
         low = (high or 0) - 2 if after is None else low
         place = low + 1 if high is None else (low + high) / 2
-        alike = plain.count("position = ? AND id NOT IN (?, ?)", [low, id, after or id])
-        if place in (low, high) or alike:  # no number is left between the two, or never was
+        if place in (low, high):  # no number is left between the two, or never was
             self._number(plain)
             return self._move(caller, id, after)
         return self._done("Moved", table.update(id=id, position=place))

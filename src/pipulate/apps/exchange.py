@@ -8,12 +8,11 @@ from datetime import date
 from typing import Any, Literal
 
 from fasthtml.components import H1, A, Button, Details, Div, Fieldset, Form, Header, Input, Label
-from fasthtml.components import Legend, Option, P, Section, Select, Small, Strong, Summary, Table
-from fasthtml.components import Tbody, Td, Textarea, Th, Thead, Tr
+from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, Textarea, Th, Tr
 
-from pipulate.apps.base import Download, Route, Visit, csv_file
+from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
 from pipulate.apps.intake import SECONDS, Intake
-from pipulate.apps.markup import data_table, field_input, html, problem_card
+from pipulate.apps.markup import data_table, field_input, html, problem_card, select, table
 from pipulate.apps.query import State
 from pipulate.apps.refs import AMONG
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, make_field
@@ -30,8 +29,8 @@ WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
 
 def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = False) -> Download:
     """Rows as a download, in the order of the list; without secrets. `form`: csv or json."""
-    open_ = {n: f for n, f in app.fields.items() if f.type is not Secret}
-    fields = [open_[name] for name in state.columns or open_ if name in open_]
+    known = {n: f for n, f in app.fields.items() if f.type is not Secret}
+    fields = [known[name] for name in state.columns or known if name in known]
     keys = app.plain(caller).keys(*app.where(caller, state), app.order(caller, state))
     rows, name = _rows(app, caller, keys), f"{app.slug}-{date.today()}.{form}"
     if form == "json":
@@ -42,7 +41,7 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
 
 
 def _rows(app, caller: Caller, keys: list[int]) -> Iterator[tuple[Any, dict[Any, str]]]:
-    """(row, what its references are called), read when taken: a slow download locks nothing."""
+    """(row, names of what it refers to), read when taken: a slow download locks nothing."""
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
         found = {row.id: row for row in app.rows(caller)(AMONG, [dumps(batch)])}
@@ -51,7 +50,6 @@ def _rows(app, caller: Caller, keys: list[int]) -> Iterator[tuple[Any, dict[Any,
 
 
 def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
-    """A number as such, a reference as its name with its number, else text."""
     if field.kind.input == "number":
         return value
     label = labels.get((field.name, value)) if field.type is Ref else None
@@ -66,8 +64,8 @@ async def _export(visit: Visit) -> Download:
     said, state = visit.query, visit.app.state(visit.query)
     form = "json" if said.get("format") == "json" else "csv"
     made = await limited(export, visit.app, visit.caller, state, form, bool(said.get("raw")))
-    mark = ["\ufeff"] if form == "csv" else []  # by which a spreadsheet knows UTF-8
-    return replace(made, chunks=itertools.chain(mark, made.chunks))
+    mark = "" if form == "json" else "\ufeff"  # by which a spreadsheet knows UTF-8
+    return replace(made, chunks=itertools.chain([mark], made.chunks))
 
 
 async def _form(visit: Visit):
@@ -88,7 +86,6 @@ def _page(visit: Visit, *parts):
 
 
 def _choose(at: str):
-    """The two ways to give rows."""
     pick = field_input(FILE, hx_get=at, hx_push_url="true", **WHOLE)
     yield Form(Label("A file: CSV, JSON, XLSX or ODS", pick), Button("Go on"), action=at)
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
@@ -101,11 +98,14 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
     """The file, and it with what the address or the form says of it."""
     said = {**visit.query, **visit.form}
     file = visit.house.files.resolve(said.get("file", ""), visit.caller)
-    match = (name[2:] for name in said if name[:2] == "m.")
-    header = said["header"] != "false" if "header" in said else None
-    more = {"sheet": said.get("sheet", ""), "raw": said.get("raw") == "true"}
-    more["notations"] = {name[2:]: said[name] for name in said if name[:2] == "n." and said[name]}
-    intake = Intake(visit.app, visit.caller, file.path, match, header=header, guess=True, **more)
+    how = {
+        "match": (name[2:] for name in said if name[:2] == "m."),
+        "notations": {name[2:]: how for name, how in said.items() if name[:2] == "n." and how},
+        "header": said["header"] != "false" if "header" in said else None,
+        "sheet": said.get("sheet", ""),
+        "raw": said.get("raw") == "true",
+    }
+    intake = Intake(visit.app, visit.caller, file.path, guess=True, **how)
     intake.columns |= {c: said[f"c.{c}"] for c in intake.columns if f"c.{c}" in said}
     return file, intake
 
@@ -141,7 +141,7 @@ def _outcome(intake: Intake, at: str):
     yield _report(intake.app, report)
     if rows := report["add"] + report["update"]:
         press = {"hx_post": at, "hx_disabled_elt": "this", "type": "button"}
-        yield Button(f"Import {rows:,} {'row' if rows == 1 else 'rows'}", **press, **WHOLE)
+        yield Button(f"Import {so_many(rows, 'row')}", **press, **WHOLE)
     yield P(id="going", role="status")
 
 
@@ -154,23 +154,19 @@ def _columns(intake: Intake, first: list[list[Any]]):
         shown = " · ".join(str(v)[:40] for v in values if v not in (*EMPTY, MISSING))
         pick = Small("finds rows, where ticked below")
         if column.lower() != "id":
-            options = [Option(t, value=n, selected=n == chosen) for n, t in fields.items()]
             named = {"name": f"c.{column}", "id": f"c{index}", "aria_label": f"{column} becomes"}
-            pick = Select(*options, **named)
+            pick = select(fields, chosen, **named)
         lines.append(Tr(Th(column, scope="row"), Td(shown), Td(pick, _written(intake, chosen))))
-    heads = Tr(Th("In the file"), Th("First values"), Th("Becomes"))
-    return Div(Table(Thead(heads), Tbody(*lines), cls="data"), cls="scroll", tabindex="0")
+    return table(map(Th, ("In the file", "First values", "Becomes")), lines)
 
 
 def _written(intake: Intake, name: str):
     """How the texts of a field are written, to choose where that is not plain to see."""
-    known = intake.written(name)
-    unclear = any(name in why for _, why in intake.skip) or name in intake.notations
-    if not (name and known and unclear):
+    known, chosen = intake.written(name), intake.notations.get(name, "")
+    if not known or not (chosen or any(name in why for _, why in intake.skip)):
         return ""
-    options = [Option(said, selected=said == intake.notations.get(name)) for said in known]
     said = {"name": f"n.{name}", "id": f"n-{name}", "aria_label": f"How {name} is written"}
-    return Select(Option("– say how –", value=""), *options, **said)
+    return select({"": "– say how –"} | {how: how for how in known}, chosen, **said)
 
 
 def _options(intake: Intake, said):
@@ -179,8 +175,7 @@ def _options(intake: Intake, said):
     labels = {n: f.label for n, f in intake.app.fields.items() if n in chosen}
     labels |= {"id": "id"} if "id" in map(str.lower, sheet.columns) else {}
     if len(sheet.sheets) > 1:
-        named = [Option(name, selected=name == said.get("sheet")) for name in sheet.sheets]
-        yield Label("Sheet", Select(*named, name="sheet", id="sheet"))
+        yield Label("Sheet", select(sheet.sheets, said.get("sheet", ""), name="sheet", id="sheet"))
     legend = Legend("Update rows that match on … (nothing ticked: every row is added)")
     matches = (_box(f"m.{name}", label, name in intake.match) for name, label in labels.items())
     yield Fieldset(legend, *matches, cls="boxes")
@@ -222,14 +217,14 @@ async def _import(visit: Visit):
 
 
 def _report(app, report: Row):
-    words = {"add": "to add", "update": "to change"}
-    words = {"add": "added", "update": "changed"} if report["done"] else words
-    words |= {"unchanged": "as they are already", "skip": "left out"}
+    added, changed = ("added", "changed") if report["done"] else ("to add", "to change")
+    words = {"add": added, "update": changed, "unchanged": "as they are already"}
+    words["skip"] = "left out"
     parts = [f"{report[key]:,} {word}" for key, word in words.items() if report[key]]
     known = {name: f.label for name, f in app.fields.items()}
-    read = (f"{known.get(name, name)}: {how}" for name, how in report["notations"].items())
+    read = (f" · {known.get(name, name)}: {how}" for name, how in report["notations"].items())
     strong = Strong(" · ".join(parts) or "There is nothing to import.")
-    said = P(strong, Small(*(f" · {how}" for how in read)), role="status")
+    said = P(strong, Small(*read), role="status")
     if not report["skip"]:
         return said
     rows = []
@@ -237,7 +232,7 @@ def _report(app, report: Row):
         why = (f"{known.get(n, n)} {why}".strip() for n, why in skip["why"].items())
         rows.append({"Row": skip["row"], "Why it is left out": "; ".join(why)})
     more = report["skip"] - len(rows)
-    note = Small(f"and {more:,} more") if more > 0 else ""
+    note = Small(f"and {more:,} more") if more else ""
     return Div(said, Details(Summary("Rows left out"), data_table(rows), note, open=True))
 
 

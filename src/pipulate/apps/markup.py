@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +11,7 @@ from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option
 from fasthtml.components import Select, Small, Span, Strong, Table, Tbody, Td, Textarea
 from fasthtml.components import Th, Thead, Tr, to_xml
 
+from pipulate.apps.base import so_many
 from pipulate.apps.widgets import RECENT, hosted
 from pipulate.core.fields import Field
 from pipulate.core.problems import Problem
@@ -63,7 +64,7 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     if isinstance(choices, tuple) and field.many:
         return _boxes(field, shown, attrs.get("autofocus"))
     if isinstance(choices, tuple):
-        return _select(["", *choices] if field.optional else choices, shown, attrs)
+        return select([""] * field.optional + [*choices], shown, **attrs)
     match field.kind.input:
         case "textarea":
             return Textarea("\n" + shown, rows=3, **attrs)  # a browser leaves out one line break
@@ -102,10 +103,12 @@ def _number(field: Field, shown: str, attrs: dict[str, Any]):
     return Input(type="text", value=shown, **attrs)
 
 
-def _select(choices: Sequence[Any], shown: str, attrs: dict[str, Any]):
-    """One of some values; what is none of them (any more) stays chosen until it is changed."""
-    names = dict.fromkeys([*map(str, choices), *([shown] if shown else [])])
-    return Select(*(Option(n, value=n, selected=n == shown) for n in names), **attrs)
+def select(choices: Iterable[Any] | dict[str, str], shown: str, **attrs):
+    """One of some values, or of {value: its text}; what is none of them (any more) stays chosen."""
+    known = choices if isinstance(choices, dict) else {str(one): str(one) for one in choices}
+    known |= {shown: shown} if shown and shown not in known else {}
+    options = (Option(text, value=name, selected=name == shown) for name, text in known.items())
+    return Select(*options, **attrs)
 
 
 def _boxes(field: Field, shown: str, focused: Any):
@@ -127,7 +130,7 @@ def filter_input(field: Field, shown: str):
     attrs = {"name": f"f.{name}", "id": f"f-{name}", "form": "state", "aria_label": label}
     words = ("yes", "no") if field.type is bool else field.choices
     if isinstance(words, tuple):
-        return _select(["", *words], shown, attrs)
+        return select(["", *words], shown, **attrs)
     hint = ">3  2..5  =" if field.kind.input == "number" else "contains"
     return Input(type="text", value=shown, placeholder=hint, **attrs)
 
@@ -188,11 +191,16 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
     words = (column.replace("_", " ") for column in columns)
     heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
     body = [[_cell(row.get(c)) for c in columns] for row in rows[:SHOWN_ROWS]]
-    note = P(Small(f"{more:,} more rows are in the download.")) if more > 0 else ""
+    note = P(Small(f"{so_many(more, 'more row')} in the download.")) if more > 0 else ""
     right = [any(cell.get("class") for cell in cells) for cells in zip(*body, strict=True)]
     heads = (h(cls="number") if r else h for h, r in zip(heads, right, strict=True))
-    table = Table(Thead(Tr(*heads)), Tbody(*(Tr(*cells) for cells in body)), cls="data")
-    return Div(table, note, cls="scroll", tabindex="0")
+    return table(heads, (Tr(*cells) for cells in body), note)
+
+
+def table(heads, rows, *notes):
+    """A table of headings (Th) and rows (Tr) that scrolls, with notes below it."""
+    drawn = Table(Thead(Tr(*heads)), Tbody(*rows), cls="data")
+    return Div(drawn, *notes, cls="scroll", tabindex="0")
 
 
 def _cell(value):
