@@ -1,7 +1,8 @@
 """The history: every change from any door, who made it, what it changed; undo, redo, restore."""
 
 import re
-from datetime import date, datetime, time, timedelta, UTC
+from collections import defaultdict
+from datetime import date, datetime, timedelta, UTC
 from html import escape
 from itertools import groupby
 from urllib.parse import urlencode
@@ -31,36 +32,39 @@ EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be li
 
 async def history(site, visit: Visit, request):
     """What was done in this profile, newest first: ?who= app= q= day= deletions= before= after="""
-    base, query = f"/{visit.caller.profile.slug}/history", visit.query
-    log = _log(site, visit, base)
+    at, query = f"/{visit.caller.profile.slug}", defaultdict(str, visit.query)
+    log = _log(site, visit, at, query)
     if visit.partial:
-        said = urlencode({k: v for k, v in query.items() if v})
         typed = request.headers.get("hx-trigger") == "filter"
-        pushed = {"HX-Push-Url": f"{base}?{said}".rstrip("?")} if typed else None
+        pushed = {"HX-Push-Url": _address(at, query)} if typed else None
         return HTMLResponse(html(log), headers=pushed)
     head = Header(Div(H1("History"), P(ABOUT)), cls="head")
     button = Button("Undo the ticked changes", cls="secondary")
-    to = base.removesuffix("history") + "undo"
-    picked = Form(button, id="picked", hx_post=to, hx_swap="none")
-    return Section(head, _filters(site, base, query), log, picked, I(id="again"), cls="history")
+    picked = Form(button, id="picked", hx_post=f"{at}/undo", hx_swap="none")
+    return Section(head, _filters(site, at, query), log, picked, I(id="again"), cls="history")
 
 
-def _filters(site, base: str, query):
+def _address(at: str, query: Row, **place: int) -> str:
+    said = urlencode({k: v for k, v in (query | place).items() if v})
+    return f"{at}/history?{said}".rstrip("?")
+
+
+def _filters(site, at: str, query: Row):
     def pick(name: str, everything: str, options: dict[str, str]):
-        drawn = (Option(t, value=v, selected=query.get(name) == v) for v, t in options.items())
+        drawn = (Option(t, value=v, selected=query[name] == v) for v, t in options.items())
         return Select(Option(everything, value=""), *drawn, name=name, aria_label=everything)
 
     apps = (a for a in site.house.shelf.apps.values() if isinstance(a, Crud))
     words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}
-    gone = Input(type="checkbox", name="deletions", value="1", checked="deletions" in query)
+    gone = Input(type="checkbox", name="deletions", value="1", checked=bool(query["deletions"]))
     return Form(
         pick("who", "Everybody", WHO),
         pick("app", "Every app", {a.table_name: a.title for a in apps} | HOUSE),
-        Input(type="search", value=query.get("q", ""), **words),
-        Input(type="date", name="day", value=query.get("day", ""), aria_label="Day"),
+        Input(type="search", value=query["q"], **words),
+        Input(type="date", name="day", value=query["day"], aria_label="Day"),
         Label(gone, "Deletions"),
         id="filter",
-        hx_get=base,
+        hx_get=f"{at}/history",
         hx_target="#listing",
         hx_swap="outerHTML",
         hx_sync="closest body:replace",
@@ -68,32 +72,28 @@ def _filters(site, base: str, query):
     )
 
 
-def _log(site, visit: Visit, base: str):
-    query, profile_id = visit.query, visit.caller.profile.id
-    gone, day = "deletions" in query, _day(query.get("day", ""))
-    only = Filter(query.get("who", ""), query.get("app", ""), query.get("q", ""), *day, gone, True)
-    before, after = (_number(query.get(name, "")) for name in ("before", "after"))
-    found = site.house.events.recent(profile_id, PAGE + 1, before or 2**62, after, only)
+def _log(site, visit: Visit, at: str, query: Row):
+    gone, day = bool(query["deletions"]), _day(query["day"])
+    only = Filter(query["who"], query["app"], query["q"], *day, gone, True)
+    before, after = (_number(query.pop(name, "")) for name in ("before", "after"))
+    found = site.house.events.recent(
+        visit.caller.profile.id, PAGE + 1, before or 2**62, after, only
+    )
     more = len(found) > PAGE
     events = found[1:] if more and after else found[:PAGE]
     if not events:
-        empty = (
-            (EMPTY,)
-            if only == Filter(brief=True)
-            else ("Nothing matches. ", A("Show all", href=base))
-        )
+        every = "Nothing matches. ", A("Show all", href=f"{at}/history")
+        empty = (EMPTY,) if only == Filter(brief=True) else every
         return Div(P(*empty, cls="empty"), id="listing")
     parts = []
     for day, some in groupby(events, lambda event: _local(event).date()):
-        drawn = "".join(_entry(event, base, gone) for event in some)
+        drawn = "".join(_entry(event, at, gone) for event in some)
         parts += H2(_named(day)), Ul(NotStr(drawn), cls="log")
-    kept = {k: v for k, v in query.items() if v and k not in ("before", "after")}
-
-    def to(text: str, **place: int):
-        return A(text, href=f"{base}?{urlencode(kept | place)}")
-
-    newer = to("← Newer", after=events[0]["id"]) if before or (after and more) else Span()
-    older = to("Older →", before=events[-1]["id"]) if after or more else ""
+    newer = older = Span()
+    if before or (after and more):
+        newer = A("← Newer", href=_address(at, query, after=events[0]["id"]))
+    if after or more:
+        older = A("Older →", href=_address(at, query, before=events[-1]["id"]))
     if before or after or more:
         parts.append(Nav(newer, older, cls="pager", aria_label="Pages of the history"))
     return Div(*parts, id="listing")
@@ -106,12 +106,11 @@ def _number(text: str) -> int:
 def _day(text: str) -> tuple[str, str]:
     """The moments at which a local day begins and ends, in UTC; blank when it is no day."""
     try:
-        first = datetime.combine(date.fromisoformat(text), time())
-        ends = first, first + timedelta(days=1)
-        since, until = (end.astimezone(UTC).isoformat() for end in ends)
+        first = datetime.strptime(text, "%Y-%m-%d")
+        ends = first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC)
     except (ValueError, OverflowError):
         return "", ""
-    return since, until
+    return ends[0].isoformat(), ends[1].isoformat()
 
 
 def _local(event: Row) -> datetime:
@@ -123,7 +122,7 @@ def _named(day: date) -> str:
     return names.get((date.today() - day).days, f"{day:%A} {day.day} {day:%B %Y}")
 
 
-def _entry(event: Row, base: str, restore: bool) -> str:
+def _entry(event: Row, at: str, restore: bool) -> str:
     """One event as HTML text (elements are slow): a line that opens to what it changed.
 
     The line is kept as it is, open or ticked, when the log is drawn anew."""
@@ -136,7 +135,7 @@ def _entry(event: Row, base: str, restore: bool) -> str:
         f"<span>{said}{rows}</span>"
     )
     opened = (
-        f'<details hx-get="{base}/{key}" hx-trigger="toggle once" hx-target="find .diff" '
+        f'<details hx-get="{at}/history/{key}" hx-trigger="toggle once" hx-target="find .diff" '
         f'hx-swap="outerHTML"><summary>{line}</summary><div class="diff">…</div></details>'
     )
     tick = (
@@ -147,19 +146,19 @@ def _entry(event: Row, base: str, restore: bool) -> str:
         f'<li class="{state}"><div class="entry" id="d{key}{state}" hx-preserve="true">'
         f"{tick if event['undoable'] else '<i></i>'}"
         f"{opened if event['changed'] else f'<p>{line}</p>'}</div>"
-        f"{_action(event, base, restore)}</li>"
+        f"{_action(event, at, restore)}</li>"
     )
 
 
-def _action(event: Row, base: str, restore: bool) -> str:
+def _action(event: Row, at: str, restore: bool) -> str:
     """The button of an event, or why it has none."""
-    word = "Redo" if event["verb"] == "undo" else "Restore" if restore else "Undo"
+    redo, key = event["verb"] == "undo", event["id"]
     if event["undoable"]:
-        address = f"{base.removesuffix('history')}undo/{event['id']}"
-        attrs = f'id="u{event["id"]}" hx-swap="none" class="outline secondary"'
-        return f'<button hx-post="{address}" {attrs}>{word}</button>'
+        word = "Redo" if redo else "Restore" if restore else "Undo"
+        attrs = f'id="u{key}" hx-swap="none" class="outline secondary"'
+        return f'<button hx-post="{at}/undo/{key}" {attrs}>{word}</button>'
     if event["undone"]:
-        return f"<small>{'redone' if word == 'Redo' else 'undone'}</small>"
+        return f"<small>{'redone' if redo else 'undone'}</small>"
     return "<small>too old to undo</small>" if event["changed"] else ""
 
 
@@ -204,19 +203,19 @@ async def undo(site, visit: Visit, request):
     """Take back the event in the address, or the ticked ones; the notice offers to redo it."""
     ticked = [int(key) for key in re.findall(r"\b\d{1,18}\b", visit.form.get("more", ""))]
     first, *more = [visit.path["event"]] if "event" in visit.path else ticked or [0]
-    return await _taken_back(site, visit, request, "undo", event=first, more=more)
+    return await _taken_back(visit, request, "undo", event=first, more=more)
 
 
 async def undo_turn(site, visit: Visit, request):
     """Take back a whole turn of the assistant."""
-    return await _taken_back(site, visit, request, "undo_turn", turn=visit.path["turn"])
+    return await _taken_back(visit, request, "undo_turn", turn=visit.path["turn"])
 
 
-async def _taken_back(site, visit: Visit, request, tool: str, **what):
+async def _taken_back(visit: Visit, request, tool: str, **what):
     origin_tab.set("")  # this tab wants to see what came back, too
-    choice = visit.form.get("on_conflict", "refuse")
+    what["on_conflict"] = visit.form.get("on_conflict", "refuse")
     try:
-        said = await visit.call(tool, on_conflict=choice, **what)
+        said = await visit.call(tool, **what)
     except Conflict as problem:
         if "clashes" not in problem.details:
             raise
