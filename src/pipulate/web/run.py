@@ -15,8 +15,7 @@ from subprocess import DEVNULL, Popen
 from typing import Any
 
 import uvicorn
-from fasthtml.components import Body, Button, Form, H1, Head, Html, Link, Main, Meta, P
-from fasthtml.components import Script, Title
+from fasthtml.components import Button, Form, P
 from filelock import FileLock, Timeout
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -39,8 +38,13 @@ from pipulate.web.server import ASSETS, Site, body_limit
 
 IDLE = 5.0  # seconds a connection may be open without a whole request
 BEAT = 1.0  # seconds between two looks at the clock, for the date of answers
-SAFE = "The file was not touched. Restoring puts a backup's copy in its place and keeps the file."
-SWAP_ALL = '{"includeIndicatorStyles":false,"responseHandling":[{"code":"...","swap":true}]}'
+PAGE = """<!doctype html><html lang="en"><title>Recovery · Pipulate</title>
+<meta name="htmx-config" content='{"includeIndicatorStyles":false,
+"responseHandling":[{"code":"...","swap":true}]}'>
+<link rel="stylesheet" href="/static/pico.min.css"><script src="/static/htmx.min.js"></script>
+<body><main class="container"><h1>Recovery</h1>%s
+<p>The file was not touched. Restoring puts a backup's copy in its place and keeps the file.</p>
+%s</main>"""
 PROBE = 0.1  # seconds; another command holds the lock for less, just to look
 LAG = 0.25  # seconds the event loop may be held up before it is logged
 Ready = Callable[[dict[str, Any]], None]
@@ -48,7 +52,7 @@ log = logging.getLogger("pipulate.server")
 
 
 class Front:
-    """What stands behind the guard: the site, or the recovery page while the store is broken."""
+    """Behind the guard: the site, or the recovery page while the store is broken."""
 
     def __init__(self, settings: Settings, keys: Keys, mcp: Callable[[House], Any]):
         self.settings, self.keys, self.mcp = settings, keys, mcp
@@ -64,7 +68,7 @@ class Front:
         )
 
     def open(self):
-        """Open the house, or leave the recovery page in its place."""
+        """Open the site, or leave the recovery page in its place."""
         try:
             house = House(self.settings)
         except Broken as broken:
@@ -95,18 +99,11 @@ class Front:
         return Response(headers={"HX-Redirect": "/"}) if self.site else self._page(self.broken)
 
     def _page(self, problem: Problem) -> Response:
-        kept = [*map(_restore, backups.listing(self.settings.folder("backups")))]
-        kept = kept or [P("There are no backups in this home.")]
+        rows = [*map(_restore, backups.listing(self.settings.folder("backups")))]
+        rows = rows or [P("There are no backups in this home.")]
         # by htmx: under our no-referrer policy a browser's own form says Origin: null
-        form = Form(*kept, hx_post="/recover", hx_target="body")
-        main = Main(H1("Recovery"), problem_card(problem), P(SAFE), form, cls="container")
-        head = Head(
-            Title("Recovery · Pipulate"),
-            Meta(name="htmx-config", content=SWAP_ALL),
-            Link(rel="stylesheet", href="/static/pico.min.css"),
-            Script(src="/static/htmx.min.js"),
-        )
-        return HTMLResponse(html(Html(head, Body(main), lang="en")), 503)
+        form = Form(*rows, hx_post="/recover", hx_target="body")
+        return HTMLResponse(PAGE % (html(problem_card(problem)), html(form)), 503)
 
     def tell(self, ready: Ready):
         """Say where it is: in server.json, with the keys of programs, and to `ready`."""
@@ -142,7 +139,7 @@ async def _daily(house: House):
 
 
 async def _evict(server: uvicorn.Server):
-    """Close connections that ask for nothing: held open, they would lock the user out."""
+    """Close connections that ask for nothing: many of them would lock the user out."""
     seen: set[Any] = set()
     while True:
         idle = {c for c in server.server_state.connections if getattr(c, "cycle", c) is None}
@@ -155,7 +152,7 @@ async def _evict(server: uvicorn.Server):
 async def _watchdog():
     """Log when the event loop was held up: something blocks that should be in a thread.
 
-    What is taken is the time between two waits of the loop, so that nothing wakes it to look."""
+    It takes the time between two waits of the loop, so that nothing wakes it to look."""
     waits: Any = asyncio.get_running_loop()._selector
     select, since = waits.select, time.monotonic()
 
