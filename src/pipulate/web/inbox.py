@@ -1,4 +1,4 @@
-"""The inbox: what waits for the user in the runs of all profiles, and the approvals asked for."""
+"""The inbox: what waits for the user in all profiles."""
 
 import json
 from collections import Counter
@@ -20,23 +20,22 @@ def waiting(house) -> list[Row]:
     """Approvals, then what Runs.inbox lists; each with its `profile`."""
     profiles = {p.id: p for p in house.profiles.all()}
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
-    rows = [a | {"kind": "approval", "said": a["tool"]} for a in asked] + house.runs.inbox()
-    known = (row | {"profile": profiles.get(row["profile_id"])} for row in rows)
-    return [row for row in known if row["profile"]]
+    rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
+    known = (row for row in rows if row["profile_id"] in profiles)
+    return [row | {"profile": profiles[row["profile_id"]]} for row in known]
 
 
 def counter(house):
-    """How many wait, for the navigation bar of every page."""
+    """How many wait, for the top of every page."""
     count = len(waiting(house))
     return Strong(count or "", id="waiting", aria_label=f"{count} waiting" if count else None)
 
 
 async def inbox(site, visit: Visit, request):
     """The list; a question is answered in place."""
-    rows = waiting(site.house)
-    items = [_item(site.house, row) for row in rows]
-    drawn = Ul(*items, cls="runs") if items else P(EMPTY, cls="empty")
-    at = f"/{visit.caller.profile.slug}/inbox"
+    rows, at = waiting(site.house), f"/{visit.caller.profile.slug}/inbox"
+    items = (_item(site.house, row) for row in rows)
+    drawn = Ul(*items, cls="runs") if rows else P(EMPTY, cls="empty")
     listing = Div(drawn, *_clearing(at, rows), id="listing", hx_swap="none")
     head = Header(Div(H1("Inbox"), P(ABOUT)), cls="head")
     return listing if visit.partial else Section(head, listing, I(id="again"), cls="inbox")
@@ -49,13 +48,16 @@ async def discard(site, visit: Visit, request):
 
 
 def _clearing(at: str, rows: list[Row]):
-    """Buttons that discard several at once, per kind and in all."""
+    """Buttons that discard several at once: of one kind, of all."""
     counts = Counter(row["kind"] for row in rows if row["kind"] in STOPPED)
-    for kind, count in [*counts.items(), *([("", counts.total())] if len(counts) > 1 else [])]:
+    if len(counts) > 1:
+        counts[""] = counts.total()
+    for kind, count in counts.items():
         word = f"Discard {count:,} {kind or 'in all'}"
-        act = {"hx_post": at, "hx_vals": json.dumps({"kind": kind} if kind else {})}
         if count > 1:
-            yield Button(word, cls="outline", hx_confirm=f"{word}? It can be undone.", **act)
+            sure, vals = f"{word}? It can be undone.", {"kind": kind} if kind else {}
+            act = {"hx_post": at, "hx_vals": json.dumps(vals), "hx_confirm": sure}
+            yield Button(word, cls="outline", **act)
 
 
 def _item(house, row: Row):
@@ -66,9 +68,8 @@ def _item(house, row: Row):
         look = Button("Look and decide", hx_get=at, hx_target=f"#{key}", hx_swap="innerHTML")
         told = A(row["tool"], href=at), " ", place, Div(id=key, hx_swap="innerHTML")
         return Li(badge, Div(*told, cls="inputs"), look)
-    run, step = row["run"], row["step"]
-    at, does = f"{base}/{row['pipeline']}/{run}", []
-    link = A(title(row), href=f"{at}#step-{run}-{step}")
+    run, step, does = row["run"], row["step"], []
+    at = f"{base}/{row['pipeline']}/{run}"
     if kind == "question":
         record = house.runs.question(row["profile_id"], run, step, row["said"])
         said = question_form(record, at, hx_preserve="true")
@@ -76,5 +77,6 @@ def _item(house, row: Row):
         said = P(row["said"] or "The program ended while this step ran.")
         retry = press(at, "resume", "Resume" if kind == "interrupted" else "Retry", step=step)
         does = [retry, press(at, "discard", "Discard", "link", step=step)]
+    link = A(title(row), href=f"{at}#step-{run}-{step}")
     told = Div(link, f" · {words(step)} ", place, said, cls="inputs")
     return Li(badge, told, Small(local(row["at_utc"])), *does)
