@@ -114,6 +114,11 @@ def test_what_does_not_fit_is_an_error_result_that_says_how_to_go_on(ask):
         assert result["kind"] == kind, (name, values, result)
 
 
+def test_an_export_is_the_shell_s_alone_and_no_broken_answer_over_stdio(ask):
+    failed, result = ask(call("export", app="task", form="csv", raw=False, where=""))
+    assert failed and result["kind"] == "unknown"
+
+
 def test_a_destructive_call_answers_at_once_and_its_result_is_fetched_later(server, ask):
     slug = server.call("profile_add", name="Gone soon")["slug"]
     failed, waits = ask(call("profile_delete", profile=slug))

@@ -262,10 +262,10 @@ def mcp(settings, profile):
     """Speak MCP on standard input and output; holds no lock between calls."""
     from pipulate.doors.mcp import serve_stdio
 
-    def called(request, tool="tools", values=None):
+    def asked(request, tool, values=None):
         return Door(settings, profile, "mcp").call(tool, values)
 
-    asyncio.run(serve_stdio(called, called))
+    asyncio.run(serve_stdio(asked))
 
 
 def main():

@@ -1,9 +1,8 @@
 """MCP: the tool registry for any MCP client, over HTTP (behind the guard) and over stdio.
 
-Model Context Protocol by the low-level server of the official SDK, which is loaded at the first
-call: that costs half a second. `listing(request)` gives the tools as `pipulate tools --json` does,
-`call(request, name, values)` runs one, or lists the `apps`; `request` is the HTTP request, None
-over stdio. Resources and prompts are made of those two, when they are asked for.
+By the low-level server of the official SDK, which is loaded at the first call: that costs half a
+second. `ask(request, tool, values)` calls a tool, or lists the `tools` or `apps` as the shell does;
+`request` is the HTTP request, None over stdio. All else is made of its answers.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ from starlette.responses import JSONResponse
 
 from pipulate import __version__
 from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.web.server import shell_answer
 
 SCHEME = "pipulate://"
 PATIENCE = 60.0  # seconds that what was asked may take once a client has closed its side
@@ -31,8 +31,8 @@ LEAD = (
 )
 
 
-def make_server(listing, call):
-    """A low-level MCP server over those two functions."""
+def make_server(ask):
+    """A low-level MCP server over that function."""
     from mcp import types
     from mcp.server.lowlevel import Server
 
@@ -43,33 +43,32 @@ def make_server(listing, call):
         return {**about, "inputSchema": tool["schema"], "annotations": hints}
 
     async def on_list_tools(context, params):
-        return types.ListToolsResult(tools=[*map(as_tool, await listing(context.request))])
+        return types.ListToolsResult(tools=[*map(as_tool, await ask(context.request, "tools"))])
 
     async def on_call_tool(context, params):
         try:
-            result, failed = await call(context.request, params.name, params.arguments or {}), False
+            result, failed = await ask(context.request, params.name, params.arguments or {}), False
         except Problem as problem:
             result, failed = problem.as_dict(), True
         text = {"type": "text", "text": json.dumps(result, ensure_ascii=False)}
         return types.CallToolResult(content=[text], is_error=failed)
 
-    serving = {"on_list_tools": on_list_tools, "on_call_tool": on_call_tool}
-    serving |= _resources(listing, call) | _prompts(listing)
-    return Server("pipulate", version=__version__, **serving)
+    handlers = on_list_tools, on_call_tool, *_resources(ask), *_prompts(ask)
+    return Server("pipulate", version=__version__, **{each.__name__: each for each in handlers})
 
 
-def _resources(listing, call):
+def _resources(ask):
     """Handlers for what can be read: apps, pages of rows, runs, the program's own source."""
     from mcp import MCPError, types
 
     async def on_list_resources(context, params):
-        found, request = {"apps": "Apps and pipelines"}, context.request
-        for tool in await listing(request):
+        found, get = {"apps": "Apps and pipelines"}, partial(ask, context.request)
+        for tool in await get("tools"):
             if "filters" in tool["schema"]["properties"]:
                 found[f"rows/{tool['name'].removesuffix('_list')}"] = tool["description"]
-        for run in await call(request, "run_list"):
+        for run in await get("run_list"):
             found[f"runs/{run['id']}"] = f"{run['pipeline']} {run['name']}"
-        names = (f"source/{n}" for n in await call(request, "source") if "home/" not in n)
+        names = (f"source/{n}" for n in await get("source") if "home/" not in n)
         found |= dict.fromkeys(names, "Source")
         made = [_about(at) | {"name": at, "description": said} for at, said in found.items()]
         return types.ListResourcesResult(resources=made)
@@ -81,13 +80,12 @@ def _resources(listing, call):
     async def on_read_resource(context, params):
         at = params.uri.removeprefix(SCHEME)
         try:
-            text = await _read(at, partial(call, context.request))
+            text = await _read(at, partial(ask, context.request))
         except Problem as problem:
             raise MCPError(NOT_FOUND, str(problem), problem.as_dict()) from None
         return types.ReadResourceResult(contents=[_about(at) | {"text": text}])
 
-    handlers = on_list_resources, on_list_resource_templates, on_read_resource
-    return {handler.__name__: handler for handler in handlers}
+    return on_list_resources, on_list_resource_templates, on_read_resource
 
 
 def _about(at: str):
@@ -95,29 +93,29 @@ def _about(at: str):
     return {"uri": SCHEME + at, "mimeType": kind}
 
 
-async def _read(at: str, ask) -> str:
+async def _read(at: str, get) -> str:
     """The text of a resource. Raises Problem."""
     if (file := at.removeprefix("source/")) and file != at:
-        return (await ask("source", {"file": file}))["text"]
+        return (await get("source", {"file": file}))["text"]
     if at == "apps":
-        result = await ask("apps")
+        result = await get("apps")
     elif found := re.fullmatch(r"rows/([a-z]\w*)(?:/(\d{1,9}))?", at, re.A):
-        result = await ask(f"{found[1]}_list", {"page": int(found[2] or 1)})
+        result = await get(f"{found[1]}_list", {"page": int(found[2] or 1)})
     elif found := re.fullmatch(r"runs/(\d{1,18})", at, re.A):
-        result = await ask("run_get", {"run": int(found[1])})
+        result = await get("run_get", {"run": int(found[1])})
     else:
         raise Missing(f"There is no resource {at[:200]!r}.", "Such as rows/task/2; see the list.")
     return json.dumps(result, ensure_ascii=False)
 
 
-def _prompts(listing):
+def _prompts(ask):
     """Handlers for a prompt per pipeline: to be led through it."""
     from mcp import MCPError, types
 
     async def pipelines(context):
         """{its name: (what it does, {field: schema})}"""
         found = {}
-        for tool in await listing(context.request):
+        for tool in await ask(context.request, "tools"):
             fields = tool["schema"]["properties"]
             if fields.keys() >= WORDS:
                 own = {name: said for name, said in fields.items() if name not in WORDS}
@@ -141,7 +139,7 @@ def _prompts(listing):
         text = {"type": "text", "text": LEAD.format(params.name, about, said)}
         return types.GetPromptResult(messages=[{"role": "user", "content": text}])
 
-    return {"on_list_prompts": on_list_prompts, "on_get_prompt": on_get_prompt}
+    return on_list_prompts, on_get_prompt
 
 
 class McpApp:
@@ -152,7 +150,7 @@ class McpApp:
 
     async def __call__(self, scope, receive, send):
         try:
-            self._caller(Request(scope))
+            self.house.profiles.at(self._profile(Request(scope)))
         except Problem as problem:
             return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
         if not self._manager:
@@ -160,19 +158,15 @@ class McpApp:
         await self._running.wait()
         await self._manager.handle_request(scope, receive, send)
 
-    def _caller(self, request: Request):
-        return self.house.caller("mcp", request.query_params.get("profile"))
+    def _profile(self, request: Request):
+        return request.query_params.get("profile")
 
     def _start(self):
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-        async def listing(request):
-            return self.house.tools.listing()
-
-        async def call(request, name, values=None):
-            if name == "apps":
-                return self.house.shelf.listing()
-            return await self.house.tools.call(name, values or {}, self._caller(request))
+        async def ask(request, tool, values=None):
+            said = {"actor": "mcp", "profile": self._profile(request)}
+            return await shell_answer(self.house, said | {"tool": tool, "values": values})
 
         async def keep_running():
             async with self._manager.run():
@@ -180,55 +174,8 @@ class McpApp:
                 await asyncio.Event().wait()
 
         # the guard in front has checked Host and Origin against the real port already
-        self._manager = StreamableHTTPSessionManager(make_server(listing, call))
+        self._manager = StreamableHTTPSessionManager(make_server(ask))
         self._task = asyncio.create_task(keep_running())
-
-
-class Patient:
-    """A stream that ends when all is answered: a client may ask, then close its side."""
-
-    def __init__(self, stream, open_: list[int], other=None):
-        self.stream, self.open, self.other = stream, open_, other
-
-    def __getattr__(self, name):
-        return getattr(self.stream, name)
-
-    async def __aenter__(self):
-        await self.stream.__aenter__()
-        return self
-
-    async def __aexit__(self, *error):
-        return await self.stream.__aexit__(*error)
-
-    async def send(self, item):
-        """Pass an answer on."""
-        await self.stream.send(item)
-        self.open[0] -= hasattr(item.message, "id") and not hasattr(item.message, "method")
-
-    async def receive(self):
-        """The next message."""
-        try:
-            item = await self.stream.receive()
-        except anyio.EndOfStream:
-            with anyio.move_on_after(PATIENCE):
-                while self.open[0] > 0:
-                    await anyio.sleep(0.02)
-            raise
-        if isinstance(item, Exception):
-            await self.other.send(_unread(item))
-            return await self.receive()
-        message = getattr(item, "message", None)
-        self.open[0] += hasattr(message, "id") and hasattr(message, "method")
-        return item
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
 
 
 def _unread(error: Exception):
@@ -241,13 +188,35 @@ def _unread(error: Exception):
     return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=None, error=fault))
 
 
-async def serve_stdio(listing, call):
-    """Speak MCP on standard input and output until the client closes them."""
+async def serve_stdio(ask):
+    """Speak MCP on standard input and output until the client closes them and all is answered."""
     from mcp.server.stdio import stdio_server
 
-    server = make_server(listing, call)
-    async with stdio_server() as streams:
-        open_ = [0]
-        writing = Patient(streams[1], open_)
-        reading = Patient(streams[0], open_, streams[1])
-        await server.run(reading, writing, server.create_initialization_options())
+    server, unanswered = make_server(ask), set()
+    asked, asks = anyio.create_memory_object_stream(0)
+    answers, answered = anyio.create_memory_object_stream(0)
+
+    async def hear(reading, writing):
+        async with asked:
+            async for item in reading:
+                if isinstance(item, Exception):
+                    await writing.send(_unread(item))
+                    continue
+                if hasattr(item.message, "method") and hasattr(item.message, "id"):
+                    unanswered.add(item.message.id)
+                await asked.send(item)
+            with anyio.move_on_after(PATIENCE):
+                while unanswered:
+                    await anyio.sleep(0.02)
+
+    async def answer(writing):
+        async with writing:
+            async for item in answered:
+                await writing.send(item)
+                if not hasattr(item.message, "method"):
+                    unanswered.discard(item.message.id)
+
+    async with stdio_server() as streams, anyio.create_task_group() as tasks:
+        tasks.start_soon(hear, *streams)
+        tasks.start_soon(answer, streams[1])
+        await server.run(asks, answers, server.create_initialization_options())

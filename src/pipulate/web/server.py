@@ -59,12 +59,12 @@ async def shell_answer(house: House, said: Row):
 
     `export` is a Download of {app, form, raw, where}. Raises the tool's Problem."""
     actor = "mcp" if said.get("actor") == "mcp" else "shell"
-    where, yes = {"cwd": Path(said.get("cwd") or "/")}, said.get("yes")
+    where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
     where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
     caller = house.caller(actor, said.get("profile"), **where)
     if said["tool"] in ("tools", "apps"):
         return (house.tools if said["tool"] == "tools" else house.shelf).listing()
-    if said["tool"] == "export":
+    if said["tool"] == "export" and actor == "shell":
         asked = said["values"]
         app = house.shelf.crud(asked["app"])
         state = app.state_of(asked["where"])
