@@ -148,3 +148,12 @@ def test_the_view_draws_tables_a_chart_and_what_is_not_there(call, pair):
     output |= {"tables": {}}
     assert "No page is new" in html(*compare.draw_changes(output))
     assert "No run has measured links" in html(compare.draw_runs([]))
+
+
+def test_the_report_is_one_file_that_runs_nothing(call, pair):
+    told = call("compare_run", **pair(OLD, NEW))["output"]
+    with open(told["report"]["$file"], encoding="utf-8") as text:
+        shown = text.read()
+    assert "<h1>old.csv → new.csv</h1>" in shown and "3 pages are in both." in shown
+    assert "<dt>Out of reach</dt><dd>1</dd>" in shown and 'id="by-page-type"' in shown
+    assert "&lt;b&gt;" in shown and "<b>" not in shown and "<script" not in shown

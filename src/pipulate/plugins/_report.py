@@ -27,6 +27,7 @@ TITLES = RANKED, LINKED, DEEPEST, LOST, ORPHANS, ENDS = (
     "Orphans: no page links to them",
     "Dead ends: they link to no page",
 )
+MEASURES = ("in_degree", "out_degree", "depth", "pagerank")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever a page is called, nothing runs
 
 LOOK = """
@@ -92,66 +93,44 @@ class Survey:
         rows = rows_of(nodes)
         self.head = next(rows)
         self.tables = {title: Best(MOST) for title in TITLES}
-        self.groups = {}  # column → value → [pages, PageRank, links to them, without one, first]
-        grouping = {page_type(self.head), *({"community"} & {*self.head})} - {None}
         at = {name: n for n, name in enumerate(self.head)}
-        for name in sorted(grouping):
-            self.groups[name] = defaultdict(lambda: [0, 0.0, 0, 0, ""])
+        grouping = {page_type(self.head), "community"} & at.keys()
+        # column → value → [pages, PageRank, links to them, without one, first]
+        self.groups = {name: defaultdict(lambda: [0, 0.0, 0, 0, ""]) for name in sorted(grouping)}
         for row in rows:
-            values = [row[at[name]] for name in ("in_degree", "out_degree", "depth", "pagerank")]
-            self._sort(row, *values)
+            into, out, depth, rank = (row[at[name]] for name in MEASURES)
+            self._sort(row, int(into), int(out), depth, float(rank))
             for name, groups in self.groups.items():
-                self._sum(groups[row[at[name]]], row[0], values)
+                group = groups[row[at[name]]]
+                for n, more in enumerate((1, float(rank), int(into), into == "0")):
+                    group[n] += more
+                group[4] = group[4] or row[0]
 
     def _sort(self, row, into, out, depth, rank):
         """The tables in which a row has its place; the least important page is added last."""
-        rank = float(rank)
         self.tables[RANKED].add(rank, row)
-        self.tables[LINKED].add(int(into), row)
+        self.tables[LINKED].add(into, row)
         self.tables[DEEPEST if depth else LOST].add(int(depth) if depth else rank, row)
-        if into == "0" and depth != "0":
+        if not into and depth != "0":
             self.tables[ORPHANS].add(rank, row)
-        if out == "0":
+        if not out:
             self.tables[ENDS].add(rank, row)
-
-    def _sum(self, group, page, values):
-        into, _, _, rank = values
-        group[0] += 1
-        group[1] += float(rank)
-        group[2] += int(into)
-        group[3] += into == "0"
-        group[4] = group[4] or page
 
     def by(self, name):
         """[{value, pages, …}] of the groups of a column, those with most pages first."""
-        rows = []
-        for value, group in sorted(self.groups[name].items(), key=lambda one: -one[1][0]):
-            pages, rank, into, orphans, first = group
-            about = {name: value or "(none)", "pages": pages, "pagerank_%": round(100 * rank, 2)}
-            about |= {"links_to_a_page": round(into / pages, 1), "orphans": orphans}
-            rows.append(about | {"most_important": first})
-        return rows
-
-
-def write_report(title, measured, folder):
-    """report.html of a measured graph, in a folder. `measured`: what the step Measure gives."""
-    survey = Survey(measured["nodes"].path)
-    counts = {k: v for k, v in measured.items() if isinstance(v, int | float | str)}
-    counts |= {f"{kind} left out": n for kind, n in measured.get("left_out", {}).items()}
-    counts |= {"orphans": survey.tables[ORPHANS].count, "dead_ends": survey.tables[ENDS].count}
-    parts = [_charts(measured, survey)]
-    parts += [_groups(name, survey.by(name)) for name in survey.groups]
-    parts += [_table(name, best, survey.head) for name, best in survey.tables.items()]
-    links = [A(part.children[0].children[0], href=f"#{part.attrs['id']}") for part in parts]
-    said = f"{counts['pages']:,} pages and {counts['links']:,} links, measured on {date.today()}."
-    head = Header(H1(title), P(said), Nav(*links))
-    page = Body(head, Main(Dl(*(_figure(*pair) for pair in counts.items())), *parts))
-    about = Meta(charset="utf-8"), Meta(name="viewport", content="width=device-width")
-    safe = Meta(http_equiv="Content-Security-Policy", content=POLICY)
-    whole = Html(Head(*about, safe, Title(title), Style(LOOK)), page, lang="en")
-    path = folder / "report.html"
-    path.write_text(to_xml(whole, indent=False), encoding="utf-8")
-    return File(path)
+        return [
+            {
+                name: value or "(none)",
+                "pages": pages,
+                "pagerank_%": round(100 * rank, 2),
+                "links_to_a_page": round(into / pages, 1),
+                "orphans": orphans,
+                "most_important": first,
+            }
+            for value, (pages, rank, into, orphans, first) in sorted(
+                self.groups[name].items(), key=lambda one: -one[1][0]
+            )
+        ]
 
 
 def published(title, measured, formats, job):
@@ -163,6 +142,51 @@ def published(title, measured, formats, job):
     return measured | made
 
 
+def write_report(title, measured, folder):
+    """report.html of a measured graph, in a folder. `measured`: what the step Measure gives."""
+    survey = Survey(measured["nodes"].path)
+    counts = {k: v for k, v in measured.items() if isinstance(v, int | float | str)}
+    counts |= {f"{kind} left out": n for kind, n in measured.get("left_out", {}).items()}
+    counts |= {"orphans": survey.tables[ORPHANS].count, "dead_ends": survey.tables[ENDS].count}
+    groups = {name: survey.by(name) for name in survey.groups}
+    parts = [_charts(measured, groups)]
+    for name, rows in groups.items():
+        parts.append(table(f"By {name.replace('_', ' ')}", rows[:KINDS], len(rows), "largest"))
+    for name, best in survey.tables.items():
+        parts.append(table(name, _rows(best, survey.head), best.count))
+    said = f"{counts['pages']:,} pages and {counts['links']:,} links, measured on {date.today()}."
+    return save_page(folder, title, said, counts, parts)
+
+
+def save_page(folder, title, said, counts, parts):
+    """report.html of that title; below it a sentence, {name: figure}, and sections."""
+    links = [A(part.children[0].children[0], href=f"#{part.attrs['id']}") for part in parts]
+    head = Header(H1(title), P(said), Nav(*links))
+    page = Body(head, Main(Dl(*map(_figure, counts, counts.values())), *parts))
+    about = Meta(charset="utf-8"), Meta(name="viewport", content="width=device-width")
+    safe = Meta(http_equiv="Content-Security-Policy", content=POLICY)
+    whole = Html(Head(*about, safe, Title(title), Style(LOOK)), page, lang="en")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "report.html"
+    path.write_text(to_xml(whole, indent=False), encoding="utf-8")
+    return File(path)
+
+
+def section(title, *parts):
+    """A part of a report."""
+    return Section(H2(title), *parts, id=re.sub(r"\W+", "-", title.lower()))
+
+
+def table(title, rows, count=0, word="first"):
+    """A section with rows as a table that needs no script; `count`: how many there are."""
+    if not rows:
+        return section(title, P("None."))
+    note = P(f"The {word} {len(rows)} of {count:,}.") if count > len(rows) else ""
+    numbers = {name for row in rows for name, value in row.items() if not isinstance(value, str)}
+    heads = [Th(name.replace("_", " "), cls="number" * (name in numbers)) for name in rows[0]]
+    return section(title, note, DataTable(rows, heads=heads))
+
+
 def _figure(name, value):
     """A count, below its name."""
     shown = value if isinstance(value, str) else f"{value:,}"
@@ -170,52 +194,28 @@ def _figure(name, value):
     return Div(Dt(name.replace("_", " ").capitalize()), Dd(shown), cls=wide)
 
 
-def _section(title, *parts):
-    return Section(H2(title), *parts, id=re.sub(r"\W+", "-", title.lower()))
-
-
-def _charts(measured, survey):
+def _charts(measured, groups):
     """Pages by depth, by links, and by page type."""
     charts = [
         BarChart(measured["depths"], "Pages by clicks from the start"),
         BarChart(measured["degrees"], "Pages by how many pages link to them"),
     ]
-    for name in survey.groups:
-        rows, said = survey.by(name)[:KINDS], name.replace("_", " ")
-        charts.append(BarChart([(row[name], row["pages"]) for row in rows], f"Pages by {said}"))
-        shares = [(row[name], row["pagerank_%"]) for row in rows]
-        charts.append(BarChart(shares, f"PageRank by {said}, %"))
-    return _section("Charts", Div(*charts, cls="charts"))
+    for name, rows in groups.items():
+        for column, word in (("pages", "Pages by {}"), ("pagerank_%", "PageRank by {}, %")):
+            bars = [(row[name], row[column]) for row in rows[:KINDS]]
+            charts.append(BarChart(bars, word.format(name.replace("_", " "))))
+    return section("Charts", Div(*charts, cls="charts"))
 
 
-def _groups(name, rows):
-    said = f"By {name.replace('_', ' ')}"
-    return _section(said, *_more(len(rows), KINDS, "largest"), _plain(rows[:KINDS], [*rows[0]]))
-
-
-def _table(title, best, head):
-    rows = [dict(zip(head, row, strict=False)) for row in best.rows]
-    for name in head[1:]:
-        cells = [row.get(name, "") for row in rows]
-        if not NAMED.search(name) and as_numbers(cells):
-            for row in rows:
-                row[name] = _number(row.get(name, ""))
-    return _section(title, *_more(best.count, MOST, "first"), _plain(rows, head))
+def _rows(best, head):
+    """The best rows by the names of their cells; columns of numbers as such."""
+    columns = dict(zip(head, zip(*best.rows, strict=True), strict=False))
+    for name in [*columns][1:]:
+        if not NAMED.search(name) and as_numbers(columns[name]):
+            columns[name] = map(_number, columns[name])
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _number(cell):
     """A cell of a column of numbers."""
     return (int(cell) if cell.lstrip("-").isdecimal() else float(cell)) if cell else None
-
-
-def _more(count, shown, word):
-    return [P(f"The {word} {shown} of {count:,}.")] if count > shown else []
-
-
-def _plain(rows, columns):
-    """A table that needs no script."""
-    if not rows:
-        return P("None.")
-    numbers = {name for row in rows for name, value in row.items() if not isinstance(value, str)}
-    heads = (Th(name.replace("_", " "), cls="number" * (name in numbers)) for name in columns)
-    return DataTable(rows, columns, [*heads])

@@ -19,14 +19,13 @@ from fasthtml.components import H3, P
 
 from pipulate import BarChart, Choices, DataTable, File, Pipeline, Problem
 from pipulate.plugins import links
-from pipulate.plugins._report import Best, page_type
+from pipulate.plugins._report import MEASURES, Best, page_type, save_page, section, table
 
-MEASURED = {"link_graph": "graph", "links": "measure"}  # pipeline: its step that has the pages
+PIPELINES = {"link_graph": "graph", "links": "measure"}  # pipeline: its step that has the pages
 LOOKED_AT = 50  # runs of each
 GIVEN = "the file below"
 SHOWN, LONG = 25, 500  # rows of a table; characters of a page's name in it
 Given = Annotated[File | None, "nodes.csv of a run, or any CSV of links"]
-NEEDED = ("in_degree", "out_degree", "depth", "pagerank")
 WAYS = ("New", "Gone", "Deeper", "Shallower", "Out of reach", "In reach again", "More links")
 WAYS += ("Fewer links", "PageRank gained", "PageRank lost")
 
@@ -53,7 +52,7 @@ class Page(NamedTuple):
 def runs(job):
     """Looks up the runs that have measured links."""
     found = []
-    for pipeline, step in MEASURED.items():
+    for pipeline, step in PIPELINES.items():
         for run in job.tool("run_list", pipeline=pipeline)[:LOOKED_AT]:
             made = None
             if run["parent"].endswith("/links"):  # a part of a run of Link graph
@@ -122,13 +121,13 @@ def graphs(
 def read(file, folder, job):
     """({page: Page} of a table of pages or a CSV of links, whether it has page types)."""
     form = links.source(file)
-    if not {*NEEDED} <= {*form["columns"]}:
+    if not {*MEASURES} <= {*form["columns"]}:
         folder.mkdir(parents=True, exist_ok=True)
         own = SimpleNamespace(files=folder, progress=job.progress)
         ends = links.columns(form, links.origin_columns(form)[0], links.target_columns(form)[0])
         form = links.source(links.measure(form, ends, own)["nodes"])
     path, kind, pages = form["file"].path, page_type(form["columns"]), {}
-    at = [form["columns"].index(name) for name in (*NEEDED, *([kind] if kind else []))]
+    at = [form["columns"].index(name) for name in (*MEASURES, *([kind] if kind else []))]
     with open(path, encoding=form["encoding"], newline="") as text:
         rows = filter(None, csv.reader(text, delimiter=form["delimiter"]))
         next(rows)
@@ -233,7 +232,7 @@ def changes(graphs, job):
         | {"change": round(now[name] - was[name], 2)}
         for name in was
     ]
-    return {
+    told = {
         "before": graphs["before"],
         "after": graphs["after"],
         "figures": figures,
@@ -243,6 +242,22 @@ def changes(graphs, job):
         "tables": {way: best.rows for way, best in found.tables.items() if best.rows},
         "file": written,
     }
+    return told | {"report": reported(told, job.files)}
+
+
+def reported(told, folder):
+    """The changes as one file that any browser opens."""
+    counts = told["changes"]
+    parts = [table("Figures", told["figures"]), section("Chart", chart(counts))]
+    parts += [table("By page type", told["types"])] if told["types"] else []
+    parts += [table(way, rows, counts[way]) for way, rows in told["tables"].items()]
+    said = f"{told['shared']:,} pages are in both."
+    return save_page(folder, f"{told['before']} → {told['after']}", said, counts, parts)
+
+
+def chart(counts):
+    """How many pages changed in which way; PageRank moves nearly everywhere."""
+    return BarChart([[way, counts[way]] for way in WAYS[:8]], "Pages by what became of them")
 
 
 @changes.view
@@ -252,8 +267,7 @@ def draw_changes(output):
     drawn = [P(said), DataTable(output["figures"])]
     if not output["tables"]:
         return (*drawn, P("No page is new, gone or anywhere else."))
-    bars = [[way, output["changes"][way]] for way in WAYS[:8]]  # PageRank moves nearly everywhere
-    drawn.append(BarChart(bars, "Pages by what became of them"))
+    drawn.append(chart(output["changes"]))
     if output["types"]:
         drawn += [H3("By page type"), DataTable(output["types"])]
     for way, rows in output["tables"].items():

@@ -209,21 +209,34 @@ def measure(source, columns, job, start: str = "", communities: Grouped = False)
     return measured | graph.tables(job.files, pages, more)
 
 
-@measure.view
-def draw_measure(output):
-    """The counts, the graph itself, the top pages as a table, and two histograms."""
-    from pipulate import BarChart, DataTable  # they bring the whole of FastHTML: only for drawing
+def figures(word, values):
+    """The counts, measures and words among named values, as a table of two columns."""
+    from pipulate import DataTable  # it brings the whole of FastHTML: only for drawing
+
+    def row(name, value):
+        shown = value if isinstance(value, str | bool) else f"{value:,}"
+        return {word: name.replace("_", " "), "value": shown}  # all of them text: one edge
+
+    return DataTable([row(n, v) for n, v in values.items() if isinstance(v, str | int | float)])
+
+
+def pictured(output):
+    """The graph itself, its top pages as a table, and two histograms."""
+    from pipulate import BarChart, DataTable
     from pipulate.plugins._picture import Picture
 
-    counts = {key: value for key, value in output.items() if isinstance(value, int | float | str)}
     return (
-        told_left_out(output),
-        DataTable([{"measured": k.replace("_", " "), "value": v} for k, v in counts.items()]),
         Picture(output["nodes"].path, output["edges"].path),
         DataTable(output["top"]),
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),
     )
+
+
+@measure.view
+def draw_measure(output):
+    """The counts, then the graph."""
+    return told_left_out(output), figures("measured", output), *pictured(output)
 
 
 Formats = Annotated[list[Literal["gexf", "graphml"]], "for Gephi and other programs"]

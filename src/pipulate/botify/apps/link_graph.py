@@ -14,7 +14,7 @@ from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
 from pipulate.botify.download import Download
 from pipulate.botify.joined import join
 from pipulate.botify.slugs import read_address
-from pipulate.plugins.links import Formats, draw_report, links
+from pipulate.plugins.links import Formats, draw_report, figures, links, pictured
 
 PASTE = "(paste an address below)"
 START, LEAVE = "Start the export", "No"
@@ -201,11 +201,7 @@ def plan(
 @plan.view
 def draw_plan(output):
     """What the export will have and cost."""
-    from pipulate import DataTable
-
-    said = {name: value for name, value in output.items() if name != "payload"}
-    said |= {"fields": ", ".join(output["fields"])}
-    return DataTable([{"planned": name, "value": value} for name, value in said.items()])
+    return figures("planned", output | {"fields": ", ".join(output["fields"])})
 
 
 # -- export, download, load --------------------------------------------------------------------
@@ -321,12 +317,8 @@ def load(download, plan, job):
 @load.view
 def draw_load(output):
     """What was in the file, and what was odd about it."""
-    from pipulate import DataTable
-
-    first = ("data", "pages", "links", "rows", "planned")
-    rest = (name for name in output if name not in first)
-    said = {n: output[n] for n in (*first, *rest) if not isinstance(output[n], dict | File)}
-    return DataTable([{"found": name.replace("_", " "), "value": said[name]} for name in said])
+    first = {name: output[name] for name in ("data", "pages", "links", "rows", "planned")}
+    return figures("found", first | output)
 
 
 measured = link_graph.use(links, {"csv": load})
@@ -335,10 +327,7 @@ measured = link_graph.use(links, {"csv": load})
 @measured.view
 def draw_counts(output):
     """What was measured, in numbers; the step after this one draws it."""
-    from pipulate import DataTable
-
-    counts = {n: value for n, value in output.items() if isinstance(value, int | float | str)}
-    return DataTable([{"measured": n.replace("_", " "), "value": v} for n, v in counts.items()])
+    return figures("measured", output)
 
 
 @link_graph.step(auto=True)
@@ -353,23 +342,14 @@ def graph(load, links, job):
 
 @graph.view
 def draw_graph(output):
-    """The graph, its top pages as a list, and what each page type and each depth adds up to."""
+    """The graph, and what each page type and each depth adds up to."""
     from pipulate import BarChart, DataTable
-    from pipulate.plugins._picture import Picture
 
-    ranks = [(row["page_type"], row["pagerank_percent"]) for row in output["types"]]
-    return (
-        Picture(output["nodes"].path, output["edges"].path),
-        DataTable(output["top"]),
-        *(
-            [DataTable(output["types"]), BarChart(ranks, "PageRank by page type, %")]
-            if ranks
-            else []
-        ),
-        BarChart(output["levels"], "Links by clicks from the start"),
-        BarChart(output["degrees"], "Pages by how many pages link to them"),
-        BarChart(output["depths"], "Pages by clicks from the start"),
-    )
+    drawn = [*pictured(output), BarChart(output["levels"], "Links by clicks from the start")]
+    if types := output["types"]:
+        ranks = [(row["page_type"], row["pagerank_percent"]) for row in types]
+        drawn += [DataTable(types), BarChart(ranks, "PageRank by page type, %")]
+    return tuple(drawn)
 
 
 @link_graph.step(auto=True)
