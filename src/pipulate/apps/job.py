@@ -38,7 +38,7 @@ class Now:
 
 
 class JobHandle:
-    """What a step's parameter `job` is. tell(message) sends; need(name, *values) waits for JSON."""
+    """What a step's parameter `job` is: tell(message) sends, need(name, *values) waits for JSON."""
 
     def __init__(
         self,
@@ -55,16 +55,15 @@ class JobHandle:
 
     @property
     def files(self) -> Path:
-        """This attempt's own folder, for files the step writes; return them as File(path)."""
+        """The folder for files that the step writes; return them as File(path)."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
     def browser(self, *sites: str, profile: str = "", headless: bool | None = None):
-        """A page (Playwright's) in a window of the user's browser, until the step ends.
+        """A page (Playwright's) in a window of the user's browser, until the (plain) step ends.
 
         It reaches `sites` only: "https://example.com", "https://*.example.com", "*". `profile`: a
-        folder; else the home's own, which stays logged in. Downloads land in `files`. For plain
-        steps, not async ones. Raises Refused and Problem."""
+        folder; else the home's own, which stays logged in. Downloads land in `files`."""
         if in_loop():
             raise Problem("A browser is for plain steps.", "Write def, not async def.")
         self.held.close()  # that of an earlier try
@@ -75,14 +74,14 @@ class JobHandle:
         return File(write_rows(self.files / name, rows, [*columns]))
 
     def progress(self, done: float, total: float = 0, message: str = "") -> Now:
-        """Show how far the step is. Cheap: at most twenty messages a second are sent."""
+        """Show how far the step is; of many calls twenty a second are sent."""
         if 0 < total <= done or time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
             self._tell({"progress": [done, total, str(message)[:500]]})
         return Now()
 
     def checkpoint(self, data) -> Now:
-        """Save JSON data at once; after a crash `job.checkpoint_data` gives it back."""
+        """Save JSON data; after a crash `job.checkpoint_data` gives it back."""
         self._need_("checkpoint", to_json(data))
         return Now()
 
@@ -91,7 +90,7 @@ class JobHandle:
         return self._need_("call", name, to_json(foreign(values)))
 
     def run(self, pipeline: str, values: Row):
-        """Run another pipeline to its end, as a run of its own; returns its last output."""
+        """Run another pipeline to its end; returns its last output."""
         result = self.tool(f"{pipeline}_run", **values)
         if result["state"] == "done":
             return from_json(result["output"])
@@ -100,11 +99,11 @@ class JobHandle:
         raise Problem(what, f"Go on there ({result['address']}), then run this step again.")
 
     def fed(self, field: Field, output: Any) -> Any:
-        """An output as another pipeline's first value takes it; rows become a CSV for a File."""
+        """An output as an input of another pipeline takes it."""
         return fed(field, output, self._folder)
 
     def ask(self, question: str, answer: Any = str):
-        """Ask whoever is there, and wait. `answer`: a list of choices, or a field's type.
+        """Ask whoever is there. `answer`: a list of choices, or a field's type.
 
         Answers are kept: a step that runs again after a restart asks nothing twice."""
         choices = [*answer] if isinstance(answer, list | tuple) else None
@@ -122,18 +121,17 @@ class JobHandle:
     def once(self, name: str, function: Callable[[], Any], lookup: Callable[[], Any] | None = None):
         """Do what must not happen twice, such as starting a paid export; returns its JSON result.
 
-        It is recorded before and after. When it was begun and its result was lost, `lookup()`
-        (None: it did not happen) or the user says what happened. A Problem that `function` raises
-        means that nothing happened."""
+        When it was begun and its result was lost, `lookup()` (None: it did not happen) or the user
+        says what happened. A Problem that `function` raises means that nothing happened."""
         key = self._named(name)
 
         def work():
             seen = self._need_("once", key)
             if seen["state"] == "done":
                 return from_json(seen["value"])
-            known = self._settled(key, lookup) if seen["state"] == "unknown" else END
+            result = self._settled(key, lookup) if seen["state"] == "unknown" else END
             try:
-                result = settled(function()) if known is END else known
+                result = settled(function()) if result is END else result
             except Problem:
                 self._need_("kept", seen["record"], False, None)
                 raise
@@ -156,31 +154,28 @@ class JobHandle:
 
         Kept: the same question under the same inputs is asked once."""
         field = make_field("answer", schema)
-        asked = "model", str(prompt), field.schema
-        return self._either(lambda: field.check(self._need_(*asked)))
+        return self._either(lambda: field.check(self._need_("model", str(prompt), field.schema)))
 
     def map(self, function: Callable[[Any], Any], rows: Iterable[Any], at_once: int = 4):
         """[function(row) for row in rows], `at_once` at a time, with progress.
 
-        Results (JSON) are kept as they come: tried again, only what is missing is done. One that
-        fails ends the step when those at work are through."""
+        Results (JSON) are kept: tried again, only what is missing is done. One that fails ends the
+        step when those at work are through."""
         key = self._named("map")
         journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
         work = _mapped(self, function, [*rows], at_once, journal)
         return work if in_loop() else settled(work)
 
     def _named(self, name: str) -> str:
-        """A name that is the same each time the step runs: the second of its kind is "x #2"."""
-        self._names[name] += 1
+        self._names[name] += 1  # the same each time the step runs
         return f"{name} #{self._names[name]}" if self._names[name] > 1 else name
 
     def _either(self, work: Callable[[], Any]) -> Any:
-        """The value of some work; in an async step, something to await."""
         return asyncio.to_thread(work) if in_loop() else work()
 
 
 def in_loop() -> bool:
-    """Whether a task of an event loop runs this; that of an open browser runs none of ours."""
+    """Whether an async step runs this; the loop of an open browser has no task of ours."""
     try:
         return asyncio.current_task() is not None
     except RuntimeError:
@@ -188,7 +183,7 @@ def in_loop() -> bool:
 
 
 def settled(result: Any) -> Any:
-    """What a function gave, be it async or not; for use outside of a loop."""
+    """What a function gave, be it async or not; for use in plain code."""
 
     async def awaited():
         return await result
@@ -234,9 +229,8 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
 
 
 def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(index, result) of what was kept; a line that was cut off is none."""
     for line in path.read_text(encoding="utf-8").split("\n"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # a line that was cut off
             n, value = json.loads(line)
             yield n, value
 
@@ -244,12 +238,11 @@ def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def fed(field: Field, output: Any, folder: Path) -> Any:
     """An output as a field of another pipeline takes it; rows become a CSV in `folder` for a File.
 
-    Raises Problem when it is nothing of that kind."""
-    files = [v for v in output.values() if isinstance(v, File)] if isinstance(output, dict) else []
-    if field.type is File and files:
-        return files[0]
+    Raises Problem."""
     if field.type is File and is_rows(output):
         return File(write_rows(folder / "rows.csv", output, []))
+    if field.type is File and isinstance(output, dict):
+        output = next((v for v in output.values() if isinstance(v, File)), output)
     try:
         return field.kind.check(output)
     except (ValueError, TypeError) as error:
@@ -257,7 +250,7 @@ def fed(field: Field, output: Any, folder: Path) -> Any:
 
 
 def write_rows(path: Path, rows: Iterable[Row], columns: list[str]) -> Path:
-    """Rows as a CSV file; formulas are defused."""
+    """Rows as a CSV file, defused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     several = iter(rows)
     first = [*itertools.islice(several, 1)]
