@@ -1,8 +1,7 @@
-"""Queries: questions in SQL to the rows of the home, kept under a name; they can only read."""
+"""Queries: questions in SQL, kept under a name."""
 
 from fasthtml.common import H1, A, Aside, Button, Details, Div, Form, Header, Input, P, Pre, Summary
-from fasthtml.common import Textarea
-from starlette.responses import RedirectResponse
+from fasthtml.common import RedirectResponse, Textarea
 from pipulate import CrudApp, CsvFile, DataTable, Text
 
 TABLES = """SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB '*_fts*'
@@ -23,38 +22,39 @@ class Query(CrudApp):
 @Query.rt("/run", methods=["GET"])
 @Query.rt("/{id}/run", methods=["GET"])
 def run(table, profile, id: int = 0, sql: Text = ""):
-    at, title = f"/{profile.slug}/queries", ""
-    if id:
-        title, sql = table[id].title, table[id].sql
+    """The page of a kept query, or of a new one, with the tables that there are."""
+    at = f"/{profile.slug}/queries"
+    title, sql = (table[id].title, table[id].sql) if id else ("", sql)
     ask = {"hx_get": f"{at}/answer", "hx_include": "#sql", "hx_target": "#answer"}
-    kept = {"hx_patch": f"{at}/{id}", "hx_trigger": "change", "hx_swap": "none"} if id else {}
+    edit = {"hx_patch": f"{at}/{id}", "hx_trigger": "change", "hx_swap": "none"} if id else {}
     keep = {"hx_post": f"{at}/save", "hx_target": "#main", "hx_push_url": "true"}
     form = Form(
-        Input(name="title", value=title, placeholder="Title", aria_label="Title", **kept),
-        Textarea(sql, name="sql", id="sql", rows=8, autofocus=True, aria_label="SQL", **kept),
+        Input(name="title", value=title, placeholder="Title", aria_label="Title", **edit),
+        Textarea(sql, name="sql", id="sql", rows=8, autofocus=True, aria_label="SQL", **edit),
         Button("Run", title="Ctrl+Enter", **ask),
         Button("CSV", name="csv", value="yes", cls="secondary"),
         "" if id else Button("Save", cls="secondary", **keep),
         action=f"{at}/answer",
     )
     shown = Div(id="answer", hx_trigger="load", **ask) if sql else Div(id="answer")
-    tables = [row["name"] for row in table.db.ask(TABLES).rows]
-    beside = [Details(Summary(name), ", ".join(table.db.columns(name))) for name in tables]
+    tables = (row["name"] for row in table.db.ask(TABLES).rows)
+    beside = (Details(Summary(name), ", ".join(table.db.columns(name))) for name in tables)
     head = Header(H1("Query"), A("All queries", href=at), cls="head")
     return head, Div(Div(form, shown), Aside(*beside), cls="beside")
 
 
 @Query.rt("/answer", methods=["GET"])
 def answer(table, profile, sql: Text, csv: bool = False):
-    values = {"profile": profile.id}
+    """What a query gives: the first rows, or all of them as CSV."""
     if csv:
-        lines = table.db.stream(sql, seconds=60, values=values)
+        lines = table.db.stream(sql, seconds=60, values={"profile": profile.id})
         return CsvFile("query.csv", next(lines), lines)
-    said = table.db.ask(sql, limit=200, seconds=4, values=values)
+    said = table.db.ask(sql, limit=200, seconds=4, values={"profile": profile.id})
     more = ", more in the CSV" * said.more
     return P(f"{len(said.rows)} rows{more} · {said.seconds:.3f} s"), DataTable(said.rows)
 
 
 @Query.rt("/save", methods=["POST"])
 def save(table, title: str, sql: Text):
+    """Keep a query under a title."""
     return RedirectResponse(f"{table.insert(title=title, sql=sql).id}/run", 303)
