@@ -119,7 +119,7 @@ def _opened(run: Row, base: str):
 
 def _waits(house, run: Row) -> bool:
     guided = house.shelf.apps.get(run["pipeline"])
-    return run["state"] != "finished" and guided and not guided.complete(run)
+    return run["state"] != "finished" and guided and run["done"] < len(guided.pipeline.steps)
 
 
 async def search(site, visit: Visit, request):
