@@ -253,6 +253,18 @@ def test_three_failures_in_a_row_fold_the_card_with_the_reason_and_a_retry(serve
     assert "fine" in server.page("/default/bads") and server.call("bad_get", id=key)
 
 
+def test_given_a_tool_that_raises_a_key_error_then_the_shell_is_given_a_reference_not_its_text(
+    server, save
+):
+    save("bad", BAD)
+    said = {"tool": "bad_add", "values": {"name": "raises"}}
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    answer = server.client.post("/shell/call", json=said, headers=key)
+    assert answer.status_code == 500 and "hunter2secret" not in answer.text
+    reference = re.search(r"reference (\w+)", answer.json()["problem"]["problem"])[1]
+    assert reference in server.log
+
+
 def test_tools_fold_a_plugin_too_and_saving_its_file_unfolds_it(server, save):
     save("bad", BAD)
     key = server.call("bad_add", name="fine")["id"]

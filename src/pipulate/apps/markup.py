@@ -28,7 +28,7 @@ def html(*elements) -> str:
 
 
 def drawn_once(draw):
-    """The same function, giving HTML that is kept for the arguments it had: elements are slow."""
+    """The same function; its HTML is kept for the arguments it had: elements are slow."""
 
     @functools.lru_cache(32)
     def kept(*args):
@@ -39,7 +39,7 @@ def drawn_once(draw):
 
 
 def owned(drawn, kept=RECENT):
-    """What a plugin drew, with all that is no element turned to text: FastHTML escapes str only.
+    """What a plugin drew, all but elements turned to text: FastHTML escapes str only.
 
     `kept` gets what holds its widgets."""
     if hasattr(drawn, "__ft__"):
@@ -56,7 +56,7 @@ def owned(drawn, kept=RECENT):
 
 
 def field_input(field: Field, shown: str = "", error: str = "", **attrs):
-    """The bare input of a field, filled with text, marked when `error` says what is wrong."""
+    """The bare input of a field; `error` says what is wrong with what it shows."""
     attrs |= {"name": field.name, "aria_label": field.label}
     if error:
         attrs |= {"aria_invalid": "true", "title": error}
@@ -92,7 +92,7 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
 
 
 def _number(field: Field, shown: str, attrs: dict[str, Any]):
-    """A box of text: one for numbers drops what it does not know, and 12,50 would be 1250.
+    """Text: a box for numbers drops what it does not know, and 12,50 would be 1250.
 
     A whole number between close bounds is chosen with a slider."""
     whole, bounds = field.type is int, field.bounds
@@ -112,7 +112,7 @@ def select(choices: Iterable[Any] | dict[str, str], shown: str, **attrs):
 
 
 def _boxes(field: Field, shown: str, focused: Any):
-    """A multiple choice: one box each; the hidden one says that none is ticked."""
+    """The hidden one says that none is ticked."""
     name, chosen = f"{field.name}[]", []
     with contextlib.suppress(ValueError):
         chosen = field.kind.parse(shown)
@@ -144,7 +144,7 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
 
 
 def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
-    """A short message in the corner, out of band; `undo` is the address that takes it back."""
+    """A short message in the corner, out of band; `undo`: the address that takes it back."""
     back = Button(word, hx_post=undo, cls="link") if undo else ""
     look = A("Look and decide", href=link) if link else ""
     close = Button("×", cls="link", data_close=True, aria_label="Close")
@@ -152,10 +152,9 @@ def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 
-def problem_card(problem: Problem, reference: str = ""):
+def problem_card(problem: Problem):
     """The one face of every error: what happened, what to do next."""
-    reference = reference and f" Reference {reference} in the log."
-    body = P(Strong(problem.what), " ", problem.next_step, Small(reference))
+    body = P(Strong(problem.what), " ", problem.next_step)
     return Article(body, cls="problem", role="alert")
 
 
@@ -169,7 +168,7 @@ def commonmark():
 
 @functools.lru_cache(500)
 def markdown(text: str):
-    """Markdown as elements: raw HTML off, then sanitised last on the final HTML."""
+    """Raw HTML off, then sanitised last on the final HTML."""
     import nh3
 
     clean = nh3.clean(

@@ -29,7 +29,7 @@ from pipulate.apps.exchange import export
 from pipulate.apps.house import House
 from pipulate.apps.rows import AGAIN
 from pipulate.apps.markup import html, notice, problem_card
-from pipulate.core.logs import log_fault
+from pipulate.core.logs import log_fault, problem_of
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
@@ -47,6 +47,8 @@ ASSETS = Path(__file__).parent / "assets"
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
 HOME = ("/", "/docs", "/docs/{name:path}")  # each leads to the same below a profile
 EVERY = "GET POST PATCH PUT DELETE"
+CALL = {"tool": str} | dict.fromkeys(("values", "text"), dict | None)  # what a call consists of
+CALL |= dict.fromkeys(("profile", "cwd"), str | None)
 
 
 def body_limit(method: str, path: str) -> int | None:
@@ -55,20 +57,20 @@ def body_limit(method: str, path: str) -> int | None:
 
 
 async def shell_answer(house: House, said: Row):
-    """The result of {tool, values, text, profile, yes, cwd, actor}; `tools` and `apps` list those,
+    """The result of {tool, values, text, profile, yes, cwd, actor}. Raises the tool's Problem.
 
-    `export` is a Download of {app, form, raw, where}. Raises the tool's Problem."""
+    `tools` and `apps` list those, `export` is a Download of {app, form, raw, where}."""
     actor = "mcp" if said.get("actor") == "mcp" else "shell"
     where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
     where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
     caller = house.caller(actor, said.get("profile"), **where)
-    if said["tool"] in ("tools", "apps"):
-        return (house.tools if said["tool"] == "tools" else house.shelf).listing()
+    if lists := {"tools": house.tools, "apps": house.shelf}.get(said["tool"]):
+        return lists.listing()
     if said["tool"] == "export" and actor == "shell":
         asked = said["values"]
         app = house.shelf.crud(asked["app"])
-        state = app.state_of(asked["where"])
-        return await limited(export, app, caller, state, asked["form"], asked["raw"])
+        how = app.state_of(asked["where"]), asked["form"], asked["raw"]
+        return await limited(export, app, caller, *how)
     return await house.tools.call(said["tool"], said.get("values") or {}, caller, said.get("text"))
 
 
@@ -95,7 +97,7 @@ class Site:
                     First(path, self.page(run), methods=how.split())
                     for how, path, run in PAGES[-2:]
                 ),
-                *(Route(path, self.home, methods=["GET"]) for path in HOME),
+                *(Route(path, self.home) for path in HOME),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 *widgets.ROUTES,
@@ -104,8 +106,8 @@ class Site:
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
                 Route("/shell/call", self.shell_call, methods=["POST"]),
-                Route("/events", self.feed.answer, methods=["GET"]),
-                Route("/share/{token}", shares.answer, methods=["GET"]),
+                Route("/events", self.feed.answer),
+                Route("/share/{token}", shares.answer),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
                 *(Route(path, self.page(run), methods=how.split()) for how, path, run in PAGES),
             ],
@@ -117,9 +119,7 @@ class Site:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
 
     def _event(self, event: Row):
-        """Lists that show what changed, and the history, draw themselves anew in other tabs; after
-
-        an undo the chat's marks follow."""
+        """Lists of what changed draw themselves anew in other tabs; the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
         for profile, slug in {(t.profile, place(t.at)[0]) for t in self.hub.others("")}:
             app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
@@ -132,7 +132,7 @@ class Site:
             soon(self.hub.loop, assistant.moved, self, event)
 
     def _approval(self, record: Row):
-        """A program asks for approval while no conversation shows it: say so in open tabs."""
+        """What a program asks for is shown by no conversation."""
         if record["actor"] == "mcp":
             said = notice(f"A program asks to run {record['tool']}.", link=record["address"])
             self.hub.put(record["profile_id"], html(said))
@@ -154,7 +154,7 @@ class Site:
         if kind in ("anew", "gone"):
             return self.hub.put(profile_id, panel.anew(self.chat, profile))
         turn = row.get("turn")
-        left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
+        left = self.house.events.turns(profile_id, [turn]).get(turn)
         return self.hub.put(profile_id, panel.fragment(kind, row, profile, left))
 
     # -- requests ----------------------------------------------------------------------------
@@ -190,9 +190,11 @@ class Site:
         return endpoint
 
     def _answer(self, request, profile: Profile, at: str, result, title: str, wanted: bool):
-        """What a handler gave, as a response: a part of a page, or `wanted` is False, all of it."""
-        if isinstance(result, Download | Response):
-            return _sent(result) if isinstance(result, Download) else result
+        """What a handler gave, as a response; `wanted`: only a part of the page is."""
+        if isinstance(result, Download):
+            return _sent(result)
+        if isinstance(result, Response):
+            return result
         headers, status = {}, 200
         if isinstance(result, Refusal):
             if target := result.target:
@@ -207,7 +209,7 @@ class Site:
         return HTMLResponse(drawn, status, headers)
 
     def _elsewhere(self, request, missing: Missing):
-        """The same address below a renamed profile's new name, or a page that says it is gone."""
+        """Leads to a renamed profile's new name, or says that there is none."""
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
         if moved and request.method == "GET":
             there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
@@ -241,10 +243,9 @@ class Site:
         await self.hub.serve(socket, tab, on_message)
 
     async def _catch_up(self, tab: Tab, seen: str):
-        """A page drawn before its socket was there (or while it was away) may have missed changes:
+        """What a page missed since it was drawn: a list draws itself anew; a run only when a step
 
-        a list draws itself anew. A run does when a step ran lately; else it would take back what
-        is being typed."""
+        ran lately, else it would take back what is being typed."""
         slug, run = place(tab.at)
         app = self.house.shelf.apps.get(slug)
         if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
@@ -270,24 +271,19 @@ class Site:
     # -- programs ----------------------------------------------------------------------------
 
     async def shell_call(self, request):
-        """What shell_answer takes → {result}, {problem: …} or a download: the shell's door."""
+        """The shell's door: what shell_answer takes → {result}, {problem: …} or a download."""
         try:
-            work = asyncio.create_task(shell_answer(self.house, await request.json()))
+            said = _readable(await request.body())
+            work = asyncio.create_task(shell_answer(self.house, said))
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
-            result = await work
-            if isinstance(result, Download):
+            if isinstance(result := await work, Download):
                 return _sent(result)
             return JSONResponse({"result": result})
-        except Problem as problem:
-            return JSONResponse({"problem": problem.as_dict()})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            unread = Problem(f"Unreadable request ({error}).")
-            return JSONResponse({"problem": unread.as_dict()}, 400)
         except Exception as error:
-            fault = Problem(f"Something went wrong here; reference {log_fault(error)} in the log.")
-            return JSONResponse({"problem": fault.as_dict()}, 500)
+            problem = problem_of(error)
+            return JSONResponse({"problem": problem.as_dict()}, 200 if problem is error else 500)
 
     async def close(self):
         for profile_id in list(self.chat.turns):
@@ -300,21 +296,32 @@ async def download(site: Site, visit: Visit, request):
     """A file by its number; /view shows pictures and plain text, in which nothing runs."""
     file = site.house.files.get(visit.caller.profile, visit.path["file"])
     shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
-    headers = {"content-security-policy": "sandbox"}
-    about = {"media_type": shown, "content_disposition_type": "inline"} if shown else {}
-    return FileResponse(file.path, filename=file.name, headers=headers, **about)
+    headers, way = {"content-security-policy": "sandbox"}, "inline" if shown else "attachment"
+    return FileResponse(
+        file.path, 200, headers, shown or None, filename=file.name, content_disposition_type=way
+    )
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
     """What went wrong, as a page, or as a notice in the corner of the page that asked."""
-    reference = "" if isinstance(error, Problem) else log_fault(error)
-    fault = Problem("Something went wrong here; nothing was saved.", "Try again.")
-    problem, status = (fault, 500) if reference else (error, error.status)
-    card = problem_card(problem, reference)
+    status = error.status if isinstance(error, Problem) else 500
+    if not isinstance(error, Problem):
+        what = f"Something went wrong here. Reference {log_fault(error)} in the log."
+        error = Problem(what, "Look whether it was saved, then try again.")
+    card = problem_card(error)
     if not wanted:
         return Refusal(card, status)
     close = Button("×", cls="link", data_close=True, aria_label="Close")
     return Refusal(Div(card, close, cls="notice"), status, "#notices")
+
+
+def _readable(body: bytes) -> Row:
+    """A call from the shell, all of it of the right kind. Raises Problem."""
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(body)
+        if isinstance(said, dict) and all(isinstance(said.get(n), k) for n, k in CALL.items()):
+            return said
+    raise Problem("Unreadable request.")
 
 
 async def _form(request) -> dict[str, str]:
@@ -338,8 +345,7 @@ async def _form(request) -> dict[str, str]:
 def _sent(file: Download) -> StreamingResponse:
     """A file that is made while it is sent, in threads."""
     saved = f"attachment; filename*=UTF-8''{quote(file.name)}"
-    headers = {"content-disposition": saved}
-    return StreamingResponse(file.chunks, media_type=file.media_type, headers=headers)
+    return StreamingResponse(file.chunks, 200, {"content-disposition": saved}, file.media_type)
 
 
 def _address(request) -> str:
@@ -378,9 +384,7 @@ WORDS = {*re.findall(r"/{profile}/(\w+)", " ".join(path for _, path, _ in PAGES)
 
 
 class First(Route):
-    """An address of an app, before all others: these are asked for the most, and each route costs
-
-    its look. What is no app's is left to them."""
+    """An address of an app, asked for the most, before the others: each route costs its look."""
 
     def matches(self, scope):
         match, found = super().matches(scope)
