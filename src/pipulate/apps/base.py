@@ -32,7 +32,6 @@ class Route:
     run: Callable[..., Any]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The values of the path's {names}; None: the request is another route's."""
         found = method == self.method and self._pattern.fullmatch(path)
         return found.groupdict() if found else None
 
@@ -60,18 +59,17 @@ class Visit:
 
     @property
     def undo(self) -> str:
-        """The address that takes back what this visit did last."""
         profile, events = self.caller.profile, self.house.events
         event = (made.get() or [e["id"] for e in events.recent(profile.id, 1)] or [0])[-1]
         return f"/{profile.slug}/undo/{event}"
 
     def number(self, name: str) -> int:
-        """A number in the path; -1, which no row has, for what is none."""
+        """-1, which no row has, for what is no number."""
         shown = self.path[name]
         return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
 
     async def call(self, tool: str, text: Mapping[str, str] | None = None, also=None, **values):
-        """Call a tool as this visitor; the page has asked for a yes where one is due."""
+        """The page has asked for a yes where one is due."""
         return await self.house.tools.call(tool, values, self.caller, text, also)
 
 
@@ -84,7 +82,7 @@ class Go:
 
 @dataclass(frozen=True)
 class Download:
-    """A file made while it is sent; `chunks` are texts, each made when it is asked for."""
+    """A file made while it is sent, from texts."""
 
     name: str
     media_type: str
@@ -101,9 +99,9 @@ def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], r
 
 @dataclass(frozen=True)
 class Refusal:
-    """Elements with a status other than 200, such as a form that came back with messages.
+    """Elements with a status other than 200, such as a form that came back.
 
-    `target`: the selector of what they replace, when it is not what the request named."""
+    `target`: the selector of what they replace, where the request named something else."""
 
     elements: Any
     status: int = 422

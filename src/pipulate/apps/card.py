@@ -27,19 +27,19 @@ def words(name: str) -> str:
 
 
 def title(run: Row) -> str:
-    """What a run is called where it is listed with others (in Runs.inbox its number is `run`)."""
+    """What a run is called among others (in Runs.inbox its number is `run`)."""
     number = run.get("run", run.get("id"))
     return run["name"] or f"{words(run['pipeline']).capitalize()} run {number}"
 
 
 def local(moment: str) -> str:
-    """A kept moment in this machine's time: the hour if it is today, else the day as well."""
+    """A kept moment in this machine's time: the hour, and the day unless it is today."""
     then = datetime.fromisoformat(moment).astimezone()
     return f"{then:%H:%M}" if then.date() == datetime.now().date() else f"{then:%Y-%m-%d %H:%M}"
 
 
 def brief(inputs: Row) -> str:
-    """Inputs on one line, a file by its name; without those that are empty."""
+    """Inputs on one line, without those that are empty."""
     known = {n: _told(v) for n, v in from_json(inputs).items() if v not in (None, "", [])}
     return " · ".join(f"{words(n)}: {text[:60]}" for n, text in known.items())
 
@@ -78,7 +78,7 @@ def heading(number: int, state: StepState):
 
 
 def question_form(record: Row, at: str, said: str = "", wrong: str = "", **attrs: Any):
-    """What a step asks, with the input that fits; it is answered once. `wrong`: why not so."""
+    """What a step asks, with the input that fits. `wrong`: why the answer is not so."""
     box = field_input(question_field(record), said, wrong)
     name, key = record["name"], f"question-{record['id']}"
     about = {"step": record["step"], "question": name}  # a second click answers no other one
@@ -120,7 +120,7 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
 
 
 def progress(at: str, key: str, job: Job | None):
-    """How far a step at work is, its log, and the way to stop it; `key`: where it is replaced."""
+    """How far a step at work is, and the way to stop it; `key`: where it is replaced."""
     if job is None:
         return Div("Another process is working on this step.", id=key)
     said = [f"{job.done:,g} of {job.total:,g}"] if job.total else []
@@ -157,7 +157,7 @@ def kept_log(attempt: Row):
 
 
 def _shown(field: Field, value: Any) -> str:
-    """An input, as kept or by default, as text for its box."""
+    """An input, kept or by default, as text for its box."""
     value = from_json(value)
     try:
         return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))

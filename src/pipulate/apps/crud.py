@@ -156,7 +156,7 @@ def _shown(result):
 
 
 class Crud(Listing):
-    """A CrudApp class at work in a house: its table, tools, page and routes."""
+    """A CrudApp class at work in a house."""
 
     def __init__(self, model: type[CrudApp]):
         self.model, self.fields = model, model.fields
@@ -173,12 +173,11 @@ class Crud(Listing):
         super().__init__()
 
     def define(self, house) -> None:
-        """Make the table, or bring it in step with the class."""
         self.house = house
         migrate.define(house, self)
 
     def keep_in_step(self, caller: Caller) -> None:
-        """The class's own before_list, in one change; two tabs at once do it one by one."""
+        """The class's own before_list; two tabs at once do it one by one."""
         if self.model.before_list.__func__ is CrudApp.before_list.__func__:
             return
         files, db = functools.partial(self.house.files.in_step, caller.profile), self.house.db
@@ -187,7 +186,7 @@ class Crud(Listing):
             self.model.before_list(self.rows(caller), files)
 
     def checked(self, row: Row, caller: Caller) -> None:
-        """Run the class's own check on the row as it would be, before the write lock is taken."""
+        """The class's own check of the row as it would be, before the write lock is taken."""
         if not self.checks:
             return
         made = self.model.__new__(self.model)
@@ -198,7 +197,7 @@ class Crud(Listing):
     # -- tools
 
     def tools(self, house) -> list[Tool]:
-        """The VERBS and those marked @tool."""
+        """VERBS and what is marked @tool."""
         n, about = self.name, self.description.split("\n")[0]
         some = f"row of {self.title}" if n[-1] == "s" else self.some
         one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())
@@ -223,7 +222,7 @@ class Crud(Listing):
 
         said = (inspect.getdoc(method) or name).split("\n")[0]
         fields = (*key, *fields_of(method, "table"))
-        options = {"fields": fields, "run": run, **method.tool_options}
+        options = {"fields": fields, "run": run, "counted": True, **method.tool_options}
         return Tool(f"{self.name}_{name}", said, **options)
 
     def as_json(self, row: CrudApp) -> Row:
@@ -259,7 +258,7 @@ class Crud(Listing):
         return self.as_json(self.rows(caller)[id])
 
     def _done(self, verb: str, row: CrudApp) -> Row:
-        """The row as JSON; what was done with it goes into the history."""
+        """What was done with the row goes into the history."""
         if self.house.db.current.images:
             self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
         return self.as_json(row)
@@ -299,7 +298,7 @@ class Crud(Listing):
         return self._done("Moved", table.update(id=id, position=place))
 
     def _number(self, plain) -> None:
-        """Give the rows new positions in the order they stand in: no change that anybody sees."""
+        """New positions in the same order: no change that anybody sees."""
         (key,), name = plain.scope.values(), self.table_name
         ranks = f"SELECT id, row_number() OVER (ORDER BY position, id) AS n FROM {name}"
         sql = f"UPDATE {name} SET position = n FROM ({ranks} WHERE profile_id = ?) AS _r"

@@ -28,7 +28,7 @@ WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
 
 
 def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = False) -> Download:
-    """Rows as a download, in the order of the list; without secrets. `form`: csv or json."""
+    """Rows in the order of the list, without secrets. `form`: csv or json."""
     known = {n: f for n, f in app.fields.items() if f.type is not Secret}
     fields = [known[name] for name in state.columns or known if name in known]
     keys = app.plain(caller).keys(*app.where(caller, state), app.order(caller, state))
@@ -60,7 +60,7 @@ def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
 
 
 async def _export(visit: Visit) -> Download:
-    """Rows of the list that the address describes: ?format=csv|json&raw=1&…"""
+    """?format=csv|json&raw=1, and the state of a list."""
     said, state = visit.query, visit.app.state(visit.query)
     form = "json" if said.get("format") == "json" else "csv"
     made = await limited(export, visit.app, visit.caller, state, form, bool(said.get("raw")))
@@ -69,13 +69,12 @@ async def _export(visit: Visit) -> Download:
 
 
 async def _form(visit: Visit):
-    """Choose a file or paste; then see what an import would do."""
-    if not visit.query.get("file"):
-        return _page(visit, *_choose(f"{visit.base}/import"))
+    parts = [*_choose(f"{visit.base}/import")]
     try:
-        parts = await limited(lambda: [*_preview(visit)], seconds=SECONDS)
+        if visit.query.get("file"):
+            parts = await limited(lambda: [*_preview(visit)], seconds=SECONDS)
     except Problem as problem:
-        parts = problem_card(problem), *_choose(f"{visit.base}/import")
+        parts.insert(0, problem_card(problem))
     return _page(visit, *parts)
 
 
@@ -95,7 +94,6 @@ def _choose(at: str):
 
 
 def _opened(visit: Visit) -> tuple[File, Intake]:
-    """The file, and it with what the address or the form says of it."""
     said = {**visit.query, **visit.form}
     file = visit.house.files.resolve(said.get("file", ""), visit.caller)
     how = {
@@ -132,7 +130,6 @@ def _preview(visit: Visit):
 
 
 def _outcome(intake: Intake, at: str):
-    """What an import would do, and the button for it."""
     try:
         report = intake.read()
     except Problem as problem:
@@ -146,7 +143,6 @@ def _outcome(intake: Intake, at: str):
 
 
 def _columns(intake: Intake, first: list[list[Any]]):
-    """One line a column: its heading, first values, and the field it becomes."""
     fields = {"": "– leave out –"} | {n: f.label for n, f in intake.app.fields.items()}
     lines = []
     for index, (column, chosen) in enumerate(intake.columns.items()):
@@ -161,7 +157,7 @@ def _columns(intake: Intake, first: list[list[Any]]):
 
 
 def _written(intake: Intake, name: str):
-    """How the texts of a field are written, to choose where that is not plain to see."""
+    """Chosen where it is not plain to see."""
     known, chosen = intake.written(name), intake.notations.get(name, "")
     if not known or not (chosen or any(name in why for _, why in intake.skip)):
         return ""
@@ -170,7 +166,6 @@ def _written(intake: Intake, name: str):
 
 
 def _options(intake: Intake, said):
-    """Which sheet, which rows to update, whether there is a heading, formulas."""
     sheet, chosen = intake.sheet, intake.columns.values()
     labels = {n: f.label for n, f in intake.app.fields.items() if n in chosen}
     labels |= {"id": "id"} if "id" in map(str.lower, sheet.columns) else {}
@@ -194,7 +189,6 @@ def _box(name: str, label: str, on: bool):
 
 
 async def _import(visit: Visit):
-    """Carry it out; then the way back."""
     started, at = time.monotonic(), f"{visit.base}/import"
 
     def tell(count: int) -> None:
@@ -247,7 +241,7 @@ ROUTES = [
 
 
 class ExchangeTools:
-    """Tools for rows in and out of any app; part of HouseTools, which has `house`."""
+    """Tools for rows in and out; part of HouseTools, which has `house`."""
 
     @tool(seconds=SECONDS)
     def rows_export(

@@ -42,7 +42,7 @@ class Feeds(Runner):
         return outputs.Place(self.at(profile, run_id, name, "output"), file)
 
     async def _output(self, profile, run: Row, attempt: Row, draw=None):
-        """An attempt's output: it never changes, so it is drawn once."""
+        """It never changes, so it is drawn once."""
         key, fault, drawn, held = (attempt["id"], profile.slug), None, None, list[Any]()
         if key in self._drawn:
             return NotStr(self._drawn[key][0])
@@ -93,7 +93,6 @@ class Feeds(Runner):
         return outputs.download(self._value(visit), name, visit.path["form"])
 
     async def uses(self, visit: Visit):
-        """The pipelines that an output may be used in, as buttons."""
         value, found = self._value(visit), []
         for slug, other in sorted(self.house.shelf.apps.items()):
             first = other.first if isinstance(other, Feeds) else None
@@ -105,11 +104,10 @@ class Feeds(Runner):
 
     @property
     def first(self):
-        """The first asked value, None if nothing is asked."""
         return next(iter(self.pipeline.fields.values()), None)
 
     async def use(self, visit: Visit):
-        """A new run of another pipeline, begun with an output of this one."""
+        """A new run of another pipeline, begun with this output."""
         other, value = self.house.shelf.pipeline(visit.path["slug"]), self._value(visit)
         folder = self.runs.files / f"runs/{visit.path['run']}/fed-{secrets.token_hex(4)}"
         given = await asyncio.to_thread(fed, other.first, value, folder)

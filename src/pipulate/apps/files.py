@@ -28,7 +28,7 @@ ENTER = """INSERT INTO files (path, name, size, created_utc, profile_id) VALUES 
 
 
 def shown_as(name: str) -> str:
-    """The type under which a browser may show a file; "" for one that is only downloaded."""
+    """The type under which a browser may show a file; "": it is only downloaded."""
     suffix = Path(name).suffix.lower()
     text = "text/plain; charset=utf-8" if suffix in TEXTS else ""
     return f"image/{PICTURES[suffix]}" if suffix in PICTURES else text
@@ -50,7 +50,7 @@ class Files:
         return folder
 
     async def upload(self, profile: Profile, name: str, chunks: AsyncIterator[bytes]) -> int:
-        """Stream a body to disk under a temporary name, then keep it; returns the file's id."""
+        """Keep a streamed body; returns the file's id."""
         folder = self.new_folder("uploads")
         part, final = folder / ".part", folder / _safe(name)
         try:
@@ -125,9 +125,9 @@ class Files:
     # -- in step with the folder
 
     def in_step(self, profile: Profile, known: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Bring the table in step with the folder. Returns the references of the profile's files
+        """Bring the table in step with the folder. Returns references of the profile's files: those
 
-        that are not among the `known`, and the known ones that are gone."""
+        not among the `known`, and the known ones that are gone."""
         known, there = set(known), dict(self._there())
         kept = {row["path"]: row for row in self._all()}
         for path in there.keys() - kept.keys():
@@ -146,7 +146,7 @@ class Files:
         return [ref for ref in found if ref not in known], [*known.difference(found)]
 
     def _there(self) -> Iterator[tuple[str, os.stat_result]]:
-        """The files below the folder, by path; no links, nothing that starts with a dot."""
+        """No links, nothing that starts with a dot."""
         for top, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if name[0] != "."]
             for path in (Path(top, name) for name in names if name[0] != "."):
@@ -156,14 +156,14 @@ class Files:
                         yield kept, about
 
     def put_away(self, profile: Profile, said: str) -> None:
-        """Move a file to the trash for 30 days; in_step() brings back one that is known again."""
+        """Move it to the trash for 30 days; in_step() brings back one that is known again."""
         key = int(said.removeprefix("file:"))
         row, _ = self.table(profile)[key], self.get(profile, key)
         if not row["path"].startswith(TRASH):
             self._move(row, f"{TRASH}/{key}/{row['path']}")
 
     def _look_after(self, row: Row, wanted: bool) -> None:
-        """A file in the trash: brought back when it is wanted again, or its time may be over."""
+        """Bring back what is wanted again from the trash; the time of others may be over."""
         path = self.folder / row["path"]
         if wanted and path.exists():
             self._move(row, row["path"].split("/", 2)[2])

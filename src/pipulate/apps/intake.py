@@ -5,7 +5,7 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ Rows = list[tuple[int, list[Any]]]  # (number as a person counts them, cells)
 
 
 class Intake:
-    """A file to be read for an app; `columns`: {column: field, "" to leave it out}, where that is
+    """A file to be read for an app.
 
-    not what the headings say; `match`: fields by which rows are found, to be updated. Without a
-    heading columns are taken in the order of the fields, also (`ordered`) where a `guess` is asked
-    for and no heading is the name of a field; `header` None: found out. `notations`: {field: how
-    its texts are written}, for those on which all texts of a column do not agree."""
+    `columns`: {column: field or ""} where its heading does not say it. `match`: fields by which
+    rows to be updated are found. `header` None: found out; without one columns are taken in the
+    order of the fields, with a `guess` also (`ordered`) where none is the name of a field.
+    `notations`: {field: how its texts are written}, where a column leaves that open."""
 
     def __init__(
         self,
@@ -55,14 +55,16 @@ class Intake:
             named |= zip(free, app.fields, strict=False)
         self.columns = named | (columns or {})
         self.notations = dict(notations or {})
-        self.add: list[Row] = []  # as stored, like all rows here
+        self.taken: list[tuple[int, Row]] = []  # (row of the file, its values as stored)
+        self.known: dict[Any, list[Row]] = {}  # rows of the app, by what is matched
+        self.add: list[Row] = []
         self.update: list[tuple[Row, Row]] = []  # (the row as it is, its new values)
         self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
         self.unchanged = 0
         self.seen: dict[Any, int] = {}
 
     def _headed(self, rows: list[list[Any]]) -> bool:
-        """Whether the first row names a field, or is unlike the others wherever these are exact."""
+        """The first row names a field, or is unlike the others wherever these are exact."""
         known = {*map(_plain, ("id", *self.app.fields))}
         if any(_plain(str(cell)) in known for cell in rows[0]):
             return True
@@ -76,18 +78,17 @@ class Intake:
     def _check_names(self) -> None:
         chosen, title = [name for name in self.columns.values() if name], self.app.title
         fields = ["id", *self.app.fields]
-        for what, asked, names in (
+        checks = [
             ("The file has no column", self.columns, self.sheet.columns),
             (f"{title} has no field", [*self.match, *chosen, *self.notations], fields),
             ("No column of the file is", self.match, chosen),
-        ):
-            for name in asked:
+        ]
+        for name, how in self.notations.items():
+            checks.append((f"{name} cannot be written with", [how], self.written(name)))
+        for what, asked, names in checks:
+            for name in map(str, asked):
                 if name not in names:
                     raise Problem(f"{what} {name!r}.", nearest(name, names))
-        for name, notation in self.notations.items():
-            if str(notation) not in (known := self.written(name)):
-                what = f"{name} cannot be written with {notation!r}."
-                raise Problem(what, nearest(str(notation), known))
         if not chosen:
             what = f"No column of the file is a field of {title}."
             raise Problem(what, f"Say which is which; the fields: {', '.join(fields[1:])}.")
@@ -97,40 +98,29 @@ class Intake:
             raise Problem(what, "Leave out all but one.")
 
     def read(self, tell: Callable[[int], Any] = bool) -> Row:
-        """Check every row; `tell` hears now and then how many have been read. Returns report()."""
+        """Check every row; `tell` hears now and then how many were read. Returns report()."""
         self._check_names()
         rows = [*itertools.islice(self.sheet.rows, MOST + 1)]
         if len(rows) > MOST:
             raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
-        named, table = enumerate(self.columns.values()), self.app.plain(self.caller)
+        named = enumerate(self.columns.values())
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
-        self.blank = dict.fromkeys(self.app.fields) | table.defaults
-        self.known: dict[Any, list[Row]] = {}
-        read: Iterable[tuple[int, Row]] = self._each(rows, tell)
+        self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults
+        for start in range(0, len(rows), 2_000):
+            tell(start)
+            self._each(rows[start : start + 2_000], self._take)
         if self.match:  # what the rows mean is looked up at once: the table may be large
-            read = [*read]
-            self._look_up({new.get(self.match[0]) for _, new in read})
-        for number, new in read:
-            try:
-                self._row(number, new)
-            except Invalid as problem:
-                self._left_out(number, problem)
+            self._look_up({new.get(self.match[0]) for _, new in self.taken})
+        self._each(self.taken, self._sort)
         self.skip.sort(key=itemgetter(0))
         return self.report()
 
-    def _each(self, rows: Rows, tell: Callable[[int], Any]) -> Iterator[tuple[int, Row]]:
-        for count, (number, cells) in enumerate(rows):
-            if count % 2_000 == 0:
-                tell(count)
+    def _each(self, rows: Iterable[tuple[int, Any]], work: Callable[[int, Any], None]) -> None:
+        for number, row in rows:
             try:
-                new = self._stored(cells)
+                work(number, row)
             except Invalid as problem:
-                self._left_out(number, problem)
-            else:
-                yield number, new
-
-    def _left_out(self, number: int, problem: Invalid) -> None:
-        self.skip.append((number, problem.details.get("fields") or {"": problem.what}))
+                self.skip.append((number, problem.details.get("fields") or {"": problem.what}))
 
     def _look_up(self, keys: set[Any]) -> None:
         """Take up the rows whose first matched field has one of these values."""
@@ -145,26 +135,25 @@ class Intake:
         """{add, update, unchanged, skip, skipped: the first rows and why, columns, ignored,
 
         notations: {field: how its texts were read, where they are not plain}}."""
-        chosen = self.columns.values()
+        named = {column: name for column, name in self.columns.items() if name}
         return {
             "add": len(self.add),
             "update": len(self.update),
             "unchanged": self.unchanged,
             "skip": len(self.skip),
             "skipped": [{"row": number, "why": why} for number, why in self.skip[:SHOWN]],
-            "columns": {column: name for column, name in self.columns.items() if name},
-            "ignored": [column for column, name in self.columns.items() if not name],
-            "notations": {n: said for n, said in self.notations.items() if n in chosen},
+            "columns": named,
+            "ignored": [column for column in self.columns if column not in named],
+            "notations": {n: how for n, how in self.notations.items() if n in named.values()},
             "done": done,
         }
 
     def written(self, name: str) -> Iterable[str]:
-        """The notations that texts of a field may have."""
         kind = self.app.fields.get(name, ID).type
         return () if self.sheet.typed else NOTATIONS.get(kind, ())
 
     def _agreed(self, name: str, index: int, rows: Rows) -> list[str]:
-        """The notation of a column: what is asked, else what all its texts agree on."""
+        """What is asked, else what all texts of a column agree on."""
         if self.written(name) and name not in self.notations:
             cells = {c[index] for _, c in rows if index < len(c) and isinstance(c[index], str)}
             ways = agreed(self.app.fields.get(name, ID).type, filter(str.strip, cells))
@@ -174,7 +163,7 @@ class Intake:
         return [self.notations[name]] if name in self.notations else []
 
     def _reader(self, name: str, index: int, rows: Rows) -> Callable[[Any], Any]:
-        """A function from a cell to what is stored, or MISSING; what it saw it knows again."""
+        """From a cell to what is stored, or MISSING; what it saw it knows again."""
         field, typed = self.app.fields.get(name, ID), self.sheet.typed
         ways = self._agreed(name, index, rows)
         worded = field.kind.input in BLANK and (field.many or not field.choices)
@@ -194,8 +183,7 @@ class Intake:
 
         return read if field.type in (Tags, dict, list) else functools.lru_cache(4_096, True)(read)
 
-    def _stored(self, cells: list[Any]) -> Row:
-        """The values of one row. Raises Invalid."""
+    def _take(self, number: int, cells: list[Any]) -> None:
         stored, bad = {}, {}
         if len(cells) > len(self.columns):
             bad[""] = f"has {len(cells)} cells where the heading has {len(self.columns)}"
@@ -211,9 +199,9 @@ class Intake:
                 bad[name] = str(error)
         if bad:
             raise Invalid("That row cannot be read.", fields=bad)
-        return stored
+        self.taken.append((number, stored))
 
-    def _row(self, number: int, new: Row) -> None:
+    def _sort(self, number: int, new: Row) -> None:
         known = self._known(number, new)
         new.pop("id", None)
         if known and all(known[name] == value for name, value in new.items()):
@@ -232,7 +220,7 @@ class Intake:
             self.add.append(self.blank | new)
 
     def _known(self, number: int, new: Row) -> Row | None:
-        """The row of the app that this row of the file means. Raises Invalid when unclear."""
+        """The row that this row of the file means. Raises Invalid when unclear."""
         key = tuple(new.get(name) for name in self.match)
         if all(value in EMPTY for value in key):
             return None
@@ -246,7 +234,7 @@ class Intake:
         return found[0] if found else None
 
     def write(self, source: str) -> Row:
-        """Save what was read: all of it, as one event, or nothing. Returns report()."""
+        """Save all of it, as one event, or nothing. Returns report()."""
         app, caller, db = self.app, self.caller, self.app.house.db
         about = {"actor": caller.actor, "verb": "rows_import", "profile_id": caller.profile.id}
         with db.change(**about, turn=caller.turn) as change:
@@ -263,7 +251,6 @@ class Intake:
         return self.report(done=True)
 
     def _kept(self, row: Row) -> Row:
-        """A row with its files taken in and its secrets put away."""
         for name in self.app.of_type(File):
             if row.get(name):
                 row[name] = self.app.house.files.take_in(row[name], self.caller)
@@ -276,7 +263,7 @@ def _plain(name: str) -> str:
 
 
 def _exact(field: Field | None, cell: Any) -> bool:
-    """Whether a cell is more than a word: a number or a day, or what not every text could be."""
+    """Whether it is a number, a day, or else what not every text could be."""
     if re.fullmatch(r"[\W\d_]*\d[\W\d_]*", str(cell)):
         return True
     return bool(field) and _takes(field, cell) and not _takes(field, "?")
@@ -289,7 +276,7 @@ def _takes(field: Field, cell: Any) -> bool:
 
 
 def _value(field: Field, cell: Any, typed: bool) -> Any:
-    """A cell as the field takes it: text as typed; a number in a column of text as its text."""
+    """Text as typed; a number in a column of text as its text."""
     if isinstance(cell, str) and not typed:
         return field.parse(cell)
     try:

@@ -26,7 +26,7 @@ ROWS, COUNT = secrets.token_hex(9), secrets.token_hex(9)  # nobody can type them
 
 
 class Listing(Many):
-    """What Crud shows: it has the table (`rows`, `find`) and the tools, this has the page."""
+    """What Crud shows: that has the table (`rows`, `find`) and the tools, this the page."""
 
     def __init__(self):
         super().__init__()
@@ -107,7 +107,6 @@ class Listing(Many):
         return NotStr(head + self.drawn_rows(rows, visit.caller, state.columns) + tail)
 
     def _frame_of(self, base: str, state: State, last: int):
-        """The list without its rows and their number."""
         sortable = {"data_sortable": base} if self._movable(state) else {}
         table = Table(
             Thead(self._heads(base, state), self._filters(state)),
@@ -129,7 +128,7 @@ class Listing(Many):
         return self.model.order == "position" and state.plain  # where the first row is the first
 
     def _heads(self, base: str, state: State):
-        """Headings; a click sorts, a second one the other way round, a third not at all."""
+        """A click sorts, a second one the other way round, a third not at all."""
         heads = [Th(self.title, scope="col")] if self.drawn else []
         for name in () if self.drawn else state.columns or self.columns:
             field, down = self.named[name], f"-{name}"
@@ -143,7 +142,7 @@ class Listing(Many):
         return Tr(Th(every, cls="grip"), *heads, Th(cls="actions"))
 
     def _filters(self, state: State):
-        """A box for each column; hidden until somebody filters (key f)."""
+        """Hidden until somebody filters (key f)."""
         if self.drawn:
             return ""
         cells = [Th(cls="grip")]
@@ -155,7 +154,6 @@ class Listing(Many):
         return Tr(*cells, Th(cls="actions"), cls="filters", hidden=hidden)
 
     def _state_form(self, base: str, state: State):
-        """One form whose fields are the state of the list."""
         said = f"Search {self.title.lower()}"
         box = Input(type="search", name="q", value=state.q, placeholder=said, aria_label=said)
         when = {"hx_trigger": "input delay:250ms, search, submit", "hx_sync": "this:replace"}
@@ -175,7 +173,7 @@ class Listing(Many):
         return Span(*hidden, id="kept", **attrs)
 
     def _columns_menu(self, state: State):
-        """Which columns are shown; dragging gives their order."""
+        """Dragging gives their order."""
         shown, items = state.columns or self.columns, []
         for name in dict.fromkeys([*shown, *self.named]):
             label = self.named[name].label
@@ -213,7 +211,7 @@ class Listing(Many):
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):
-        """Rows as HTML, in a thread and not for ever when code of the class's own draws them."""
+        """In a thread and not for ever when code of the class's own draws."""
         work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
         return NotStr(await limited(work) if self.drawn or self.model.computed else work())
 
@@ -241,14 +239,14 @@ class Listing(Many):
         return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
 
     async def show(self, visit: Visit):
-        """A row; with a field in the address that cell is an input."""
+        """With a field in the address that cell is an input."""
         field, row = visit.path.get("field", ""), self.rows(visit.caller)[visit.number("id")]
         if field == "*" or field in self.fields:
             return await self._draw(visit, self.editor, row, name=field)
         return await self._draw(visit, self.drawn_rows, [row])
 
     async def edit(self, visit: Visit):
-        """Save the fields sent; refused input stays in its cell with the reason."""
+        """What is refused stays in its cell with the reason."""
         await self._add_there(visit)
         key = visit.number("id")
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
@@ -268,7 +266,7 @@ class Listing(Many):
         return await self._draw(visit, self.drawn_rows, [row])
 
     async def _add_there(self, visit: Visit) -> None:
-        """A row that the click on an offer adds to another app, for a Ref to mean it."""
+        """The row that an offer adds to another app, for a Ref to mean it."""
         for name, field in self.of_type(Ref).items():
             if said := visit.form.get(f"add.{name}"):
                 app = self.target(field)
@@ -276,12 +274,12 @@ class Listing(Many):
                 visit.form = {**visit.form, name: f"{said} #{made['id']}"}
 
     def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
-        """A secret is not sent back into its box, which has to say so when a form was refused."""
+        """A secret is not sent back into its box, which has to say so."""
         why = "Type it again: it is not sent back."
         return {name: why for name in self.of_type(Secret) if typed.get(name)} | dict(bad)
 
     async def _saved(self, visit: Visit, key: int, kept: dict[str, str]):
-        """The row with new values. Raises Conflict when the same fields were changed meanwhile."""
+        """Raises Conflict when the same fields were changed meanwhile."""
         version, *marks = kept.get("version", "").split() or [""]
         seen, tool = dict(zip(self.fields, marks, strict=False)), f"{self.name}_update"
         try:
@@ -315,14 +313,14 @@ class Listing(Many):
         return ""
 
     async def call(self, visit: Visit):
-        """A tool of the class, from its button in the row."""
+        """A tool of the class's own."""
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=visit.number("id"))
         kept = self.rows(visit.caller)("id = ?", [visit.number("id")])
         drawn = await self._draw(visit, self.drawn_rows, kept)
         return drawn, notice(said) if isinstance(said, str) else ""
 
     async def offer(self, visit: Visit):
-        """Names that a reference may be given, for the list below its input."""
+        """Names that a Ref may be given."""
         field = self.of_type(Ref).get(visit.path["field"])
         if not field:
             raise Problem("That field refers to no rows.", "Reload the page.")

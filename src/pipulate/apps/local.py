@@ -30,9 +30,9 @@ MEMORY: dict[str, dict[str, tuple[str, Any]]] = {}
 
 
 def run_step(step, known: Row) -> Any:
-    """Call a step, async or not, with what it takes of the known Python values.
+    """Call a step, async or not, with what it takes of these values, and again as it says.
 
-    It is tried again as it says. One that yields gives an iterator."""
+    One that yields gives an iterator."""
     given = {name: known[name] for name in step.parameters if name in known}
     if not step.retry:
         return _called(step, given)
@@ -41,11 +41,14 @@ def run_step(step, known: Row) -> Any:
     def tell(state) -> None:
         print(f"try {state.attempt_number} failed: {state.outcome.exception()!r}", file=sys.stderr)
 
-    final = tenacity.retry_if_exception(lambda e: not isinstance(e, Problem) or isinstance(e, Busy))
+    def passing(error) -> bool:
+        final = isinstance(error, Problem) and not isinstance(error, Busy)
+        return isinstance(error, Exception) and not final
+
     again = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(step.retry + 1),
         wait=tenacity.wait_random_exponential(max=60),
-        retry=final & tenacity.retry_if_exception_type(Exception),
+        retry=tenacity.retry_if_exception(passing),
         before_sleep=tell,
         reraise=True,
     )
@@ -72,12 +75,12 @@ def _in_turn(rows: AsyncIterator[Any]) -> Iterator[Any]:
 
 
 def plain(text: str) -> str:
-    """Text as a line of a terminal: it is data, and nothing in it acts."""
+    """Text as a line of a terminal in which nothing acts."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 class Bar:
-    """How far a step is: one line on a screen, written over until the step ends."""
+    """How far a step is: a line on a screen, written over until the step ends."""
 
     def __init__(self, screen: Any, shown: bool = False):
         self.screen, self.step = screen, ""
@@ -97,7 +100,6 @@ class Bar:
         self._write(f"{step} [{bar:-<20}] {' · '.join(filter(None, said))}")
 
     def end(self, state: str = "") -> None:
-        """The step is over: its line says how, or stays as it is."""
         if state and self.step:
             self._write(f"{self.step}: {state}")
         if self.shown and self.step:
@@ -135,7 +137,6 @@ class LocalJob(JobHandle):
                 raise Problem(what, "Run it in a home.") from None
 
     def close(self) -> None:
-        """Its line on the screen is over; a folder that nothing was written to goes."""
         self.bar.end()
         with contextlib.suppress(OSError):
             self._folder.rmdir()
@@ -195,7 +196,7 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
 
 
 def step_here(step, given: Row) -> Any:
-    """A step's output as a run keeps it, for outputs and inputs by name; None: it is left out."""
+    """A step's output as a run keeps it; None: it is left out."""
     ups = {up: given[up] for up in step.uses if up in given}
     left_out = step.optional and any(name not in given for name in _needed(step))
     if left_out or (len(ups) == len(step.uses) and not step.meant(ups)):
@@ -234,9 +235,7 @@ def run_here(pipeline, values: Row) -> "Ran":
 
 
 def aside(work: Callable[[], Any]) -> Any:
-    """The result of some work; where an event loop runs (a notebook, whose Interrupt stops it), in
-
-    a thread of its own."""
+    """The result of some work; in a notebook, whose Interrupt stops it, in a thread of its own."""
     if not in_loop():
         return work()
     done, context = Future[Any](), copy_context()  # the context says which cell it prints in
@@ -259,7 +258,7 @@ def aside(work: Callable[[], Any]) -> Any:
 
 
 class Ran(dict):
-    """The outputs of a pipeline by step name. `output` is the last. A notebook draws it."""
+    """Outputs by step name; `output` is the last. A notebook draws it."""
 
     def __init__(self, pipeline, outputs: Row | None = None):
         super().__init__(outputs or {})
@@ -274,7 +273,6 @@ class Ran(dict):
         return f"<{self.pipeline.title} {said}>"
 
     def _repr_html_(self) -> str:
-        """Each step with its output, as the page draws it."""
         from fasthtml.components import H4
 
         from pipulate.apps import markup, outputs

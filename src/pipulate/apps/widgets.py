@@ -43,7 +43,7 @@ class Held:
             self.widget.send_state() if self.comm else self._changed(self.widget.state)
 
     def hear(self, said: Row, buffers: list[bytes], tab: Tell) -> None:
-        """Take a message of a tab, {method: update or custom, …}. Raises what the widget raises."""
+        """A message of a tab, {method: update or custom, …}. Raises what the widget raises."""
         with self._without("echo_update", {tab}):
             if self.comm:
                 self.comm.handle_msg({"content": {"data": said}, "buffers": buffers})
@@ -91,7 +91,7 @@ RECENT: deque[Held] = deque(maxlen=100)  # their page may not have asked yet, or
 
 
 def hosted(widget: Any, kept: Any = RECENT):
-    """The element in which a page draws a widget; what holds it is appended to `kept`."""
+    """The element in which a page draws it; what holds it is appended to `kept`."""
     held = Held(widget)
     LIVE[held.key] = held
     kept.append(held)
@@ -108,7 +108,6 @@ def address(kind: str, text: Any) -> tuple[str, str]:
 
 
 def _published(held: Held | None, data: Row | None = None, buffers: Any = None, **_: Any) -> None:
-    """What an anywidget says to its page, by a Jupyter comm."""
     if held and data and "method" in data:
         state = {n: v for n, v in data.get("state", {}).items() if n not in ("_esm", "_css")}
         held.publish(data | {"state": state}, [bytes(one) for one in buffers or ()])
