@@ -6,6 +6,7 @@ plugin(text)   a file in the house's apps/, scanned; returns its Plugin
 serve          a real `pipulate serve` process, logged in: .url .client .port .home .info
 chromium       the browser of steps, as a test can start it
 launch(…)      the same with a home, arguments or environment of one's own
+model          a scripted model server, for a module; talking: a server with it behind
 """
 
 import asyncio
@@ -24,9 +25,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from model_server import ModelServer
 from pipulate.apps.browser import find_browser
 from pipulate.apps.house import House
 from pipulate.core.settings import Settings
+from serving import serving
 
 START_SECONDS = 20
 NOWHERE = "127.0.0.1:9"  # no test talks to a model server that happens to run here
@@ -42,6 +45,18 @@ def environment(monkeypatch):
     old = os.umask(0o022)
     yield
     os.umask(old)
+
+
+@pytest.fixture(scope="module")
+def model():
+    with ModelServer() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory, model):
+    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
+        yield started
 
 
 @pytest.fixture

@@ -2,20 +2,10 @@
 
 import pytest
 
-from model_server import ModelServer
-from serving import serving
-
 
 @pytest.fixture(scope="module")
-def model():
-    with ModelServer() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, model):
-    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
-        yield started
+def server(talking):
+    return talking
 
 
 @pytest.fixture(autouse=True)

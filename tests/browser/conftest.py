@@ -8,9 +8,6 @@ import os
 import pytest
 from playwright.sync_api import sync_playwright
 
-from model_server import ModelServer
-from serving import serving
-
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -34,15 +31,8 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def model():
-    with ModelServer() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, model):
-    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
-        yield started
+def server(talking):
+    return talking
 
 
 class Window:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from model_server import ModelServer, Reply
+from model_server import Reply
 from pipulate.plugins.builder import block, free
-from serving import hear, serving
+from serving import hear
 
 BAD = """```python
 # apps/plants.py
@@ -39,17 +39,10 @@ HEARD = 60  # seconds: a trial is a process of its own, on a machine that may be
 
 
 @pytest.fixture(scope="module")
-def model():
-    with ModelServer() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, model):
-    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
-        started.client.timeout = HEARD
-        started.act("POST", "/default/assistant/remarks", {"value": "quiet"})
-        yield started
+def server(talking):
+    talking.client.timeout = HEARD
+    talking.act("POST", "/default/assistant/remarks", {"value": "quiet"})
+    return talking
 
 
 def test_a_file_that_does_not_pass_goes_back_to_the_model_with_its_faults(server, model):

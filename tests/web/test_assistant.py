@@ -51,16 +51,9 @@ class Puller(ModelServer):
 
 
 @pytest.fixture(scope="module")
-def model():
-    with ModelServer() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, model):
-    with serving(tmp_path_factory.mktemp("home"), env={"PIPULATE_MODEL_URL": model.url}) as started:
-        act(started, "remarks", value="quiet")
-        yield started
+def server(talking):
+    act(talking, "remarks", value="quiet")
+    return talking
 
 
 @pytest.fixture(autouse=True)
