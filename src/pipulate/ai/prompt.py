@@ -52,7 +52,7 @@ def place(at: str) -> tuple[str, str]:
     return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
 
 
-def opened(house: House, at: str) -> tuple[Any, str]:
+def app_at(house: House, at: str) -> tuple[Any, str]:
     """(the app that an address opens, or None; what is below it)."""
     slug, rest = place(at)
     return house.shelf.apps.get(slug), rest
@@ -60,13 +60,13 @@ def opened(house: House, at: str) -> tuple[Any, str]:
 
 def own(house: House, at: str) -> str:
     """How the names of the tools begin that belong to the app at an address."""
-    app, _ = opened(house, at)
+    app, _ = app_at(house, at)
     return f"{getattr(app, 'name', app.slug)}_" if app else ""
 
 
 def _where(house: House, profile: Profile, at: str) -> str:
     """Where the user is: the app with its own words for the model, the run with its steps."""
-    app, run = opened(house, at)
+    app, run = app_at(house, at)
     if app is None:
         return ""
     kind = "app" if isinstance(app, Crud) else "pipeline"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+from functools import partial
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from pipulate.ai.chat import REMARKS
 from pipulate.ai.models import Model
 from pipulate.ai.probes import PROBES, probes
-from pipulate.ai.prompt import place
+from pipulate.ai.prompt import app_at, own
 from pipulate.ai.servers import NONE_FOUND, WAIT, Server, is_local, pull, servers
 from pipulate.ai.slash import offers as ways
 from pipulate.apps.base import Visit
@@ -36,6 +37,7 @@ from pipulate.web.live import Tab
 PAGE_TEXT, OUTPUT = 6_000, 1_500  # characters of a page that go along, of one output on it
 WAITS = {"60": "a minute", "300": "five minutes", "600": "ten minutes"}
 SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
+SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}  # of what happens
 
 # -- the conversation
 
@@ -64,31 +66,28 @@ def _here(tab: Tab, data: Row) -> str:
 
 async def _along(site, profile: Profile, at: str, data: Row) -> str:
     """What goes along with a message: the reference of a file, the text of a page."""
-    names, lines = [], []
+    names, text = [], ""
     if re.fullmatch(r"file:\d{1,15}", file := str(data.get("file"))):
-        known = site.house.files.names(profile, [file])
-        names += [f"{ref} {name}" for ref, name in known.items()]
+        names = [" ".join(pair) for pair in site.house.files.names(profile, [file]).items()]
     if data.get("page"):
         names.append(f"what is on {at}")
-        lines.append((await page_text(site, profile, at))[:PAGE_TEXT])
-    return "\n".join([panel.ATTACHED + " and ".join(names), *lines]) if names else ""
+        text = "\n" + (await _page_text(site, profile, at))[:PAGE_TEXT]
+    return panel.ATTACHED + " and ".join(names) + text if names else ""
 
 
-async def page_text(site, profile: Profile, at: str) -> str:
+async def _page_text(site, profile: Profile, at: str) -> str:
     """What is on a page, as the model's own tools tell it: rows, a run with its outputs."""
-    (slug, run), house, caller = place(at), site.house, Caller("model", profile)
-    app = house.shelf.apps.get(slug)
-    tool, asked = "history" if slug == "history" else "run_list", dict[str, Any]()
+    app, run = app_at(site.house, at)
+    tell = partial(site.house.tools.call, caller=Caller("model", profile))
     if isinstance(app, Crud):
-        state, tool = app.state(dict(parse_qsl(urlsplit(at).query))), f"{app.name}_list"
+        state = app.state(dict(parse_qsl(urlsplit(at).query)))
         asked = {"q": state.q, "page": state.page, "sort": state.sort}
-        asked |= {"filters": {**state.filters}}
+        return dumps(await tell(f"{app.name}_list", asked | {"filters": {**state.filters}}))
     if isinstance(app, Runner) and run.isdecimal():
-        states = app.open(profile, int(run))[1]
-        kept = {name: _output(s.output) for name, s in states.items() if s.has_output}
-        tool, asked = "run_get", {"run": int(run)}
-        return dumps({"outputs": kept, **await house.tools.call(tool, asked, caller)})
-    return dumps(await house.tools.call(tool, asked, caller))
+        states = app.open(profile, int(run))[1].items()
+        kept = {name: _output(state.output) for name, state in states if state.has_output}
+        return dumps({"outputs": kept, **await tell("run_get", {"run": int(run)})})
+    return dumps(await tell("history" if "/history" in at else "run_list", {}))
 
 
 def _output(value: Any) -> Any:
@@ -98,7 +97,7 @@ def _output(value: Any) -> Any:
 
 
 async def again(site, visit: Visit, request):
-    """The user's last message once more."""
+    """Say the user's last message once more."""
     await site.chat.again(visit.caller.profile, at=urlsplit(visit.here).path)
     return ""
 
@@ -117,42 +116,39 @@ async def text(site, visit: Visit, request):
 
 
 async def offers(site, visit: Visit, request):
-    """Ways to go on with a command: ?q=; the tools of the app that is open come first."""
-    line = visit.query.get("q", "")[:500]
-    app = site.house.shelf.apps.get(place(urlsplit(visit.here).path)[0])
-    own = f"{getattr(app, 'name', app.slug)}_" if app else ""
-    return panel.options(ways(line, site.house.tools, own) if line.startswith("/") else [])
+    """Ways to go on with a command, ?q=; the tools of the app that is open come first."""
+    line, first = visit.query.get("q", "")[:500], own(site.house, urlsplit(visit.here).path)
+    return panel.options(ways(line, site.house.tools, first) if line.startswith("/") else [])
 
 
 def opened(site, profile: Profile, at: str):
     """Let the assistant say a word about an app that was opened, where the profile wants that."""
-    app = site.house.shelf.apps.get(place(at)[0])
+    app, _ = app_at(site.house, at)
     if app and site.opened.get(profile.id) != app.slug:
         site.chat.remark(profile, "small", f"the user opened {app.title}", at)
     site.opened[profile.id] = app and app.slug
 
 
 def moved(site, event: Row):
-    """The same of a run: a step is done, failed, asks while nobody looks, or was the last; and of
+    """The same of an account that was connected, and of a run: a step is done, failed, asks while
 
-    an account that was connected."""
-    found, profile = re.match(r"runs/(\d+)/", event["target"]), site.profile(event["profile_id"])
-    size = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}.get(event["verb"])
-    tabs, key = site.hub.others(""), event["profile_id"]
-    seen = [tab.at.partition("?")[0] for tab in tabs if tab.profile.id == key]
-    if event["verb"].endswith("_connect") and profile and seen:
-        site.chat.remark(profile, "key", event["summary"], seen[0])
-    if not (found and profile and size and seen):
+    nobody looks, or was the last."""
+    verb, said = event["verb"], event["summary"]
+    size = "key" if verb.endswith("_connect") else SIZES.get(verb)
+    tabs = [tab for tab in site.hub.others("") if tab.profile.id == event["profile_id"]]
+    if not (size and tabs):
         return
-    with contextlib.suppress(Problem):
-        run = site.house.runs.get(profile.id, int(found[1]))
-        app = site.house.shelf.pipeline(run["pipeline"])
-        at, said = app.at(profile, run["id"]), event["summary"]
-        states = app.open(profile, run["id"])[1].values()
-        if size == "small" and all(state.state in PAST for state in states):
-            size, said = "key", f"{said}, and so the whole run"
-        if at not in seen or event["verb"] != "step_waiting":
-            site.chat.remark(profile, size, said, at)
+    at, profile, found = tabs[0].path, tabs[0].profile, re.match(r"runs/(\d+)/", event["target"])
+    with contextlib.suppress(Problem):  # the run was deleted
+        if found:
+            run = site.house.runs.get(profile.id, int(found[1]))
+            app = site.house.shelf.pipeline(run["pipeline"])
+            at, states = app.at(profile, run["id"]), app.open(profile, run["id"])[1].values()
+            if size == "small" and all(state.state in PAST for state in states):
+                size, said = "key", f"{said}, and so the whole run"
+            if verb == "step_waiting" and at in [tab.path for tab in tabs]:
+                return
+        site.chat.remark(profile, size, said, at)
 
 
 # -- its part of Settings
@@ -195,9 +191,9 @@ class Work:
 
 def part(site, profile: Profile):
     """The assistant in Settings; which servers there are is asked when it is open."""
-    soon = Div(P("Looking for model servers…", cls="hint"), id="assistant", hx_trigger="load")
-    base = f"/{profile.slug}/assistant"
-    inner = H2("Assistant"), soon(hx_get=base), site.work.drawn()
+    hint = P("Looking for model servers…", cls="hint")
+    soon = Div(hint, id="assistant", hx_trigger="load", hx_get=f"/{profile.slug}/assistant")
+    inner = H2("Assistant"), soon, site.work.drawn()
     return Section(*inner, hx_target="#assistant", hx_swap="outerHTML", cls="assistant")
 
 
@@ -218,39 +214,34 @@ def _pick(at: str, said: str, names: dict[str, str], chosen: str):
 async def settings(site, visit: Visit, request):
     """What was found, what this profile uses, and what can be changed."""
     choice, profile = site.chat.choice, visit.caller.profile
-    at = f"/{profile.slug}/assistant"
-    added, kept = choice.added(), choice.of(profile.id)
+    at, kept, added = f"/{profile.slug}/assistant", choice.of(profile.id), choice.added()
     found = {server.url: server for server in await servers(site.house.settings, added)}
-    model = await choice.model(profile.id)
+    model, used = await choice.model(profile.id), markdown(NONE_FOUND)
     site.chat.there = bool(model)
-    used = markdown(NONE_FOUND)
     if model:
         says = f" at {model.url}, {_where(model.url)}, reads {model.context:,} tokens at once. "
-        check = ask(f"{at}/check", "Check this model")
-        used = Div("In use: ", Strong(model.name), says, check)
+        used = Div("In use: ", Strong(model.name), says, ask(f"{at}/check", "Check this model"))
     names = {"": "whatever is found first"}
     chosen = f"{kept['url']} {kept['name']}" if kept else ""
     names |= {f"{u} {n}": f"{n} · {u} · {_where(u)}" for u, s in found.items() for n in s.models}
     names.setdefault(chosen, f"{chosen} · does not answer")
     remarks = site.house.settings_of(str(profile.id)).get("remarks") or "key"
-    rows = (_server(at, url, found.get(url), added) for url in dict.fromkeys([*found, *added]))
-    address = Input(name="url", placeholder="Address", aria_label="Address", required=True)
     hidden = {"type": "password", "autocomplete": "new-password"}
-    key = Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden)
-    pulled = {"placeholder": "llama3.2", "aria_label": "Model to pull", "required": True}
-    pulls = (
-        ask(f"{at}/pull", "Pull into Ollama", Input(name="name", **pulled), url=url)
-        for url, server in found.items()
-        if server.ollama
-    )
+    name = Input(name="name", placeholder="llama3.2", aria_label="Model to pull", required=True)
+    ollamas = [server.url for server in found.values() if server.ollama]
     return Div(
         used,
         _pick(f"{at}/choose", "This profile talks to", names, chosen),
         _pick(f"{at}/remarks", "It speaks unasked", SAID, remarks),
         _pick(f"{at}/wait", "Its first word may take", WAITS, site.house.settings_of().get(WAIT)),
-        Ul(*rows, cls="events"),
-        ask(f"{at}/add", "Add server", address, key),
-        *pulls,
+        Ul(*(_server(at, url, found.get(url), added) for url in {**found, **added}), cls="events"),
+        ask(
+            f"{at}/add",
+            "Add server",
+            Input(name="url", placeholder="Address", aria_label="Address", required=True),
+            Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden),
+        ),
+        *(ask(f"{at}/pull", "Pull into Ollama", name, url=url) for url in ollamas),
         id="assistant",
     )
 
@@ -261,13 +252,13 @@ def _where(url: str) -> str:
 
 def _server(at: str, url: str, server: Server | None, added: Row):
     """One server: where it is, what it holds, that it has a key; one that was added can go."""
-    says = [_where(url), "does not answer"]
+    says = "does not answer"
     if server:
         kind = "Ollama" if server.ollama else "OpenAI's protocol"
-        says[1:] = [kind, f"models: {len(server.models)}"]
-    says += [f"key {SET}{added[url][-4:]}"] if added.get(url) else []
+        says = f"{kind} · models: {len(server.models)}"
+    key = f" · key {SET}{added[url][-4:]}" if added.get(url) else ""
     gone = ask(f"{at}/remove", "Remove", url=url) if url in added else ""
-    return Li(Span(url), Small(" · ".join(says)), gone)
+    return Li(Span(url), Small(f"{_where(url)} · {says}{key}"), gone)
 
 
 async def act(site, visit: Visit, request):
@@ -299,13 +290,13 @@ async def act(site, visit: Visit, request):
 
 async def _chosen(site, value: str) -> Row | None:
     """What Choice keeps, of an address and a name."""
+    if not value:
+        return None
     url, _, name = value.partition(" ")
-    for s in await servers(site.house.settings, site.chat.choice.added()) if value else ():
+    for s in await servers(site.house.settings, site.chat.choice.added()):
         if s.url == url and name in s.models:
             return {"url": url, "name": name, "ollama": s.ollama}
-    if value:
-        raise Problem("That model is not there any more.", "Choose another.")
-    return None
+    raise Problem("That model is not there any more.", "Choose another.")
 
 
 async def _pulling(site, profile: Profile, url: str, name: str):

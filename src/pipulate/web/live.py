@@ -33,6 +33,7 @@ class Tab:
 
     def __init__(self, socket: WebSocket, profile: Profile, at: str, key: str):
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
+        self.path = at.partition("?")[0]
         self._waiting: list[str] = []
         self._wake = asyncio.Event()
         self._since, self._count, self._busy = 0.0, 0, False
@@ -75,7 +76,7 @@ class Hub:
         if threading.get_ident() != self._thread:
             return soon(self.loop, self.put, profile_id, fragment, at, skip)
         for tab in self.others(skip):
-            if profile_id in (None, tab.profile.id) and at in ("", tab.at.partition("?")[0]):
+            if profile_id in (None, tab.profile.id) and at in ("", tab.path):
                 tab.put(fragment)
 
     def others(self, skip: str) -> list[Tab]:

@@ -1,7 +1,4 @@
-"""The chat column: messages as elements, and the chat's events as fragments for open tabs.
-
-Its part of the script stands at the end.
-"""
+"""The chat column, and the chat's events as fragments for open tabs; at the end, its script."""
 
 import functools
 import json
@@ -11,8 +8,8 @@ from html import escape
 from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Label, Li, NotStr, P
 from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
 
-from pipulate.ai.prompt import place
-from pipulate.apps.markup import html, markdown
+from pipulate.ai.prompt import app_at
+from pipulate.apps.markup import drawn_once, html, markdown
 from pipulate.apps.runner import Runner
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
@@ -34,7 +31,10 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
 
     `left`: the events of its turn that are not undone; None when it changed nothing."""
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
-    mark = "" if left is None else _turn_mark(row["turn"], not left, profile)
+    mark = ""
+    if left is not None:  # the look shows it under the turn's last message only
+        word, to = "Undo this turn" if left else "This turn was undone", row["turn"]
+        mark = P(A(word, href=f"/{profile.slug}/history/{to}"), cls="turn")
     if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile, left or ()), mark, id=key, cls="msg tool")
     if kind == "note" and text.startswith("Approval "):
@@ -56,7 +56,7 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
 
 
 def _said(text: str):
-    """What the user typed, and what went along with it, folded."""
+    """What the user typed; what went along with it, folded."""
     text, _, along = text.partition(ATTACHED)
     name, _, more = along.partition("\n")
     yield Span(text)
@@ -76,12 +76,6 @@ def _coded(text: str) -> NotStr:
         return html(Div(Small(language), copy, code, cls="code"))
 
     return NotStr(CODE.sub(framed, str(markdown(text))))
-
-
-def _turn_mark(turn: str, undone: bool, profile: Profile):
-    """Leads to what a turn changed; the page's look shows it under the turn's last message only."""
-    word = "This turn was undone" if undone else "Undo this turn"
-    return P(A(word, href=f"/{profile.slug}/history/{turn}"), cls="turn")
 
 
 @functools.lru_cache(maxsize=2_000)
@@ -126,28 +120,29 @@ def _log(chat, profile: Profile):
 def column(chat, profile: Profile, at: str) -> str:
     """What the chat column holds on the page of that address, as HTML."""
     stop = stop_button(profile, profile.id in chat.turns)
-    return html(_log(chat, profile), stop, _leads(chat, at), NotStr(_box(profile.slug)))
+    return html(_log(chat, profile), stop, _leads(chat, at), _box(profile.slug))
 
 
 def _leads(chat, at: str):
     """Beside a run, when there is a model: what it may do with it."""
-    slug, run = place(at)
-    app = chat.house.shelf.apps.get(slug)
+    app, run = app_at(chat.house, at)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
-    hidden = {"type": "hidden", "name": "msg"}
-    pairs = ((Input(value=s, **hidden), Button(w, cls="outline")) for w, s in LEADS.items())
-    return Div(*(Form(*pair, ws_send=True) for pair in pairs), cls="lead")
+    said = (
+        (Input(type="hidden", name="msg", value=said), Button(word, cls="outline"))
+        for word, said in LEADS.items()
+    )
+    return Div(*(Form(*pair, ws_send=True) for pair in said), cls="lead")
 
 
-@functools.lru_cache(maxsize=100)
-def _box(slug: str) -> str:
+@drawn_once
+def _box(slug: str):
     """Where a message is written; commands are completed, a file or the page goes along."""
     box = {"placeholder": "Message, or /help", "aria_label": "Message", "rows": 2, "name": "msg"}
     offered = {"data_options": f"/{slug}/chat/offers", "aria_autocomplete": "list"}
     held = {"placeholder": " ", "aria_label": "Attached file", "cls": "held", "autocomplete": "off"}
     along = "Attach this page"
-    form = Form(
+    return Form(
         Div(id="offers"),
         Textarea(**box, **offered, aria_controls="offers", autocomplete="off"),
         Button("Send"),
@@ -159,7 +154,6 @@ def _box(slug: str) -> str:
         ws_send=True,
         id="say",
     )
-    return html(form)
 
 
 def options(found: list[tuple[str, str]]):
