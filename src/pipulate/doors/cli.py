@@ -1,17 +1,16 @@
 """The command line. Commands go through a running server of the home, else open it themselves."""
 
 import asyncio
+import contextlib
 import json
-import os
-import shutil
 import sys
-import tempfile
 from dataclasses import replace
 from functools import partial
 
 import click
 
 from pipulate import __version__
+from pipulate.ai.slash import read_words
 from pipulate.core import backups
 from pipulate.core.problems import Confirm, Problem, Unknown, nearest
 from pipulate.core.process import end
@@ -19,7 +18,8 @@ from pipulate.core.store import Row
 from pipulate.doors import build
 from pipulate.doors.botify import botify
 from pipulate.doors.door import Door
-from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, leave_quietly, show
+from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, as_file, leave_quietly
+from pipulate.doors.options import show
 from pipulate.doors.runs import COMMANDS
 
 
@@ -133,6 +133,10 @@ def doctor(settings, as_json):
 
 
 def _listing(name: str, about: str, line: str):
+    @cli.command(name, help=about)
+    @HOME
+    @click.argument("one", metavar="[NAME]", required=False)
+    @JSON
     def command(settings, as_json, one):
         rows = ask(settings, name)
         found = [row for row in rows if row.get("name") == one]
@@ -143,15 +147,17 @@ def _listing(name: str, about: str, line: str):
         for row in rows:
             click.echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
 
-    for option in (JSON, click.argument("one", metavar="[NAME]", required=False), HOME):
-        command = option(command)
-    cli.command(name, help=about)(command)
 
-
-TOOLS = "List the tools; with a NAME show one whole: its fields, as a schema."
-_listing("tools", TOOLS, "{name:20} {class:12} {description}")
-APPS = "List the apps and pipelines: kind, origin, version, hash of the file."
-_listing("apps", APPS, "{name:20} {kind:9} {origin:16.16} {version!s:6} {hash} {title}")
+_listing(
+    "tools",
+    "List the tools; with a NAME show one whole: its fields, as a schema.",
+    "{name:20} {class:12} {description}",
+)
+_listing(
+    "apps",
+    "List the apps and pipelines: kind, origin, version, hash of the file.",
+    "{name:20} {kind:9} {origin:16.16} {version!s:6} {hash} {title}",
+)
 for each in (*COMMANDS, *build.COMMANDS, botify):
     cli.add_command(each)
 
@@ -165,8 +171,6 @@ for each in (*COMMANDS, *build.COMMANDS, botify):
 @JSON
 def call(tool, words, settings, profile, yes, as_json):
     """Call a tool: key=text as in its form, key:=JSON, key=@file."""
-    from pipulate.ai.slash import read_words
-
     text, values = read_words(words, files=True)
     asked = partial(ask, settings, tool, values, profile, text=text)
     try:
@@ -190,12 +194,20 @@ def export_(settings, profile, **asked):
     ask(settings, "export", asked, profile, write=sys.stdout.buffer.write)
 
 
+PAIRS = {
+    "multiple": True,
+    "callback": lambda context, option, given: dict(pair.rpartition("=")[::2] for pair in given),
+}
+
+
 @cli.command("import")
 @click.argument("app")
 @click.argument("file")
 @click.option("--match", multiple=True, metavar="FIELD", help="Update rows equal in this field.")
-@click.option("--map", "mapped", multiple=True, metavar='"COLUMN=FIELD"', help="Which is which.")
-@click.option("--notation", multiple=True, metavar='"FIELD=day first"', help="How it is written.")
+@click.option("--map", "columns", metavar='"COLUMN=FIELD"', help="Which is which.", **PAIRS)
+@click.option(
+    *("--notation", "notations"), metavar='"FIELD=day first"', help="How it is written.", **PAIRS
+)
 @click.option("--sheet", default="", help="Which sheet of a workbook.")
 @click.option("--no-header", is_flag=True, help="The first row is data.")
 @click.option("--raw", is_flag=True, help="Keep a ' before a formula.")
@@ -203,19 +215,12 @@ def export_(settings, profile, **asked):
 @HOME
 @PROFILE
 @JSON
-def import_(file, mapped, notation, no_header, settings, profile, as_json, **said):
+def import_(file, match, no_header, settings, profile, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
-    values = {**said, "header": not no_header}
-    for name, pairs in (("columns", mapped), ("notations", notation)):
-        values[name] = {c: f for c, _, f in (pair.rpartition("=") for pair in pairs)}
-    values["match"] = list(said["match"])
-    with tempfile.TemporaryDirectory() as folder:
-        if file == "-":  # Windows lets nobody read a file that is open
-            file = os.path.join(folder, "rows.txt")
-            with open(file, "wb") as copy:
-                shutil.copyfileobj(sys.stdin.buffer, copy)
-        values["file"] = file
-        report = ask(settings, "rows_import", values, profile, yes=True)
+    said |= {"match": [*match], "header": not no_header}
+    given = as_file("rows.txt", sys.stdin.buffer) if file == "-" else contextlib.nullcontext(file)
+    with given as path:
+        report = ask(settings, "rows_import", said | {"file": path}, profile, yes=True)
     if as_json:
         return show(report, True)
     added, changed = ("to add", "to change") if said["dry_run"] else ("added", "changed")

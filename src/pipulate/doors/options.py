@@ -1,11 +1,14 @@
 """What commands share: their options, how they ask a home, how they print what they got."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
 
@@ -73,3 +76,13 @@ def leave_quietly(out=sys.stdout):
 def ask(settings, tool: str, values: Row | None = None, profile: str | None = None, **more):
     """The result of one tool of a home; more: text, yes, write."""
     return asyncio.run(Door(settings, profile).call(tool, values, **more))
+
+
+@contextlib.contextmanager
+def as_file(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
+    """The path of a file that holds these, for a while; closed, as Windows wants it to be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        yield str(path)

@@ -8,6 +8,8 @@ from datetime import datetime
 
 import click
 
+from pipulate.ai.slash import read_words
+from pipulate.apps.local import Bar, plain
 from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Unknown, Waiting
 from pipulate.core.store import Row, now
@@ -30,9 +32,6 @@ LOOK = 0.1  # seconds between two looks at how far a run is
 @YES
 def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile, yes):
     """Run a pipeline on until an input is missing; prints the last output."""
-    from pipulate.ai.slash import read_words
-    from pipulate.apps.local import Bar
-
     typed, values = read_words(words, files=True)
     further = {"to_step": to} if to else {}
     values |= further | ({"from_run": like} if like else {})
@@ -44,34 +43,40 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile,
                 _answer(door, wait, pipeline, result)
                 values, typed = {"run": result["run"], **further}, {}
         except (KeyboardInterrupt, click.Abort):
-            number = values.get("run") or typed.get("run")
-            listed = wait(door.ask("run_list", {"pipeline": pipeline}))
-            number = number or next((r["id"] for r in listed if r["created_utc"] >= began), "")
-            safe = f"Run {number} keeps what its steps have done."
-            again = f"{safe} Go on with: pipulate run {pipeline} run={number}" if number else ""
-            click.echo(f"\nStopped. {again}", err=True)
+            number = wait(_number(door, pipeline, typed | values, began))
+            again = f"Run {number} keeps what its steps have done. {_again(pipeline, number)}"
+            click.echo(f"\nStopped. {again if number else ''}", err=True)
             raise
     if result["state"] == "waiting":
-        needs = result["waiting_for"]
-        hint = " ".join(f"{name}=…" for name in needs)
-        again = f"Go on with: pipulate run {pipeline} run={result['run']} {hint}"
-        raise Waiting(f"Run {result['run']} waits for {', '.join(needs)}.", again)
+        needs, number = result["waiting_for"], result["run"]
+        hint = "".join(f" {name}=…" for name in needs)
+        what = f"Run {number} waits for {', '.join(needs)}."
+        raise Waiting(what, _again(pipeline, number) + hint)
     show(from_json(result["output"]), as_json, as_lines)
+
+
+def _again(pipeline: str, run: int) -> str:
+    return f"Go on with: pipulate run {pipeline} run={run}"
+
+
+async def _number(door: Door, pipeline: str, given: Row, began: str) -> int | None:
+    """The run that is given, else the newest since then."""
+    if run := given.get("run"):
+        return int(run)
+    listed = await door.ask("run_list", {"pipeline": pipeline})
+    return next((row["id"] for row in listed if row["created_utc"] >= began), None)
 
 
 async def followed(
     door: Door, bar, pipeline: str, values: Row, typed: dict[str, str] | None = None
 ):
     """What PIPELINE_run gives; meanwhile a bar shows how far its steps are."""
-    from pipulate.apps.local import plain
-
-    run = values.get("run") or (typed or {}).get("run")
+    run, about = None, (door, pipeline, (typed or {}) | values, now())
 
     async def look():
         nonlocal run
-        listed = [] if run else await door.ask("run_list", {"pipeline": pipeline})
-        run = run or next((r["id"] for r in listed if r["state"] == "running"), None)
-        for step in (await door.ask("run_get", {"run": int(run)}))["steps"] if run else ():
+        run = run or await _number(*about)
+        for step in (await door.ask("run_get", {"run": run}))["steps"] if run else ():
             if step["state"] == "running":
                 bar.show(step["step"], *step["progress"] or ())
             elif step["step"] == bar.step:
@@ -103,16 +108,15 @@ async def followed(
 
 def _answer(door: Door, wait, pipeline: str, result: Row):
     """Ask on the terminal what a run asks, until the answer fits. Raises Waiting without one."""
-    from pipulate.apps.local import plain
-
     about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
     if not sys.stdin.isatty():
-        how = f"pipulate call run_answer run={result['run']} answer=…"
-        again = f"Answer: {how}, then: pipulate run {pipeline} run={result['run']}"
+        how = "Answer: pipulate call run_answer run={run} answer=…, then: {}"
+        again = how.format(f"pipulate run {pipeline} run={result['run']}", **about)
         raise Waiting(f"Run {result['run']} asks: {question}", again)
-    choices = result["choices"] and f" ({', '.join(map(str, result['choices']))})"
+    if choices := result["choices"]:
+        question += plain(f" ({', '.join(map(str, choices))})")
     while True:
-        said = click.prompt(question + plain(choices or ""), err=True)
+        said = click.prompt(question, err=True)
         try:
             return wait(door.ask("run_answer", about, text={"answer": said}))
         except Invalid as wrong:
@@ -126,20 +130,17 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
 @HOME
 def runs(number, settings, profile, as_json):
     """List the runs of a profile; with a number, the steps of that RUN."""
-    from pipulate.apps.local import plain
-
     tool, values = ("run_get", {"run": number}) if number else ("run_list", {})
     found = ask(settings, tool, values, profile)
     if as_json:
         return show(found, True)
-    line = "{id:6} {pipeline:16} {state:9} {at:%Y-%m-%d %H:%M} {name}"
-    if number:
-        line, found = "{step:16} {state:9} {said}", found["steps"]
-    for row in found:
-        row["said"] = row.get("question") or row.get("error") or ""
-        when = row.get("created_utc")
-        row["at"] = when and datetime.fromisoformat(when).astimezone()
-        click.echo(plain(line.format(**row)).rstrip())
+    for row in found["steps"] if number else found:
+        if number:
+            line, said = "{step:16} {state:9} {0}", row["question"] or row["error"] or ""
+        else:
+            line = "{id:6} {pipeline:16} {state:9} {0:%Y-%m-%d %H:%M} {name}"
+            said = datetime.fromisoformat(row["created_utc"]).astimezone()
+        click.echo(plain(line.format(said, **row)).rstrip())
 
 
 @click.command()
