@@ -10,7 +10,7 @@ import pytest
 
 from pipulate.apps.base import Visit
 from pipulate.apps.query import State
-from pipulate.core.problems import Conflict, Invalid, Missing, Problem
+from pipulate.core.problems import Confirm, Conflict, Invalid, Missing, NeedsApproval, Problem
 from pipulate.doors import cli
 from every import EVERY, ROWS
 from serving import serving
@@ -284,6 +284,40 @@ def test_a_tool_reaches_its_table_and_those_of_other_apps_and_may_be_one_of_the_
     assert "bolt 4" in run(route.run(Visit(house, caller, part)))
     call("undo", event=house.events.recent(1, 2)[1]["id"])
     assert call("taking_list")["count"] == 0 and call("part_get", id=1)["count"] == 9
+
+
+SHEET = """
+from pipulate import CrudApp, tool
+
+class Cell(CrudApp):
+    number: int = 0
+
+    @staticmethod
+    @tool
+    def fill(table, upto: int):
+        for n in range(upto):
+            table.insert(number=n)
+        return upto
+"""
+
+
+@pytest.mark.parametrize("actor", ["model", "mcp", "user", "shell"])
+def test_a_tool_that_turns_out_to_change_over_twenty_rows_waits_for_a_yes_and_saves_nothing(
+    plugin, call, house, run, actor
+):
+    plugin(SHEET)
+    assert call("cell_fill", actor=actor, upto=20) == 20
+    with pytest.raises(Confirm if actor == "shell" else NeedsApproval) as caught:
+        call("cell_fill", actor=actor, upto=21)
+    assert call("cell_list")["count"] == 20 and house.events.recent(1, 1)[0]["changed"] == 20
+    if actor == "shell":
+        assert call("cell_fill", actor=actor, confirmed=True, upto=21) == 21
+    else:
+        me, key = house.profiles.at(), caught.value.details["approval"]
+        asked = house.tools.approval(key, me)
+        assert asked["shown"] == 'cell_fill {"upto":21}'
+        assert run(house.tools.decide(key, asked["hash"], True, me)) == 21
+    assert call("cell_list")["count"] == 41
 
 
 def test_every_profile_has_its_own_rows(add, call, titles):

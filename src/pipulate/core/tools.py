@@ -2,8 +2,7 @@
 
 Classes: read · write (undoable) · outside, destructive, bulk. The last three need approval when
 the model or an MCP client asks, and a yes from a person in the shell; the page asks by itself.
-Nothing that reaches outside is ever free to a model: whatever it reads (events, notes, rows) may
-be written by a stranger, so each of its turns counts as misled.
+What a model reads (events, notes, rows) may be a stranger's, so each of its turns counts as misled.
 """
 
 import asyncio
@@ -33,8 +32,8 @@ from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
 
 EXPIRES = timedelta(minutes=10)
-HOOK_SECONDS = 5.0  # how long a plugin's own code may take outside of a step
-WAIT_SECONDS = 120.0  # and a coroutine, which may wait for others
+HOOK_SECONDS = 5.0  # for a plugin's own code outside of a step
+WAIT_SECONDS = 120.0  # for a coroutine of it, which may wait for others
 BULK = 20  # more rows than this in one call is bulk
 CAREFUL = ("outside", "destructive")
 
@@ -49,7 +48,7 @@ class Caller:
     turn: str | None = None
     cwd: Path | None = None
     parent: str = ""  # the step that calls, such as 12/measure
-    sure: bool = False  # in the shell: confirmed are also the calls of steps (--yes)
+    sure: bool = False  # confirmed are also the calls of steps (--yes in the shell)
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,11 @@ class Tool:
     kind: str
     fields: tuple[Field, ...]
     run: Callable[..., Any]
-    owner: str = "core"
+    owner: str | Path = "core"  # the plugin file it came from
     partial: bool = False  # an update: what is absent stays as it is, only `id` has to be there
     seconds: float = HOOK_SECONDS
     size: Callable[..., int] | None = None  # size(caller, **values): how many rows it would change
+    counted: bool = False  # the rows it did change are counted, too
 
     def as_dict(self) -> Row:
         """{name, description, class, schema}: the same for shell, model and MCP."""
@@ -101,6 +101,10 @@ class TimeLimit(BaseException):
     """Raised inside plugin code that outlived its limit."""
 
 
+class TooMany(Exception):
+    """Raised inside a change of more rows than its caller may change unasked."""
+
+
 def interrupt(thread: int | None) -> None:
     """Raise TimeLimit in another thread, at its next step of Python."""
     ident, error = ctypes.c_ulong(thread or 0), ctypes.py_object(TimeLimit)
@@ -124,7 +128,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
             result = function(*args)
             return asyncio.run(awaited(result)) if inspect.iscoroutine(result) else result
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
-            raise RuntimeError(f"it ended with {error!r}") from error  # its end is not ours
+            raise RuntimeError(f"it ended with {error!r}") from error
 
     try:
         with anyio.move_on_after(seconds) as scope:
@@ -142,7 +146,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
 
 
 class Tools:
-    """Tools by name. `owner` is the plugin file a tool came from."""
+    """Tools by name, and what waits for approval."""
 
     def __init__(self, db: Database):
         self.db, self.approvals = db, db.table("approvals", logged=False)
@@ -151,7 +155,7 @@ class Tools:
         self.on_approval: list[Callable[[Row], None]] = []
         self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
 
-    def replace(self, owner: str, tools: Iterable[Tool]) -> None:
+    def replace(self, owner: str | Path, tools: Iterable[Tool]) -> None:
         """Register the tools of an owner in place of all it had. Raises Problem on a taken name."""
         fresh = {tool.name: replace(tool, owner=owner) for tool in tools}
         kept = {name: t for name, t in self.by_name.items() if t.owner != owner}
@@ -181,32 +185,37 @@ class Tools:
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
         known = {f.name: text[f.name] for f in tool.fields if f.name in text}
-        typed = to_json(check_values(tool.fields, known, text=True, partial=True))
-        given = {**text, **typed, **values}
+        given = {**text, **check_values(tool.fields, known, text=True, partial=True), **values}
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
-        self._gate(tool, given, checked, caller)
+        if not caller.confirmed and self._careful(tool, checked, caller):
+            self._ask(tool, given, caller)
         also = also or (lambda result: result)
         with self.trying(tool):
             if inspect.iscoroutinefunction(tool.run):
                 return also(to_json(await tool.run(caller, **checked)))
-            return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
+            try:
+                return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
+            except TooMany:
+                self._ask(tool, given, caller)
 
     def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
-        about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
-        reading = tool.kind == "read"
-        change = contextlib.nullcontext() if reading else self.db.change(**about, turn=caller.turn)
-        with change:
+        if tool.kind == "read":
             return also(to_json(tool.run(caller, **values)))
+        about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
+        with self.db.change(**about, turn=caller.turn) as change:
+            result = also(to_json(tool.run(caller, **values)))
+            if tool.counted and not caller.confirmed and len(change.images) > BULK:
+                raise TooMany  # all is as it was
+            return result
 
-    def _gate(self, tool: Tool, given: Row, checked: Row, caller: Caller) -> None:
-        if caller.confirmed:
-            return
-        bulk = any(isinstance(v, list) and len(v) > BULK for v in given.values())
+    def _careful(self, tool: Tool, checked: Row, caller: Caller) -> bool:
+        many = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
         rows = tool.size(caller, **checked) if tool.size else BULK + (tool.kind == "bulk")
-        if not bulk and rows <= BULK and tool.kind not in CAREFUL:
-            return
+        return many or rows > BULK or tool.kind in CAREFUL
+
+    def _ask(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
         if caller.actor == "shell":
             raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
         self.hold(tool, given, caller)
@@ -214,11 +223,10 @@ class Tools:
     def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
         """Let a call wait for the user's click: NeedsApproval."""
         record = self.request(tool, given, caller)
-        told = {"approval": record["id"], "address": record["address"]}
-        what = f"{tool.name} waits for the user's approval ({record['id']})."
-        there = self.url + record["address"]
-        next_step = f"Ask the user to open {there}; then call approval_result."
-        raise NeedsApproval(what, next_step, **told)
+        key, address = record["id"], record["address"]
+        what = f"{tool.name} waits for the user's approval ({key})."
+        next_step = f"Ask the user to open {self.url}{address}; then call approval_result."
+        raise NeedsApproval(what, next_step, approval=key, address=address)
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
         """Store the exact call; only a click on its address runs it, once, within ten minutes."""
@@ -227,7 +235,7 @@ class Tools:
             id=secrets.token_urlsafe(9),
             tool=tool.name,
             arguments=arguments,
-            hash=hashlib.sha256(self.shown(tool.name, arguments).encode()).hexdigest(),
+            hash=_hash(self.shown(tool.name, arguments)),
             profile_id=caller.profile.id,
             actor=caller.actor,
             turn=caller.turn,
@@ -242,7 +250,6 @@ class Tools:
         """The user's click: run what was asked, as it was stored, or refuse it. Raises Problem.
 
         Of several calls the result is a list of {tool, result}."""
-        table = self.approvals.xtra(profile_id=profile.id)
         with self.db.writing():
             asked = self.approval(approval, profile)
             if asked["state"] != "waiting" or asked["hash"] != digest:
@@ -251,7 +258,7 @@ class Tools:
                 raise Problem("This approval is over ten minutes old.", "Ask the assistant again.")
             state = "approved" if yes else "rejected"
             for record in asked["calls"]:
-                table.update(id=record["id"], state=state, arguments="")
+                self.approvals.update(id=record["id"], state=state, arguments="")
         if not yes:
             return {"rejected": approval}
         done = [
@@ -283,9 +290,8 @@ class Tools:
         """A call as it may be shown: of a secret only that it is given, also deep within."""
         if not arguments or name not in self.by_name:
             return name
-        hidden = self.secret_names() - {
-            f.name for f in self.get(name).fields if f.type is not Secret
-        }
+        plain = {f.name for f in self.get(name).fields if f.type is not Secret}
+        hidden = self.secret_names() - plain
 
         def mask(part: Row) -> Row:
             return {key: value and "…" if key in hidden else value for key, value in part.items()}
@@ -304,8 +310,7 @@ class Tools:
         calls = several or [table[key]]
         record: Row = calls[0] | {"id": key, "calls": calls}
         if several:
-            each = dumps([(call["id"], call["hash"]) for call in calls])
-            record["hash"] = hashlib.sha256(each.encode()).hexdigest()
+            record["hash"] = _hash(dumps([(call["id"], call["hash"]) for call in calls]))
         shown = (self.shown(call["tool"], call["arguments"]) for call in calls)
         return record | {"shown": "\n".join(shown)}
 
@@ -313,3 +318,7 @@ class Tools:
         """{state, result} of an approval of this profile. Raises Missing."""
         found = self.approval(approval, profile)
         return {"state": found["state"], "result": json.loads(found["result"] or "null")}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
