@@ -287,7 +287,7 @@ class Crud(Listing):
 
     def _move(self, caller: Caller, id: int, after: int | None = None) -> Row:
         table, plain = self.rows(caller), self.plain(caller)
-        low = float("-inf") if after is None else plain[after]["position"]
+        low = -1e300 if after is None else plain[after]["position"]  # before every place
         behind = plain("(position, id) > (?, ?) AND id != ?", [low, after, id], "position, id", 1)
         high = behind[0]["position"] if behind else None
         low = (high or 0) - 2 if after is None else low
