@@ -16,7 +16,7 @@ from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notic
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import QUIET, Many
 from pipulate.apps.rows import AGAIN, count_mark, mark
-from pipulate.core.fields import Ref, Secret
+from pipulate.core.fields import Field, Ref, Secret
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
@@ -60,8 +60,13 @@ class Listing(Many):
     async def page(self, visit: Visit):
         """See query.py for what its address may say."""
         state = self.state(visit.query)
+
+        def work():
+            self.keep_in_step(visit.caller)
+            return self._listing(visit, state)
+
         try:
-            listed = await limited(self._in_step, visit, state)
+            listed = await limited(work)
         except Problem as problem:
             filters = Table(self._filters(state))
             listed = Div(problem_card(problem), filters, I(id="again"), id="listing")
@@ -71,10 +76,6 @@ class Listing(Many):
             return listed, self._kept_again(state)
         bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
         return Section(self._top(visit.base), bar, listed, cls="crud")
-
-    def _in_step(self, visit: Visit, state: State):
-        self.keep_in_step(visit.caller)
-        return self._listing(visit, state)
 
     def _top(self, base: str):
         about = P(self.description.split("\n")[0])
@@ -92,8 +93,8 @@ class Listing(Many):
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
         mark = Input(type="hidden", name=REFUSED, value="1") if bad else ""
-        attrs = {"hx_post": base, "hx_swap": "none", "id": "add", "cls": "add"}
-        return Form(*boxes, Button("Add", type="submit"), mark, note, **attrs, novalidate=True)
+        parts = *boxes, Button("Add", type="submit"), mark, note
+        return Form(*parts, hx_post=base, hx_swap="none", id="add", cls="add", novalidate=True)
 
     # -- the list
 
@@ -107,14 +108,9 @@ class Listing(Many):
         return NotStr(head + self.drawn_rows(rows, visit.caller, state.columns) + tail)
 
     def _frame_of(self, base: str, state: State, last: int):
-        sortable = {"data_sortable": base} if self._movable(state) else {}
-        table = Table(
-            Thead(self._heads(base, state), self._filters(state)),
-            Tbody(ROWS, id="rows", **sortable),
-            cls="rows",
-            hx_target="closest tr",
-            hx_swap="outerHTML",
-        )
+        head = Thead(self._heads(base, state), self._filters(state))
+        body = Tbody(ROWS, id="rows", data_sortable=base if self._movable(state) else None)
+        table = Table(head, body, cls="rows", hx_target="closest tr", hx_swap="outerHTML")
         return Div(
             Div(table, cls="wide"),
             self._empty(base, state),
@@ -145,13 +141,13 @@ class Listing(Many):
         """Hidden until somebody filters (key f)."""
         if self.drawn:
             return ""
-        cells = [Th(cls="grip")]
+        cells = []
         for name in state.columns or self.columns:
             field = self.fields.get(name)
-            box = field and filter_input(field, state.filters.get(name, ""))
-            cells.append(Th(box or "", data_label=field and field.label))
+            box = filter_input(field, state.filters.get(name, "")) if field else ""
+            cells.append(Th(box, data_label=field and field.label))
         hidden = not set(state.filters) - {"id"}
-        return Tr(*cells, Th(cls="actions"), cls="filters", hidden=hidden)
+        return Tr(Th(cls="grip"), *cells, Th(cls="actions"), cls="filters", hidden=hidden)
 
     def _state_form(self, base: str, state: State):
         said = f"Search {self.title.lower()}"
@@ -165,11 +161,11 @@ class Listing(Many):
     def _kept(self, state: State, **attrs):
         """What no box of the form shows."""
         boxes = () if self.drawn else state.columns or self.fields
-        kept_apart = {"id", *self.fields}.difference(boxes)
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
         kept |= {"all": "1"} if self.model.default_filter else {}
-        kept |= {f"f.{n}": said for n, said in state.filters.items() if n in kept_apart}
-        hidden = [Input(type="hidden", name=n, value=v) for n, v in kept.items()]
+        apart = {"id", *self.fields}.difference(boxes)
+        kept |= {f"f.{n}": said for n, said in state.filters.items() if n in apart}
+        hidden = (Input(type="hidden", name=n, value=v) for n, v in kept.items())
         return Span(*hidden, id="kept", **attrs)
 
     def _columns_menu(self, state: State):
@@ -195,14 +191,11 @@ class Listing(Many):
 
         page = state.page
         where = f"Page {page:,} of {last:,} · " if last > 1 else ""
-        before = (to(1, "⇤ First"), to(page - 1, "← Back")) if page > 1 else ()
-        after = (to(page + 1, "More →"), to(last, "Last ⇥")) if page < last else ()
-        return Nav(
-            Span(where, count_mark(COUNT, "found" if state.narrow else "in all")),
-            Span(*before, *after),
-            Span(*self.exits(base, state)),
-            cls="pager",
-        ), self.totals_box(base, state)
+        count = count_mark(COUNT, "found" if state.narrow else "in all")
+        links = [to(1, "⇤ First"), to(page - 1, "← Back")] if page > 1 else []
+        links += [to(page + 1, "More →"), to(last, "Last ⇥")] if page < last else []
+        parts = Span(where, count), Span(*links), Span(*self.exits(base, state))
+        return Nav(*parts, cls="pager"), self.totals_box(base, state)
 
     # -- routes
 
@@ -314,8 +307,9 @@ class Listing(Many):
 
     async def call(self, visit: Visit):
         """A tool of the class's own."""
-        said = await visit.call(f"{self.name}_{visit.path['tool']}", id=visit.number("id"))
-        kept = self.rows(visit.caller)("id = ?", [visit.number("id")])
+        key = visit.number("id")
+        said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
+        kept = self.rows(visit.caller)("id = ?", [key])
         drawn = await self._draw(visit, self.drawn_rows, kept)
         return drawn, notice(said) if isinstance(said, str) else ""
 
@@ -324,5 +318,11 @@ class Listing(Many):
         field = self.of_type(Ref).get(visit.path["field"])
         if not field:
             raise Problem("That field refers to no rows.", "Reload the page.")
-        found = await limited(self.options, visit.caller, field, visit.query.get("q", ""))
-        return NotStr(html(*(Option(value=name) for name in found)))
+        return await offered(visit, field)
+
+
+async def offered(visit: Visit, field: Field):
+    """Names of rows that may be meant, for the list below an input."""
+    app = visit.house.shelf.crud(field.target)
+    found = await limited(app.options, visit.caller, visit.query.get("q", ""))
+    return NotStr(html(*(Option(value=name) for name in found)))
