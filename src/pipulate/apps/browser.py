@@ -1,6 +1,6 @@
 """A browser of the user's machine for a step (job.browser): a profile that stays, a gate around it.
 
-All that the browser asks for goes through the gate, redirects and sockets of pages included.
+All that it asks for goes through the gate, redirects and sockets of pages included.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ FINE, NO, NOBODY = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2, 4))  # 
 
 
 class Gate:
-    """A proxy on this machine that leads to `sites` only: "https://*.a.example", "*" for all but
+    """A proxy that leads to `sites` only: "https://*.a.example"; "*": all but this machine and
 
-    this machine and its network, which have to be named."""
+    its network, which have to be named."""
 
     def __init__(self, sites: tuple[str, ...]):
         self.places = [place for site in sites for place in _places(site)]
@@ -77,7 +77,7 @@ class Gate:
 
 
 def _places(site: str) -> list[str]:
-    """A site as patterns of host:port; one without https may lead to itself with it."""
+    """Patterns of host:port; what is http may lead to https."""
     if site == "*":
         return [site]
     with contextlib.suppress(ValueError, KeyError):
@@ -89,7 +89,7 @@ def _places(site: str) -> list[str]:
 
 
 async def _asked(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:
-    """Where the browser wants to be led: by a name, even where it is a number."""
+    """Where the browser wants to go: a name, even where it is a number."""
     await reader.readexactly((await reader.readexactly(2))[1])
     writer.write(b"\5\0")
     size = (await reader.readexactly(5))[4]
@@ -105,9 +105,7 @@ async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 def find_browser() -> str | None:
-    """The program that PIPULATE_BROWSER names, else a Chromium, Chrome or Edge: on the PATH, or
-
-    where macOS and Windows have it."""
+    """What PIPULATE_BROWSER names, else a Chromium, Chrome or Edge on the PATH or in its place."""
     names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES, *PLACES]
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
@@ -116,9 +114,7 @@ def find_browser() -> str | None:
 def browsing(
     sites: tuple[str, ...], files: Path, profile: str = "", headless: bool | None = None
 ) -> Iterator[Any]:
-    """A page in a window, for code outside of an event loop; downloads go to the folder `files`.
-
-    Raises Refused, and Problem when there is no browser or somebody closed it."""
+    """A page in a window, for plain code; downloads go to `files`. Raises Refused and Problem."""
     fetch.check_allowed()
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -168,7 +164,6 @@ def browsing(
 
 
 def _keep(download: Any, files: Path, coming: list[Any]) -> None:
-    """Save a download in the run's files; `coming`: those under way."""
     coming.append(download)
     files.mkdir(parents=True, exist_ok=True)
     path = files / Path(download.suggested_filename).name

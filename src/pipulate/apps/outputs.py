@@ -1,6 +1,6 @@
 """Outputs of steps as elements, by their type; as downloads; and what else they may feed.
 
-All is bounded: rows are paged, text and trees are cut, what lies in a file of its own stays there.
+All is bounded: rows are paged, text and trees cut, what lies in a file of its own stays there.
 """
 
 import heapq
@@ -34,7 +34,7 @@ MARKED = re.compile(r"(?m)^(#{1,6} |[-*+] |\d+\. |> |```|\|.*\|$)|\*\*\S|\]\(htt
 
 @dataclass(frozen=True)
 class Place:
-    """Where an output is found: `at`, its own address or ""; file(path), that of a file or ""."""
+    """Where an output is found: `at`, its own address; file(path), that of a file; or ""."""
 
     at: str
     file: Callable[[Path], str]
@@ -64,15 +64,16 @@ def draw(value: Any, place: Place, key: str = ""):
         return table(value, place, key)
     if isinstance(value, list) and value and all(isinstance(one, File) for one in value):
         return Div(*(draw(one, place) for one in value[:PAGE]))
-    return NotStr(f'<ul class="tree">{_tree("", value, [NODES])}</ul>')
+    return _folded(value)
 
 
 def _parts(value: Row, place: Place):
     """A dictionary: what is a table or a file by itself, the rest as one."""
     apart = {k: v for k, v in value.items() if isinstance(v, File | Large) or is_rows(v)}
     rest: Any = {k: v for k, v in value.items() if k not in apart}
-    drawn = NotStr(f'<ul class="tree">{_tree("", rest, [NODES])}</ul>')
-    if not any(isinstance(v, dict | list) for v in rest.values()):
+    if any(isinstance(v, dict | list) for v in rest.values()):
+        drawn = _folded(rest)
+    else:
         drawn = data_table([{"name": k, "value": v} for k, v in islice(rest.items(), NODES)])
     named = ((H3(k.replace("_", " ").capitalize()), draw(v, place, k)) for k, v in apart.items())
     return Div(drawn if rest else "", *chain(*islice(named, NODES)))
@@ -85,6 +86,10 @@ def _text(value: str):
     else:
         body = (Pre if "\n" in shown else P)(shown)
     return Div(body, Small(f"{more:,} more characters are in the download.") if more > 0 else "")
+
+
+def _folded(value: Any):
+    return NotStr(f'<ul class="tree">{_tree("", value, [NODES])}</ul>')
 
 
 def _tree(name: str, value: Any, room: list[int], level: int = 0) -> str:
@@ -121,7 +126,7 @@ def file_link(file: File, at: str):
 
 
 def viewed(view: Callable[[Any], Any], value: Any, *held: list[Any]):
-    """What a step's view draws of its output, as HTML; `held` gets what holds its widgets."""
+    """What a step's view draws, as HTML; `held` gets what holds its widgets."""
     return NotStr(html(owned((view(value),), *held)))
 
 
@@ -133,8 +138,12 @@ def view_failed(error: Exception):
 
 def files(value: Any, place: Place) -> list[Any]:
     """The links of the files in an output that is drawn by a view of its own."""
+    return [draw(file, place) for file in _files_in(value)]
+
+
+def _files_in(value: Any) -> list[File]:
     every = value.values() if isinstance(value, dict) else [value]
-    return [draw(file, place) for file in every if isinstance(file, File)]
+    return [file for file in every if isinstance(file, File)]
 
 
 # -- tables
@@ -166,7 +175,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
 
 
 def _head(to: Callable[..., Any], column: str, sort: str):
-    """A heading by which the server sorts: downwards first, like those that sort in the page."""
+    """A heading by which the server sorts: downwards first, as in the page."""
     down, up = sort == f"-{column}", sort == column
     order = "descending" if down else "ascending" if up else None
     word = column.replace("_", " ")
@@ -221,26 +230,22 @@ def download(value: Any, name: str, form: str) -> Download:
         return Download(f"{name}.csv", "text/csv; charset=utf-8", chain(["\ufeff"], _csv(value)))
     if form == "txt":
         return Download(f"{name}.txt", "text/plain; charset=utf-8", [str(value)])
-    whole = is_rows(value) or json.dumps(to_json(value), indent=1, ensure_ascii=False)
-    said = write_json(value) if whole is True else [whole]
-    return Download(f"{name}.json", "application/json", said)
+    if is_rows(value):
+        return Download(f"{name}.json", "application/json", write_json(value))
+    whole = json.dumps(to_json(value), indent=1, ensure_ascii=False)
+    return Download(f"{name}.json", "application/json", [whole])
 
 
 def _csv(rows: Iterable[Any]) -> Iterator[str]:
-    """Gone through twice: no column that only a late row has gets lost."""
-    columns = _columns(rows)
+    columns = _columns(rows)  # gone through twice: no column that only a late row has gets lost
     yield from write_csv(columns, ([_plain(_row(r).get(c)) for c in columns] for r in rows))
 
 
 def takes(field: Field, value: Any) -> bool:
     """Whether a pipeline that first asks for this field can be fed with an output (job.fed)."""
-    if value is None or isinstance(value, Large):
-        return False
     if field.type is File:
-        files = value.values() if isinstance(value, dict) else [value]
-        return is_rows(value) or any(isinstance(file, File) for file in files)
+        return is_rows(value) or bool(_files_in(value))
     try:
-        field.check(value)
+        return field.check(value) is not None
     except (ValueError, TypeError):
         return False
-    return not isinstance(value, Rows)

@@ -1,4 +1,4 @@
-"""One plugin file: read, compiled and run as a module; the apps and pipelines it defines."""
+"""One plugin file: compiled and run as a module; the apps and pipelines it defines."""
 
 import functools
 import hashlib
@@ -46,7 +46,7 @@ class Plugin:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the content, as hexadecimal digits."""
+        """SHA-256 of the content, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
@@ -66,9 +66,8 @@ def plugin_files(*folders: Path) -> list[Path]:
 def load_file(path: Path, content: bytes) -> Plugin:
     """Run this content of a plugin file, once. Raises Problem with the line of the fault."""
     plugin = Plugin(path, content)
-    name = f"pipulate_plugin_{plugin.name}_{plugin.hash[:12]}"
-    if plugin.bundled:
-        name = f"pipulate.plugins.{plugin.name}"
+    own = f"pipulate_plugin_{plugin.name}_{plugin.hash[:12]}"
+    name = f"pipulate.plugins.{plugin.name}" if plugin.bundled else own
     module = plugin.module = ModuleType(name)
     module.__file__ = str(path)
     lines = content.decode(errors="replace").splitlines(True)
@@ -88,8 +87,8 @@ def load_file(path: Path, content: bytes) -> Plugin:
 
 def line_in(path: Path | str, error: BaseException) -> int | None:
     """The line of a file in which an error came up, or was stopped."""
-    frames = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)[::-1]]
-    stack = getattr(error, "stack", []) + frames
+    frames = traceback.extract_tb(error.__traceback__)[::-1]
+    stack = getattr(error, "stack", []) + [(f.filename, f.lineno) for f in frames]
     return next((line for name, line in stack if name == str(path)), None)
 
 

@@ -10,7 +10,7 @@ from inspect import isfunction
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
-from pipulate.core.fields import Field, File, check_values, foreign, from_json, make_field
+from pipulate.core.fields import Field, check_values, foreign, from_json, make_field
 from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
@@ -50,13 +50,12 @@ class Runner:
         often = Counter(f.name for _, f in asked)
         own = (replace(f, name=f"{s}.{f.name}") for s, f in asked if often[f.name] > 1)
         fields = [*self.pipeline.fields.values(), *own]
-        words = zip(OWN, (int, int, str, bool), (None, None, None, False), strict=True)
         text = (
             f"Run the pipeline {self.title}: {self.description} run: go on with that one; "
             "from_run: a new one with that one's inputs; to_step: no further; again: what is done, "
             f"too. Steps: {' → '.join(steps)}."
         )
-        every = (*(make_field(*word) for word in words), *map(_open, fields))
+        every = (*(make_field(word, *about) for word, about in OWN.items()), *map(_open, fields))
         kind = "outside" if self.pipeline.outside else "write"
         return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
 
@@ -123,7 +122,7 @@ class Runner:
         return self.open(caller.profile, run_id)[1][name], {}
 
     async def _inputs(self, caller: Caller, run: Row, states: States, name: str):
-        """(a step's checked inputs as JSON, the names of those that are missing)."""
+        """(checked inputs as JSON, the names of those that are missing)."""
         fields = await self.fields(states, name)
         kept = from_json(inputs_of(states[name].step, json.loads(run["inputs"])))
         values = {n: v for n, v in kept.items() if v is not None}
@@ -132,7 +131,7 @@ class Runner:
         return known if missing else self._resolve(known, caller), missing
 
     def open(self, profile, run_id: int, step: str = "") -> tuple[Row, States]:
-        """A run of this profile and its steps, among them this one. Raises Missing."""
+        """A run of this profile and its steps. Raises Missing, also without this `step`."""
         if step and step not in self.pipeline.steps:
             what = f"{self.title} has no step {step!r} (any more)."
             raise Missing(what, nearest(step, self.pipeline.steps))
@@ -144,13 +143,12 @@ class Runner:
 
     def new(self, caller: Caller, inputs: Row, like: int | None = None, name: str = "") -> Row:
         """A new run; with the inputs of another one (its id), if told."""
-        profile_id, more = caller.profile.id, {"parent": caller.parent, "name": name}
+        profile_id = caller.profile.id
         if like:
-            old = self.runs.get(profile_id, like, self.slug)
-            inputs = json.loads(old["inputs"]) | inputs
+            inputs = json.loads(self.runs.get(profile_id, like, self.slug)["inputs"]) | inputs
         about = {"actor": caller.actor, "profile_id": profile_id, "turn": caller.turn}
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
-            row = self.runs.create(profile_id, self.slug, inputs, **more)
+            row = self.runs.create(profile_id, self.slug, inputs, parent=caller.parent, name=name)
             attempt = {"run_id": row["id"], "step": "", "key": ""}
             steps = {"steps": [*self.pipeline.steps]}  # as they are now
             self.runs.record(attempt, "steps", "", "done", steps)
@@ -162,20 +160,18 @@ class Runner:
         self.runs.skip(caller.profile.id, run_id, self.pipeline, name, caller.actor)
 
     async def fields(self, states: States, name: str) -> tuple[Field, ...]:
-        """A step's fields, choices and defaults computed from the outputs there are."""
         step = states[name].step
         return await limited(step.bound, Outputs(states)) if step.fields else ()
 
     async def meant(self, states: States, name: str) -> bool:
-        """Whether a step's condition lets it run."""
         step = states[name].step
         return step.when is None or await limited(step.meant, Outputs(states))
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
-        """Inputs as JSON, file references as checked paths."""
+        """Inputs as JSON: checked paths of files, keys of rows."""
         for name, value in values.items():
-            if self.pipeline.fields[name.split(".")[-1]].type is File and value is not None:
-                values[name] = self.house.files.resolve(value, caller)
+            field = self.pipeline.fields[name.split(".")[-1]]
+            values[name] = self.house.meant(field, value, caller)
         return to_json(foreign(values))
 
     # -- going on by itself
@@ -220,7 +216,7 @@ class Runner:
                 await self.begin(caller, run_id, name, inputs)
 
     async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
-        """Run a step with the inputs it has. Raises Waiting when one is missing."""
+        """Run a step with the inputs it has. Raises Waiting."""
         run, states = self.open(caller.profile, run_id, name)
         inputs, missing = await self._inputs(caller, run, states, name)
         if missing:

@@ -1,7 +1,7 @@
 """The shelf: finds plugin files, loads them, keeps what works and the failures to show.
 
-Files in the home's apps/ are trusted: they load at once and again when saved. A broken save keeps
-the old version at work beside its error.
+Files in the home's apps/ load at once and again when saved; a broken save keeps the old version at
+work beside its error.
 """
 
 import contextlib
@@ -38,9 +38,10 @@ class Shelf:
     """Plugins by path, apps by slug. `version` grows with every change, for caches of the menu."""
 
     def __init__(self, house):
-        self.house = house
-        self.plugins: dict[Path, Plugin] = {}
-        self.version = 0
+        self.house, self.version = house, 0
+        self.plugins: dict[
+            Path, Plugin
+        ] = {}  # replaced, never changed: other threads go through it
         self.on_change: list[Callable[[], None]] = []
         self.back: list[tuple[str, str]] = []  # (slug, words) of what came again, to be told
         self._seen: dict[Path, tuple[int, int]] = {}
@@ -48,10 +49,10 @@ class Shelf:
 
     @property
     def apps(self) -> dict[str, Any]:
-        return {app.slug: app for plugin in [*self.plugins.values()] for app in plugin.apps}
+        return {app.slug: app for plugin in self.plugins.values() for app in plugin.apps}
 
     def scan(self) -> bool:
-        """Load new and changed files, drop removed ones; True when something changed."""
+        """Load what is new or changed, drop what is gone; True when something changed."""
         settings = self.house.settings
         own = [settings.folder("apps")] if settings.plugins else []
         stats = [(path, path.stat()) for path in plugin_files(*own, *self.edition, BUNDLED)]
@@ -59,7 +60,9 @@ class Shelf:
         if self._seen == before:
             return False
         for path in before.keys() - self._seen.keys():
-            self._withdraw(self.plugins.pop(path))
+            plugins = {**self.plugins}
+            self._withdraw(plugins.pop(path))
+            self.plugins = plugins
         for path, stamp in [*self._seen.items()]:
             if before.get(path) != stamp:
                 self._load(path)
@@ -69,15 +72,15 @@ class Shelf:
         return True
 
     def _kept(self, app: Any) -> tuple[str, str] | None:
-        """(address, what it has from when it was here before) of an app that is new here."""
-        what, table, where = "rows", getattr(app, "table_name", ""), ""
+        """(address, what an app has from when it was here before)."""
+        what, table = "rows", getattr(app, "table_name", "")
         if isinstance(app, Guided):
-            what, table, where = "runs", "runs", f" WHERE pipeline = '{app.slug}'"
-        n = self.house.db.one(f"SELECT count(*) AS n FROM {table}{where}")["n"] if table else 0
+            what, table = "runs", f"runs WHERE pipeline = '{app.slug}'"
+        n = self.house.db.one(f"SELECT count(*) AS n FROM {table}")["n"] if table else 0
         return (app.slug, f"{app.title} is back, with {n:,} {what}.") if n else None
 
     def _changed(self) -> None:
-        for plugin in [*self.plugins.values()]:
+        for plugin in self.plugins.values():
             if plugin.bundled and not plugin.apps and not plugin.problem:
                 self._commit(plugin)  # its name may be free again
         self.version += 1
@@ -85,7 +88,7 @@ class Shelf:
             listener()
 
     async def watch(self, every: float = 0.2) -> None:
-        """Rescan while the program runs; a file saved is live within a second."""
+        """Scan for ever: a saved file is live within a second."""
         while True:
             await anyio.sleep(every)
             with contextlib.suppress(OSError):
@@ -98,18 +101,18 @@ class Shelf:
             if not old or old.problem or old.content != content:
                 self._commit(self._run(Plugin(path, content)))
         except Exception as error:
-            known = isinstance(error, Problem)
             if isinstance(error, Busy):
                 self._seen.pop(path, None)  # the next look tries again
+            known = isinstance(error, Problem)
             problem = error if known else Problem(repr(error), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
-            self.plugins.setdefault(path, Plugin(path, content)).problem = problem
+            plugin = old or Plugin(path, content)
+            plugin.problem = problem
+            self.plugins = {**self.plugins, path: plugin}
 
     def _run(self, plugin: Plugin) -> Plugin:
-        """Load a file under a mark: one that ends the whole program leaves it behind, and is not
-
-        loaded again before it is changed."""
+        """Load a file under a mark, which one that ends the program leaves behind."""
         locks = self.house.settings.folder("locks")
         mark = locks / f"loading-{plugin.hash[:16]}"
         with FileLock(locks / "loading", timeout=2 * IMPORT_SECONDS):  # another's mark says nothing
@@ -119,32 +122,30 @@ class Shelf:
             mark.touch()
             try:
                 plugin.module = _in_time(plugin)
-                return plugin
             finally:
                 mark.unlink()
+        return plugin
 
     def again(self, name: str, accept: bool = False) -> None:
-        """Load a plugin file with a problem once more, or unfold it. `accept`: though its changed
+        """Load a plugin file with a problem once more, or unfold it.
 
-        class loses values, as its problem said it would."""
-        for path, plugin in [*self.plugins.items()]:
-            loss = plugin.problem and plugin.problem.details.get("accept")
-            if plugin.name != name or not plugin.problem or accept and not loss:
-                continue
-            if accept:
-                self.house.accepted.add(loss)
-            if plugin.folded:
-                plugin.problem = plugin.faults.clear()
-            self._load(path)
-            self._changed()
-            if problem := self.plugins[path].problem:
-                raise problem
-            return
-        raise Missing(f"Nothing of {name!r} waits for that.", "See its card in the menu.")
+        `accept`: though its changed class loses values, as its problem said it would."""
+        waits = (p for p in self.failures if p.name == name)
+        plugin = next((p for p in waits if not accept or p.problem.details.get("accept")), None)
+        if not plugin:
+            raise Missing(f"Nothing of {name!r} waits for that.", "See its card in the menu.")
+        if accept:
+            self.house.accepted.add(plugin.problem.details["accept"])
+        if plugin.folded:
+            plugin.problem = plugin.faults.clear()
+        self._load(plugin.path)
+        self._changed()
+        if problem := self.plugins[plugin.path].problem:
+            raise problem
 
     @contextlib.contextmanager
     def trying(self, plugin: Plugin | None, what: str) -> Iterator[None]:
-        """Around code of a plugin outside of steps: what fails three times in a row is folded."""
+        """Around a plugin's code outside of steps: what fails three times in a row is folded."""
         if not plugin or at_work.get() is plugin:  # a tool that a page calls is part of it
             yield
             return
@@ -164,44 +165,42 @@ class Shelf:
             at_work.reset(before)
 
     def calling(self, tool: Tool) -> contextlib.AbstractContextManager[None]:
-        """The same around a tool."""
-        return self.trying(self.plugins.get(Path(tool.owner)), tool.name)
+        return self.trying(self.plugins.get(tool.owner), tool.name)
 
     def _fold(self, plugin: Plugin, error: Exception) -> None:
-        known, line = isinstance(error, Problem), line_in(plugin.path, error)
-        why = error.what if known else f"{type(error).__name__}: {error}"[:300]
+        line, named = line_in(plugin.path, error), f"{type(error).__name__}: {error}"[:300]
+        why = redacted(error.what if isinstance(error, Problem) else named)
         where = f"{plugin.path.name}, line {line}" if line else plugin.path.name
-        what = f"{where} failed three times in a row: {redacted(why)}"
+        what = f"{where} failed three times in a row: {why}"
         plugin.problem = Problem(what, "It rests until you mend the file or try again.")
         self._changed()
 
     def of(self, app: Any) -> Plugin | None:
-        """The plugin that an app belongs to."""
-        return next((p for p in [*self.plugins.values()] if app in p.apps), None)
+        return next((p for p in self.plugins.values() if app in p.apps), None)
 
     def _commit(self, plugin: Plugin) -> None:
-        """Register what a file defines in one go; a refusal leaves the old version in place.
+        """Register what a file defines; a refusal leaves the old version in place.
 
         A bundled app waits while the user has one of that name."""
-        apps, others = [*_apps_in(plugin)], {**self.plugins}
-        others.pop(plugin.path, None)
+        apps = [*_apps_in(plugin)]
         if not apps:
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
-        rivals = [p for p in others.values() if _names(apps) & _names(p.apps)]
+        others = [p for path, p in self.plugins.items() if path != plugin.path]
+        rivals = [p for p in others if _names(apps) & _names(p.apps)]
         if not (plugin.bundled and rivals):
             for bundled in (p for p in rivals if p.bundled):
                 self._withdraw(bundled)
-            self._register(plugin, apps, [a.slug for p in others.values() for a in p.apps])
+            self._register(plugin, apps, [app.slug for p in others for app in p.apps])
             plugin.apps, plugin.problem = apps, None
-        self.plugins[plugin.path] = plugin
+        self.plugins = {**self.plugins, plugin.path: plugin}
 
     def _withdraw(self, plugin: Plugin) -> None:
         plugin.apps = []
-        self.house.tools.replace(str(plugin.path), [])
+        self.house.tools.replace(plugin.path, [])
 
     def _register(self, plugin: Plugin, apps: list[Any], taken: list[str]) -> None:
-        """The tables and tools of apps: all of them or nothing."""
+        """All of their tables and tools, or nothing."""
         slugs = [app.slug for app in apps]
         for slug in slugs:
             if (slugs + taken + PAGE_WORDS).count(slug) > 1:
@@ -212,7 +211,7 @@ class Shelf:
                 for app in apps:
                     app.define(self.house)
                 tools = [tool for app in apps for tool in app.tools(self.house)]
-                self.house.tools.replace(str(plugin.path), tools)
+                self.house.tools.replace(plugin.path, tools)
         finally:
             for slug in slugs:
                 self.house.db.forget(f"app_{slug}")
@@ -229,7 +228,7 @@ class Shelf:
 
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
-        cruds = [a for a in self.apps.values() if isinstance(a, Crud)]
+        cruds = (app for app in self.apps.values() if isinstance(app, Crud))
         found = {key: app for app in cruds for key in (app.name, app.slug)}
         if name not in found:
             raise Unknown(f"There is no app {name!r}.", nearest(name, found))
@@ -237,39 +236,34 @@ class Shelf:
 
     @property
     def failures(self) -> list[Plugin]:
-        return [plugin for plugin in [*self.plugins.values()] if plugin.problem]
+        return [plugin for plugin in self.plugins.values() if plugin.problem]
 
     def listing(self) -> list[Row]:
         """[{name, kind, title, file, hash, bundled, origin, version, problem}] for doors."""
-        kinds = {Guided: "pipeline", type(None): "failed"}
-        return [
-            {
-                "name": getattr(app, "slug", plugin.name),
-                "kind": kinds.get(type(app), "app"),
-                "title": getattr(app, "title", plugin.name),
-                "file": str(plugin.path),
-                "hash": plugin.hash[:12],
-                "bundled": plugin.bundled,
-                **self._origin(plugin),
-                "problem": plugin.problem.what if plugin.problem else None,
-            }
-            for plugin in [*self.plugins.values()]
-            for app in plugin.apps or ([None] if plugin.problem else [])
-        ]
+        kinds, rows = {Guided: "pipeline", type(None): "failed"}, []
+        for plugin in self.plugins.values():
+            about = {"file": str(plugin.path), "hash": plugin.hash[:12], "bundled": plugin.bundled}
+            about |= self._origin(plugin)
+            about["problem"] = plugin.problem and plugin.problem.what
+            for app in plugin.apps or [None] * bool(plugin.problem):
+                slug, title = (getattr(app, n, plugin.name) for n in ("slug", "title"))
+                kind = kinds.get(type(app), "app")
+                rows.append({"name": slug, "kind": kind, "title": title} | about)
+        return rows
 
     def _origin(self, plugin: Plugin) -> Row:
         """{origin, version}: as its record in quarantine/ says, where it has one."""
-        settings, kept = self.house.settings, {"origin": "own file", "version": 1}
-        if plugin.path.parent != settings.folder("apps"):
+        folder, kept = self.house.settings.folder, {"origin": "own file", "version": 1}
+        if plugin.path.parent != folder("apps"):
             return {"origin": "bundled", "version": __version__}
-        path = settings.folder("quarantine") / plugin.name / f"{plugin.hash}.json"
+        path = folder("quarantine") / plugin.name / f"{plugin.hash}.json"
         with contextlib.suppress(OSError, ValueError):
             kept |= json.loads(path.read_text("utf-8"))
         return {key: kept[key] for key in ("origin", "version")}
 
 
 def _edition(house) -> list[Path]:
-    """The folders of the package whose plugin files come along, too; the home remembers which."""
+    """Where plugin files come along, too, from another package; the home remembers which."""
     kept, named = house.settings_of(), house.settings.edition
     if named and kept.get("edition") != named:
         kept["edition"] = named
@@ -282,7 +276,7 @@ def _edition(house) -> list[Path]:
 
 
 def _in_time(plugin: Plugin) -> ModuleType:
-    """load_file, but a file that does not come to its end keeps nobody waiting for ever."""
+    """load_file, but a file that comes to no end keeps nobody waiting."""
     loaded: Future[ModuleType] = Future()
 
     def work():
@@ -302,12 +296,12 @@ def _in_time(plugin: Plugin) -> ModuleType:
 
 
 def _names(apps: Iterable[Any]) -> set[str]:
-    """By what addresses and tools are named; an app may have two of them (books, book)."""
+    """What addresses and tools are named by, such as books and book."""
     return {getattr(app, at, app.slug) for app in apps for at in ("slug", "name")}
 
 
 def _apps_in(plugin: Plugin) -> Iterator[Any]:
-    """What a plugin's file defines itself; an imported class belongs to another file."""
+    """What a file defines itself; an imported class belongs to another one."""
     yield from map(Guided, plugin.pipelines.values())
     for value in vars(plugin.module).values():
         own = getattr(value, "__module__", "") == plugin.module.__name__

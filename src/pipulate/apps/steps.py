@@ -22,31 +22,24 @@ from pipulate.core.fields import MISSING, Field, make_field
 from pipulate.core.kinds import Secret
 from pipulate.core.problems import Problem, nearest
 
-# Words of the run itself, which no step can ask for.
-OWN = ("run", "from_run", "to_step", "again")
+# Words of the run itself, which no step can ask for: (type, default).
+OWN = {"run": (int, None), "from_run": (int, None), "to_step": (str, None), "again": (bool, False)}
 
 
 class Step:
-    """One step, which may be called plainly. `uses`: earlier steps; `fields`: asked values.
+    """One step, which may be called plainly. `uses`: earlier steps; `fields`: asked values."""
 
-    auto: runs by itself on the page. optional: may be skipped. when: a function of earlier steps;
-    false skips this one. retry: how often it is tried again after a fault. seconds: its limit."""
+    auto, optional, retry, seconds = False, False, 0, None  # Pipeline.step says otherwise
 
     def __init__(
         self,
         pipeline: Pipeline,
         function: Callable[..., Any],
-        *,
-        auto: bool = False,
-        optional: bool = False,
         when: Callable[..., Any] | None = None,
-        retry: int = 0,
-        seconds: float | None = None,
         source: str = "",
     ):
         self.function, self.name, self.earlier = function, function.__name__, {**pipeline.steps}
-        self.auto, self.optional, self.when = auto, optional, when
-        self.retry, self.seconds = retry, seconds
+        self.when = when
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
         source = source or inspect.getsource(function)
         self.source = hashlib.sha256(source.encode()).hexdigest()
@@ -67,7 +60,7 @@ class Step:
         return self.function(*args, **kwargs)
 
     def run(self, **given: Any) -> Any:
-        """Its output, worked out in this process, for earlier outputs and asked values by name."""
+        """Its output, worked out here, for earlier outputs and asked values by name."""
         return step_here(self, given)
 
     def view(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -110,18 +103,15 @@ class Step:
         """Take up the earlier steps whose outputs a function needs."""
         for used in inspect.signature(function).parameters if inspect.isfunction(function) else ():
             if used not in self.earlier:
-                hint = nearest(used, self.earlier)
-                self.refuse(f"{what} {used!r}, no earlier step.", hint)
+                self.refuse(f"{what} {used!r}, no earlier step.", nearest(used, self.earlier))
             self.uses += [used] if used not in self.uses else []
 
     def bound(self, outputs: dict[str, Any]) -> tuple[Field, ...]:
-        """The fields with choices and defaults computed from outputs; the first choice is the
-
-        default."""
+        """The fields, choices and defaults computed; the first choice is the default."""
         return tuple(_computed(f, outputs) for f in self.fields)
 
     def meant(self, outputs: dict[str, Any]) -> bool:
-        """Whether the condition, if there is one, lets this step run."""
+        """Whether the condition lets this step run."""
         return self.when is None or bool(_of(self.when, outputs))
 
 
@@ -135,9 +125,9 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
         if not choices:
             what = f"There is nothing to choose for {field.label}."
             raise Problem(what, "Revise an earlier step.")
-        field = replace(field, choices=choices)
         first = [choices[0]] if field.many else choices[0]
-        field = replace(field, default=first) if field.required else field
+        default = first if field.required else field.default
+        field = replace(field, choices=choices, default=default)
     if inspect.isfunction(field.default):
         default = _of(field.default, outputs)
         field = replace(field, default=None if default is None else field.check(default))
@@ -147,7 +137,7 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
 class Pipeline:
     """A title, a description and steps in order. `slug` is its address and its shell name.
 
-    outside: it reaches the world outside, so that the model has to wait for a click to run it."""
+    outside: it reaches the world outside, so the model has to wait for a click to run it."""
 
     def __init__(self, title: str, description: str = "", *, outside: bool = False):
         self.title, self.description, self.slug = title, description, snake(title)
@@ -168,13 +158,16 @@ class Pipeline:
         retry: int = 0,
         seconds: float | None = None,
     ) -> Any:
-        """Decorator: add a function as the next step, `@p.step` or `@p.step(auto=True)`; options
+        """Decorator: add a function as the next step, `@p.step` or `@p.step(auto=True)`.
 
-        are those of Step. Raises Problem with the line of a mistake."""
-        said = {"auto": auto, "optional": optional, "when": when, "retry": retry}
+        auto: runs by itself on the page. optional: may be skipped. when: a function of earlier
+        steps; false skips this one. retry: how often it is tried again after a fault. seconds: its
+        limit. Raises Problem with the line of a mistake."""
 
         def add(function: Callable[..., Any]) -> Step:
-            return self._add(Step(self, function, **said, seconds=seconds))
+            step = self._add(Step(self, function, when))
+            step.auto, step.optional, step.retry, step.seconds = auto, optional, retry, seconds
+            return step
 
         return add(function) if function else add
 
@@ -194,13 +187,13 @@ class Pipeline:
         return {f.name: f for step in self.steps.values() for f in step.fields}
 
     def run(self, **given: Any) -> Ran:
-        """Run all steps in this process and store nothing, as in a notebook: given asked values
+        """Run all steps in this process, for asked values by name, and store nothing.
 
-        by name. Raises Invalid, and whatever a step raises."""
+        Raises Invalid, and whatever a step raises."""
         return run_here(self, given)
 
     def show(self, **outputs: Any) -> Ran:
-        """Outputs by step name as something that a notebook draws, with their views."""
+        """Outputs by step name as something that a notebook draws."""
         return Ran(self, outputs)
 
     # -- pipelines of pipelines
@@ -218,11 +211,11 @@ class Pipeline:
             given = {n: job.fed(other.fields[n], values[step.name]) for n, step in fed.items()}
             return job.run(other.slug, given | {n: values[n] for n in asked if n in values})
 
-        defaults = {n: other.fields[n].default for n in asked}
         slots, one = dict.fromkeys(step.name for step in fed.values()), inspect.Parameter
+        taken = dict.fromkeys(["job", *slots], MISSING)
+        taken |= {n: other.fields[n].default for n in asked}
         run.__signature__ = inspect.Signature(
-            one(n, one.KEYWORD_ONLY, default=defaults.get(n, one.empty))
-            for n in ["job", *slots, *asked]
+            one(n, one.KEYWORD_ONLY, default=default) for n, default in taken.items()
         )
         run.__name__, run.__doc__ = other.slug, f"{other.title}: {other.description}"
         run.__annotations__ = asked

@@ -1,8 +1,7 @@
 """The worker process, `python -m pipulate.apps.worker`: runs one step at a time.
 
-Standard input brings JSON lines, requests and replies; what was standard output takes the answers;
-what a step prints goes to standard error, its live log. When the engine dies the input ends and so
-does this process.
+Standard input brings requests and replies as JSON lines; what was standard output takes the
+answers; what a step prints goes to standard error, its live log.
 """
 
 import contextlib
@@ -45,7 +44,7 @@ class Engine:
             self._out.flush()
 
     def need(self, kind: str, *values: Any) -> Any:
-        """The engine's JSON result. Raises its Problem."""
+        """The engine's JSON. Raises its Problem."""
         key = next(self._count)
         reply = self._waiting[key] = Future()
         self.tell({"need": kind, "with": values, "id": key})
@@ -68,10 +67,9 @@ def _answer(engine: Engine, request: Row) -> None:
             if known.get(field.name) is not None:
                 known[field.name] = field.kind.check(known[field.name])
         folder, journal = Path(request["folder"]), Path(request["journal"])
-        how = (folder, request["checkpoint"], journal)
-        known["job"] = job = JobHandle(engine.tell, engine.need, *how)
+        job = JobHandle(engine.tell, engine.need, folder, request["checkpoint"], journal)
         with job.held:
-            output = kept(run_step(step, known), folder)
+            output = kept(run_step(step, known | {"job": job}), folder)
         engine.tell({"done": output})
     except Problem as problem:
         engine.tell({"failed": problem.as_dict()})
@@ -85,7 +83,7 @@ def _answer(engine: Engine, request: Row) -> None:
 
 
 def _bounded() -> None:
-    """A step that eats memory ends by itself, or is the first that the system ends."""
+    """What eats memory ends by itself, or is the first that the system ends."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -95,7 +93,7 @@ def _bounded() -> None:
 
 
 def main() -> None:
-    """Serve steps until standard input ends. A thread reads, to notice that the engine is dead."""
+    """Serve steps until standard input ends, as it does when the engine dies: a thread reads it."""
     _bounded()
     engine, requests = Engine(), SimpleQueue[Row]()
 
