@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from pipulate import Problem
-from pipulate.botify import client
+from pipulate.botify import answers, client
 from pipulate.botify.client import Client, Connection, Unsure
 from pipulate.botify.stand_in import OWNER, PROJECT, USER
 
@@ -105,6 +105,28 @@ def test_an_export_has_a_job_whose_id_is_text(ask, service):
     assert ask("job", "70412")["payload"] == PAYLOAD
     assert [job["job_id"] for job in ask("exports", PROJECT)] == ["70412"]
     assert ask("job", "70412")["results"]["download_url"].startswith(service.files)
+
+
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [({"job_id": "x-7"}, "x-7"), ({"job_url": "/v1/jobs/70412"}, "70412"), ({"job_id": 7}, "7")],
+)
+def test_a_job_is_known_by_its_number_or_its_address(said, key):
+    assert answers.job(said)["job_id"] == key
+
+
+@pytest.mark.parametrize("said", [{}, {"job_id": True}, {"job_url": None}, {"job_id": [1]}, []])
+def test_what_names_no_job_is_none(said):
+    with pytest.raises(Problem, match="something else than a job"):
+        answers.job(said)
+
+
+def test_fields_are_known_with_and_without_the_name_of_their_collection(ask, monkeypatch):
+    async def listed(self, method, path, **how):
+        return {"datasets": [{"fields": [{"id": f"{CRAWL}.depth"}, {"id": "http_code"}]}]}
+
+    monkeypatch.setattr(Client, "_ask", listed)
+    assert ask("fields", *HERE, CRAWL) == {"depth", "http_code"}
 
 
 # -- how it may fail ---------------------------------------------------------------------------

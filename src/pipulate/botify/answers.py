@@ -84,8 +84,10 @@ def analysis(row: Json) -> Json:
 
 def job(said: Any) -> Json:
     """Of a job what is known; its id, a number or text, is text here."""
-    key = said.get("job_id") if isinstance(said, dict) else None
+    known = said if isinstance(said, dict) else {}
+    key = known.get("job_id") or str(known.get("job_url") or "").rpartition("/")[2]
     if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
         raise misshapen("a job", said)
-    known = {name: said.get(name) for name in ("payload", "results", "error", "date_created")}
-    return {**known, "job_id": str(key), "job_status": str(said.get("job_status") or "")}
+    names = ("payload", "results", "error", "date_created", "nb_results")
+    about = {"job_id": str(key), "job_status": str(known.get("job_status") or "")}
+    return {name: known.get(name) for name in names} | about

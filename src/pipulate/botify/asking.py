@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from pipulate import Problem
+from pipulate.botify.answers import words
 
 GO_ON = "Go on"
 ANEW = "Run the step Export again with “Anew”; it costs again."
@@ -51,9 +52,8 @@ def finished_job(job, key):
         if state == "DONE":
             return found
         if state == "FAILED":
-            error = found["error"] or {}
-            said = error.get("message") if isinstance(error, dict) else str(error)
-            raise Problem(f"Botify's export {key} failed: {said or 'it does not say why'}.", ANEW)
+            said = words(found["error"] or "it does not say why", "")
+            raise Problem(f"Botify's export {key} failed: {said}.", ANEW)
         if spent > PATIENCE:
             what = f"Botify's export {key} is not done after {spent / 3_600:.0f} hours ({state})."
             raise Problem(what, "Run this step again later: it waits for the same export.")

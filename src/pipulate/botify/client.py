@@ -8,7 +8,6 @@ what spends credits never is: when nobody knows whether it happened, `Unsure` is
 import functools
 import json
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -103,48 +102,32 @@ class Client:
 
     async def projects(self, user: str) -> list[Json]:
         """[{owner, slug, name}] of all projects that a user can see, by owner and name."""
-        try:
-            rows = await self.listed(f"users/{_quoted(user)}/projects")
-        except Problem as problem:
-            if problem.details.get("status") not in (403, 404):
-                raise
-            rows = await self.listed(f"projects/{_quoted(user)}")
-        found = [answers.project(row, user) for row in rows]
+        paths = f"users/{_quoted(user)}/projects", f"projects/{_quoted(user)}"
+        found = [answers.project(row, user) for row in await self._either(*paths, (403, 404))]
         return sorted(found, key=lambda row: (row["owner"] != user, row["owner"], row["name"]))
 
     async def analyses(self, owner: str, project: str) -> list[Json]:
         """[{slug, status, finished, pages}] of a project, newest first."""
-        path = f"analyses/{_quoted(owner)}/{_quoted(project)}"
-        how = {"only_success": "false"}
-        try:
-            rows = await self.listed(f"{path}/light", how)
-        except Problem as problem:
-            if problem.details.get("status") != 404:
-                raise
-            rows = await self.listed(path, how)
-        found = [answers.analysis(row) for row in rows]
+        path, how = f"analyses/{_quoted(owner)}/{_quoted(project)}", {"only_success": "false"}
+        found = map(answers.analysis, await self._either(f"{path}/light", path, (404,), how))
         return sorted(found, key=lambda row: newest_first(row["slug"]), reverse=True)
 
     async def fields(self, owner: str, project: str, collection: str) -> set[str]:
-        """The names of the fields of a collection; empty where it does not list them."""
+        """The fields of a collection, without its name; empty where it does not list them."""
         path = f"{_project_path(owner, project)}/collections/{_quoted(collection)}"
         said = await self._ask("GET", path)
         sets = said.get("datasets") if isinstance(said, dict) else None
         rows = [
             row for one in sets or () if isinstance(one, dict) for row in one.get("fields") or ()
         ]
-        return {str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")}
+        names = (str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
+        return {name.removeprefix(f"{collection}.") for name in names}
 
     async def query(self, owner: str, project: str, query: Json, most: int = 2_000) -> list[Json]:
         """The first rows, {dimensions, metrics}, that a BQL query gives."""
-        path, rows = f"{_project_path(owner, project)}/query", list[Json]()
-        async for found in self._pages("POST", path, body=query):
-            rows += (
-                {n: answers.part(row, n, list) for n in ("dimensions", "metrics")} for row in found
-            )
-            if len(rows) >= most:
-                break
-        return rows[:most]
+        path = f"{_project_path(owner, project)}/query"
+        rows = await self._listed("POST", path, body=query, most=most)
+        return [{n: answers.part(row, n, list) for n in ("dimensions", "metrics")} for row in rows]
 
     async def export(self, payload: Json) -> Json:
         """Start an export, which spends credits; returns its job. Never repeated: raises Unsure."""
@@ -158,38 +141,49 @@ class Client:
 
     async def exports(self, project: str, most: int = 500) -> list[Json]:
         """The export jobs that Botify lists of a project, as it lists them, at most so many."""
-        jobs, how = list[Json](), {"job_type": "export", "project": project}
-        async for found in self._pages("GET", "jobs", params=how):
-            jobs += map(answers.job, found)
-            if len(jobs) >= most:
-                break
-        return jobs
+        how = {"job_type": "export", "project": project}
+        return [*map(answers.job, await self._listed("GET", "jobs", params=how, most=most))]
 
     async def job(self, job_id: str) -> Json:
         """A job as it stands: {job_id, job_status, payload, results …}; its id is text."""
         return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))
 
-    async def listed(self, path: str, params: Json | None = None) -> list[Json]:
-        """All rows of a list, whatever its pages."""
-        return [row async for rows in self._pages("GET", path, params=params) for row in rows]
-
     # -- requests
 
-    async def _pages(
-        self, method: str, path: str, *, body: Json | None = None, params: Json | None = None
-    ) -> AsyncIterator[list[Json]]:
-        """The rows of one page after the other. `next` only says that there is more: its address
+    async def _either(
+        self, path: str, other: str, gone: tuple[int, ...], how: Json | None = None
+    ) -> list[Json]:
+        """All rows of a list; of the `other` one where the answer's status is one of `gone`."""
+        try:
+            return await self._listed("GET", path, params=how)
+        except Problem as problem:
+            if problem.details.get("status") not in gone:
+                raise
+        return await self._listed("GET", other, params=how)
 
-        is not used, so nothing can lead the token elsewhere."""
+    async def _listed(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        params: Json | None = None,
+        most: int = SIZE * PAGES,
+    ) -> list[Json]:
+        """The first rows, page after page. `next` only says that there is more: its address is
+
+        not used, so nothing can lead the token elsewhere."""
+        rows: list[Json] = []
         for page in range(1, PAGES + 1):
             how = {**(params or {}), "page": page, "size": SIZE}
             said = await self._ask(method, path, body=body, params=how)
-            rows = said if isinstance(said, list) else answers.part(said, "results", list)
-            if not all(isinstance(row, dict) for row in rows):
-                raise answers.misshapen("a list of rows", rows)
-            yield rows
-            if isinstance(said, list) or not rows or not said.get("next"):
-                return
+            found = said if isinstance(said, list) else answers.part(said, "results", list)
+            if not all(isinstance(row, dict) for row in found):
+                raise answers.misshapen("a list of rows", found)
+            rows += found
+            more = isinstance(said, dict) and said.get("next") and found
+            if not more or len(rows) >= most:
+                return rows[:most]
         what = f"Botify's list has more than {PAGES:,} pages, or never ends."
         raise Problem(what, "Ask for less at once.")
 
@@ -245,10 +239,8 @@ class Client:
                         raise Problem("Botify's answer is too long.", "Ask for less.", shape=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise _Failed(self._lost("cannot be reached", error), acted=False) from None
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise _Failed(self._lost("did not answer to the end", error)) from None
-        except httpx2.DecodingError as error:
-            raise _Failed(self._lost("answered unreadably", error)) from None
         return answer, bytes(content)
 
     def _lost(self, what: str, error: Exception) -> Problem:

@@ -1,8 +1,9 @@
 """How a graph is drawn in the browser, by cosmos.gl: the module and the look of `Picture`."""
 
 LOOK = """
-.graph .bar{display:flex;flex-wrap:wrap;gap:.4rem .7rem;align-items:end;margin:.4rem 0}
+.graph .bar{display:flex;flex-wrap:wrap;gap:.4rem .7rem;align-items:center;margin:.4rem 0}
 .graph .bar :is(label,select,input:not([type=checkbox]),button){margin:0;width:auto;font-size:.9em}
+.graph .bar :is(label,span){display:flex;flex:none;gap:.3rem;align-items:center}
 .graph .bar [type=number]{width:5rem!important}
 .graph .stage{position:relative;height:32rem;overflow:hidden;border:1px solid #8884;
   border-radius:.4rem}
@@ -37,8 +38,9 @@ const brief = name => name.replace(/^\w+:\/\/[^/]+(?=\/.)/, '');
 const said = number => number.toLocaleString('en');
 const pick = (title, names, chosen, run) => {
   const box = make('select', {onchange: () => run(box.value)},
-    ...names.map(value => make('option', {value, selected: value == chosen}, value || 'all')));
-  return make('label', {}, title, ' ', box);
+    ...names.map(value => make('option', {value, selected: value == chosen},
+      value.replaceAll('_', ' ') || 'all')));
+  return make('label', {}, title, box);
 };
 const button = (word, run) => make('button', {className: 'outline', onclick: run}, word);
 
@@ -181,18 +183,21 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     label();
   };
   const explain = by => {
-    const shade = colour => `background:rgb(${colour.slice(0, 3).map(one => 255 * one)})`;
-    const dot = (colour, word) => make('li', {}, make('i', {style: shade(colour)}), word);
-    const count = words => words.map((_, n) => by.values.reduce((sum, one) => sum + (one == n), 0));
-    const round = value => value == null ? '' : said(+value.toPrecision(3));
     if (!by) return;
-    const of = colourOf(by), ends = [`from ${round(by.low)}`, '', '', '', `to ${round(by.high)}`];
-    const grey = by.values.reduce((sum, one) => sum + (by.words ? one > 9 : one !== one), 0);
-    const rest = `${by.words ? 'others' : 'none'} (${said(grey)})`;
-    legend.replaceChildren(...(by.words
-      ? count(by.words.slice(0, 10))
-        .map((sum, n) => dot(of(n), `${by.words[n] || 'none'} (${said(sum)})`))
-      : RAMP.map((hex, n) => dot(rgb(hex), ends[n]))), ...grey ? [dot(GREY, rest)] : []);
+    const of = colourOf(by), tally = Array(11).fill(0);
+    by.values.forEach((value, n) => {
+      if (shown[n]) tally[by.words ? Math.min(value, 10) : value === value ? 0 : 10]++;
+    });
+    const round = number => said(+number.toPrecision(3));
+    const known = by.words
+      ? by.words.slice(0, 10).map((word, n) => [of(n), `${word || 'none'} (${said(tally[n])})`])
+      : [`from ${round(by.low)}`, '', '', '', `to ${round(by.high)}`]
+        .map((word, n) => [rgb(RAMP[n]), word]);
+    const rest = [GREY, `${by.words ? 'others' : 'none'} (${said(tally[10])})`];
+    legend.replaceChildren(...[...known, ...tally[10] ? [rest] : []].map(([colour, word]) => {
+      const shade = `background:rgb(${colour.slice(0, 3).map(one => 255 * one)})`;
+      return make('li', {}, make('i', {style: shade}), word);
+    }));
   };
   const label = () => {
     const places = graph.getTrackedPointPositionsMap(), taken = [];
@@ -219,6 +224,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     lines = all.filter((_, n) => shown[all[n & ~1]] && shown[all[n | 1]]);
     tell();
     paint();
+    fit(300);
     sum.textContent = `${said(shown.reduce((sum, one) => sum + one, 0))} pages, ` +
       `${said(lines.length / 2)} links`;
   };

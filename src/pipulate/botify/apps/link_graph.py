@@ -111,53 +111,43 @@ def crawl(site, job, analysis: Annotated[str, Choices(finished)]):
 @link_graph.step(auto=True)
 def depths(crawl, job, limit: Annotated[int, Between(1, 100_000_000)] = 1_000_000):
     """Counts the links of each depth. How many rows may one export have, by your plan?"""
-    about, analysis = {"project": crawl["project"]}, crawl["analysis"]
-    try:
-        grouped = plans.links_query(analysis)
-        found = asked(job, "query", bql=grouped, most=plans.DEEPEST, **about)
-        levels = plans.levels_of(found)
-    except Problem as problem:
-        if problem.details.get("status") != 400:
-            raise
-        levels = plans.search_levels(lambda depth: total(job, crawl, depth), limit)
+    project, analysis = crawl["project"], crawl["analysis"]
+
+    def total(depth):
+        rows = asked(job, "query", project=project, bql=plans.links_query(analysis, depth))
+        return plans.number(rows[0]) if rows else 0
+
+    rows = tried(job, project, plans.links_query(analysis), plans.DEEPEST)
+    levels = plans.search_levels(total, limit) if rows is None else plans.levels_of(rows)
     table = plans.depth_table(levels, limit)
     best = plans.deepest_fit(table, limit)
-    return {"table": table, "best": best, "fields": fields_there(job, crawl), "limit": limit}
+    there = fields_there(job, project, analysis)
+    return {"table": table, "best": best, "fields": there, "limit": limit}
 
 
-def total(job, crawl, depth):
-    """All links down to a depth."""
-    query = plans.links_query(crawl["analysis"], depth)
-    rows = asked(job, "query", project=crawl["project"], bql=query)
-    return plans.number(rows[0]) if rows else 0
-
-
-def fields_there(job, crawl):
-    """Which fields the project has: those it lists; what it does not list is tried."""
-    about, analysis = {"project": crawl["project"]}, crawl["analysis"]
-    listed = set()
+def tried(job, project, query, most=1):
+    """The first rows of a query; None where Botify does not take it."""
     try:
-        listed = {*asked(job, "columns", collection=f"crawl.{analysis}", **about)}
-    except Problem as problem:
-        print(f"The list of fields: {problem}")
-    there = []
-    for label in (*plans.FIELDS, *plans.METRICS):
-        if listed and label in plans.FIELDS:
-            there += [label] if plans.FIELDS[label] in listed else []
-        elif tried(job, about, plans.probe(analysis, label)):
-            there.append(label)
-    return there
-
-
-def tried(job, about, query):
-    """Whether Botify takes a query."""
-    try:
-        asked(job, "query", bql=query, most=1, **about)
+        return asked(job, "query", project=project, bql=query, most=most)
     except Problem as problem:
         if problem.details.get("status") != 400:
             raise
-        return False
-    return True
+    return None
+
+
+def fields_there(job, project, analysis):
+    """Which fields the project has: those it lists; what it does not list is tried."""
+    listed = set()
+    try:
+        listed = {*asked(job, "columns", project=project, collection=f"crawl.{analysis}")}
+    except Problem as problem:
+        print(f"The list of fields: {problem}")
+
+    def there(label):
+        known = plans.FIELDS.get(label) in listed
+        return known or tried(job, project, plans.probe(analysis, label)) is not None
+
+    return [label for label in (*plans.FIELDS, *plans.METRICS) if there(label)]
 
 
 @depths.view
@@ -286,7 +276,8 @@ def download(export, job):
     size = fetching.fetch(link_of(ready), keep, renew)
     job.files.mkdir(parents=True, exist_ok=True)
     whole = part.replace(job.files / "export.csv")
-    lines = [ready["results"].get(name) for name in ("nb_lines", "row_count", "nb_results")]
+    said = ready | ready["results"]
+    lines = [said.get(name) for name in ("nb_lines", "row_count", "nb_results")]
     announced = next((n for n in lines if isinstance(n, int)), None)
     return {"file": File(whole), "bytes": size, "announced": announced}
 
