@@ -1,7 +1,6 @@
 """One question to the model, its answer checked: what `job.model` asks inside a step.
 
-The answer is JSON of a schema; servers that take a schema are held to it, the others are told it.
-An answer that does not fit goes back with the reason, twice at most.
+Servers that take a schema are held to it, the others are told it. What does not fit goes back.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
 from pipulate.core.tools import tool_of, tools_in
 
-REPAIRS = 2
+REPAIRS = 2  # times that an answer goes back, with the reason
 ASKED = "Answer with JSON alone, no other word, that fits this schema: "
 
 
@@ -30,8 +29,8 @@ def connect(house: House) -> Choice:
     """Give a house its assistant: what steps ask of a model, and the tools for its own use."""
     choice = Choice(house)
     house.jobs.needs["model"] = partial(_answer, house, choice)
-    own = tools_in(AssistantTools(house))
-    house.tools.replace("assistant", [tool_of(method) for _, method in own])
+    own = [tool_of(method) for _, method in tools_in(AssistantTools(house))]
+    house.tools.replace("assistant", own)
     return choice
 
 
@@ -44,8 +43,8 @@ async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: R
         return json.loads(record["value"])
     model = await choice.model(job.caller.profile.id)
     if model is None:
-        what = "No model server is running, and this step asks one."
-        raise Problem(what, "Start one (see Settings), then press Resume.")
+        then = "Start one (see Settings), then press Resume."
+        raise Problem("No model server is running, and this step asks one.", then)
 
     def tell(line: str) -> None:
         job.note(line)
@@ -62,14 +61,12 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
     the text, line by line. Raises Invalid when no answer fits, Problem when the server fails."""
     import jsonschema
 
-    plain = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "format"}:
+        return await _said(model, [{"role": "user", "content": prompt}], None, tell)
     fit = schema if schema.get("type") == "object" else _object(schema)
-    talk = [{"role": "user", "content": prompt if plain else f"{prompt}\n\n{ASKED}{dumps(fit)}"}]
-    why = ""
+    talk, why = [{"role": "user", "content": f"{prompt}\n\n{ASKED}{dumps(fit)}"}], ""
     for _ in range(REPAIRS + 1):
-        text = await _said(model, talk, None if plain else fit, tell)
-        if plain:
-            return text
+        text = await _said(model, talk, fit, tell)
         try:
             value = _read(text)
             jsonschema.validate(value, fit)
@@ -82,15 +79,14 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
 
 
 def _object(schema: Row) -> Row:
-    """Servers want an object at the top."""
-    about = {"type": "object", "properties": {"answer": schema}, "required": ["answer"]}
-    return about | {"additionalProperties": False}
+    about = {"properties": {"answer": schema}, "required": ["answer"]}  # servers want an object
+    return {"type": "object", **about, "additionalProperties": False}
 
 
 async def _said(
     model: Model, talk: list[Row], schema: Row | None, tell: Callable[[str], Any]
 ) -> str:
-    """The whole text of one answer, without what the model was thinking."""
+    """The text of one answer, without what the model was thinking."""
     text, line = "", ""
     try:
         async for piece in model.stream(talk, [], schema):

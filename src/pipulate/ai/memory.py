@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 from pipulate.apps.house import House
@@ -24,7 +24,7 @@ TOLD, WORDS = 6, 40  # notes recalled for one message, by so many of its words
 
 
 class AssistantTools:
-    """Tools for the model's own use; they are there for everybody, as all tools are."""
+    """Tools for the model's own use, there for everybody as all are."""
 
     def __init__(self, house: House):
         self.house = house
@@ -32,11 +32,10 @@ class AssistantTools:
     @tool(kind="read")
     def find_tool(self, caller: Caller, words: str):
         """Find tools by words of their names or descriptions, such as: import csv."""
-        wanted = _words(words)
-        tools = self.house.tools.by_name.values()
-        ranked = [(len(wanted & _words(f"{t.name} {t.description}")), t) for t in tools]
-        best = sorted((pair for pair in ranked if pair[0]), key=lambda pair: -pair[0])
-        return [t.as_dict() for _, t in best[:8]]
+        wanted, tools = _words(words), self.house.tools.by_name
+        told = {name: _words(f"{name} {tool.description}") for name, tool in tools.items()}
+        score = Counter({name: len(wanted & said) for name, said in told.items()})
+        return [tools[name].as_dict() for name, hits in score.most_common(8) if hits]
 
     @tool
     def remember(self, caller: Caller, note: str):
@@ -60,20 +59,18 @@ class AssistantTools:
         """Find messages of the whole conversation that hold these words, newest first."""
         table = self.house.db.table("messages", scoped=True, logged=False)
         tests = [f"%{word}%" for word in words.split()[:8]]
-        where = " AND ".join(["role IN ('user', 'assistant')", *["text LIKE ?"] * len(tests)])
+        where = "role IN ('user', 'assistant')" + " AND text LIKE ?" * len(tests)
         what = "id, role, at_utc, substr(text, 1, 500) AS text"
         mine = table.xtra(profile_id=caller.profile.id)
         return mine.select(what, where, tests, " ORDER BY id DESC LIMIT 20")
 
 
 def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> list[Row]:
-    """[{id, note}] of the notes that hold words of a text, best first: a rare word says more. None
-
-    without the app."""
+    """[{id, note}] of notes that hold words of a text, best first: a rare word says more."""
     try:
         table = _app(house).plain(Caller("system", profile))
         rows = table.select("id, note", tail=f" ORDER BY id DESC LIMIT {MOST}")
-    except Problem:
+    except Problem:  # the app is gone
         return []
     notes, score = [row["note"].lower() for row in rows], Counter[int]()
     for word in sorted(_words(text), key=len)[-WORDS:]:
@@ -106,5 +103,4 @@ def discreet(house: House) -> Callable[[str], str]:
     secret = getattr(getattr(app, "model", None), "secret", None)
     if not secret:
         return hide
-    left = partial(SENTENCE.sub, lambda found: "…" if secret.search(found[0]) else found[0])
-    return lambda text: left(hide(text))
+    return lambda text: SENTENCE.sub(lambda s: "…" if secret.search(s[0]) else s[0], hide(text))

@@ -1,7 +1,6 @@
-"""Model servers behind one small interface: Ollama's own API and OpenAI-compatible ones.
+"""A model behind one small interface, whichever protocol its server speaks.
 
-`stream` yields what arrives, as it arrives. Protocols: Ollama /api/chat (newline-delimited JSON),
-OpenAI /v1/chat/completions (server-sent events). Which server there is: servers.py.
+Ollama /api/chat (newline-delimited JSON), OpenAI /v1/chat/completions (server-sent events).
 """
 
 import json
@@ -40,9 +39,9 @@ class Model:
     ) -> AsyncIterator[str | Call]:
         """Send a conversation; yields text and Thoughts as they come, then the calls.
 
-        Raises Problem. `schema`: of JSON that the text has to be, where the server knows how.
+        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
 
-        Closing it ends the request."""
+        request. Raises Problem."""
         calls, thinking = dict[int, Call](), Thinking()
         async for line in self._lines(self._body(messages, tools, schema)):
             said = _message(line)
@@ -68,10 +67,11 @@ class Model:
             body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
         if self.ollama:
             body["options"] = {"num_ctx": self._window(body)}
-        if schema:
+        if schema and self.ollama:
+            body["format"] = schema
+        elif schema:
             named = {"name": "answer", "schema": schema, "strict": True}
-            form = {"response_format": {"type": "json_schema", "json_schema": named}}
-            body |= {"format": schema} if self.ollama else form
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
     def _window(self, body: Row) -> int:
@@ -106,40 +106,39 @@ class Thinking:
     """Tells what stands between <think> and </think>, at the beginning, from what is said."""
 
     def __init__(self) -> None:
-        self.rest, self._begun, self._inside, self._after = "", False, False, False
+        # what is not told yet, the mark that is looked for, whether space is left out
+        self.rest, self._mark, self._space = "", OPEN, False
 
     def parts(self, text: str) -> Iterator[str]:
         """What is certain by now: Thoughts and text. `rest` may still become either."""
         self.rest += text
-        if not self._begun:
+        if self._mark == OPEN:
             head = self.rest.lstrip()
             if len(head) < len(OPEN) and OPEN.startswith(head):
                 return
-            self._begun, self._inside = True, head.startswith(OPEN)
-            self.rest = head.removeprefix(OPEN) if self._inside else self.rest
-        if self._inside:
-            yield from self._thought()
-        if not self._inside and (said := self.rest.lstrip() if self._after else self.rest):
-            self.rest, self._after = "", False
+            thinks = head.startswith(OPEN)
+            self._mark = CLOSE if thinks else ""
+            self.rest = head.removeprefix(OPEN) if thinks else self.rest
+        if self._mark == CLOSE:
+            said, mark, after = self.rest.partition(CLOSE)
+            if mark:
+                self._mark, self._space, self.rest = "", True, after
+            else:  # the mark may have begun
+                cut = next((n for n in range(len(CLOSE), 0, -1) if said.endswith(CLOSE[:n])), 0)
+                said, self.rest = said[: len(said) - cut], said[len(said) - cut :]
+            if said:
+                yield Thought(said)
+        if not self._mark and (said := self.rest.lstrip() if self._space else self.rest):
+            self.rest, self._space = "", False
             yield said
 
     def end(self) -> str:
         """What the `rest` is when nothing follows."""
-        return Thought(self.rest) if self._inside else self.rest
-
-    def _thought(self) -> Iterator[str]:
-        said, mark, after = self.rest.partition(CLOSE)
-        if mark:
-            self._inside, self._after, self.rest = False, True, after
-        else:  # the mark may have begun
-            cut = next((n for n in range(len(CLOSE), 0, -1) if said.endswith(CLOSE[:n])), 0)
-            said, self.rest = said[: len(said) - cut], said[len(said) - cut :]
-        if said:
-            yield Thought(said)
+        return Thought(self.rest) if self._mark == CLOSE else self.rest
 
 
 def _message(line: str) -> Row:
-    """What one line of either stream adds to the message: {content, tool_calls}, or nothing."""
+    """What one line of either stream adds to the message: {content, tool_calls} or nothing."""
     kind, _, text = line.partition(":")
     if kind.strip() in ("", "event", "id", "retry") or text.strip() == "[DONE]":
         return {}

@@ -14,24 +14,24 @@ from pipulate.core.store import Row
 
 LONGEST = 32_000  # tokens of the prompt in which a word is to be found
 SOON = 10.0  # seconds in which a model that was stopped begins its next answer
-COLOUR = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
-LOOK_UP = {
-    "name": "look_up",
-    "description": "Look up the weather of a city.",
-    "schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 Found = tuple[bool, str]  # whether it can do it, and what that means
 
 
-def _asked(text: str) -> list[Row]:
-    return [{"role": "user", "content": text}]
+def _schema(name: str) -> Row:
+    return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
+
+
+LOOK_UP = {
+    "name": "look_up",
+    "description": "Look up the weather of a city.",
+    "schema": _schema("city"),
+}
 
 
 async def _first(model: Model, text: str, most: int) -> tuple[float, float, int]:
     """(seconds to the first piece, seconds in all, pieces) of an answer, cut after so many."""
-    start = time.monotonic()
-    first, count = 0.0, 0
-    async with aclosing(model.stream(_asked(text), [])) as pieces:
+    start, first, count = time.monotonic(), 0.0, 0
+    async with aclosing(model.stream([{"role": "user", "content": text}], [])) as pieces:
         async for _ in pieces:
             first, count = first or time.monotonic() - start, count + 1
             if count == most:
@@ -48,17 +48,17 @@ async def _streams(model: Model) -> Found:
 
 
 async def _follows(model: Model) -> Found:
-    value = await complete(model, "Name a colour.", COLOUR, bool)
+    value = await complete(model, "Name a colour.", _schema("colour"), bool)
     return True, f"Steps that ask it get the form they want ({str(value['colour'])[:30]})."
 
 
 async def _calls(model: Model) -> Found:
-    said, calls = "", list[Call]()
-    async for piece in model.stream(_asked("What is the weather in Oslo? Look it up."), [LOOK_UP]):
-        calls += [piece] if isinstance(piece, Call) else []
-        said += piece if isinstance(piece, str) else ""
-    spelled = "" if calls else " It prints its calls as text, which is understood."
-    calls = calls or printed(said, ["look_up"])
+    asked = {"role": "user", "content": "What is the weather in Oslo? Look it up."}
+    pieces = [piece async for piece in model.stream([asked], [LOOK_UP])]
+    calls, spelled = [piece for piece in pieces if isinstance(piece, Call)], ""
+    if not calls:
+        spelled = " It prints its calls as text, which is understood."
+        calls = printed("".join(map(str, pieces)), ["look_up"])
     if any(call.name == "look_up" and "city" in call.values() for call in calls):
         return True, f"It can work with your apps and pipelines.{spelled}"
     return False, "It talks, but will not do things for you."

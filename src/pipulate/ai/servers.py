@@ -1,7 +1,7 @@
 """Which model servers there are, what they hold, and which model a profile talks to.
 
-Looked for: PIPULATE_MODEL_URL, Ollama, llama.cpp's and LM Studio's own ports, and the servers that
-the user added in Settings. A choice is kept per profile; it takes effect with the next message.
+Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and what the user added in Settings. A
+choice is kept per profile; it takes effect with the next message.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ NONE_FOUND = (
     "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
     "PIPULATE_MODEL_URL to an OpenAI-compatible server."
 )
-KEEP = 15.0  # seconds for which a found model is taken to be there still
+KEEP = 15.0  # seconds for which a model that was found is taken to be there
 ASSUMED = 8_192  # tokens of a context that no server tells
 UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  # as an answer
 
@@ -48,16 +48,16 @@ def is_local(url: str) -> bool:
 
 async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
     """The servers that answer, the configured one first. `more`: {address: key} that were added."""
-    asked = {settings.model_url: ""} if settings.model_url else {}
-    asked |= more or {}
+    named = [settings.model_url] if settings.model_url else []
     # who names a server has said where the model is: the usual ports are left alone
-    usual = () if settings.model_url or settings.ollama_named else USUAL
-    looks = [_look(url, False, key) for url, key in (asked | dict.fromkeys(usual, "")).items()]
-    looks.insert(bool(settings.model_url), _look(settings.ollama_url, True, ""))
+    usual = () if named or settings.ollama_named else USUAL
+    asked = dict.fromkeys(named, "") | (more or {}) | dict.fromkeys(usual, "")
+    looks = [_look(url, False, key) for url, key in asked.items()]
+    looks.insert(len(named), _look(settings.ollama_url, True))
     return [found for found in await asyncio.gather(*looks) if found]
 
 
-async def _look(url: str, ollama: bool, key: str) -> Server | None:
+async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
     at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
     base = url.rstrip("/").removesuffix("/v1")
     try:
@@ -102,18 +102,18 @@ class Choice:
         kept[ADDED] = [*dict.fromkeys([*(kept.get(ADDED) or []), url])]
         if key:
             kept.set(f"model_key:{url}", key, secret=True)
-        self._kept.clear()
+        self.forget()
 
     def remove(self, url: str) -> None:
         kept = self.house.settings_of()
         kept[ADDED] = [one for one in kept.get(ADDED) or [] if one != url]
         kept.pop(f"model_key:{url}", None)
-        self._kept.clear()
+        self.forget()
 
     def choose(self, profile_id: int, model: Row | None) -> None:
         """Keep {url, name, ollama} as the profile's; None: whatever is found."""
         self.house.settings_of(str(profile_id))["model"] = model
-        self._kept.clear()
+        self.forget()
 
     def of(self, profile_id: int) -> Row | None:
         return self.house.settings_of(str(profile_id)).get("model")
@@ -121,7 +121,7 @@ class Choice:
     async def model(self, profile_id: int) -> Model | None:
         """The model that answers in a profile, with the context it has; None without a server."""
         until, model = self._kept.get(profile_id, (0.0, None))
-        if model and until > time.monotonic():
+        if until > time.monotonic():
             return model
         added, kept = self.added(), self.of(profile_id)
         if kept:
@@ -135,7 +135,7 @@ class Choice:
         return model
 
     def forget(self) -> None:
-        """A server failed: look again for the next message."""
+        """Look again for the next message."""
         self._kept.clear()
 
 
@@ -144,8 +144,8 @@ async def context(model: Model) -> int:
     try:
         if model.ollama:
             said = await value(f"{model.url}/api/show", model.key, {"model": model.name})
-            sizes = (n for name, n in said["model_info"].items() if name.endswith("context_length"))
-            return int(max(sizes)) or ASSUMED
+            told = said["model_info"].items()
+            return int(max(n for name, n in told if name.endswith("context_length"))) or ASSUMED
         said = await value(f"{model.url}/props", model.key)
         return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
     except UNFIT:

@@ -1,7 +1,7 @@
 """`/events`: the event log as server-sent events, live, for other programs on this machine.
 
 Each has its number as `id`: a client that comes back with `Last-Event-ID` gets all that it missed.
-Nothing is queued for a client: a change only wakes it up, and it reads on in the log.
+Nothing is queued: a change only wakes a client up, and it reads on in the log.
 """
 
 import asyncio
@@ -40,7 +40,6 @@ class Feed:
             client.set()
 
     def end(self) -> None:
-        """Let every client's answer come to its end."""
         self.ended = True
         self._wake()
 
@@ -59,7 +58,7 @@ class Feed:
         return StreamingResponse(self.lines(profile, seen), media_type="text/event-stream")
 
     async def lines(self, profile_id: int | None, seen: int) -> AsyncIterator[str]:
-        """What is sent: the events after that one, of a profile or of all, and a sign of life."""
+        """What is sent: the events after that one, of a profile or of all, or a sign of life."""
         self.clients.add(wake := asyncio.Event())
         try:
             yield ": open\n\n"
@@ -68,7 +67,7 @@ class Feed:
                 sql = f"{LOG} WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"
                 for row in (rows := await asyncio.to_thread(self.house.db.all, sql, (seen,))):
                     seen = row["id"]
-                    if None in (profile_id, row["profile_id"]) or row["profile_id"] == profile_id:
+                    if profile_id is None or row["profile_id"] in (None, profile_id):
                         yield f"id: {seen}\ndata: {dumps(row)}\n\n"
                 try:
                     await asyncio.wait_for(wake.wait(), BEAT if len(rows) < PAGE else 0)

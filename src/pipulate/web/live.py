@@ -1,7 +1,7 @@
 """Open tabs and what is sent to them: rows that changed, progress, tokens of the chat.
 
 One socket a tab, at /ws?at=/{profile}/{app}&tab=ID. What comes fast, or waits for a slow tab, is
-joined into one message, so a burst of tokens costs no more frames than a screen can show.
+joined: a burst of tokens costs no more messages than a screen can show.
 """
 
 import asyncio
@@ -70,9 +70,7 @@ class Hub:
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = ""):
-        """Send a fragment to the tabs of a profile (None: all), only those at `at` when given.
-
-        `skip` is the key of a tab that has its answer already."""
+        """Send a fragment to the tabs of a profile (None: all), at `at` if given; not to `skip`."""
         if threading.get_ident() != self._thread:
             return soon(self.loop, self.put, profile_id, fragment, at, skip)
         for tab in self.others(skip):
@@ -84,7 +82,7 @@ class Hub:
         return [tab for tab in [*self.tabs] if not skip or tab.key != skip]
 
     async def serve(self, socket: WebSocket, tab: Tab, on_message):
-        """Keep a tab until it goes; on_message(data) gets each JSON object it sends."""
+        """Keep a tab until it goes; on_message(data) gets each JSON object that it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)
         with contextlib.ExitStack() as end:
@@ -98,8 +96,6 @@ class Hub:
 
 
 async def _heard(text: str, on_message):
-    """Hand on what a tab sent, if it is a JSON object; what is odd in it is no fault."""
-    with contextlib.suppress(ValueError, RecursionError):
-        data = json.loads(text)
-        if isinstance(data, dict):
+    with contextlib.suppress(ValueError, RecursionError):  # what is odd in it is no fault
+        if isinstance(data := json.loads(text), dict):
             await on_message(data)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fasthtml.components import A
 
-from pipulate.ai.prompt import place
+from pipulate.ai.prompt import app_at, place
 from pipulate.apps.card import progress, title, words
 from pipulate.apps.feeds import Feeds
 from pipulate.apps.house import House
@@ -23,8 +23,7 @@ from pipulate.core.store import Row
 from pipulate.web.inbox import counter
 from pipulate.web.live import Hub, soon
 
-SOON = 0.1  # seconds in which several changes are told as one
-LONG = 3.0  # seconds of work whose end is worth a notice
+SOON, LONG = 0.1, 3.0  # seconds in which changes are one, of work whose end is worth a notice
 OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets of events
 
 
@@ -41,18 +40,17 @@ class News:
         house.tools.on_approval.append(lambda record: self.moved())
 
     def moved(self, profile_id: int | None = None, run: str = "") -> None:
-        """Runs (or this one) moved on; may be called from any thread."""
+        """Runs, or this one, moved on. From any thread."""
         soon(self.hub.loop, self._moved, profile_id, run)
 
     def _moved(self, profile_id: int | None, run: str) -> None:
         self._soon("", self.count)
         for tab in self.hub.others(""):
-            slug, rest = place(tab.at)
-            ours = isinstance(self.house.shelf.apps.get(slug), Feeds)
-            ours = ours and profile_id in (None, tab.profile.id)
-            if slug == "inbox" or ours and (rest in ("", run) or not run and rest != "-"):
-                at = tab.at.partition("?")[0]
-                self._soon(at, partial(self._anew, tab.profile, at))
+            app, rest = app_at(self.house, tab.at)
+            ours = isinstance(app, Feeds) and profile_id in (None, tab.profile.id)
+            shown = rest in ("", run) or not run and rest != "-"
+            if ours and shown or place(tab.at)[0] == "inbox":
+                self._soon(tab.path, partial(self._anew, tab.profile, tab.path))
 
     def _soon(self, key: Any, work: Callable[[], Any]) -> None:
         if key not in self._due:
@@ -65,7 +63,6 @@ class News:
             asyncio.ensure_future(made)
 
     def count(self) -> None:
-        """Say how many things wait."""
         self.hub.put(None, html(counter(self.house)(hx_swap_oob="true")))
 
     async def _anew(self, profile: Profile, at: str) -> None:
@@ -81,15 +78,13 @@ class News:
 
     async def drawn(self, profile: Profile, slug: str, run: str) -> str:
         """A run as open tabs take it in."""
-        guided = self.house.shelf.pipeline(slug)
-        return html((await guided.draw_run(profile, int(run)))(hx_swap_oob="morph"))
+        drawn = await self.house.shelf.pipeline(slug).draw_run(profile, int(run))
+        return html(drawn(hx_swap_oob="morph"))
 
     def _event(self, event: Row) -> None:
         found = re.match(r"runs/(\d+)", event["target"])
         if found or OURS.match(event["verb"]) or OURS.match(event["target"]):
             self.moved(event["profile_id"], found[1] if found else "")
-
-    # -- steps at work
 
     def _job(self, job: Job) -> None:
         """A step moved on: its progress; when it asks or ends, all that shows the run."""
@@ -110,23 +105,21 @@ class News:
 
     def _at(self, job: Job) -> str:
         """The address of a job's run, "" if its profile is gone."""
-        slugs = {profile.id: profile.slug for profile in self.house.profiles.all()}
-        base = slugs.get(job.run["profile_id"])
-        return f"/{base}/{job.run['pipeline']}/{job.run['id']}" if base else ""
+        run, profiles = job.run, self.house.profiles.all()
+        base = next((p.slug for p in profiles if p.id == run["profile_id"]), "")
+        return base and f"/{base}/{run['pipeline']}/{run['id']}"
 
     def _tell(self, job: Job, ended: bool, asked: tuple[int, ...]) -> None:
         """A notice, if a person began it: it asks, it failed, or long work came to its end."""
-        run = job.run["id"]
-        since = self._since.setdefault(run, job.started)
+        since = self._since.setdefault(job.run["id"], job.started)
         if asked:
             self._notice(job, "asks you something")
-        if not ended:
-            return
-        self._asked.pop(job.attempt["id"], None)
-        state, long = job.result()[0], time.monotonic() - since > LONG
-        if state == "failed":
-            self._notice(job, "failed")
-        self._soon(("end", run), partial(self._end, job, state == "done" and long))
+        if ended:
+            self._asked.pop(job.attempt["id"], None)
+            state, long = job.result()[0], time.monotonic() - since > LONG
+            if state == "failed":
+                self._notice(job, "failed")
+            self._soon(("end", job.run["id"]), partial(self._end, job, state == "done" and long))
 
     def _end(self, job: Job, told: bool) -> None:
         if any(run == job.run["id"] for run, _ in self.house.jobs.live):
