@@ -39,6 +39,8 @@ class Engine:
             return None
         if kind == "ask":
             return self.answers.pop(0)
+        if kind == "call":
+            return {"called": values[0]}
         return None
 
 
@@ -65,6 +67,13 @@ def test_in_an_async_step_an_effect_is_awaited_and_may_be_async(engine):
         return await engine.job().once("export", export)
 
     assert asyncio.run(step()) == {"id": 7}
+
+
+def test_in_an_async_step_a_tool_is_awaited(engine):
+    async def step():
+        return await engine.job().tool("task_list", q="x")
+
+    assert asyncio.run(step()) == engine.job().tool("task_list") == {"called": "task_list"}
 
 
 def test_given_a_lost_result_then_the_lookup_says_what_it_was(engine):

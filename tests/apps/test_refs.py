@@ -99,6 +99,43 @@ def test_a_reference_that_is_not_clear_is_refused_at_its_field(author_of, call, 
     assert call("thing_list")["count"] == 0
 
 
+MEET = """
+    from pipulate import CrudApp, File, Pipeline, Ref, tool
+
+    class Person(CrudApp):
+        name: str
+
+        @tool
+        def meet(self, other: Ref["person"] | None = None, photo: File | None = None):
+            found = self.tables("person")[other] if other else self
+            return [found.name, photo and photo.path.read_text()]
+
+    look = Pipeline("Look")
+
+    @look.step
+    def at(job, person: Ref["person"]):
+        return job.tool("person_get", id=person)["name"]
+"""
+
+
+def test_a_tool_and_a_step_are_given_a_row_by_its_name_too(plugin, call, tmp_path, visit):
+    plugin(MEET, "meet")
+    for name in ("Ann", "Bob"):
+        call("person_add", name=name)
+    photo = tmp_path / "photo.txt"
+    photo.write_text("a face")
+    assert call("person_meet", id=1, other="bob", photo=str(photo)) == ["Bob", "a face"]
+    assert call("person_meet", id=1) == ["Ann", None]
+    with pytest.raises(Problem, match="Persons has no 'Cid'"):
+        call("person_meet", id=1, other="Cid")
+    for said in ("Bob", "#2", 2):
+        made = call("look_run", person=said)
+        assert made["output"] == "Bob"
+    shown = visit("look", str(made["run"]))
+    assert 'data-options="/default/look/options/person"' in shown and 'value="#2"' in shown
+    assert 'value="Bob #2"' in visit("look", "options/person", q="bo")
+
+
 def test_a_row_refers_to_its_own_app_and_follows_from_row_to_row(apps, call, house):
     for title, parent in (("root", None), ("branch", "root"), ("leaf", "branch")):
         call("thing_add", title=title, parent=parent, author="Ann")
@@ -208,7 +245,7 @@ def visit(house, run):
     from pipulate.apps.markup import html
 
     def visiting(slug, path="", method="GET", **query):
-        app = house.shelf.crud(slug)
+        app = house.shelf.apps[slug]
         route, values = next((r, v) for r in app.routes if (v := r.match(method, path)) is not None)
         caller = house.caller("user", confirmed=True)
         drawn = run(route.run(Visit(house, caller, app, values, query, {}, True)))

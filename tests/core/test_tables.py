@@ -1,6 +1,7 @@
 """Tables: a handle sees and changes only its scope; and the settings as a dictionary."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import pytest
 
@@ -141,6 +142,12 @@ def test_rows_come_filtered_ordered_and_paged(mine):
     titles = [r["title"] for r in mine("title > ?", ["a"], "title DESC", 1, 1)]
     assert titles == ["b"]
     assert mine.count("title > ?", ["a"]) == 2
+
+
+def test_values_of_a_condition_may_be_those_a_field_has(mine):
+    mine.insert(title="2026-11-28", done=True)
+    for value in (date(2026, 11, 28), "2026-11-28"):
+        assert mine.count("title = ? AND done = ?", [value, True]) == 1
 
 
 def test_an_update_touches_only_the_columns_given(mine):

@@ -10,7 +10,7 @@ from fasthtml.components import H2, Button, Details, Div, Form, Header, NotStr, 
 from fasthtml.components import Small, Span, Strong, Summary
 
 from pipulate.apps.markup import field_input, labelled, problem_card
-from pipulate.core.fields import Field, File, from_json
+from pipulate.core.fields import Field, File, Ref, from_json
 from pipulate.core.jobs import Job, question_field
 from pipulate.core.problems import Problem
 from pipulate.core.runs import PAST, UNDONE, StepState
@@ -97,7 +97,8 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         shown = typed.get(f.name, _shown(f, state.inputs.get(f.name, f.default)))
         if isinstance(f.choices, tuple) and len(f.choices) > MANY and not f.many:
             f = replace(f, choices=None, help=f"one of {len(f.choices):,}")
-        boxes.append(labelled(f, shown, wrong.get(f.name, "")))
+        ask = {"data_options": f"{at.rsplit('/', 2)[0]}/options/{f.name}"} if f.type is Ref else {}
+        boxes.append(labelled(f, shown, wrong.get(f.name, ""), **ask))
     run, quiet = at.rpartition("/")[0], {"cls": "outline", "type": "button"}
     look = None if not over else "secondary" if boxes else "link"
     sends = [Button("Run again" if over or state.state == "stale" else "Run", cls=look)]
@@ -159,6 +160,8 @@ def kept_log(attempt: Row):
 def _shown(field: Field, value: Any) -> str:
     """An input, kept or by default, as text for its box."""
     value = from_json(value)
+    if field.type is Ref and isinstance(value, int):
+        return f"#{value}"
     try:
         return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))
     except (ValueError, TypeError):

@@ -218,10 +218,13 @@ class Crud(Listing):
 
         def run(caller: Caller, /, **values):
             rows = self.rows(caller)
-            return method(rows[values.pop("id")] if key else rows, **values)
+            one = rows[values.pop("id")] if key else rows
+            meant = {n: self.house.meant(kinds[n], v, caller) for n, v in values.items()}
+            return method(one, **meant)
 
         said = (inspect.getdoc(method) or name).split("\n")[0]
         fields = (*key, *fields_of(method, "table"))
+        kinds = {field.name: field for field in fields}
         options = {"fields": fields, "run": run, "counted": True, **method.tool_options}
         return Tool(f"{self.name}_{name}", said, **options)
 

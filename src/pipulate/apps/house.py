@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from pipulate.apps.base import note
 from pipulate.apps.exchange import ExchangeTools
@@ -14,6 +15,7 @@ from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups, source
 from pipulate.core.events import Events
+from pipulate.core.fields import Field, File, Ref
 from pipulate.core.jobs import Jobs
 from pipulate.core.problems import Missing, nearest
 from pipulate.core.profiles import Profiles
@@ -58,6 +60,14 @@ class House:
 
     def caller(self, actor: str, profile: str | None = None, **options) -> Caller:
         return Caller(actor, self.profiles.at(profile), **options)
+
+    def meant(self, field: Field, value: Any, caller: Caller) -> Any:
+        """What a tool or a step takes for a value: of a Ref the row's key, of a File the file."""
+        if value is not None and field.type is Ref:
+            return self.shelf.crud(field.target).referred(field, value, caller)
+        if value is not None and field.type is File:
+            return self.files.resolve(value, caller)
+        return value
 
     async def close(self) -> None:
         await self.jobs.close()

@@ -87,7 +87,7 @@ class JobHandle:
 
     def tool(self, name: str, /, **values):
         """Call a tool, the only way a step changes data; returns its JSON or raises its Problem."""
-        return self._need_("call", name, to_json(foreign(values)))
+        return self._either(lambda: self._need_("call", name, to_json(foreign(values))))
 
     def run(self, pipeline: str, values: Row):
         """Run another pipeline to its end; returns its last output."""

@@ -315,14 +315,14 @@ class Listing(Many):
 
     async def offer(self, visit: Visit):
         """Names that a Ref may be given."""
-        field = self.of_type(Ref).get(visit.path["field"])
-        if not field:
-            raise Problem("That field refers to no rows.", "Reload the page.")
-        return await offered(visit, field)
+        return await offered(visit, self.fields)
 
 
-async def offered(visit: Visit, field: Field):
-    """Names of rows that may be meant, for the list below an input."""
+async def offered(visit: Visit, fields: dict[str, Field]):
+    """Names of rows that a Ref may mean, for the list below its input."""
+    field = fields.get(visit.path["field"])
+    if not field or field.type is not Ref:
+        raise Problem("That field refers to no rows.", "Reload the page.")
     app = visit.house.shelf.crud(field.target)
     found = await limited(app.options, visit.caller, visit.query.get("q", ""))
     return NotStr(html(*(Option(value=name) for name in found)))

@@ -11,6 +11,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
 from pipulate.apps.card import step_form, trouble, words
 from pipulate.apps.feeds import Feeds, number
+from pipulate.apps.listing import offered
 from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
@@ -33,6 +34,7 @@ class Guided(Feeds):
         self.routes += [
             Route("GET", "", self.page),
             Route("POST", "", self.create),
+            Route("GET", "options/{field}", self.offer),
             Route("GET", "{run}", self.show),
             Route("POST", "{run}/-/again", self.run_all),
             Route("POST", "{run}/-/{verb}", self.tell),
@@ -181,6 +183,10 @@ class Guided(Feeds):
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
         return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
+
+    async def offer(self, visit: Visit):
+        """Names that a Ref may be given."""
+        return await offered(visit, self.pipeline.fields)
 
     def _kept(self, run: Row, state: StepState) -> bool:
         """Whether a try left something to go on from: a checkpoint, rows, answers."""

@@ -61,11 +61,10 @@ class Refs:
         name, field = next(iter(self.fields.items()))
         return field.show(field.load(row[name]))
 
-    def options(self, caller: Caller, field: Field, q: str = "", most: int = 20) -> list[str]:
-        """Names a Ref may be given, such as "Ann Leckie #12"."""
-        app = self.target(field)
-        rows, _ = app.find(caller, State(q=q.split("#")[0].strip()))
-        return [f"{app.title_of(vars(row))} #{row.id}" for row in rows[:most]]
+    def options(self, caller: Caller, q: str = "", most: int = 20) -> list[str]:
+        """Names by which a Ref may mean rows of this app, such as "Ann Leckie #12"."""
+        rows, _ = self.find(caller, State(q=q.split("#")[0].strip()))
+        return [f"{self.title_of(vars(row))} #{row.id}" for row in rows[:most]]
 
     def _meant(self, values: Row, caller: Caller) -> Row:
         """The values with references looked up and files taken in. Raises Invalid."""

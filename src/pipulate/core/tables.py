@@ -1,7 +1,4 @@
-"""Scoped handles on tables with the MiniDataAPI verbs, and the dictionary face of the settings.
-
-A handle is made per scope by `xtra`, which returns a new one; its values are SQL parameters.
-"""
+"""Scoped handles on tables with the MiniDataAPI verbs, and the dictionary face of the settings."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from pipulate.core.fields import dumps, to_column
+from pipulate.core.kinds import SET
 from pipulate.core.problems import Conflict, Missing, Problem, nearest
 
 Row = dict[str, Any]
@@ -41,7 +39,7 @@ def _writing(verb: str, table: str, names: tuple[str, ...], keys: tuple[str, ...
 
 
 def bumped(row: Row, new: Row) -> Row:
-    """A row with new values; its version is the next one."""
+    """A row with new values, and the next version."""
     return row | new | ({"version": row["version"] + 1} if "version" in row else {})
 
 
@@ -49,16 +47,15 @@ def bumped(row: Row, new: Row) -> Row:
 class Table:
     """A scoped handle: insert update upsert delete, table(), table[key], key in table, xtra.
 
-    `scoped` tables refuse work until `xtra(profile_id=…)` has returned a handle bound to a scope:
-    values of the scope are SQL parameters, are set on insert and cannot be changed. `row` makes the
-    returned object from a dict of columns. `logged` writes leave images in the event log."""
+    `scoped` tables refuse work until `xtra(profile_id=…)` has returned a handle bound to a scope,
+    whose values are SQL parameters, are set on insert and cannot be changed."""
 
-    db: Any  # the Database; typed loosely, since it makes these handles
+    db: Any  # the Database, which makes these handles
     name: str
     pk: str = "id"
     scoped: bool = False
-    logged: bool = True
-    row: Callable[[Row], Any] = dict
+    logged: bool = True  # writes leave images in the event log
+    row: Callable[[Row], Any] = dict  # makes what is returned, of the columns
     scope: Row = field(default_factory=dict)
     defaults: Row = field(default_factory=dict)  # of columns that an insert leaves out
     keep: Callable[[Row], Row] = dict  # values as they are kept, of values as they are given
@@ -72,7 +69,7 @@ class Table:
         """SELECT what FROM the scoped rows that match; the SQL is our own, values go in `args`."""
         tests = " AND ".join([*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"])
         sql = f"SELECT {what} FROM {self._table} WHERE {tests}{tail}"
-        return self.db.all(sql, [*self.scope.values(), *args])
+        return self.db.all(sql, [*self.scope.values(), *map(to_column, args)])
 
     def __call__(
         self, where: str = "", args: Any = (), order_by: str = "", limit: int = -1, offset: int = 0
@@ -82,7 +79,7 @@ class Table:
         return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
 
     def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
-        """The keys of the rows that match, in order."""
+        """The keys of the rows that match."""
         tail = order_by and f" ORDER BY {order_by}"
         return [row["key"] for row in self.select(f"{quote(self.pk)} AS key", where, args, tail)]
 
@@ -126,13 +123,10 @@ class Table:
         with self.db.writing():
             row = self.raw(key)
             if seen is not None and int(seen) != row["version"]:
-                raise Conflict(
-                    "Somebody changed this row meanwhile; yours was not saved.",
-                    "Compare the two, then save again or keep theirs.",
-                    mine=new,
-                    theirs={k: row[k] for k in new},
-                    version=row["version"],
-                )
+                what = "Somebody changed this row meanwhile; yours was not saved."
+                about = {"mine": new, "theirs": {k: row[k] for k in new}}
+                then = "Compare the two, then save again or keep theirs."
+                raise Conflict(what, then, **about, version=row["version"])
             changed = {k: v for k, v in new.items() if row[k] != v}
             self._stay(changed)
             if changed:
@@ -170,9 +164,9 @@ class Table:
 
         was changed since."""
         with self.db.writing():
-            key, keys = quote(self.pk), dumps([row[self.pk] for row, _ in changes])
-            where = f"{key} IN (SELECT value FROM json_each(?))"
-            read = self.select(f"{key} AS key, version", where, [keys])
+            keys = dumps([row[self.pk] for row, _ in changes])
+            where = f"{quote(self.pk)} IN (SELECT value FROM json_each(?))"
+            read = self.select(f"{quote(self.pk)} AS key, version", where, [keys])
             versions = {row["key"]: row["version"] for row in read}
             for row, _ in changes:
                 if versions.get(row[self.pk]) != row["version"]:
@@ -210,7 +204,7 @@ class Table:
     def _write(self, before: Row | None, after: Row) -> Row:
         """The same of one row; returns it as stored."""
         sql, values = self._told((before, after))
-        with self.db.writing():
+        with self.db.change():
             stored: Row = self.db.execute(f"{sql} RETURNING *", values)[0]
             self._log([(before, stored)])
         return stored
@@ -227,11 +221,10 @@ class Table:
         return _writing(verb, self._table, (*new,), keys), [*new.values(), *key]
 
     def _log(self, pairs: Iterable[Pair]) -> None:
-        if self.logged:
-            self.db.current.images += (
-                {"table": self.name, "id": (b or a or {})[self.pk], "before": b, "after": a}
-                for b, a in pairs
-            )
+        for before, after in pairs if self.logged else ():
+            key = (before or after or {})[self.pk]
+            image = {"table": self.name, "id": key, "before": before, "after": after}
+            self.db.current.images.append(image)
 
     def _values(self, record: Any, values: Row) -> Row:
         given = record if isinstance(record, Mapping) else vars(record) if record else {}
@@ -268,7 +261,7 @@ class Store:
 class DictLikeDB(MutableMapping[str, Any]):
     """The dictionary face of a key-value table: DictLikeDB(table, Store). Values are JSON.
 
-    Secrets are given only to who asks by name: items() and values() show "set, ends …1234"."""
+    Secrets are given by name only: items() and values() show "set, ends …1234"."""
 
     def __init__(self, store: Table, Store: type = Store):
         self.store, self.Store = store, Store
@@ -300,12 +293,8 @@ class DictLikeDB(MutableMapping[str, Any]):
         return self.store.count()
 
     def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
-        return [(row["key"], _shown(row)) for row in self.store(order_by="key")]
+        rows = [(r["key"], json.loads(r["value"]), r["secret"]) for r in self.store(order_by="key")]
+        return [(k, f"{SET}{str(value)[8:][-4:]}" if hide else value) for k, value, hide in rows]
 
     def values(self) -> list[Any]:  # type: ignore[override]
         return [value for _, value in self.items()]
-
-
-def _shown(row: Row) -> Any:
-    value = json.loads(row["value"])
-    return f"set, ends …{str(value)[8:][-4:]}" if row["secret"] else value
