@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from pipulate.apps.local import LocalJob, run_step
 from pipulate.apps.markup import html
 from pipulate.apps.outputs import Place, draw, viewed
 from pipulate.apps.pipeline import Guided
+from pipulate.apps.plugin import line_in
 from pipulate.core import fetch as fetching
 from pipulate.core.fields import Ref, dumps, from_json
 from pipulate.core.jobs import question_field
@@ -145,8 +145,8 @@ class Trial:
             self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
             tools = [tool.as_dict() for tool in app.tools(self.house)]
-            about = {"slug": app.slug, "title": app.title, "tools": [t["name"] for t in tools]}
-            self.report["apps"].append(about)
+            names = [tool["name"] for tool in tools]
+            self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": names})
             for tool in tools:
                 await self._try(tool["name"], self._checked(tool["schema"]))
             if isinstance(app, Guided):
@@ -178,15 +178,12 @@ class Trial:
             if walled and len(self.reached) == before:  # not by the fence
                 refused = getattr(error, "errno", errno.EACCES) == errno.EPERM
                 self.reached.append("network" if refused else "files")
-            fenced = self.reached[before:]
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [f.lineno for f in frames if f.filename == str(self.plugin.path)]
-            at = f" (line {lines[-1]})" if lines else ""
-            known = isinstance(error, Problem)
+            known, line = isinstance(error, Problem), line_in(self.plugin.path, error)
             said = str(error) if known else f"{type(error).__name__}: {error}"
-            unfit = lines and re.search("is (not known here|needed)", said)  # for the tool it calls
-            wrong = isinstance(error, Unknown) or unfit
-            kind = "notes" if fenced or (known and meant and not wrong) else "problems"
+            unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
+            meant = known and meant and not isinstance(error, Unknown) and not unfit
+            kind = "notes" if meant or self.reached[before:] else "problems"
+            at = f" (line {line})" if line else ""
             self.report[kind].append(f"{what}{at}: {said}"[:1_000])
             return None
 
@@ -206,17 +203,15 @@ class Trial:
 
     async def values(self, fields, depth: int = 2) -> Row:
         """Samples by name; for a Ref a row is added where it leads."""
-        given = {}
-        for field in fields:
-            if field.type is not Ref:
-                given[field.name] = sample(field.schema, field.kind.input)
-            elif depth and (to := self.house.shelf.crud(field.target)):
+        given = {f.name: sample(f.schema, f.kind.input) for f in fields if f.type is not Ref}
+        for field in fields if depth else ():
+            if field.type is Ref:
+                to = self.house.shelf.crud(field.target)
                 row = await self.values(to.fields.values(), depth - 1)
                 given[field.name] = (await self.call(f"{to.name}_add", row))["id"]
-        return {name: value for name, value in given.items() if value is not None}
+        return given
 
     async def _rows(self, app: Crud) -> None:
-        """Add, change, look, delete, and take it back."""
         name, fields = app.name, app.fields.values()
         values = await self._try(f"{name}_add", self.values(fields), False)
         if values is None:
@@ -238,7 +233,7 @@ class Trial:
         return await self._try(tool, self.call(tool, values), meant)
 
     async def _own_tools(self, app) -> None:
-        """Those that the plugin itself defines, but for those that need a click."""
+        """Those that the plugin defines, but for those that need a click."""
         for own, _ in tools_in(getattr(app, "model", None)):
             tool = self.house.tools.get(f"{app.name}_{own}")
             if tool.kind in CAREFUL:
@@ -273,11 +268,8 @@ class Trial:
         given = {f.name: sample(f.schema, f.kind.input) for f in fields if f.type is not Ref}
         given = {f.name: f.check(given[f.name]) for f in fields if f.name in given}
         given |= {f.name: File(given[f.name]) for f in fields if f.type is File}
-
-        def call(name: str, values: Row) -> Any:
-            return asyncio.run_coroutine_threadsafe(self.call(name, values), self.loop).result()
-
-        job = TrialJob(step, call)
+        there = asyncio.run_coroutine_threadsafe
+        job = TrialJob(step, lambda *said: there(self.call(*said), self.loop).result())
         output = run_step(step, ups | given | {"job": job})
         return [loaded(from_json(kept(output, job.files)))]
 
