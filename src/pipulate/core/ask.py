@@ -1,15 +1,15 @@
 """Questions in SQL over a connection that cannot write, for the user and never for a model.
 
 Four locks, each enough alone against a write: the file is opened read-only, query_only is set, the
-authorizer lets through reading and functions without effects, and only one statement is run.
-Secrets are behind the authorizer: the table `secrets`, the values of `store`.
+authorizer lets through reading and functions without effects, and only one statement is run. It
+also keeps secrets back: the table `secrets`, the values of `store`.
 """
 
 import functools
 import itertools
 import re
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows by column name (a repeated one is numbered); `more`: there were more than asked for."""
+    """Rows by column name (a repeated one is numbered); `more`: than were asked for."""
 
     columns: list[str]
     rows: list[dict[str, Any]]
@@ -49,7 +49,7 @@ def ask(path: Path, sql: str, limit: int = 1_000, **how: Any) -> Answer:
     """The first rows that one SELECT gives; otherwise as `answer`."""
     started = time.monotonic()
     with closing(answer(path, sql, **how)) as lines:
-        columns = _unlike(next(lines))
+        columns = unlike(next(lines))
         rows = [dict(zip(columns, line, strict=True)) for line in itertools.islice(lines, limit)]
         more = next(lines, None) is not None
     return Answer(columns, rows, more, time.monotonic() - started)
@@ -99,9 +99,8 @@ def _problem(error: Exception, sql: str, seconds: float) -> Problem:
             return Problem("A value is missing.", "Write it in place of the ? or :name.")
     place, at = "", getattr(error, "error_offset", -1)
     if at >= 0:
-        before = sql.encode()[:at].decode(errors="ignore")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        place = f" (line {line}, column {column})"
+        lines = sql.encode()[:at].decode(errors="ignore").split("\n")
+        place = f" (line {len(lines)}, column {len(lines[-1]) + 1})"
     return Problem(f"SQLite: {error}{place}.", "Change the query.")
 
 
@@ -124,9 +123,10 @@ def _judge(action: int, first: str | None, second: str | None, *_: str | None) -
             fine = second in _functions()
         case apsw.SQLITE_PRAGMA:
             fine = first in PRAGMAS
+        case apsw.SQLITE_READ:
+            fine = first not in HIDDEN and (first, second) != ("store", "value")
         case _:
-            secret = first in HIDDEN or (first, second) == ("store", "value")
-            fine = action == apsw.SQLITE_READ and not secret
+            fine = False
     return apsw.SQLITE_OK if fine else apsw.SQLITE_DENY
 
 
@@ -137,7 +137,7 @@ def _functions() -> set[str]:
         return {name for (name,) in db.execute(sql, [INNOCUOUS])} | SEARCH
 
 
-def _unlike(names: tuple[str, ...]) -> list[str]:
+def unlike(names: Iterable[str]) -> list[str]:
     """The names, a repeated one with its number: id, name, id 2."""
     made: list[str] = []
     for name in names:

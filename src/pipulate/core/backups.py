@@ -1,7 +1,6 @@
 """Backups: made by the online backup API, checked, renamed into place.
 
-Seven daily ones are kept, and of those made before a migration the newest ten, and any of the last
-30 days."""
+Seven daily ones are kept; of those made before a migration ten, and all of the last 30 days."""
 
 import os
 import secrets
@@ -12,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from pipulate.core.problems import Broken, Missing, Problem
+from pipulate.core.problems import Broken, Missing, Problem, nearest
 from pipulate.core.schema import MIGRATIONS
 from pipulate.core.settings import Settings
 from pipulate.core.store import Database
@@ -70,7 +69,7 @@ def listing(folder: Path) -> list[dict[str, Any]]:
     kept = [(path.stat(), path.name) for path in folder.glob("*.db") if path.is_file()]
     return [
         {"name": name, "size": s.st_size, "made": f"{datetime.fromtimestamp(s.st_mtime):%F %T}"}
-        for s, name in sorted(kept, key=lambda pair: pair[0].st_mtime, reverse=True)
+        for s, name in sorted(kept, key=lambda pair: -pair[0].st_mtime)
     ]
 
 
@@ -81,8 +80,7 @@ def restore(settings: Settings, name: str) -> Path:
     folder, name = settings.folder("backups"), Path(name).name
     known = [kept["name"] for kept in listing(folder)]
     if name not in known:
-        there = ", ".join(known[:5]) or "none yet"
-        raise Missing(f"There is no backup {name!r}.", f"Backups: {there}.")
+        raise Missing(f"There is no backup {name!r}.", nearest(name, known) or "None was made yet.")
     fresh = _copy(folder / name, settings.home, "restoring")
     aside = folder / f"replaced-{datetime.now():%Y%m%d-%H%M%S}.db"
     for suffix in ("-wal", "-shm", ""):
@@ -94,7 +92,7 @@ def restore(settings: Settings, name: str) -> Path:
 
 
 def open_store(settings: Settings) -> Database:
-    """Open the store of a home: migrate it (after a backup) and return it. Raises Broken."""
+    """Open the store of a home, migrated (after a backup). Raises Broken."""
     latest = len(MIGRATIONS)
     db = Database(settings.database, latest)
     if 0 < _version(db) < latest:

@@ -1,7 +1,7 @@
-"""Reading a web address for the user, so that no address leads back into this machine or its net.
+"""Reading a web address for the user, so that none leads back into this machine or its net.
 
-The check sits where connections are made: a name is resolved there, once, and connected at the very
-address that was checked; redirects pass it too. No cookies, no proxies, no credentials.
+A name is resolved once, where connections are made, and connected at the very address that was
+checked; redirects pass there, too. No cookies, no proxies, no credentials.
 """
 
 import functools
@@ -39,7 +39,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 as networks without it writ
 
 @dataclass(frozen=True)
 class Page:
-    """What an address gave: the last one after redirects, lower-case header names, decoded text."""
+    """What the last address after redirects gave. Header names are lower-case."""
 
     url: str
     status: int
@@ -50,9 +50,8 @@ class Page:
 
     @property
     def title(self) -> str:
-        """The title of an HTML page on one line, "" when it has none.
-
-        Patterns that never read twice: html.parser takes minutes for a megabyte of open tags."""
+        """Of an HTML page, on one line; else ""."""
+        # no html.parser: it takes minutes for a megabyte of open tags; these never read twice
         found = TITLE.search(UNSEEN.sub("", self.text))
         said = re.split("(?i)</title", found[1])[0] if found else ""
         return re.sub(r"[\0-\x20\s]+", " ", html.unescape(said)).strip()
@@ -69,10 +68,9 @@ def fetch(
 ) -> Page:
     """The page at an http or https address, whatever its status, for a tool or a hook.
 
-    `data` is sent, as JSON by POST; its redirects are not followed. `limit` in bytes. Unless
-    `follow`, a redirect is a page of its own. `allow`: "address:port" read although not public, for
-    tests. Raises Refused for an address that is not public, Problem when it cannot be read
-    (details: the status, when it answered)."""
+    `data` is posted as JSON; its redirects are not followed. `limit`: bytes. Unless `follow`, a
+    redirect is a page of its own. `allow`: "address:port" read although not public, for tests.
+    Raises Refused when it is not public, Problem (with the status, if it answered) when unread."""
     import httpcore2
     import httpx2
 
@@ -87,8 +85,7 @@ def fetch(
     try:
         return anyio.run(within)
     except TimeoutError:
-        what = f"Reading that address took over {seconds:g} s."
-        raise Problem(what, "Try again later.") from None
+        raise Problem(f"Reading took over {seconds:g} s.", "Try again later.") from None
     except httpx2.InvalidURL as error:
         raise Problem(f"That is no web address ({error}).", "Check it.") from None
     except (*faults, zlib.error) as error:
@@ -109,17 +106,15 @@ async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -
     method, body, kind = "GET", None, {}
     if data is not None:
         method, body, kind = "POST", json.dumps(data).encode(), {"content-type": "application/json"}
-
     pool = httpcore2.AsyncConnectionPool(ssl_context=tls_context(), network_backend=network)
     async with pool:
         for _ in range(REDIRECTS + 1):
             if url.scheme not in ("http", "https") or not url.host or url.userinfo:
                 raise Refused("Only plain http and https addresses are read.", "Check the address.")
-            headers = HEADERS | kind | {"host": url.netloc.decode()}
             there = {"scheme": url.scheme, "host": url.raw_host, "target": url.raw_path}
-            async with pool.stream(
-                method, httpcore2.URL(**there, port=url.port), headers=headers, content=body
-            ) as response:
+            at = httpcore2.URL(**there, port=url.port)
+            headers = HEADERS | kind | {"host": url.netloc.decode()}
+            async with pool.stream(method, at, headers=headers, content=body) as response:
                 said = {k.decode().lower(): v.decode("latin-1") for k, v in response.headers}
                 about = str(url), response.status, said
                 if response.status not in (301, 302, 303, 307, 308) or "location" not in said:
@@ -137,7 +132,7 @@ class _Checked:
         self.allow, self.seconds = allow, seconds
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> Any:
-        """A connection to the first address of a name that takes it, when all are public."""
+        """To the first address of a name that takes it, when all are public."""
         import httpcore2
 
         look = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
@@ -160,9 +155,7 @@ class _Checked:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet: not this machine, not a private net,
-
-    not link-local, multicast or reserved, and no IPv6 form that hides an IPv4 address."""
+    """Whether an IP address belongs to the open internet, and hides no IPv4 one that does not."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip in NAT64:
         ip = ipaddress.IPv4Address(ip.packed[-4:])
@@ -181,16 +174,15 @@ def tls_context() -> ssl.SSLContext:
 
 async def _text(url: Any, headers: dict[str, str], response: Any, limit: int) -> tuple[str, bool]:
     """(decoded body, whether that is all of it)."""
-    kind, packed = headers.get("content-type", ""), headers.get("content-encoding", "").lower()
-    status = response.status
+    kind, packed, wrong = headers.get("content-type", ""), headers.get("content-encoding", ""), ""
     if not READABLE.fullmatch(kind):
-        what = f"{url.host} sent {kind[:80]!r}, which is no text."
-        raise Problem(what, "Open it yourself.", status=status)
-    if packed not in ("", "identity", "gzip", "x-gzip"):
-        what = f"{url.host} packed the page as {packed[:40]!r}."
-        raise Problem(what, "Open it yourself.", status=status)
+        wrong = f"sent {kind[:80]!r}, which is no text"
+    elif packed.lower() not in ("", "identity", "gzip", "x-gzip"):
+        wrong = f"packed the page as {packed[:40]!r}"
+    if wrong:
+        raise Problem(f"{url.host} {wrong}.", "Open it yourself.", status=response.status)
     # unpacked by hand, to the limit and no further: a bomb is a thousand times its size
-    unpack = zlib.decompressobj(31) if "gzip" in packed else None
+    unpack = zlib.decompressobj(31) if "gzip" in packed.lower() else None
     body = bytearray()
     async for chunk in response.aiter_stream():
         body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk

@@ -1,4 +1,4 @@
-"""The log file: rotated in the home, secrets redacted, one short id for every fault of ours."""
+"""The log file: rotated in the home, secrets redacted, a short id for every fault of ours."""
 
 import logging
 import re
@@ -12,16 +12,16 @@ NAMES = r"token|authorization|cookie|api[_-]?key|secret"
 HIDDEN = re.compile(rf"(?i)((?:{NAMES})\W{{1,4}}(?:\w+ )?)[^\s&\"',;]+")
 
 
-class Redacted(logging.Formatter):
-    """Shows no value that is named like a secret, in messages and in traces."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
-
-
 def redacted(text: str) -> str:
     """A text without the values that are named like secrets."""
     return HIDDEN.sub(r"\1…", text)
+
+
+class Redacted(logging.Formatter):
+    """The same of messages and of traces."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 def open_log(folder: Path) -> None:
@@ -34,7 +34,7 @@ def open_log(folder: Path) -> None:
 
 
 def log_fault(error: BaseException) -> str:
-    """Log a fault of the program with its trace; returns the id that the page shows."""
+    """Log a fault with its trace; returns the id that the page shows."""
     reference = secrets.token_hex(3)
     logging.getLogger("pipulate").error("fault %s", reference, exc_info=error)
     return reference

@@ -29,13 +29,11 @@ class Rows:
             yield from map(json.loads, file)
 
     def __getitem__(self, at: int | slice) -> Any:
-        """rows[5] and rows[10:20]; from the end, all of them are read."""
-        if isinstance(at, slice):
-            with self.path.open(encoding="utf-8") as file:  # what lies before is not parsed
-                return [*map(json.loads, islice(file, *at.indices(self.count)))]
-        if not -self.count <= at < self.count:
-            raise IndexError(f"There are {self.count} rows.")
-        return next(islice(self, at % self.count, None))
+        if not isinstance(at, slice):
+            at = range(self.count)[at]  # or IndexError
+            return self[at : at + 1][0]
+        with self.path.open(encoding="utf-8") as file:  # what lies before is not parsed
+            return [*map(json.loads, islice(file, *at.indices(self.count)))]
 
 
 class Large:
@@ -50,8 +48,8 @@ class Large:
 
 def is_rows(value: Any) -> bool:
     """Whether it is a table: rows in a file, or a list of dictionaries."""
-    many = isinstance(value, list) and value and all(isinstance(row, dict) for row in value)
-    return isinstance(value, Rows) or bool(many)
+    many = value if isinstance(value, list) else []
+    return isinstance(value, Rows) or bool(many) and all(isinstance(row, dict) for row in many)
 
 
 def loaded(output: Any) -> Any:

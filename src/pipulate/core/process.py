@@ -1,6 +1,4 @@
-"""Processes: one that stays whatever a plugin does in it, and the pipe to a worker process.
-
-A worker is started, talked to in JSON lines, and killed with all it began."""
+"""A process that stays whatever a plugin does in it, and a worker's: a pipe of JSON lines."""
 
 import asyncio
 import contextlib
@@ -19,9 +17,7 @@ end = os._exit  # ends this process at once, whatever its threads do
 
 
 def stay() -> None:
-    """From now on os._exit and os.abort end the code that calls them, and not this process.
-
-    In processes that are forked from it they are as ever."""
+    """From now on os._exit and os.abort end the code that calls them; not so in a fork."""
     ours = os.getpid()
 
     def leave(code: int = 134) -> None:
@@ -40,7 +36,7 @@ async def spawn(module: str) -> Process:
         stdout=PIPE,
         stderr=PIPE,
         limit=LINE_LIMIT,
-        start_new_session=True,  # its own group, so that its children die with it
+        start_new_session=True,  # its children die with it
     )
 
 
@@ -79,7 +75,5 @@ async def kill(process: Process) -> None:
 
 def lost(reason: str) -> Problem:
     """It ended before it had answered."""
-    return Problem(
-        f"The step's process ended without an answer ({reason}).",
-        "Finished steps are safe. Retry; if it happens again, look at the step's log.",
-    )
+    what = f"The step's process ended without an answer ({reason})."
+    return Problem(what, "Finished steps are safe. Retry; if it happens again, look at its log.")

@@ -12,7 +12,7 @@ FOLDERS = ("apps", "quarantine", "files", "models", "backups", "logs", "locks")
 
 @dataclass(frozen=True)
 class Settings:
-    """`home` holds everything the user owns."""
+    """How a program serves a home, the folder that holds everything the user owns."""
 
     home: Path
     port: int = 5001
@@ -32,7 +32,7 @@ class Settings:
         return self.home / name
 
     def make_home(self) -> None:
-        """Create the home and its folders, owner-only. Raises Problem."""
+        """Create it and its folders, owner-only. Raises Problem."""
         try:
             for folder in map(self.folder, ("", *FOLDERS)):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

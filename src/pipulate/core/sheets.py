@@ -1,7 +1,7 @@
-"""Sheets: CSV, JSON and workbooks read as rows; rows written as CSV and JSON.
+"""CSV, JSON and workbooks read as rows; rows written as CSV and JSON.
 
 Text that a spreadsheet would take for a formula leaves with a `'` before it, and reading takes
-exactly one such `'` away again: what goes out comes back the same. `raw` does neither.
+exactly one such `'` away again. `raw` does neither.
 """
 
 import codecs
@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipulate.core.ask import unlike
 from pipulate.core.fields import dumps
 from pipulate.core.kinds import MISSING
 from pipulate.core.problems import Problem
@@ -46,23 +47,22 @@ csv.field_size_limit(CELL)
 class Sheet:
     """A table as it came, to be read once. `rows`: (number as a person counts them, cells).
 
-    Cells are JSON values: text, and from JSON and workbooks numbers, booleans, ISO dates; MISSING
-    where a JSON object lacks the key. A row may have fewer or more cells than there are columns.
-    `typed` (JSON): text is meant as it stands, not as typed into a form."""
+    Cells are JSON values, dates in ISO; MISSING where a JSON object lacks the key. A row may have
+    fewer or more of them than there are columns."""
 
     columns: list[str]
     rows: Numbered
     sheets: Sequence[str] = ()  # of a workbook
-    typed: bool = False
+    typed: bool = False  # (JSON) text is meant as it stands, not as typed into a form
     header: bool = True  # whether the columns are called by a first row
 
 
 def read_sheet(path: Path, sheet: str = "", header: Header = True, raw: bool = False) -> Sheet:
     """The rows of a file, whatever its kind; a CSV file of any size in constant memory.
 
-    `sheet` names one of a workbook's (else the first with rows); without `header` (or where that,
-    given the first rows, says so) the first row is data and columns are called "Column 1" …; `raw`
-    keeps a `'` before a formula. Raises Problem, also while rows are taken."""
+    `sheet`: of a workbook (else the first with rows). Without `header` (or where that, given the
+    first rows, says so) the first row is data and columns are called "Column 1" … `raw`: a `'`
+    before a formula stays. Raises Problem, also while rows are taken."""
     with path.open("rb") as file:
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):
@@ -82,7 +82,7 @@ def write_csv(
 ) -> Iterator[str]:
     """CSV in chunks of text. Cells: text (defused unless `raw`), numbers, booleans, None."""
     every = itertools.chain([columns], rows)
-    while batch := list(itertools.islice(every, BATCH)):
+    while batch := [*itertools.islice(every, BATCH)]:
         out = io.StringIO()
         csv.writer(out).writerows([[_cell(value, raw) for value in row] for row in batch])
         yield out.getvalue()
@@ -90,9 +90,9 @@ def write_csv(
 
 def write_json(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON list of objects, one a line, in chunks of text."""
-    before, lines = "[\n", iter(rows)
-    while batch := list(itertools.islice(lines, BATCH)):
-        yield before + ",\n".join(map(dumps, batch))
+    before, lines = "[\n", map(dumps, rows)
+    while batch := [*itertools.islice(lines, BATCH)]:
+        yield before + ",\n".join(batch)
         before = ",\n"
     yield "\n]\n" if before != "[\n" else "[]\n"
 
@@ -111,20 +111,20 @@ def _meant(cell: Any) -> Any:
 
 
 def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
-    """Records without the empty ones, the first of them taken as the heading."""
     filled = (r for r in records if any(cell not in EMPTY for cell in r[1]))
     first = [*itertools.islice(filled, FIRST)]
     if not first:
         raise Problem("There is nothing in it.", "Give a table with a heading and rows.")
     named = header([cells for _, cells in first]) if callable(header) else header
-    heading = _few(_within(first[0][1], 1) if named else [""] * len(first[0][1]))
+    top = first[0][1]
+    heading = _few(_within(top, 1) if named else [""] * len(top))
     if named and not first[1:]:
         raise Problem("It has a heading but no rows.", "Add rows, or say that there is no heading.")
     every = itertools.chain(first[named:], filled)
     rows = ((n, _within(cells, len(heading))) for n, cells in every)
     if not raw:
-        rows = ((n, [_meant(cell) for cell in cells]) for n, cells in rows)
-    return Sheet(_names(heading), rows, sheets, header=named)
+        rows = ((n, [*map(_meant, cells)]) for n, cells in rows)
+    return Sheet(unlike(_heading(heading)), rows, sheets, header=named)
 
 
 def _within(cells: list[Any], width: int) -> list[Any]:
@@ -141,14 +141,9 @@ def _few(columns: list[Any]) -> list[Any]:
     raise Problem(what, "Leave out those that are not needed.")
 
 
-def _names(cells: list[Any]) -> list[str]:
-    """Headings as text, each once: an empty one is "Column 3", a second "Title" is "Title 2"."""
-    names: list[str] = []
+def _heading(cells: list[Any]) -> Iterator[str]:
     for number, cell in enumerate(cells, 1):
-        name = str("" if cell is None else _meant(cell)).strip() or f"Column {number}"
-        again = (f"{name} {count}" for count in itertools.count(2))
-        names.append(next(n for n in itertools.chain([name], again) if n not in names))
-    return names
+        yield str("" if cell is None else _meant(cell)).strip() or f"Column {number}"
 
 
 def _no_sheet(what: str) -> Problem:
@@ -159,7 +154,7 @@ def _no_sheet(what: str) -> Problem:
 
 
 def _encoding(path: Path, head: bytes) -> str:
-    """UTF-16 with its mark, UTF-8, else what Windows writes, else Latin-1, which is never wrong."""
+    """UTF-16 with its mark, UTF-8, else what Windows writes, else Latin-1, which always reads."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if head.startswith(OTHERS) or (b"\0" in head and not wide):
         raise _no_sheet(f"{path.name} is no table")
