@@ -38,6 +38,12 @@ def test_a_pipeline_of_steps_passes_its_trial_and_its_own_test(home):
     assert 'report(parse(fetch("Hello")))' in text and holds(home / "apps/audit.py", text)
 
 
+def test_the_name_of_a_class_is_taken_for_that_of_its_file(home, monkeypatch):
+    monkeypatch.setattr(_drafts, "tried", lambda *_: {"problems": []})
+    for name, kind in (("Plant", "Plant"), ("WineBottle", "WineBottle"), ("plant", "Plant")):
+        assert f"class {kind}(CrudApp)" in _scaffold.made(home, name, "app", "title:str")
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "parts", "said"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pipulate import __version__
+from pipulate.apps.base import snake
 from pipulate.core import source
 from pipulate.core.problems import Problem, Unknown, Waiting, nearest
 from pipulate.doors.door import Door
@@ -73,6 +74,7 @@ def _bare(name: str) -> str:
 @HOME
 def new(kind, name, parts, no_browser, settings):
     """Write a small, tested plugin file: fields (title:str rating:int=0), or names of steps."""
+    name = snake(name) if re.fullmatch(r"[A-Za-z0-9_]+", name) else name
     given = {"name": name, "kind": kind, "parts": "\n".join(parts)}
     text, path = ask(settings, "plugin_scaffold", given), settings.folder("apps") / f"{name}.py"
     with path.open("x", encoding="utf-8") as file:

@@ -1,10 +1,10 @@
 """The pages of Plugins: what waits, one version whole, and what a person may do with it.
 
-Nothing else puts a plugin into apps/: a click on a page, guarded as every click is, on a hash.
+Only a click here, on a hash, puts a plugin into apps/.
 """
 
-import difflib
 import json
+from difflib import unified_diff
 
 from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
 from fasthtml.common import Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
@@ -27,20 +27,20 @@ AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
 def index(table, profile):
-    """What there is, and three ways to begin."""
-    at, newest, home = f"/{profile.slug}", {}, _drafts.home_of(table)
+    """What there is, and two ways to begin."""
+    at, home, told = f"/{profile.slug}/plugins", _drafts.home_of(table), {}
     for record in _drafts.versions(home):
-        newest.setdefault(record["name"], record)
-    items = [Li(A(n, href=f"{at}/plugins/{n}"), *about(r)) for n, r in newest.items()]
-    own = {path.stem for path in (home / "apps").glob("[a-z]*.py")} - {*newest}
-    items += [Li(A(n, href=f"{at}/plugins/{n}"), Small("your own file")) for n in sorted(own)]
+        told.setdefault(record["name"], about(record))
+    for path in sorted((home / "apps").glob("[a-z]*.py")):
+        told.setdefault(path.stem, [Small("your own file")])
+    items = [Li(A(name, href=f"{at}/{name}"), *parts) for name, parts in told.items()]
     new = Form(
         Input(name="name", placeholder="book", required=True, aria_label="Name"),
         Select(Option("app"), Option("pipeline"), name="kind", aria_label="Kind"),
         Textarea(name="parts", rows=3, placeholder="title:str\nrating:int=0", aria_label="Parts"),
         Small("A field a line (name:type=default), or a step a line."),
         Button("Make a file", cls="secondary"),
-        hx_post=f"{at}/plugins/new",
+        hx_post=f"{at}/new",
         hx_target="#main",
         style=BELOW,
     )
@@ -57,20 +57,19 @@ def index(table, profile):
 
 
 def wished(profile, example, plugin=""):
-    """A wish, on its way to the pipeline Builder."""
+    """A form that begins the pipeline Builder."""
     box = Textarea(name="wish", rows=2, required=True, placeholder=example, aria_label="Your wish")
     hidden = Input(type="hidden", name="plugin", value=plugin)
     return Form(box, hidden, Button("Write it"), hx_post=f"/{profile.slug}/builder", style=BELOW)
 
 
 def about(record):
-    """Version, state, origin and moment of a record."""
     told = f"version {record['version']} · {record['origin']} · {record['at'][:16]}"
     return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
 
 
 def newest(table, profile, name: str):
-    """The newest version of a plugin."""
+    """The newest version of a plugin; a file of the user's own is one, too."""
     home = _drafts.home_of(table)
     found = _drafts.versions(home, name)
     if not found and (text := _drafts.live(home, name)):
@@ -83,24 +82,21 @@ def newest(table, profile, name: str):
 def look(table, profile, name: str, hash: str):
     """One version: what it is, what it reaches for, how it looks, its source, the others."""
     home, base = _drafts.home_of(table), f"/{profile.slug}/plugins/{name}"
-    at = f"{base}/{hash}"
     record, text = _drafts.read(home, name, hash)
-    before = _drafts.live(home, name)
-    powers = sorted({*record["powers"], *record.get("reached", [])})
-    reach = f"It reaches for: {', '.join(powers)}." if powers else "It keeps to its own rows."
-    every = _drafts.versions(home, name)
-    others = [Li(A(r["hash"][:12], href=f"{base}/{r['hash']}"), *about(r)) for r in every]
+    at, before, changes = f"{base}/{hash}", _drafts.live(home, name), ""
+    if before and before != text:
+        changes = Details(Summary("What it changes"), difference(before, text), open=True)
+    powers = ", ".join(sorted({*record["powers"], *record.get("reached", [])}))
+    versions = _drafts.versions(home, name)
     return Section(
         Header(H1(f"{name}.py"), Span(record["state"], cls="badge"), cls="head"),
         P(record["wish"]) if record["wish"] else "",
         decision(at, profile, record, text == before),
         faults("It did not pass its trial", record["problems"]),
-        P(reach),
+        P(f"It reaches for: {powers}." if powers else "It keeps to its own rows."),
         faults("What could not be tried", record["notes"]),
         *(preview(n, page) for n, page in enumerate(record["pages"])),
-        Details(Summary("What it changes"), difference(before, text), open=True)
-        if before and before != text
-        else "",
+        changes,
         H2("Source"),
         Form(
             Textarea(text, name="source", rows=min(40, text.count("\n") + 2), **CODE),
@@ -111,13 +107,16 @@ def look(table, profile, name: str, hash: str):
         H2("Ask for a change"),
         wished(profile, "Make step 3 sort by date", name),
         H2("Versions"),
-        Ul(*others, cls="events"),
+        Ul(
+            *(Li(A(r["hash"][:12], href=f"{base}/{r['hash']}"), *about(r)) for r in versions),
+            cls="events",
+        ),
         id="desk",
     )
 
 
 def decision(at, profile, record, live):
-    """The buttons; they act on exactly this hash."""
+    """The buttons, which act on exactly this hash."""
     said = P(Small("SHA-256 ", Code(record["hash"], style="overflow-wrap:anywhere")))
     links = [A(app["title"], href=f"/{profile.slug}/{app['slug']}") for app in record["apps"]]
     if live:
@@ -130,7 +129,6 @@ def decision(at, profile, record, live):
 
 
 def faults(title, lines):
-    """A list under a title, when there is something."""
     return Div(P(f"{title}:"), Ul(*map(Li, lines))) if lines else ""
 
 
@@ -138,20 +136,18 @@ def preview(number, page):
     """A page as the trial drew it: nothing in it acts, no address is asked, no key reaches it."""
     import nh3
 
-    tags, shown, text = {*TAGS.split()}, {"*": {*SHOWN.split()}}, page["html"]
+    text, shown = page["html"], {"*": {*SHOWN.split()}}
     for mark, look in LOOKS.items():
         text = text.replace(mark, look)
-    clean = nh3.clean(text, tags=tags, attributes=shown, url_schemes=set())
-    said = f"{page['title']}, with rows that the trial made up"
-    drawn = Div(NotStr(clean), inert=True, style=WITHIN)
-    return Details(Summary(said), drawn, open=not number)
+    clean = nh3.clean(text, tags={*TAGS.split()}, attributes=shown, url_schemes=set())
+    said = Summary(f"{page['title']}, with rows that the trial made up")
+    return Details(said, Div(NotStr(clean), inert=True, style=WITHIN), open=not number)
 
 
 def difference(before, after):
     """The lines that change, with three around them."""
     marks = {"+": Ins, "-": Del}
-    old, new = before.splitlines(), after.splitlines()
-    lines = [*difflib.unified_diff(old, new, lineterm="")][2:]
+    lines = [*unified_diff(before.splitlines(), after.splitlines(), lineterm="")][2:]
     return Pre(*(marks.get(line[0], Span)(f"{line}\n") for line in lines), cls="diff")
 
 
@@ -160,7 +156,7 @@ def approve(table, profile, name: str, hash: str):
     record = _drafts.approve(_drafts.home_of(table), name, hash)
     noted(table, f"Approved plugin {name}, version {record['version']} ({hash[:12]})")
     at = f"/{profile.slug}/plugins/{name}/{hash}"
-    soon = P("It goes live…", hx_get=at, hx_trigger="load delay:1s", **AGAIN)  # as it is loaded
+    soon = P("It goes live…", hx_get=at, hx_trigger="load delay:1s", **AGAIN)
     return Section(H1(f"{name}.py"), soon, id="desk")
 
 
@@ -173,13 +169,13 @@ def reject(table, profile, name: str, hash: str):
 
 
 def noted(table, summary):
-    """What the history says of this click."""
+    """Have the history say this of the click."""
     table.db.begin()
     table.db.current.summary = summary
 
 
 async def edit(table, profile, name: str, hash: str, source: Text):
-    """What was typed is a version of its own."""
+    """What was typed, as a version of its own."""
     text = source.replace("\r\n", "\n").rstrip() + "\n"
     record = _drafts.draft(_drafts.home_of(table), name, text, "edited on the page")
     return look(table, profile, name, record["hash"])
@@ -187,7 +183,7 @@ async def edit(table, profile, name: str, hash: str, source: Text):
 
 async def new(table, profile, name: str, kind: str = "app", parts: Text = ""):
     """A file from a few words, as a version that waits."""
-    home = _drafts.home_of(table)
+    home, name = _drafts.home_of(table), _scaffold.spelled(name)
     text = _scaffold.made(home, name, kind, parts)
     record = _drafts.draft(home, name, text, "made on the page")
     address = f"/{profile.slug}/plugins/{name}/{record['hash']}"

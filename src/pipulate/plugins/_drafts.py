@@ -23,17 +23,18 @@ from pathlib import Path
 from pipulate import Problem
 from pipulate.plugins import _reading
 
-SECONDS, TURN = 60, 50  # how long a trial may take, and how long it may wait for its turn
+SECONDS, TURN = 60, 50  # a trial may take, and may wait for its turn
 TRIALS = threading.Semaphore(2)  # at a time, whoever asks for how many
 PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
 REPORT = 10_000_000  # bytes of what a trial says
 PAGE, APP = {"title": "", "html": ""}, {"slug": "", "title": "", "tools": [""]}
 FORM = {"problems": [""], "notes": [""], "apps": [APP], "pages": [PAGE], "reached": [""]}
-OWN = {"origin": "own file", "wish": "", "problems": [], "notes": [], "apps": [], "pages": []}
+OWN = {"state": "waiting", "origin": "own file", "wish": "", "problems": [], "notes": []}
+OWN |= {"apps": [], "pages": []}
 
 
 def named(name):
-    """A name that a plugin file may have. Raises Problem."""
+    """A name, if a plugin file may have it. Raises Problem."""
     if not re.fullmatch("[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
         how = "Use a word of small letters, none of Python's."
         raise Problem(f"{name[:60]!r} is no name for a plugin.", how)
@@ -41,7 +42,6 @@ def named(name):
 
 
 def home_of(table):
-    """The home folder of a table."""
     return table.db.path.parent
 
 
@@ -55,7 +55,6 @@ def live(home, name):
 
 
 def digest(text):
-    """The hash that an approval names."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -63,22 +62,20 @@ def keep(home, name, text, about):
     """Put a version into quarantine; its record. What was known of the same text is replaced."""
     folder, key, old = home / "quarantine" / named(name), digest(text), versions(home, name)
     found = next((v for v in old if v["hash"] == key), {"version": len(old) + 1})
-    found = {"state": "waiting", **OWN, **found, **about}
-    found |= {"name": name, "hash": key, "powers": _reading.powers(text)}
+    found = OWN | found | about | {"name": name, "hash": key, "powers": _reading.powers(text)}
     found["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     folder.mkdir(exist_ok=True)
     written(folder / f"{key}.py", text)
-    written(folder / f"{key}.json", json.dumps(found))
-    return found
+    return mark(home, found, found["state"])
 
 
 def written(path, text):
-    """Replace a file in one step."""
+    """Write a file in one step."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with part.open("wb") as file:
         file.write(text.encode())
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file)
     part.replace(path)
 
 
@@ -93,7 +90,7 @@ def read(home, name, key):
     """(a version's record, its text). Raises Problem when it is not what its hash says."""
     found = [v for v in versions(home, name) if v["hash"] == key]
     path = home / "quarantine" / name / f"{key}.py"
-    text = path.read_bytes().decode() if found and path.exists() else ""
+    text = path.read_bytes().decode(errors="replace") if found and path.exists() else ""
     if not found or digest(text) != key:
         raise Problem("There is no such version of this plugin.", "Open it from Plugins.")
     return found[0], text
@@ -110,41 +107,34 @@ def newest(home, name):
 
 def draft(home, name, text, origin, wish=""):
     """Read, try and keep a text: its record, whose `problems` say what has to be mended."""
-    state = "approved" if live(home, name) == text else "waiting"
-    about = OWN | {"origin": origin, "wish": wish, "state": state}
-    faults = _reading.faults(text)
-    about |= {"problems": faults} if faults else tried(home, name, text)
-    about |= {"state": "faulty"} if about["problems"] else {}
-    return keep(home, name, text, about)
+    state, faults = "approved" if live(home, name) == text else "waiting", _reading.faults(text)
+    about = OWN | ({"problems": faults} if faults else tried(home, name, text))
+    state = "faulty" if about["problems"] else state
+    return keep(home, name, text, about | {"origin": origin, "wish": wish, "state": state})
 
 
 def tried(home, name, text):
     """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
     if not TRIALS.acquire(timeout=TURN):
         raise Problem("Other drafts are being tried.", "Send this one again in a minute.")
-    try:
-        return heard(home, name, text)
-    finally:
-        TRIALS.release()
-
-
-def heard(home, name, text):
-    """The same, when it is its turn."""
-    with tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True) as at:
-        folder = Path(at)
+    with contextlib.ExitStack() as end:
+        end.callback(TRIALS.release)
+        place = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
+        folder = Path(end.enter_context(place))
         (folder / "apps").mkdir()
         for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
             (folder / "apps" / path.name).write_bytes(path.read_bytes())
         (folder / "apps" / f"{name}.py").write_bytes(text.encode())
         # held open: what the child puts in their places is not read
-        with (folder / "report.json").open("w+b") as report, (folder / "said").open("w+b") as said:
-            ended = child(folder, name, said)
-            with contextlib.suppress(ValueError, RecursionError):
-                report.seek(0)
-                return like(FORM, json.loads(report.read(REPORT)))
-            said.seek(max(0, said.seek(0, os.SEEK_END) - 500))
-            told = said.read(500).decode(errors="replace")
-            return {"problems": [f"The trial {ended}. {told}".strip()]}
+        report = end.enter_context((folder / "report.json").open("w+b"))
+        said = end.enter_context((folder / "said").open("w+b"))
+        ended = child(folder, name, said)
+        with contextlib.suppress(ValueError, RecursionError):
+            report.seek(0)
+            return like(FORM, json.loads(report.read(REPORT)))
+        said.seek(max(0, said.seek(0, os.SEEK_END) - 500))
+        told = said.read(500).decode(errors="replace")
+        return {"problems": [f"The trial {ended}. {told}".strip()]}
 
 
 def like(form, value):
@@ -158,7 +148,7 @@ def like(form, value):
 
 
 def child(folder, name, said):
-    """Run the trial in that home; how it ended."""
+    """Run the trial in that home; what is said of its end."""
     kept = {key: os.environ[key] for key in PASSED if key in os.environ}
     own = {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
@@ -197,7 +187,7 @@ def approve(home, name, key):
 
 
 def mark(home, record, state):
-    """Give a version another state."""
+    """Keep a version's record, with this state."""
     record = record | {"state": state}
     path = home / "quarantine" / record["name"] / f"{record['hash']}.json"
     written(path, json.dumps(record))

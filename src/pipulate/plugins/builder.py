@@ -1,4 +1,4 @@
-"""Builder: from a wish in words to a plugin file that has passed its trial and waits for a yes."""
+"""Builder: from a wish in words to a plugin file that passed its trial and waits for a yes."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ from fasthtml.common import Div
 from pipulate import Pipeline, Problem, Text
 from pipulate.plugins import _scaffold
 
+MARKS = (r"apps/(\w+)\.py", r"class (\w+)\(CrudApp", r"Pipeline\(\s*[\"']([^\"']+)")
 TRIES, CONTRACT = 4, Path(__file__).with_name("contract.md")
 ASK = """{contract}
 
@@ -49,9 +50,8 @@ def written(wanted, job):
     """The model writes, each try is tested in an empty home; what failed goes back to it."""
     name, wish = wanted["plugin"], wanted["wish"]
     before = CHANGE.format(source=wanted["source"]) if name else ""
-    asked = ASK.format(
-        contract=CONTRACT.read_text("utf-8"), wish=wish, before=before, name=name or "NAME"
-    )
+    contract = CONTRACT.read_text("utf-8")
+    asked = ASK.format(contract=contract, wish=wish, before=before, name=name or "NAME")
     said = asked
     for tried in range(1, TRIES + 1):
         job.progress(tried - 1, TRIES, f"try {tried}: the model writes")
@@ -61,8 +61,8 @@ def written(wanted, job):
         found = job.tool("plugin_draft", name=name, source=source, wish=wish)
         if not found["problems"]:
             return found | {"tries": tried}
-        print(*found["problems"], sep="\n")
         problems = "\n".join(f"- {problem}" for problem in found["problems"])
+        print(problems)
         said = asked + AGAIN.format(tried=tried, source=source, problems=problems)
     what = f"After {TRIES} tries it does not pass: {found['problems'][0]}"
     raise Problem(what, f"Mend it at {found['address']}, or say the wish another way.")
@@ -76,7 +76,7 @@ def draw(output):
 
 
 def answered(job, said):
-    """What the model answers; one that says nothing has written an empty file."""
+    """What the model answers; nothing is an empty file."""
     try:
         return job.model(said, Text)
     except ValueError:
@@ -91,9 +91,8 @@ def block(answer):
 
 def free(source, taken):
     """A name for a new file: where it says it belongs, or what it defines; none that is there."""
-    said = re.search(r"apps/(\w+)\.py", source) or re.search(r"class (\w+)\(CrudApp", source)
-    said = said or re.search(r"Pipeline\(\s*[\"']([^\"']+)", source)
-    base = re.sub(r"\W+", "_", said[1].lower()).strip("_")[:30] if said else "wish"
+    said = [said for mark in MARKS for said in re.findall(mark, source)] or ["wish"]
+    base = re.sub(r"\W+", "_", said[0].lower()).strip("_")[:30]
     base = base if re.match("[a-z]", base) else f"a_{base}"
     names = [base, *(f"{base}_{n}" for n in range(2, 100))]
     return next(name for name in names if name not in taken and not _scaffold.bundled(name))

@@ -1,4 +1,4 @@
-"""Plugins: their versions, and what waits for approval; begin one, from a wish or a few words."""
+"""Plugins: their versions, and what waits for approval."""
 
 from pipulate import CrudApp, Text, tool
 from pipulate.plugins import _desk, _drafts, _scaffold
@@ -14,7 +14,7 @@ class Plugin(CrudApp):
     async def draft(table, caller, name: str, source: Text, wish: str = "", origin: str = ""):
         """Try the text of a plugin NAME.py in an empty home; it waits for the user's approval."""
         by = "the assistant" if caller.parent or caller.actor == "model" else caller.actor
-        by = origin or by if by == "shell" else by  # what a program says of itself is no origin
+        by = by == "shell" and origin or by  # what a program says of itself is no origin
         found = _drafts.draft(_drafts.home_of(table), name, source, by, wish)
         address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
         about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
