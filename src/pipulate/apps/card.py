@@ -100,7 +100,7 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         ask = {"data_options": f"{at.rsplit('/', 2)[0]}/options/{f.name}"} if f.type is Ref else {}
         boxes.append(labelled(f, shown, wrong.get(f.name, ""), **ask))
     run, quiet = at.rpartition("/")[0], {"cls": "outline", "type": "button"}
-    look = None if not over else "secondary" if boxes else "link"
+    look = ("secondary" if boxes else "link") if over else None
     sends = [Button("Run again" if over or state.state == "stale" else "Run", cls=look)]
     if state.state in UNDONE:
         sends = [Button("Resume" if kept else "Retry")]
@@ -110,10 +110,9 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         sends += [Button("Run the rest", id="rest", hx_post=f"{at}?rest=1", **quiet)]
     if state.step.optional and not over:
         sends += [press(run, "skip", "Skip", step=name)]
-    form = Form(
-        *boxes, Div(*sends, cls="sends"), hx_post=at, novalidate=True, data_next=first or None
-    )
-    if not over or not (boxes or state.state == "skipped"):
+    boxes.append(Div(*sends, cls="sends"))
+    form = Form(*boxes, hx_post=at, novalidate=True, data_next=first or None)
+    if not over or not (boxes[1:] or state.state == "skipped"):
         return form
     word = "Run it after all" if state.state == "skipped" else "Revise"
     said = Summary(word, " ", Small(brief(state.inputs)))
@@ -133,7 +132,7 @@ def progress(at: str, key: str, job: Job | None):
     bar = Progress() if job.share is None else Progress(value=job.share, max=1)
     return Div(
         "" if job.questions else bar,
-        P(" · ".join([job.message, *said] if job.message else said), aria_live="polite"),
+        P(" · ".join(filter(None, [job.message, *said])), aria_live="polite"),
         Details(Summary("Log"), Pre(log, cls="live"), open=True) if log else "",
         Div(Button("Cancel", hx_post=f"{at}/cancel", cls="outline secondary"), ask, cls="sends"),
         cls="progress",

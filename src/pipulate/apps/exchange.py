@@ -21,7 +21,6 @@ from pipulate.core.sheets import BATCH, EMPTY, write_json
 from pipulate.core.store import Row
 from pipulate.core.tools import BULK, Caller, limited, tool
 
-FIRST = 3  # rows shown before an import
 FILE = make_field("file", File)
 ORDERED = "No heading is the name of a field: columns are first taken in the order of the fields."
 WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
@@ -111,7 +110,7 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
 def _preview(visit: Visit):
     file, intake = _opened(visit)
     at, sheet = f"{visit.base}/import", intake.sheet
-    first = [*itertools.islice(sheet.rows, FIRST)]
+    first = [*itertools.islice(sheet.rows, 3)]  # are shown
     sheet.rows = itertools.chain(first, sheet.rows)
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
     if intake.ordered:

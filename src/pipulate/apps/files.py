@@ -20,8 +20,10 @@ from pipulate.core.tools import Caller
 TRASH = ".trash"  # folder of what was put away, one folder a file, named by its number
 TRASH_SECONDS = 30 * 86_400
 OURS, FRESH = ("runs/", "uploads/"), 5.0  # folders the program writes; seconds it is left to do so
-PICTURES = {".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png", ".webp": "webp"}
-TEXTS = {".csv", ".ini", ".json", ".log", ".md", ".py", ".sql", ".toml", ".tsv", ".txt", ".yml"}
+PLAIN = ".csv .ini .json .log .md .py .sql .toml .tsv .txt .yml"
+SHOWN = dict.fromkeys(PLAIN.split(), "text/plain; charset=utf-8")
+SHOWN |= {f".{kind}": f"image/{kind}" for kind in ("gif", "jpeg", "png", "webp")}
+SHOWN[".jpg"] = "image/jpeg"
 ENTER = """INSERT INTO files (path, name, size, created_utc, profile_id) VALUES (?1, ?2, ?3, ?4,
     coalesce((SELECT profile_id FROM runs WHERE ?1 GLOB 'runs/' || id || '/*'),
     (SELECT id FROM profiles WHERE deleted_utc IS NULL ORDER BY position LIMIT 1)))"""
@@ -29,9 +31,7 @@ ENTER = """INSERT INTO files (path, name, size, created_utc, profile_id) VALUES 
 
 def shown_as(name: str) -> str:
     """The type under which a browser may show a file; "": it is only downloaded."""
-    suffix = Path(name).suffix.lower()
-    text = "text/plain; charset=utf-8" if suffix in TEXTS else ""
-    return f"image/{PICTURES[suffix]}" if suffix in PICTURES else text
+    return SHOWN.get(Path(name).suffix.lower(), "")
 
 
 class Files:

@@ -116,18 +116,17 @@ def _boxes(field: Field, shown: str, focused: Any):
     name, chosen = f"{field.name}[]", []
     with contextlib.suppress(ValueError):
         chosen = field.kind.parse(shown)
-    boxes: list[Any] = []
+    boxes = [Input(type="hidden", name=name, value="")]
     for one in dict.fromkeys([*map(str, field.choices), *chosen]):
-        on = {"checked": one in chosen, "autofocus": focused and not boxes}
+        on = {"checked": one in chosen, "autofocus": focused and len(boxes) == 1}
         boxes.append(Label(Input(type="checkbox", name=name, value=one, **on), one))
-    off = Input(type="hidden", name=name, value="")
-    return Span(off, *boxes, cls="boxes", role="group", aria_label=field.label)
+    return Span(*boxes, cls="boxes", role="group", aria_label=field.label)
 
 
 def filter_input(field: Field, shown: str):
     """The box above a column by which its rows are filtered."""
-    name, label = field.name, f"Filter {field.label}"
-    attrs = {"name": f"f.{name}", "id": f"f-{name}", "form": "state", "aria_label": label}
+    attrs = {"name": f"f.{field.name}", "id": f"f-{field.name}", "form": "state"}
+    attrs["aria_label"] = f"Filter {field.label}"
     words = ("yes", "no") if field.type is bool else field.choices
     if isinstance(words, tuple):
         return select(["", *words], shown, **attrs)
@@ -140,7 +139,7 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     note = Small(error, cls="error", role="alert") if error else Small(field.help)
     group = Fieldset if field.many and isinstance(field.choices, tuple) else Label
     box = field_input(field, shown, error, **attrs)
-    return group(field.label, box, *([note] if error or field.help else []))
+    return group(field.label, box, note if error or field.help else "")
 
 
 def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
@@ -187,8 +186,8 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
     if not rows:
         return P("No rows.", cls="empty")
     columns, more = columns or [*rows[0]], len(rows) - SHOWN_ROWS
-    words = (column.replace("_", " ") for column in columns)
-    heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in enumerate(words))
+    words = enumerate(column.replace("_", " ") for column in columns)
+    heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in words)
     body = [[_cell(row.get(c)) for c in columns] for row in rows[:SHOWN_ROWS]]
     note = P(Small(f"{so_many(more, 'more row')} in the download.")) if more > 0 else ""
     right = [any(cell.get("class") for cell in cells) for cells in zip(*body, strict=True)]
