@@ -18,7 +18,6 @@ DEMO = "Demo data: a made-up site from a stand-in on this machine. This is not B
 
 @functools.cache
 def demo_service() -> Any:
-    """The stand-in of this process, started when it is first needed."""
     from pipulate.botify.stand_in import Service, start
 
     service = Service()
@@ -32,6 +31,7 @@ class Account:
     def __init__(self, table: Any, caller: Any = None):
         self.own, self.caller = DictLikeDB(table), caller
         self.demo = bool(self.own.get("botify_demo"))
+        self.key = "botify_demo_site" if self.demo else "botify_site"
         self.kept = DictLikeDB(table.xtra(scope="botify demo" if self.demo else "botify"))
 
     def connection(self, token: str = "") -> Any:
@@ -72,25 +72,19 @@ class Account:
 
     @property
     def user(self) -> str:
-        """The name that Botify gave when the token was checked; "" without one."""
         return self.kept.get("user") or ""
 
     # -- the project of a profile
 
     @property
-    def _site_key(self) -> str:
-        return "botify_demo_site" if self.demo else "botify_site"
-
-    @property
     def site(self) -> Site | None:
         """The project, and analysis, chosen last in this profile."""
-        kept = self.own.get(self._site_key)
+        kept = self.own.get(self.key)
         return read_address(kept) if kept else None
 
     @site.setter
     def site(self, site: Site) -> None:
-        """Remember the project, and analysis if one is named."""
-        self.own[self._site_key] = "/".join(filter(None, [site.name, site.analysis]))
+        self.own[self.key] = "/".join(filter(None, [site.name, site.analysis]))
 
     # -- lists that are kept
 
@@ -107,7 +101,6 @@ class Account:
 
 
 def age(at: str) -> str:
-    """How long ago a moment was, in words."""
     seconds = max(0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:

@@ -19,7 +19,6 @@ HINTS = {
 
 
 def hint(status: int) -> str:
-    """What to do after an answer of this status."""
     rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
     return HINTS.get(status, rest)
 
@@ -55,7 +54,6 @@ def misshapen(wanted: str, got: Any) -> Problem:
 
 
 def part(said: Any, name: str, kind: type) -> Any:
-    """A value of an answer that must be there. Raises Problem."""
     value = said.get(name) if isinstance(said, dict) else None
     if not isinstance(value, kind):
         raise misshapen(f"{name!r}", said)
@@ -73,7 +71,6 @@ def project(row: Json, user: str) -> Json:
 
 
 def analysis(row: Json) -> Json:
-    """Of an analysis what a list shows."""
     return {
         "slug": part(row, "slug", str),
         "status": str(row.get("status") or "success"),

@@ -145,7 +145,6 @@ class Client:
         return [*map(answers.job, await self._listed("GET", "jobs", params=how, most=most))]
 
     async def job(self, job_id: str) -> Json:
-        """A job as it stands: {job_id, job_status, payload, results …}; its id is text."""
         return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))
 
     # -- requests
@@ -274,7 +273,6 @@ class Client:
 
 
 def _again(safe: bool, error: BaseException) -> bool:
-    """Whether a try that failed is repeated."""
     if not isinstance(error, _Failed) or (error.wait or 0) > LONGEST_WAIT:
         return False
     return safe or not error.acted

@@ -36,7 +36,6 @@ class Download:
 
     @property
     def have(self) -> int:
-        """How many bytes are here."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def fetch(self, link: str, keep: Callable[[str], Any], renew: Callable[[], str]) -> int:
@@ -66,7 +65,6 @@ class Download:
             time.sleep(PAUSE * 2 ** (TRIES - left))
 
     def _some(self, link: str, keep: Callable[[str], Any]) -> bool:
-        """Take what one answer gives; whether the file is whole then."""
         plain = not link.lower().startswith("https:")
         headers = {"accept-encoding": "identity"}  # what is packed all the same stays so
         if self.have and self.tag:

@@ -91,6 +91,5 @@ def _swallow(reset: Any) -> Any:
 def refusal(
     status: int, code: int, message: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """An error in Botify's envelope."""
     said = {"error": {"message": message, "error_code": str(code), "error_detail": {}}}
     return JSONResponse(said, status, headers)

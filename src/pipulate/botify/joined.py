@@ -64,7 +64,6 @@ class Sums:
         self.by_depth = Counter[int]()
 
     def add(self, row: Row) -> None:
-        """One page more."""
         kind = self.by_type[row.get(KIND) or UNKNOWN]
         kind.update({name: float(row[name] or 0) for name in SUMS if name in row}, pages=1)
         if row["depth"]:
@@ -77,7 +76,6 @@ class Sums:
         return [_told(*each) for each in kinds[:TYPES]]
 
     def levels(self) -> list[list[int]]:
-        """[depth, links on its pages]."""
         return [[depth, links] for depth, links in sorted(self.by_depth.items())]
 
 

@@ -177,7 +177,6 @@ class _Found:
         return lines
 
     def _odd(self, ends: list[str], more: list[Any]) -> Iterator[str]:
-        """The same, one by one."""
         for n, pair in enumerate(zip(ends[::2], ends[1::2], strict=True)):
             (source, one, odd), (target, other, too) = map(self.look, pair)
             if source and source not in self.nodes:

@@ -23,15 +23,12 @@ class Pace:
 
     @property
     def wait(self) -> float:
-        """Seconds for which nobody may ask now."""
         return max(0.0, self.free - time.monotonic())
 
     def hold(self, seconds: float) -> None:
-        """Nobody asks for so long."""
         self.free = max(self.free, time.monotonic() + seconds)
 
     async def turn(self, who: str = "") -> None:
-        """Wait until it is this asker's turn."""
         rank = max(self.served, self._last.get(who, 0))
         self._last = {w: n for w, n in self._last.items() if n > self.served} | {who: rank + 1}
         place = rank, next(self._numbers)

@@ -53,7 +53,6 @@ class Form:
 
 
 def write(form: Form, payload: dict[str, Any], rows: Iterable[dict[str, Any]]) -> bytes:
-    """The bytes of an export's file."""
     asked, out = payload.get("formatter_config") or {}, io.StringIO()
     inner = payload["query"]["query"]
     names = [*inner["dimensions"], *(inner.get("metrics") or [])]

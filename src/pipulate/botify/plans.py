@@ -50,7 +50,6 @@ def links_query(analysis: str, deepest: int | None = None) -> Json:
 
 
 def number(row: Json) -> int:
-    """The sum in a row: over no rows it may be 0, null or not there at all."""
     values = row.get("metrics") or [0]
     return int(values[0] or 0)
 
@@ -81,7 +80,6 @@ def search_levels(total: Callable[[int], int], limit: int) -> list[Level]:
 
 
 def depth_table(levels: list[Level], limit: int) -> list[Json]:
-    """[{depth, links, total, fits, note}]: what one export down to each depth would have."""
     rows, total = list[Json](), 0
     for depth, links in levels:
         total += links
@@ -110,7 +108,6 @@ def deepest_fit(table: list[Json], limit: int) -> int:
 
 
 def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
-    """A row for each link: its page, its target, and what is asked of the page."""
     crawl, labels = f"crawl.{analysis}", [*labels]
     own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
     upto = {"field": f"{crawl}.depth", "predicate": "lte", "value": depth}
@@ -124,7 +121,6 @@ def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
 
 
 def searched(analysis: str) -> Json:
-    """The days of search data that go with an analysis."""
     end = crawl_date(analysis)
     return {"periods": [[str(end - timedelta(days=DAYS - 1)), str(end)]]}
 
@@ -160,7 +156,6 @@ def payload_of(owner: str, project: str, query: Json, rows: int) -> Json:
 
 
 def credits_of(rows: int) -> int:
-    """What an export of so many rows costs, rounded up."""
     return math.ceil(rows * CREDITS)
 
 
@@ -188,7 +183,6 @@ def _age(job_id: str) -> tuple[int, str]:
 
 
 def _asked(payload: Json) -> str:
-    """What a job asks for, however it is written."""
     whole = payload.get("query") or {}
     inner = whole.get("query") or {}
     parts = [payload.get(name) or "" for name in ("username", "project", "formatter")]

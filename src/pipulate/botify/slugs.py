@@ -30,7 +30,6 @@ class Site:
 
     @property
     def name(self) -> str:
-        """owner/project."""
         return f"{self.owner}/{self.project}"
 
 

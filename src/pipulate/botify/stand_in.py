@@ -79,13 +79,11 @@ class Service:
         return self.faults[-1]
 
     def asked(self, where: str) -> int:
-        """How many requests there were whose "METHOD path" matches."""
         return sum(bool(re.search(where, f"{r['method']} {r['path']}")) for r in self.seen)
 
     # -- the two servers
 
     def api(self) -> Any:
-        """The ASGI application of the API."""
         at = "/v1/projects/{owner}/{project}"
         routes = [
             Route("/v1/authentication/profile", self.profile),
@@ -103,7 +101,6 @@ class Service:
         return Faulty(self, Starlette(routes=routes), "api")
 
     def downloads(self) -> Any:
-        """The ASGI application of the files."""
         routes = [Route("/signed/{job:int}/{link:int}/{name}", self.download)]
         return Faulty(self, Starlette(routes=routes), "files")
 
@@ -120,11 +117,9 @@ class Service:
         return JSONResponse(said | {"results": rows[(page - 1) * size : page * size]})
 
     async def profile(self, request: Any) -> Response:
-        """Who the token belongs to."""
         return JSONResponse({"data": {"username": USER, "api_token": self.token}})
 
     async def projects(self, request: Any) -> Response:
-        """The one project, under the owner and under the user."""
         if request.path_params["owner"] not in (OWNER, USER):
             return refusal(404, 1007, "user not found")
         owner = (
@@ -148,7 +143,6 @@ class Service:
         return self._page(request, rows)
 
     async def collections(self, request: Any) -> Response:
-        """A plain list, not paged."""
         names = [*(f"crawl.{slug}" for slug in self.crawls), "search_console"]
         return JSONResponse([{"id": name, "name": name} for name in names])
 
@@ -164,7 +158,6 @@ class Service:
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
     async def query(self, request: Any) -> Response:
-        """The rows of a BQL query."""
         if not self._here(request):
             return refusal(404, 1010, "project not found")
         try:
@@ -186,7 +179,6 @@ class Service:
         return JSONResponse(self._told(self.jobs[-1]), 201)
 
     async def listing(self, request: Any) -> Response:
-        """The export jobs, newest first."""
         wanted = request.query_params.get("project")
         jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
         return self._page(request, [*map(self._told, jobs)])
@@ -298,7 +290,6 @@ def start(service: Service) -> Any:
 
 @contextlib.contextmanager
 def standing(service: Service) -> Iterator[Service]:
-    """A service while it is served."""
     stop = start(service)
     try:
         yield service

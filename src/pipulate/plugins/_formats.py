@@ -53,7 +53,6 @@ def save_as(form, nodes, edges, folder):
 
 
 def lines(form, nodes, edges):
-    """The text of a graph, a line at a time."""
     kinds, ids, rows = columns(nodes), {}, rows_of(nodes)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n' + form["columns"]
     for n, name in enumerate(next(rows)[1:]):
@@ -89,5 +88,4 @@ def columns(nodes):
 
 
 def safe(text):
-    """Text as XML takes it, in an attribute or between tags."""
     return escape(ODD.sub("\ufffd", text), BLANKS)

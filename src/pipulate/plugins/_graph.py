@@ -64,12 +64,10 @@ def pagerank(n, origin, target, damping=0.85, tolerance=1e-9):
 
 
 def defused(text):
-    """Text that no spreadsheet runs: a formula has a ' before it, a number none."""
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def cell(text):
-    """A CSV cell, defused, in quotes if need be."""
     text = defused(text)
     return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
 

@@ -60,7 +60,6 @@ class Numbers:
         return numbers
 
     def _place(self, hashes, numbers):
-        """Take in hashes that differ and are not in the table."""
         if 2 * (self.filled + len(hashes)) > len(self.hashes):
             there = self.numbers != FREE
             hashes = np.append(self.hashes[there], hashes)

@@ -49,7 +49,6 @@ class Picture:
         return about, [ends.tobytes(), *(numbers.tobytes() for _, numbers in drawn)]
 
     def rows(self, places, buffers):
-        """The rows of some pages, by their place in the file."""
         lines, wanted = rows_of(self.nodes), {*places}
         head = next(lines, [])
         some = islice(lines, max(places, default=-1) + 1)

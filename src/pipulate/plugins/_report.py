@@ -75,14 +75,12 @@ class Best:
         self.most, self.count, self.heap = most, 0, []
 
     def add(self, value, row):
-        """Take in a row, if it is among the best so far."""
         self.count += 1
         keep = heapq.heappush if len(self.heap) < self.most else heapq.heappushpop
         keep(self.heap, (value, -self.count, row))
 
     @property
     def rows(self):
-        """The rows that stayed."""
         return [row for *_, row in sorted(self.heap, reverse=True)]
 
 
@@ -173,7 +171,6 @@ def save_page(folder, title, said, counts, parts):
 
 
 def section(title, *parts):
-    """A part of a report."""
     return Section(H2(title), *parts, id=re.sub(r"\W+", "-", title.lower()))
 
 
@@ -188,14 +185,12 @@ def table(title, rows, count=0, word="first"):
 
 
 def _figure(name, value):
-    """A count, below its name."""
     shown = value if isinstance(value, str) else f"{value:,}"
     wide = "wide" if len(shown) > 16 else None
     return Div(Dt(name.replace("_", " ").capitalize()), Dd(shown), cls=wide)
 
 
 def _charts(measured, groups):
-    """Pages by depth, by links, and by page type."""
     charts = [
         BarChart(measured["depths"], "Pages by clicks from the start"),
         BarChart(measured["degrees"], "Pages by how many pages link to them"),
@@ -208,7 +203,6 @@ def _charts(measured, groups):
 
 
 def _rows(best, head):
-    """The best rows by the names of their cells; columns of numbers as such."""
     columns = dict(zip(head, zip(*best.rows, strict=True), strict=False))
     for name in [*columns][1:]:
         if not NAMED.search(name) and as_numbers(columns[name]):
@@ -217,5 +211,4 @@ def _rows(best, head):
 
 
 def _number(cell):
-    """A cell of a column of numbers."""
     return (int(cell) if cell.lstrip("-").isdecimal() else float(cell)) if cell else None

@@ -76,18 +76,15 @@ def called(run, made):
 
 @runs.view
 def draw_runs(output):
-    """The runs, newest first."""
     shown = [{name: row[name] for name in row if name != "nodes"} for row in output]
     return DataTable(shown) if shown else "No run has measured links yet; two files will do."
 
 
 def newest(runs):
-    """The graphs there are, newest first."""
     return [*(row["graph"] for row in runs), GIVEN]
 
 
 def older(runs):
-    """The same, the second newest first."""
     return [*newest(runs)[1:], *newest(runs)[:1]]
 
 
@@ -202,7 +199,6 @@ class Changes:
 
 
 def totals(pages):
-    """The figures of one graph."""
     depths = [page.depth for page in pages.values() if page.depth is not None]
     return {
         "pages": len(pages),
@@ -246,7 +242,6 @@ def changes(graphs, job):
 
 
 def reported(told, folder):
-    """The changes as one file that any browser opens."""
     counts = told["changes"]
     parts = [table("Figures", told["figures"]), section("Chart", chart(counts))]
     parts += [table("By page type", told["types"])] if told["types"] else []
@@ -262,7 +257,6 @@ def chart(counts):
 
 @changes.view
 def draw_changes(output):
-    """The figures, how many pages changed in which way, sums by type, the largest changes."""
     said = f"{output['before']} → {output['after']}: {output['shared']:,} pages are in both."
     drawn = [P(said), DataTable(output["figures"])]
     if not output["tables"]:

@@ -98,7 +98,6 @@ def source(csv: File):
 
 @source.view
 def draw_source(output):
-    """The first rows, under the names the columns have."""
     from pipulate import DataTable
 
     named = (dict(zip(output["columns"], row, strict=False)) for row in output["sample"])
@@ -121,7 +120,6 @@ def likeliest(source, hints, role):
 
 
 def origin_columns(source):
-    """Columns that may hold the linking page, best guess first."""
     return likeliest(source, ORIGINS, "origin")
 
 
@@ -235,7 +233,6 @@ def pictured(output):
 
 @measure.view
 def draw_measure(output):
-    """The counts, then the graph."""
     return told_left_out(output), figures("measured", output), *pictured(output)
 
 
@@ -252,5 +249,4 @@ def report(source, measure, job, formats: Formats = []):  # noqa: B006
 
 @report.view
 def draw_report(output):
-    """The files are listed above it."""
     return "The report is one file: open it in a browser, keep it, send it on."

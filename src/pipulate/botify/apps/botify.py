@@ -36,7 +36,8 @@ class Botify(CrudApp):
             raise Problem("That is no token.", f"Copy it once more. {WHERE}")
         async with account.client(token) as botify:
             user = await botify.user(username)
-        with change(table, caller, "botify_connect", f"Connected to Botify as {user}"):
+        about = {"actor": caller.actor, "verb": "botify_connect", "profile_id": caller.profile.id}
+        with table.db.change(**about, summary=f"Connected to Botify as {user}"):
             account.keep_token(token, user)
         return {"user": user, "token": account.shown}
 
@@ -62,8 +63,7 @@ class Botify(CrudApp):
         """Whether Botify is connected and as whom; the chosen project; seconds to wait."""
         account = Account(table, caller)
         about = {"user": account.user, "token": account.shown, "demo": account.demo}
-        site = account.own.get("botify_demo_site" if account.demo else "botify_site")
-        return about | {"site": site, "wait": round(pace.PACE.wait, 1)}
+        return about | {"site": account.own.get(account.key), "wait": round(pace.PACE.wait, 1)}
 
     @staticmethod
     @tool(kind="read")
@@ -139,12 +139,6 @@ class Botify(CrudApp):
         return found if caller.parent else found | {"results": None}
 
 
-def change(table, caller, verb, summary):
-    """One event in the history."""
-    about = {"actor": caller.actor, "verb": verb, "profile_id": caller.profile.id}
-    return table.db.change(**about, summary=summary)
-
-
 # -- the page ----------------------------------------------------------------------------------
 
 
@@ -166,7 +160,7 @@ def acts(at, path, **more):
 
 
 def token_form(at, word, **more):
-    """A password field and its button; a token is never shown again, so it starts empty."""
+    """A token is never shown again, so the field starts empty."""
     box = {"autocomplete": "off", "required": True, "aria_label": "API token", **more}
     key = Input(type="password", name="token", placeholder="API token", **box)
     said = Small(f"{WHERE} It is checked, kept on this machine and only sent to Botify's API.")
@@ -174,7 +168,6 @@ def token_form(at, word, **more):
 
 
 def token_card(account, at):
-    """Who is connected, how the token ends, and how to delete or replace it."""
     gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
     return Article(
         P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. ", gone),
@@ -183,40 +176,39 @@ def token_card(account, at):
 
 
 def tour_card(at):
-    """The way into the demo, labelled as such."""
     go = acts(at, "demo", hx_vals='{"on": "true"}')
     said = P(Strong("No account? "), "Take the tour with a made-up site. ", DEMO)
     return Article(said, P(Button("Show demo data", cls="outline", **go)))
 
 
 def demo_card(at):
-    """That this is a demo, and the way out."""
     leave = acts(at, "demo", hx_vals='{"on": "false"}')
-    said = P(Strong("Demo. "), DEMO)
     out = Button("Leave the demo", cls="outline secondary", **leave)
-    return Article(said, P(out), role="note")
+    return Article(P(Strong("Demo. "), DEMO), P(out), role="note")
 
 
 def site_card(account, profile):
-    """The chosen project; the list of projects comes when the page is there."""
+    """The chosen project; the lists come when the page is there."""
     at, site = f"/{profile.slug}/botify", account.site
     named = f"{site.name} {site.analysis}".strip() if site else "none yet"
     begin = Button("Start a link graph", hx_post=f"/{profile.slug}/link_graph")
     box = Input(name="address", placeholder="Any Botify address, or owner/project")
-    paste = chooser(at, "Paste an address", box)
-    names = ("projects", "analyses") if site else ("projects",)
     lists = (
         Div(
             P(f"Asking Botify for {name} …", cls="hint"),
             id=name,
-            hx_get=f"{at}/{name}",
+            **gets(at, name),
             hx_trigger="load",
-            hx_swap="innerHTML",
         )
-        for name in names
+        for name in (("projects", "analyses") if site else ("projects",))
     )
     chosen = P("Chosen: ", Strong(named), ". ", begin)
+    paste = chooser(at, "Paste an address", box)
     return Article(H2("Project"), Div(chosen, paste, *lists, style=STACK))
+
+
+def gets(at, name, more=""):
+    return {"hx_get": f"{at}/{name}{more}", "hx_target": f"#{name}", "hx_swap": "innerHTML"}
 
 
 def chooser(at, label, box, *more):
@@ -232,9 +224,8 @@ async def listing(at, name, label, ask, option):
     except Problem as problem:
         return P(Strong(problem.what), " ", problem.next_step, role="alert")
     options = [Option(words, value=address) for address, words in map(option, found["rows"])]
-    again = {"hx_get": f"{at}/{name}?refresh=true", "hx_target": f"#{name}", "type": "button"}
     told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
-    anew = Button("Ask again", cls="link", **again)
+    anew = Button("Ask again", cls="link", type="button", **gets(at, name, "?refresh=true"))
     if not options:
         return P(f"This account sees no {name}. ", told, anew)
     return chooser(at, label, Select(*options, name="address"), told, anew)
@@ -242,8 +233,6 @@ async def listing(at, name, label, ask, option):
 
 @Botify.rt("/projects", methods=["GET"])
 async def projects(table, profile, caller, refresh: bool = False):
-    """The list of projects."""
-
     def option(row):
         name = f"{row['owner']}/{row['slug']}"
         return name, f"{row['name']} ({name})"
@@ -254,7 +243,7 @@ async def projects(table, profile, caller, refresh: bool = False):
 
 @Botify.rt("/analyses", methods=["GET"])
 async def analyses(table, profile, caller, refresh: bool = False):
-    """The list of analyses of the chosen project, newest first."""
+    """Those of the chosen project, newest first."""
     site = Account(table).site
     if site is None:
         return P("Choose a project first.")
@@ -275,27 +264,23 @@ def back(profile):
 
 @Botify.rt("/token", methods=["POST"])
 async def set_token(table, profile, caller, token: Secret, username: str = ""):
-    """Check and keep a token."""
     await Botify.connect(table, caller, token, username)
     return back(profile)
 
 
 @Botify.rt("/forget", methods=["POST"])
 def forget(table, profile, caller):
-    """Delete the token."""
     Botify.disconnect(table, caller)
     return back(profile)
 
 
 @Botify.rt("/demo", methods=["POST"])
 def set_demo(table, profile, caller, on: bool = True):
-    """Begin or leave the demo."""
     Botify.demo(table, caller, on)
     return back(profile)
 
 
 @Botify.rt("/site", methods=["POST"])
 def set_site(table, profile, caller, address: str):
-    """Remember the project of a pasted or chosen address."""
     Botify.choose(table, caller, address)
     return back(profile)

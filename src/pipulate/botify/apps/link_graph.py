@@ -54,14 +54,12 @@ def account(job, refresh: bool = False):
 
 @account.view
 def draw_account(output):
-    """Who asks, and how many projects came; or why none."""
     count = len(output["projects"])
     said = f"{count:,} project{'s' * (count != 1)}"
     return " · ".join(filter(None, [output["user"], said, output["data"], output["note"]]))
 
 
 def known_projects(account):
-    """The project used last in this profile, then all of the account."""
     last = "/".join((account["site"] or "").split("/")[:2])
     return [*dict.fromkeys(filter(None, [last, *account["projects"]]))] or [PASTE]
 
@@ -87,7 +85,6 @@ def site(account, job, project: Annotated[str, Choices(known_projects)], address
 
 @site.view
 def draw_site(output):
-    """The analyses, newest first."""
     from pipulate import DataTable
 
     return DataTable(output["analyses"])
@@ -152,7 +149,6 @@ def fields_there(job, project, analysis):
 
 @depths.view
 def draw_depths(output):
-    """A row and a bar for each depth."""
     from pipulate import BarChart, DataTable
 
     bars = [(row["depth"], row["links"]) for row in output["table"]]
@@ -166,7 +162,6 @@ def fitting(depths):
 
 
 def available(depths):
-    """The fields that the project has."""
     return depths["fields"]
 
 
@@ -190,7 +185,6 @@ def plan(
 
 @plan.view
 def draw_plan(output):
-    """What the export will have and cost."""
     return figures("planned", output | {"fields": ", ".join(output["fields"])})
 
 
@@ -241,7 +235,6 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
 
 
 def agreed(plan, job):
-    """Ask whether the credits may be spent. Raises Problem when not."""
     question = (
         f"Export {plan['rows']:,} links of {plan['project']} {plan['analysis']} down to depth "
         f"{plan['depth']}? That spends about {plan['credits']:,} credits of Botify"
@@ -252,7 +245,6 @@ def agreed(plan, job):
 
 
 def ordered(plan, found, note):
-    """The output of the step Export: an export job that is there, and how it came to be."""
     about = {"job": found["job_id"], "note": note, "project": plan["project"]}
     return about | {"rows": plan["rows"], "credits": plan["credits"]}
 
@@ -307,7 +299,6 @@ def load(download, plan, job):
 
 @load.view
 def draw_load(output):
-    """What was in the file, and what was odd about it."""
     first = {name: output[name] for name in ("data", "pages", "links", "rows", "planned")}
     return figures("found", first | output)
 
@@ -317,7 +308,6 @@ measured = link_graph.use(links, {"csv": load})
 
 @measured.view
 def draw_counts(output):
-    """What was measured, in numbers; the step after this one draws it."""
     return figures("measured", output)
 
 
@@ -333,7 +323,6 @@ def graph(load, links, job):
 
 @graph.view
 def draw_graph(output):
-    """The graph, and what each page type and each depth adds up to."""
     from pipulate import BarChart, DataTable
 
     drawn = [*pictured(output), BarChart(output["levels"], "Links by clicks from the start")]
