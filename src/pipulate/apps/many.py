@@ -1,6 +1,6 @@
 """Many rows of an app at once: change, delete, totals, saved views; as tools and on the page.
 
-Which rows: their ids, or `where`, the text after "?" in a list's address ("f.rating=>3&q=dune").
+Which rows: their ids, or `where`, the text after "?" of a list's address ("f.rating=>3&q=dune").
 """
 
 import json
@@ -31,7 +31,7 @@ VALUES = 8  # values counted for one field
 
 
 class RowTools:
-    """Tools that work on many rows of any app."""
+    """Tools for many rows of any app."""
 
     def __init__(self, house):
         self.house = house
@@ -42,8 +42,8 @@ class RowTools:
         return [replace(t, size=self._size) if t.name in changing else t for t in made]
 
     def _size(self, caller: Caller, app: str, ids=(), where: str = "", **_) -> int:
-        crud, (sql, args) = self._meant(caller, app, ids, where)
-        return crud.plain(caller).count(sql, args)
+        crud, which = self._meant(caller, app, ids, where)
+        return crud.plain(caller).count(*which)
 
     def _meant(self, caller: Caller, app: str, ids, where: str) -> tuple[Any, Sql]:
         crud = self.house.shelf.crud(app)
@@ -59,20 +59,20 @@ class RowTools:
         self, caller: Caller, app: str, values: dict, ids: list | None = None, where: str = ""
     ):
         """Give many rows of an app these values: {field: value}. One event, undoable."""
-        crud, (sql, args) = self._meant(caller, app, ids, where)
+        crud, which = self._meant(caller, app, ids, where)
         new = check_values(crud.fields.values(), values, partial=True)
         if not new:
             raise Problem("No values were given.", 'Give values such as {"done": true}.')
-        return {"changed": crud.change_many(caller, new, sql, args)}
+        return {"changed": crud.change_many(caller, new, *which)}
 
     @tool(seconds=SECONDS)
     def rows_delete(self, caller: Caller, app: str, ids: list | None = None, where: str = ""):
         """Delete many rows of an app; one event, undoable."""
-        crud, (sql, args) = self._meant(caller, app, ids, where)
+        crud, which = self._meant(caller, app, ids, where)
         table = crud.plain(caller)
-        crud.refuse_used(caller, table.keys(sql, args))
-        leaving = crud.rows(caller)(sql, args) if crud.mourns else []
-        gone = table.delete_many(sql, args)
+        crud.refuse_used(caller, table.keys(*which))
+        leaving = crud.rows(caller)(*which) if crud.mourns else []
+        gone = table.delete_many(*which)
         for row in leaving:
             row.deleted()
         if gone:
@@ -97,7 +97,7 @@ class RowTools:
 
 
 class Many(Rows):
-    """The place of all that on an app's page."""
+    """All that on an app's page."""
 
     def many_routes(self) -> list[Route]:
         return [
@@ -108,9 +108,9 @@ class Many(Rows):
         ]
 
     def state_of(self, text: str) -> State:
-        """The list that a tool means. Raises Problem for a name that is none: an address leaves it
+        """The list that a tool means. Raises Problem for a name that is none: to leave it out, as
 
-        out, but here it would mean more rows than were asked for."""
+        an address does, would mean more rows than were asked for."""
         known = ["q", "sort", "cols", "page", "all", *(f"f.{n}" for n in (*self.named, "id"))]
         for name, _ in parse_qsl(text, keep_blank_values=True):
             if name not in known:
@@ -118,7 +118,7 @@ class Many(Rows):
         return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
-        """Give rows these checked values; each row's own `check` is asked first."""
+        """Each row's own `check` is asked first."""
         meant, table = self._meant(values, caller), self.rows(caller)
         if self.checks:
             for row in table(where, args):
@@ -133,19 +133,17 @@ class Many(Rows):
 
     def bulk_bar(self, base: str, state: State, count: str):
         names = [Option(f.label, value=n) for n, f in self.fields.items()]
-        first = next(iter(self.fields.values()))
-        said = {"name": "bulk.every", "aria_label": f"all {count} that match"}
-        every = Label(Input(type="checkbox", value="1", **said), said["aria_label"])
+        first, every = next(iter(self.fields.values())), f"all {count} that match"
+        tick = Input(type="checkbox", value="1", name="bulk.every", aria_label=every)
+        looks = {"Set": "secondary", "Export": "outline secondary", "Delete": "outline"}
         where = ("" if state.narrow else "all=1&") + state.query(page=1)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
-            every,
+            Label(tick, every),
             Select(*names, name="bulk.field", aria_label="Field", hx_target="#bulk-value",
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(first), id="bulk-value"),
-            Button("Set", name="bulk.do", value="set", cls="secondary"),
-            Button("Export", name="bulk.do", value="export", cls="outline secondary"),
-            Button("Delete", name="bulk.do", value="delete", cls="outline"),
+            *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
             Input(type="hidden", name="bulk.where", value=where),
             hx_post=f"{base}/bulk",
             hx_target="#listing",
@@ -160,39 +158,39 @@ class Many(Rows):
         if name not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
         field = self.fields[name]
-        return field_input(field, field.show(field.default), **self.look_up(field, visit.base))
+        return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))
 
     async def bulk(self, visit: Visit):
         """Set a field of the ticked rows, delete or export them."""
         form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}
-        ids = [int(key) for key in re.findall("[0-9]{1,18}", form.get("ids", ""))]
-        which = {"where": form.get("where", "")} if form.get("every") else {"ids": ids}
+        ids, where = re.findall("[0-9]{1,18}", form.get("ids", "")), form.get("where", "")
+        which = {"where": where} if form.get("every") else {"ids": [*map(int, ids)]}
         if not any(which.values()):
             raise Problem("No row is ticked.", "Tick some first.")
         if form.get("do") == "export":
-            said = which.get("where") or f"f.id={','.join(map(str, ids))}"
-            return Go(f"{visit.base}/export?{said}")
+            return Go(f"{visit.base}/export?{which.get('where') or 'f.id=' + ','.join(ids)}")
         if form.get("do") == "delete":
             count = (await visit.call("rows_delete", app=self.slug, **which))["deleted"]
+            told = f"Deleted {self.told(count)}."
         else:
             name = form.get("field", "")
             new = check_values(self.fields.values(), {name: visit.form.get(name, "")}, True, True)
             call = visit.call("rows_update", app=self.slug, values=to_json(new), **which)
             count = (await call)["changed"]
-        told = f"{'Deleted' if form.get('do') == 'delete' else 'Changed'} {self.told(count)}."
-        listed = await limited(self._listing, visit, self.state_of(form.get("where", "")))
+            told = f"Changed {self.told(count)}."
+        listed = await limited(self._listing, visit, self.state_of(where))
         return listed, notice(told, visit.undo if count else "")
 
     # -- totals
 
     def totals_box(self, base: str, state: State):
-        """Totals of a list, reckoned when the box is opened."""
+        """They are reckoned when the box is opened."""
         at = f"{base}/totals?{state.query(page=1)}"
         ask = {"hx_get": at, "hx_trigger": "toggle once", "hx_target": "find div"}
         return Details(Summary("Totals"), Div("…", aria_live="polite"), cls="totals", **ask)
 
     def exits(self, base: str, state: State):
-        """Links at the end of a list that depend on its state."""
+        """Links at the end of a list."""
         for form in ("csv", "json"):
             at = f"{base}/export?{state.query(page=1) or 'all=1'}&format={form}"
             yield A(f"Export {form.upper()}", href=at, download=True)
@@ -201,19 +199,18 @@ class Many(Rows):
         """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list.
 
         `count`: rows that hold something; sums of int and Decimal are exact."""
-        where, args = self.where(caller, state)
-        table = self.plain(caller)
+        which = self.where(caller, state)
         return [
-            {"field": name, **self._sums(table, field, where, args),
-             "values": self._counts(caller, table, field, where, args)}
+            {"field": name, **self._sums(caller, field, which),
+             "values": self._counts(caller, field, which)}
             for name, field in self.fields.items()
             if field.type not in (Secret, Text, File, Url)
         ]  # fmt: skip
 
-    def _sums(self, table, field: Field, where: str, args) -> Row:
-        name = quote(field.name)
+    def _sums(self, caller: Caller, field: Field, which: Sql) -> Row:
+        name, select = quote(field.name), self.plain(caller).select
         if field.kind.input == "number":  # SQLite adds binary fractions, and 63 bits at most
-            rows = table.select(f"{name} AS value", where, args)
+            rows = select(f"{name} AS value", *which)
             held = [field.load(row["value"]) for row in rows if row["value"] is not None]
             with localcontext(prec=150):
                 total = sum(held, field.type(0))
@@ -221,18 +218,17 @@ class Many(Rows):
             mean = total / len(held) if held else None
             return {"count": len(held), "sum": total, "mean": mean} | ends
         ends = f", min({name}) AS min, max({name}) AS max" if field.kind.input[:4] == "date" else ""
-        return table.select(f"count({order_sql(field)}) AS count{ends}", where, args)[0]
+        return select(f"count({order_sql(field)}) AS count{ends}", *which)[0]
 
-    def _counts(self, caller: Caller, table, field: Field, where: str, args) -> list[list[Any]]:
+    def _counts(self, caller: Caller, field: Field, which: Sql) -> list[list[Any]]:
         many_values = ("number", "date", "datetime-local", "textarea")
         if field.kind.input in many_values and not field.choices:
             return []
         most = -1 if field.many else 200
         tail = f" GROUP BY {order_sql(field)} ORDER BY _n DESC, _value LIMIT {most}"
         what = f"nullif({quote(field.name)}, '') AS _value, count(*) AS _n"
-        found = table.select(what, where, args, tail)
         counted: Counter[Any] = Counter()
-        for row in found:
+        for row in self.plain(caller).select(what, *which, tail):
             value = field.load(row["_value"])
             for one in (value or [None]) if field.many else [value]:
                 counted[one] += row["_n"]
@@ -253,41 +249,40 @@ class Many(Rows):
         return Div(table, cls="scroll", tabindex="0")
 
     def _total(self, base: str, state: State, row: Row):
-        field = self.fields[row["field"]]
-        yield Th(field.label, scope="row")
-        yield Td(f"{row['count']:,}", cls="number")
-        for key in ("sum", "mean", "min", "max"):
-            yield Td(_short(field, row.get(key), key), cls="number")
-        links = []
+        field, links = self.fields[row["field"]], []
         for value, count in row["values"]:
-            text = {True: "yes", False: "no"}.get(value) if field.type is bool else str(value)
-            chosen = field.type is bool or field.choices
-            said = "=" if value is None else text if chosen else f"={text}"
+            text = ("yes" if value else "no") if field.type is bool else str(value)
+            said = text if field.type is bool or field.choices else f"={text}"
+            text, said = ("(empty)", "=") if value is None else (text, said)
             at = f"{base}?{state.query(filters={**state.filters, field.name: said}, page=1)}"
-            links.append(Span(A("(empty)" if value is None else text, href=at), f" {count:,}"))
-        yield Td(*links, cls="values")
+            links.append(Span(A(text, href=at), f" {count:,}"))
+        keys = ("sum", "mean", "min", "max")
+        figures = f"{row['count']:,}", *(_short(field, row.get(key), key) for key in keys)
+        return (
+            Th(field.label, scope="row"),
+            *(Td(figure, cls="number") for figure in figures),
+            Td(*links, cls="values"),
+        )
 
     # -- saved views
 
     def views(self, caller: Caller) -> dict[str, str]:
-        """{name: the text after "?"} of the saved views of a profile."""
+        """{name: the text after "?"}."""
         return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
 
     def menus(self, visit: Visit):
-        """Menus beside the search box."""
+        """Beside the search box."""
         yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
         yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
 
     def _views_menu(self, base: str, views: tuple[tuple[str, str], ...], shown: bool = False):
-        items = []
+        items, post = [], {"hx_post": f"{base}/views"}
         for name, said in views:
-            drop = {"hx_post": f"{base}/views", "hx_vals": json.dumps({"name": name, "drop": "1"})}
+            drop = {"hx_vals": json.dumps({"name": name, "drop": "1"}), **post}
             close = Button("✕", cls="link", aria_label=f"Remove the view {name}", **drop)
             items.append(Li(A(name, href=f"{base}?{said}"), close))
         name = Input(name="name", placeholder="Name of this view", aria_label="Name", required=True)
-        save = Form(
-            name, Button("Save"), hx_post=f"{base}/views", hx_include="#state", cls="inline"
-        )
+        save = Form(name, Button("Save"), hx_include="#state", cls="inline", **post)
         hint = Small("Search, filter, order and columns under a name.")
         menu = Ul(*items, Li(save), Li(hint))
         attrs = {"id": "views", "cls": "dropdown", "hx_target": "#views", "hx_swap": "outerHTML"}
@@ -295,9 +290,8 @@ class Many(Rows):
 
     async def save_view(self, visit: Visit):
         """Keep (or remove) the state that the page's form carries."""
-        drop = visit.form.get("drop")
-        where = "" if drop else self.state(visit.form).query(page=1) or "all=1"
-        name = visit.form.get("name", "")
+        gone, name = "drop" in visit.form, visit.form.get("name", "")
+        where = "" if gone else self.state(visit.form).query(page=1) or "all=1"
         kept = await visit.call("view_save", app=self.slug, name=name, where=where)
         return self._views_menu(visit.base, tuple(kept.items()), True)
 

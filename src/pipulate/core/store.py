@@ -1,8 +1,8 @@
 """The store: one SQLite file, one writer, one transaction and one event for every change.
 
-Writes happen inside `with database.change(...)`: it takes the write lock at the first write verb,
-collects before and after images of logged tables, appends one event and commits, all or nothing.
-Through apsw, whose SQLite is newer than the standard library's (fixes the WAL-reset fault).
+`with database.change(...)` takes the write lock at the first write, collects before and after
+images of logged tables, appends one event and commits, all or nothing. Through apsw, whose SQLite
+is newer than the standard library's (fixes the WAL-reset fault).
 """
 
 import contextlib
@@ -29,18 +29,16 @@ MANY = 5_000  # rows of one change from which a search index is rather made anew
 # secure_delete "fast": what is dropped is overwritten where that costs no further writing
 PRAGMAS = {"synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "secure_delete": "fast"}
 MAGIC = b"SQLite format 3\0"
-BUSY = "The store is busy; this was not saved."
-LOST = "The store is damaged."
+HELD = apsw.BusyError, apsw.LockedError
+SHUT = apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError
+LOST = apsw.CorruptError, apsw.NotADBError
 # What SQLite refuses, by its kind, as a Problem: the first that fits.
 REFUSALS: list[tuple[Any, type[Problem], str, str]] = [
-    ((apsw.BusyError, apsw.LockedError), Busy, BUSY, "Try again in a moment."),
+    (HELD, Busy, "The store is busy; this was not saved.", "Try again in a moment."),
     (apsw.FullError, Busy, "The disk is full; this was not saved.", "Free some space, try again."),
-    (
-        (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError),
-        *(Broken, "The home folder cannot be written ({}).", "Make it writable, try again."),
-    ),
+    (SHUT, Broken, "The home folder cannot be written ({}).", "Make it writable, try again."),
     (apsw.IOError, Busy, "The disk did not take this ({}); it was not saved.", "Check the disk."),
-    ((apsw.CorruptError, apsw.NotADBError), Broken, LOST, "Restart Pipulate to restore a backup."),
+    (LOST, Broken, "The store is damaged.", "Restart Pipulate to restore a backup."),
     (OverflowError, Missing, "No row has so large a number.", "Check the number."),
     (apsw.ConstraintError, Conflict, "The store refused this ({}).", "Reload and try again."),
 ]
@@ -52,7 +50,7 @@ def now() -> str:
 
 
 class _InWords:
-    """Around what SQLite does: what it refuses is a Problem. (Cheaper than a generator.)"""
+    """Around what SQLite does: its refusals are Problems. (Cheaper than a generator.)"""
 
     def __enter__(self) -> None: ...
 
@@ -67,9 +65,7 @@ IN_WORDS = _InWords()
 
 @dataclass
 class Change:
-    """One transaction in the making: who does what to what; `images` fill as tables are written.
-
-    `undoes`: the events that it takes back."""
+    """One transaction in the making: who does what to what."""
 
     actor: str = "system"
     verb: str = "write"
@@ -77,8 +73,8 @@ class Change:
     target: str = ""
     summary: str = ""
     turn: str | None = None
-    undoes: list[int] = field(default_factory=list)
-    images: list[Row] = field(default_factory=list)
+    undoes: list[int] = field(default_factory=list)  # the events that it takes back
+    images: list[Row] = field(default_factory=list)  # of what was written so far
     begun: bool = False
 
 
@@ -96,10 +92,9 @@ class Database:
             self._writer = self._connect()
             version = self._writer.pragma("user_version")
             if latest and version > latest:
-                what = (
-                    f"This home was written by a newer Pipulate (schema {version}; here: {latest})."
-                )
-                raise Broken(what, "Install that version again, or restore an older backup.")
+                what = f"This home was written by a newer Pipulate (schema {version}; here: "
+                then = "Install that version again, or restore an older backup."
+                raise Broken(f"{what}{latest}).", then)
             self._writer.pragma("journal_mode", "wal")
             self._writer.pragma("cache_size", -16_000)  # kB: counting 100,000 rows reads none anew
         except apsw.Error as error:
@@ -119,7 +114,7 @@ class Database:
         return db
 
     def _reader(self) -> apsw.Connection:
-        """This thread's connection; inside a begun change it is the writer, to see its own rows."""
+        """This thread's connection; inside a begun change the writer, to see its own rows."""
         if self.current and self.current.begun:
             return self._writer
         if not hasattr(self._local, "db"):
@@ -149,23 +144,20 @@ class Database:
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
         """Run a writing statement inside the current change (or one of its own)."""
-        with self.writing() as writer, IN_WORDS:
-            return _dicts(writer.execute(sql, args))
+        with self.change(), IN_WORDS:
+            return _dicts(self.begin().execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
         """The same writing statement for each row of values."""
-        with self.writing() as writer, IN_WORDS:
-            writer.executemany(sql, rows)
+        with self.change(), IN_WORDS:
+            self.begin().executemany(sql, rows)
 
     @contextlib.contextmanager
-    def _begun(self) -> Iterator[apsw.Connection]:
-        with self.change():
-            yield self.begin()
-
-    def writing(self) -> contextlib.AbstractContextManager[apsw.Connection]:
+    def writing(self) -> Iterator[None]:
         """The current change (or one of its own), begun: what is read in it stays true."""
-        begun = self.current and self.current.begun
-        return contextlib.nullcontext(self._writer) if begun else self._begun()
+        with self.change():
+            self.begin()
+            yield
 
     def change(self, **event: Any) -> contextlib.AbstractContextManager[Change]:
         """One transaction and at most one event. Inside another change it joins that one."""
@@ -213,19 +205,22 @@ class Database:
                 self._writer.execute(word)
 
     def _append_event(self, change: Change) -> Row:
-        images, names = change.images, ("actor", "verb", "profile_id", "turn")
-        event = self.table("events", logged=False).insert(
-            {name: getattr(change, name) for name in names},
-            at_utc=now(),
-            target=change.target or _target(images),
-            summary=change.summary or change.verb,
-            changed=len(images),
-            deleted=sum(image["after"] is None for image in images),
-        )
-        key = event["id"]
-        parts = [(key, n, body) for n, body in enumerate(pack(images))]
+        images = change.images
+        about = {
+            "at_utc": now(),
+            **{name: getattr(change, name) for name in ("profile_id", "actor", "verb", "turn")},
+            "target": change.target or _target(images),
+            "summary": change.summary or change.verb,
+            "changed": len(images),
+            "deleted": sum(image["after"] is None for image in images),
+        }
+        marks = ", ".join(f":{name}" for name in about)
+        sql = f"INSERT INTO events ({', '.join(about)}) VALUES ({marks}) RETURNING *"
+        event = self.execute(sql, about)[0]
+        parts = [(event["id"], n, body) for n, body in enumerate(pack(images))]
         self.execute_many("INSERT INTO images VALUES (?, ?, ?)", parts)
-        self.execute_many("INSERT INTO undone VALUES (?, ?)", [(e, key) for e in change.undoes])
+        undone = [(key, event["id"]) for key in change.undoes]
+        self.execute_many("INSERT INTO undone VALUES (?, ?)", undone)
         return event | {"images": images}
 
     def hide(self, secret: str) -> str:
@@ -249,15 +244,15 @@ class Database:
     def define(self, name: str, columns: Mapping[str, str]) -> None:
         """Make a table, or add the columns it lacks. Keys: names; values: SQL types and clauses."""
         have, table = self.columns(name), quote(name)
-        lines = {n: f"{quote(n)} {sql}" for n, sql in columns.items() if n not in have}
+        lines = [f"{quote(n)} {sql}" for n, sql in columns.items() if n not in have]
         if not have:
-            self.execute(f"CREATE TABLE {table} ({', '.join(lines.values())})")
-        for line in lines.values() if have else ():
+            self.execute(f"CREATE TABLE {table} ({', '.join(lines)})")
+        for line in lines if have else ():
             self.execute(f"ALTER TABLE {table} ADD COLUMN {line}")
         self.forget(name)
-        index, there = f"{name}_order", "SELECT 1 FROM pragma_index_list(?) WHERE name = ?"
-        if {"profile_id", "position"} <= {*columns} and not self.one(there, (name, index)):
-            self.execute(f"CREATE INDEX {quote(index)} ON {table} (profile_id, position)")
+        if {"profile_id", "position"} <= {*columns}:
+            index = quote(f"{name}_order")
+            self.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table} (profile_id, position)")
 
     def unindex(self, name: str, rows: int) -> None:
         """Before so many rows of a table change: drop its search index (apps/data.py) if that costs
@@ -266,15 +261,15 @@ class Database:
         fts = f"{name}_fts"
         # to enter or take out one row by itself costs as much as to enter eight in one go
         if rows >= MANY and self.columns(fts) and 8 * rows > self.table(name).count():
-            drops = (f"DROP TRIGGER IF EXISTS {quote(f'{fts}_{when}')};" for when in "idu")
-            self.execute("".join(drops) + f"DROP TABLE IF EXISTS {quote(fts)}")
+            drops = "".join(f"DROP TRIGGER IF EXISTS {fts}_{when};" for when in "idu")
+            self.execute(f"{drops}DROP TABLE IF EXISTS {fts}")
             self.forget(fts)
 
     @contextlib.contextmanager
     def appending(self, name: str, first: int, rows: int) -> Iterator[None]:
-        """While so many rows are added, from this id on: into the search index (apps/data.py) they
+        """While so many rows are added, from this id on: the next search enters them into its
 
-        are entered by the next search, which costs a fraction of entering them one by one."""
+        index (apps/data.py), which costs a fraction of entering them one by one."""
         fts, writer = f"{name}_fts", self.begin()
         later = rows >= MANY and bool(self.columns(fts))
         if later:
@@ -291,7 +286,7 @@ class Database:
         self._columns.pop(name, None)
 
     def table(self, name: str, **options: Any) -> Table:
-        """A handle on a table; see Table for the options."""
+        """A handle on a table; its options: see Table."""
         return Table(self, name, **options)
 
     def close(self) -> None:
@@ -324,7 +319,9 @@ def _dicts(cursor: apsw.Cursor) -> list[Row]:
 
 def _target(images: list[Row]) -> str:
     """The first row of each table, and how many more there are: app_books/1 +2."""
-    first = {image["table"]: image["id"] for image in reversed(images)}
-    named = " ".join(f"{table}/{key}" for table, key in reversed(first.items()))
+    first: Row = {}
+    for image in images:
+        first.setdefault(image["table"], image["id"])
+    named = " ".join(f"{table}/{key}" for table, key in first.items())
     more = len(images) - len(first)
-    return named + (f" +{more}" if more else "")
+    return f"{named} +{more}" if more else named

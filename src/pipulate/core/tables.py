@@ -57,7 +57,7 @@ class Table:
     logged: bool = True  # writes leave images in the event log
     row: Callable[[Row], Any] = dict  # makes what is returned, of the columns
     scope: Row = field(default_factory=dict)
-    defaults: Row = field(default_factory=dict)  # of columns that an insert leaves out
+    defaults: Callable[[Row], Row] = lambda given: {}  # of columns that an insert leaves out
     keep: Callable[[Row], Row] = dict  # values as they are kept, of values as they are given
 
     def xtra(self, **scope: Any) -> Table:
@@ -110,7 +110,8 @@ class Table:
 
     def insert(self, record: Any = None, /, **values: Any) -> Any:
         """Add a row; returns it as stored."""
-        new = {self.pk: None, **self.defaults, **self.scope, **self._values(record, values)}
+        given = self._values(record, values)
+        new = {self.pk: None, **self.defaults(given), **self.scope, **given}
         self._stay(new)
         return self.row(self._write(None, new))
 

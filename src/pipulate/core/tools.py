@@ -26,8 +26,7 @@ import anyio.to_thread
 from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown
-from pipulate.core.problems import nearest
+from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown, nearest
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
 
@@ -76,7 +75,7 @@ class Tool:
 def tool(
     function: Any = None, kind: str = "write", seconds: float = HOOK_SECONDS, size: Any = None
 ) -> Any:
-    """Mark a method as a tool; its annotated parameters are the fields, its docstring the help."""
+    """Mark a method as a tool: its annotated parameters are the fields, its docstring the help."""
 
     def mark(method: Any) -> Any:
         method.tool_options = {"kind": kind, "seconds": seconds, "size": size}
@@ -93,7 +92,7 @@ def tool_of(run: Callable[..., Any], name: str = "", about: str = "", **options:
 
 
 def tools_in(owner: Any) -> list[tuple[str, Any]]:
-    """(name, method) of the methods marked @tool, in a class or an object."""
+    """(name, method) of what is marked @tool in a class or an object."""
     return inspect.getmembers(owner, lambda m: hasattr(m, "tool_options"))
 
 
@@ -115,7 +114,8 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     """Run plugin code in a thread; past the limit it is interrupted and a Problem is raised.
 
     A coroutine has a loop of its own there: one that blocks holds up nobody else."""
-    thread, stops = list[int](), list[Callable[[], Any]]()
+    thread: list[int] = []
+    stops: list[Callable[[], Any]] = []
 
     async def awaited(work: Awaitable[Any]) -> Any:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -179,7 +179,7 @@ class Tools:
         text: dict[str, str] | None = None,
         also: Callable[[Any], Any] | None = None,
     ) -> Any:
-        """Check and run one tool; returns JSON. `values` are JSON values, `text` values as typed.
+        """Check and run one tool; returns JSON. `values` are JSON, those of `text` as typed.
 
         `also(result)` looks around in the same change: what it returns stands for the result.
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
@@ -249,7 +249,7 @@ class Tools:
     async def decide(self, approval: str, digest: str, yes: bool, profile: Profile) -> Any:
         """The user's click: run what was asked, as it was stored, or refuse it. Raises Problem.
 
-        Of several calls the result is a list of {tool, result}."""
+        Several calls give a list of {tool, result}."""
         with self.db.writing():
             asked = self.approval(approval, profile)
             if asked["state"] != "waiting" or asked["hash"] != digest:
@@ -261,20 +261,17 @@ class Tools:
                 self.approvals.update(id=record["id"], state=state, arguments="")
         if not yes:
             return {"rejected": approval}
-        done = [
-            {"tool": record["tool"], "result": await self._approved(record, profile)}
-            for record in asked["calls"]
-        ]
+        done = [await self._approved(record, profile) for record in asked["calls"]]
         return done if asked["turn"] == approval else done[0]["result"]
 
-    async def _approved(self, record: Row, profile: Profile) -> Any:
-        caller = Caller(record["actor"], profile, confirmed=True, turn=record["turn"])
+    async def _approved(self, record: Row, profile: Profile) -> Row:
+        caller, tool = Caller(record["actor"], profile, True, record["turn"]), record["tool"]
         try:
-            result = await self.call(record["tool"], json.loads(record["arguments"]), caller)
+            result = await self.call(tool, json.loads(record["arguments"]), caller)
         except Exception as error:  # the calls approved with it are made all the same
             result = problem_of(error).as_dict()
         self.approvals.update(id=record["id"], state="done", result=dumps(result))
-        return result
+        return {"tool": tool, "result": result}
 
     def expire(self) -> None:
         """Forget the arguments of calls that were not approved in time."""
@@ -287,7 +284,7 @@ class Tools:
         return {field.name for field in fields if field.type is Secret}
 
     def shown(self, name: str, arguments: str) -> str:
-        """A call as it may be shown: of a secret only that it is given, also deep within."""
+        """A call as it may be shown: of a secret, however deep, only that it is given."""
         if not arguments or name not in self.by_name:
             return name
         plain = {f.name for f in self.get(name).fields if f.type is not Secret}
