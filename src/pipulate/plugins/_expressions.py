@@ -2,7 +2,7 @@
 
 They call the columns by name (what no name can hold is _: "Unit price" is Unit_price), and text
 that is a number counts as one, but for 007. They hold no dots, loops or text with holes, so that
-none reaches beyond its row. Parsed once, worked out by simpleeval.
+none reaches beyond its row.
 """
 
 import ast
@@ -22,7 +22,7 @@ NUMBER = re.compile(
 
 
 def number(cell):
-    """The number that a text is, else the cell as it is."""
+    """The number that a text is, else what it is."""
     if not isinstance(cell, str) or not NUMBER.fullmatch(cell):
         return cell
     value = float(cell) if re.search("[.eE]", cell) else int(cell)
@@ -41,10 +41,9 @@ def compared(compare):
     return lambda a, b: compare(number(a), number(b))
 
 
-OPERATORS = {getattr(ast, n): compared(getattr(operator, n.lower())) for n in ("Eq", "Lt", "Gt")}
-OPERATORS |= {ast.NotEq: compared(operator.ne), ast.In: within}
-OPERATORS |= {ast.LtE: compared(operator.le), ast.GtE: compared(operator.ge)}
-OPERATORS |= {
+COMPARED = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge"}
+OPERATORS = {getattr(ast, n): compared(getattr(operator, o)) for n, o in COMPARED.items()} | {
+    ast.In: within,
     ast.NotIn: lambda one, many: not within(one, many),
     ast.Mod: lambda a, b: divmod(a, b)[1],  # no text: "%999999999d" % 1 is a gigabyte
     ast.Pow: lambda a, b: float(a) ** b,
@@ -56,13 +55,12 @@ FUNCTIONS = {f.__name__: f for f in (abs, float, int, len, max, min, round, str)
     "startswith": lambda text, start: str(text).startswith(str(start)),
     "endswith": lambda text, end: str(text).endswith(str(end)),
 }
-# What an expression is made of: no dots, no text with holes, no loops.
 PARTS = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Constant)
 PARTS += (ast.Name, ast.Subscript, ast.Slice, ast.Tuple, ast.List)
 
 
 def named(column):
-    """How an expression calls a column."""
+    """The name of a column in expressions."""
     name = re.sub(r"\W+", "_", normalize("NFKC", column))
     return f"{name}_" if iskeyword(name) else name if name.isidentifier() else f"_{name}"
 
@@ -73,12 +71,12 @@ class Expression:
     def __init__(self, text, columns):
         from simpleeval import DEFAULT_OPERATORS, EvalWithCompoundTypes
 
-        self.columns = {named(c): c for c in reversed(columns)}
-        self.tree, self.rows, self.failed, self.first = parsed(text), 0, 0, ""
-        called = {node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
-        for node in ast.walk(self.tree):
+        self.columns, self.tree = {named(c): c for c in reversed(columns)}, parsed(text)
+        nodes = [*ast.walk(self.tree)]
+        called = {node.func for node in nodes if isinstance(node, ast.Call)}
+        for node in nodes:
             check(node, FUNCTIONS if node in called else self.columns)
-        names = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
         self.used = {n: self.columns[n] for n in names if n in self.columns}
         about = {"operators": DEFAULT_OPERATORS | OPERATORS, "functions": {**FUNCTIONS}}
         self.work = EvalWithCompoundTypes(**about)
@@ -95,24 +93,20 @@ class Expression:
 
     def over(self, rows, job, total):
         """(row, value) for each; None for a value that there is not. Says how many failed."""
-        for row in rows:
-            self.rows += 1
-            job.progress(self.rows, total, f"row {self.rows:,}")
+        done, faults, first = 0, 0, ""
+        for done, row in enumerate(rows, 1):
+            job.progress(done, total, f"row {done:,}")
             try:
                 value = self.of(row)
             except Exception as error:
-                value = self.fail(row, error)
+                value, faults = None, faults + 1
+                cells = ", ".join(f"{c} is {row.get(c)!r:.40}" for c in self.used.values())
+                first = first or f"row {done:,}: {error} ({cells})"
             yield row, value
-        if self.failed:
-            print(f"{self.failed:,} of {self.rows:,} rows failed; the first: {self.first}")
-        if self.failed == self.rows > 0:
-            raise Problem(f"It fails for every row: {self.first}", "Change the expression.")
-
-    def fail(self, row, error):
-        """Count it, and keep the words of the first."""
-        self.failed += 1
-        cells = ", ".join(f"{column} is {row.get(column)!r:.40}" for column in self.used.values())
-        self.first = self.first or f"row {self.rows:,}: {error} ({cells})"
+        if faults:
+            print(f"{faults:,} of {done:,} rows failed; the first: {first}")
+        if faults == done > 0:
+            raise Problem(f"It fails for every row: {first}", "Change the expression.")
 
 
 def worked_out(text, rows, job):
@@ -134,12 +128,12 @@ def parsed(text):
 
 
 def check(node, known):
-    """Refuse what an expression cannot hold, and names that nobody has."""
+    """Refuse what an expression cannot hold, and names that nobody has. Raises Problem."""
     if isinstance(node, ast.expr) and not isinstance(node, PARTS):
         what = f"{type(node).__name__} is not possible (character {node.col_offset + 1})."
         raise Problem(what, "Use columns, numbers, text, + - * / and the functions.")
     if isinstance(node, ast.Name) and node.id not in known:
         kind = "function" if known is FUNCTIONS else "column"
-        near = get_close_matches(node.id, known, 1)
-        advice = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."[:300]
+        near = [f"Did you mean {one!r}?" for one in get_close_matches(node.id, known, 1)]
+        advice = (near or [f"Known: {', '.join(known)}."[:300]])[0]
         raise Problem(f"There is no {kind} {node.id!r}.", advice)

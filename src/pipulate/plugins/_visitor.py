@@ -2,13 +2,12 @@
 
 robots.txt is honoured; a host is asked for one page after the other, no faster than was said and
 than its Crawl-delay; a site that says "later" is waited for; one that fails again and again is left
-alone. Only the open internet is read: `fetch` sees to that.
+alone. `fetch` reads the open internet only.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -25,7 +24,7 @@ REDIRECTS, SOON = 5, 0.1  # seconds that "at once" means
 
 
 class Host:
-    """A site: whose turn it is, from when on it may be asked, what it allows, why it is shut."""
+    """A site: whose turn it is, when it may be asked, what it allows, why it is shut."""
 
     def __init__(self, pause):
         self.turn, self.pause = asyncio.Lock(), pause
@@ -33,7 +32,7 @@ class Host:
 
 
 class Visitor:
-    """Reads pages at some hosts at once; `pause`: seconds between two at one host."""
+    """Reads pages of some hosts at once; `pause`: seconds between two of one host."""
 
     def __init__(self, pause, at_once):
         self.places = asyncio.Semaphore(at_once)
@@ -54,17 +53,13 @@ class Visitor:
         parts = urlsplit(url)
         host = self.hosts[f"{parts.scheme}://{parts.netloc}".lower()]
         async with host.turn:
-            await self.admitted(host, url)
+            if host.rules is None and not host.shut:
+                await self.learn(host, url)
+            if host.shut:
+                raise Problem(host.shut)
+            if not host.rules.can_fetch(url, AGENT):
+                raise Problem("robots.txt does not allow it.")
             return await self.patient(host, url, follow=False)
-
-    async def admitted(self, host, url):
-        """Raise the reason why an address may not be asked for."""
-        if host.rules is None and not host.shut:
-            await self.learn(host, url)
-        if host.shut:
-            raise Problem(host.shut)
-        if not host.rules.can_fetch(url, AGENT):
-            raise Problem("robots.txt does not allow it.")
 
     async def learn(self, host, url):
         """Read robots.txt, once. None allows everything, a broken one nothing (RFC 9309)."""
@@ -112,10 +107,12 @@ class Visitor:
 def later(page):
     """Seconds after which a site asks to be asked again; 0 when it does not."""
     said = page.headers.get("retry-after", "").strip()
-    if page.status in (429, 503):
-        with suppress(ValueError, OverflowError):
-            if said.isdecimal():
-                return max(int(said[:9]), SOON)
-            when = parsedate_to_datetime(said)
-            return max(when.replace(tzinfo=when.tzinfo or UTC).timestamp() - time.time(), SOON)
-    return 0
+    if page.status not in (429, 503):
+        return 0
+    if said.isdecimal():
+        return max(int(said[:9]), SOON)
+    try:
+        when = parsedate_to_datetime(said)
+        return max(when.replace(tzinfo=when.tzinfo or UTC).timestamp() - time.time(), SOON)
+    except (ValueError, OverflowError):
+        return 0

@@ -1,6 +1,6 @@
-"""Capture: pages as a browser shows them: picture, title, accessibility tree, links.
+"""Capture: pages as the user's own browser shows them: picture, title, accessibility tree, links.
 
-The browser is the user's own, with the profile that Pipulate keeps. Each page is kept as it comes.
+It has the profile that Pipulate keeps. Each page is kept as it comes.
 """
 
 from itertools import islice
@@ -24,9 +24,9 @@ def addresses(urls: Text = "", file: File | None = None):
     found = listed(urls, file)
     if len(found) > MOST:
         raise Problem(f"There are {len(found):,} addresses.", f"Give 1 to {MOST:,}, one a line.")
-    for url in (row["url"] for row in found):
-        if urlsplit(url).scheme.lower() not in ("http", "https"):
-            raise Problem(f"{url[:200]!r} is no web address.", "It starts with https://")
+    for row in found:
+        if urlsplit(row["url"]).scheme.lower() not in ("http", "https"):
+            raise Problem(f"{row['url'][:200]!r} is no web address.", "It starts with https://")
     return found
 
 
@@ -87,23 +87,22 @@ def why(said):
 
 
 def written(path, text):
+    """A file with this text, as its place."""
     path.write_text(text, "utf-8")
     return str(path)
 
 
 @captured.view
 def draw_captured(output):
-    """The rows, with names of files instead of places."""
+    """The first rows."""
     from pipulate import DataTable
 
     return DataTable([told(row) for row in islice(output, 200)])
 
 
 def told(row):
+    """A row with the names of its files instead of their places."""
     return row | {name: Path(row[name]).name for name in ("picture", "tree")}
-
-
-# -- what comes out ----------------------------------------------------------------------------
 
 
 @capture.step(auto=True)

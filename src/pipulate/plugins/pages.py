@@ -1,7 +1,7 @@
 """Pages: a list of web addresses is read politely; what each page says, and where it links.
 
-What polite means is in _visitor.py. Whatever goes wrong with a page is a row with the reason. Each
-row is kept as it comes, so that a run that was broken off goes on from there.
+What polite means is in _visitor.py. Whatever goes wrong with a page is a row with the reason. A run
+that was broken off goes on behind the rows it has.
 """
 
 import re
@@ -20,9 +20,8 @@ MOST, LINKS = 50_000, 5_000  # pages of one run; links of one page that are kept
 COLUMNS = ("url", "status", "error", "title", "description", "h1", "canonical", "robots")
 COLUMNS += ("words", "internal", "external", "final_url", "redirects")
 
-WHAT = "Reads web pages politely: status, title, description, links."
-
-pages = Pipeline("Pages", WHAT, outside=True)
+about = "Reads web pages politely: status, title, description, links."
+pages = Pipeline("Pages", about, outside=True)
 
 
 @pages.step
@@ -36,7 +35,7 @@ def addresses(urls: Text = "", file: File | None = None):
 
 
 def addressed(line):
-    """An address as it is asked for: with its scheme, without a fragment."""
+    """An address with its scheme and without a fragment."""
     line = line.strip().partition("#")[0]
     return line if re.match(r"[a-z]+:(?!\d)", line, re.I) else f"https://{line}"
 
@@ -64,8 +63,8 @@ def visited(
     hosts_at_once: Annotated[int, Between(1, 32)] = 8,
 ):
     """How fast? Pages a second from each host, and how many hosts at once."""
-    visitor = Visitor(1 / per_second, hosts_at_once)
-    urls = [row["url"] for row in addresses]  # all wait at once, each for the turn of its host
+    visitor, urls = Visitor(1 / per_second, hosts_at_once), [row["url"] for row in addresses]
+    # all wait at once, each for the turn of its host
     yield from job.map(partial(look, visitor), urls, at_once=len(urls))
 
 
@@ -93,34 +92,31 @@ def told(page):
     if "html" not in page.headers.get("content-type", "html"):
         return row
     tree = LexborHTMLParser(page.text)
-    base = joined(page.url, attribute(tree, "base", "href"))
+    base = joined(page.url, line(tree, "base", "href"))
     hrefs = (joined(base, a.attributes["href"] or "") for a in tree.css("a[href]"))
     links = [link for link in dict.fromkeys(hrefs) if link.startswith("http")][:LINKS]
     inside = sum(host_of(link) == host_of(page.url) for link in links)
-    canonical = attribute(tree, 'link[rel~="canonical" i]', "href")
-    robots = attribute(tree, 'meta[name="robots" i]', "content")
-    row |= {"title": page.title[:500], "h1": words_of(tree.css_first("h1"))}
-    row["description"] = attribute(tree, 'meta[name="description" i]', "content")
+    canonical = line(tree, 'link[rel~="canonical" i]', "href")
+    robots = line(tree, 'meta[name="robots" i]', "content"), page.headers.get("x-robots-tag", "")
+    row |= {"title": page.title[:500], "h1": line(tree, "h1")[:500]}
+    row["description"] = line(tree, 'meta[name="description" i]', "content")
     row["canonical"] = joined(base, canonical) if canonical else ""
-    row["robots"] = ", ".join(filter(None, [robots, page.headers.get("x-robots-tag", "")]))
+    row["robots"] = ", ".join(filter(None, robots))
     row |= {"internal": inside, "external": len(links) - inside, "links": "\n".join(links)}
     tree.strip_tags(["script", "style", "noscript", "template"])
     return row | {"words": len(tree.body.text(separator=" ").split()) if tree.body else 0}
 
 
-def words_of(node):
-    """The text of an element on one line."""
-    return " ".join(node.text(separator=" ").split())[:500] if node else ""
-
-
-def attribute(tree, selector, name):
-    """An attribute of the first element of a kind, on one line."""
-    node = tree.css_first(selector)
-    return " ".join((node.attributes.get(name) or "").split())[:2_000] if node else ""
+def line(tree, selector, attribute=""):
+    """The text, or an attribute, of the first element of a kind, on one line."""
+    if not (node := tree.css_first(selector)):
+        return ""
+    said = node.attributes.get(attribute) if attribute else node.text(separator=" ")
+    return " ".join((said or "").split())[:2_000]
 
 
 def joined(base, href):
-    """Where a link leads, without fragment; nothing when it is none."""
+    """Where a link leads, without fragment, or nothing."""
     try:
         return urldefrag(urljoin(base, href.strip())).url
     except ValueError:  # such as http://[half
@@ -131,21 +127,16 @@ def host_of(url):
     return urlsplit(url).netloc.lower()
 
 
-# -- what comes out ----------------------------------------------------------------------------
-
-
 @pages.step(auto=True)
 def table(visited, job):
     """Writes a CSV with a row for each page."""
     kinds = Counter(str(row["status"] or "not read") for row in visited)
-    first = [{name: row[name] for name in COLUMNS} for row in islice(visited, 200)]
-    rows = ({name: row[name] for name in COLUMNS} for row in visited)
     return {
         "pages": len(visited),
         "with_errors": sum(bool(row["error"]) for row in visited),
         "statuses": sorted(kinds.items()),
-        "first": first,
-        "file": job.csv("pages.csv", rows, COLUMNS),
+        "first": [{name: row[name] for name in COLUMNS} for row in islice(visited, 200)],
+        "file": job.csv("pages.csv", visited, COLUMNS),
     }
 
 
@@ -161,10 +152,9 @@ def draw_table(output):
 def links(visited, job, external: bool = False):
     """Writes a CSV of links, for the pipeline Links. Those to other sites, too?"""
     if not any(row["final_url"] for row in visited):
-        what = (
-            f"None of the pages ({len(visited):,}) could be read. The first: {visited[0]['error']}"
-        )
-        raise Problem(what, "The table has the reason of each.")
+        what = f"None of the pages ({len(visited):,}) could be read."
+        why = f" The first: {visited[0]['error']}"
+        raise Problem(what + why, "The table has the reason of each.")
     ends = (
         {"source": row["final_url"], "target": link}
         for row in visited

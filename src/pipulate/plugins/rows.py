@@ -1,9 +1,8 @@
 """Rows: a table in, columns chosen, rows filtered, a column added, a chart drawn, a CSV out.
 
-Every step yields its rows and the next one takes them one by one: a million pass in little memory.
-A step that was left out gives None, and the next one takes the rows from before it. A row for which
-an expression fails is left out by the filter and gets an empty new cell; the step's log counts them
-and tells of the first.
+Rows go from step to step one by one: a million pass in little memory. A step that was left out
+gives None, and the next one takes the rows from before it. A row for which an expression fails is
+left out by the filter and gets an empty new cell; the step's log tells how many, and of the first.
 """
 
 from collections import Counter
@@ -41,12 +40,12 @@ def draw_table(output):
 
 
 def plain(cell):
-    """A cell; None where JSON has none."""
+    """A cell; None where a row of JSON has none."""
     return None if cell is Parameter.empty else cell
 
 
 def names(table):
-    """The columns of the file."""
+    """The columns of the table."""
     return table["columns"]
 
 
@@ -100,7 +99,7 @@ def asked(job, question, answers, row):
 
 
 def latest(*outputs):
-    """The last output that there is; a step that was left out has none."""
+    """The last output that there is."""
     return [output for output in outputs if output is not None][-1]
 
 
@@ -121,9 +120,9 @@ def chart(columns, filtered, derived, job, by: Head | None = None, total: Head |
     for done, row in enumerate(last, 1):
         job.progress(done, len(last), f"row {done:,}")
         value = number(row[total]) if total else 1
-        fine = isinstance(value, int | float)
-        odd += not fine
-        sums[str(row[by])] += value if fine else 0
+        if not isinstance(value, int | float):
+            odd, value = odd + 1, 0
+        sums[str(row[by])] += value
         if len(sums) > DIFFERENT:
             raise Problem(f"{by} has over {DIFFERENT:,} different values.", "Choose another one.")
     if odd:
