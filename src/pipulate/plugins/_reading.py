@@ -1,4 +1,4 @@
-"""A plugin's source read without running it: what breaks the contract, and what it reaches for."""
+"""A plugin's source, not run: what in it breaks the contract, and what it reaches for."""
 
 import ast
 import importlib.util
@@ -10,31 +10,37 @@ LARGEST = 100_000  # characters of a plugin file
 UNREAD = (SyntaxError, ValueError, RecursionError, MemoryError)  # the latter two: nested too deep
 TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")  # whoever approves would read something else
 ROUTES = 'Pages are functions under @Book.rt("/x", methods=["GET"]).'
+
+
+def each(told):
+    """{name: what is said of it}, of {what is said: names}."""
+    return {name: said for said, names in told.items() for name in names.split()}
+
+
 INSTEAD = {
-    "fastapi": ROUTES,
-    "flask": ROUTES,
-    "django": ROUTES,
-    "pydantic": "Fields are the annotated attributes of a CrudApp, or a step's parameters.",
-    "sqlalchemy": "Rows are read and written through `table`.",
-    "sqlite3": "Rows are read and written through `table`.",
-    "apsw": "Rows are read and written through `table`.",
-    "jinja2": "Elements are in fasthtml.common.",
-    "ctypes": "Stay within Python.",
-} | dict.fromkeys(("requests", "httpx", "aiohttp", "urllib3"), "Use fetch(url) of pipulate.")
-NETWORK = {"socket", "http", "urllib", "ftplib", "smtplib", "imaplib", "poplib", "ssl", "asyncore"}
-NETWORK |= {"webbrowser", "xmlrpc", "socketserver", "telnetlib"}
-FILES = {"os", "pathlib", "shutil", "tempfile", "glob", "zipfile", "tarfile", "io", "fileinput"}
-PROGRAMS = {"subprocess", "multiprocessing", "pty", "signal", "runpy", "code"}
-NAMES = {"open": "files", "fetch": "network", "eval": "code made while it runs"}
-NAMES |= dict.fromkeys(("exec", "compile", "__import__"), NAMES["eval"])
-POWERS = dict.fromkeys(NETWORK, "network") | dict.fromkeys(FILES, "files")
-POWERS |= dict.fromkeys(PROGRAMS, "other programs") | {"importlib": NAMES["eval"]}
-INSIDES = ("__subclasses__", "__globals__", "__builtins__", "__bases__", "__mro__", "__code__")
-POWERS |= dict.fromkeys(("sys", "gc", "inspect", "builtins"), "Python's own insides")
+    ROUTES: "fastapi flask django",
+    "Fields are the annotated attributes of a CrudApp, or a step's parameters.": "pydantic",
+    "Rows are read and written through `table`.": "sqlalchemy sqlite3 apsw",
+    "Elements are in fasthtml.common.": "jinja2",
+    "Stay within Python.": "ctypes",
+    "Use fetch(url) of pipulate.": "requests httpx aiohttp urllib3",
+}
+MADE, INSIDES = "code made while it runs", "Python's own insides"
+POWERS = {
+    "network": """socket http urllib ftplib smtplib imaplib poplib ssl asyncore webbrowser xmlrpc
+        socketserver telnetlib""",
+    "files": "os pathlib shutil tempfile glob zipfile tarfile io fileinput",
+    "other programs": "subprocess multiprocessing pty signal runpy code",
+    INSIDES: "sys gc inspect builtins",
+    MADE: "importlib",
+}
+NAMES = {"files": "open", "network": "fetch", MADE: "eval exec compile __import__"}
+DEEP = {INSIDES: "__subclasses__ __globals__ __builtins__ __bases__ __mro__ __code__"}
+INSTEAD, POWERS, NAMES, DEEP = map(each, (INSTEAD, POWERS, NAMES, DEEP))
 
 
 def faults(text):
-    """What has to be mended before it is run, each as a sentence with its line."""
+    """What has to be mended before it is run: sentences with their line."""
     try:
         tree = ast.parse(text)
     except UNREAD as error:
@@ -43,12 +49,12 @@ def faults(text):
     lines = (n for n, line in enumerate(text.split("\n"), 1) if TURNED.search(line))
     found = [f"line {n}: A character in it turns round what is shown." for n in lines]
     found += [f"line {line}: {why}" for line, name in imported(tree) if (why := refused(name))]
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
-    for node in calls:
-        if named(node.func) in ("fast_app", "serve", "FastHTML"):
-            found.append(f"line {node.lineno}: {named(node.func)} is not used. {ROUTES}")
+    calls = [(named(n.func), n.lineno) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    for name, line in calls:
+        if name in ("fast_app", "serve", "FastHTML"):
+            found.append(f"line {line}: {name} is not used. {ROUTES}")
     bases = (named(b) for n in ast.walk(tree) if isinstance(n, ast.ClassDef) for b in n.bases)
-    if "CrudApp" not in bases and not any(named(n.func) == "Pipeline" for n in calls):
+    if "CrudApp" not in bases and "Pipeline" not in dict(calls):
         found.append("It defines no class of CrudApp and no Pipeline.")
     if len(text) > LARGEST:
         found.append(f"It is longer than {LARGEST:,} characters.")
@@ -56,7 +62,6 @@ def faults(text):
 
 
 def refused(name):
-    """Why this import cannot be, or nothing."""
     root, _, rest = name.partition(".")
     if root in INSTEAD:
         return f"{root} is not used in plugins. {INSTEAD[root]}"
@@ -79,9 +84,8 @@ def powers(text):
         known = root in sys.stdlib_module_names or root in ("pipulate", "fasthtml")
         found.add("" if known else f"the package {root}")
     for node in ast.walk(tree):
-        name = named(node)
-        found.add(NAMES.get(name) if isinstance(node, ast.Name) else "")
-        found.add("Python's own insides" if name in INSIDES else "")
+        found.add(NAMES.get(named(node)) if isinstance(node, ast.Name) else "")
+        found.add(DEEP.get(named(node)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             found.add(asked(node))
     return sorted(filter(None, found))
@@ -89,12 +93,10 @@ def powers(text):
 
 def asked(call):
     """A tool or the model, when that is what a call of job asks."""
-    if call.func.attr == "model":
-        return "the model"
     if call.func.attr != "tool":
-        return ""
-    first = call.args[0] if call.args else None
-    return f"the tool {first.value if isinstance(first, ast.Constant) else 'of some name'}"
+        return "the model" if call.func.attr == "model" else ""
+    names = [str(arg.value) for arg in call.args[:1] if isinstance(arg, ast.Constant)]
+    return f"the tool {''.join(names) or 'of some name'}"
 
 
 def imported(tree):
