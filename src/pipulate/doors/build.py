@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import re
-import tempfile
 import time
 import webbrowser
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipulate.apps.base import snake
 from pipulate.core import source
 from pipulate.core.problems import Problem, Unknown, Waiting, nearest
 from pipulate.doors.door import Door
-from pipulate.doors.options import HOME, PROFILE, ask
+from pipulate.doors.options import HOME, PROFILE, as_file, ask
 
 CONTRACT = "plugins/contract.md"
 SOON = 10  # seconds within which a saved file is in the menu
@@ -33,28 +32,27 @@ def context(about, name, settings):
 
     Each file is headed by its name and its tokens; the sum goes to standard error."""
     texts = {n: p.read_text("utf-8") for n, p in source.files(settings.folder("apps")).items()}
-    names = [CONTRACT]
-    if about == "app":
-        names += _touched(name or "", texts)
-    elif about == "all":
-        names += [n for n in texts if n != CONTRACT]
-    for one in names:
-        click.echo(f"=====[ {one} · {source.tokens(texts[one]):,} tokens ]=====\n{texts[one]}")
-    total = sum(source.tokens(texts[one]) for one in names)
-    click.echo(f"{len(names)} files, about {total:,} tokens", err=True)
+    chosen = {CONTRACT: texts.pop(CONTRACT)}
+    if about != "plugin":
+        chosen |= texts if about == "all" else _touched(name or "", texts)
+    for file, text in chosen.items():
+        click.echo(f"=====[ {file} · {source.tokens(text):,} tokens ]=====\n{text}")
+    total = sum(map(source.tokens, chosen.values()))
+    click.echo(f"{len(chosen)} files, about {total:,} tokens", err=True)
 
 
-def _touched(name: str, texts: dict[str, str]) -> list[str]:
+def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
     """The plugin file of that name, or that defines it; then those it uses."""
     folders = ("plugins/", "botify/", "home/")
-    plugins = {n: text for n, text in texts.items() if n.startswith(folders) and n != CONTRACT}
+    plugins = {n: text for n, text in texts.items() if n.startswith(folders)}
     words = {n: _found(DEFINES, text) | {_bare(Path(n).stem)} for n, text in plugins.items()}
     asked = {_bare(name), _bare(name).removesuffix("s")}
     first = [n for n, known in words.items() if asked & known]
     if not first:
         raise Unknown(f"There is no plugin {name!r}.", nearest(name, set().union(*words.values())))
+    own = {first[-1]: plugins[first[-1]]}
     used = _found(TOUCHES, plugins[first[-1]])
-    return [first[-1], *(n for n in plugins if n != first[-1] and used & words[n])]
+    return own | {n: text for n, text in plugins.items() if used & words[n]}
 
 
 def _found(pattern: re.Pattern[str], text: str) -> set[str]:
@@ -106,18 +104,12 @@ def share(name, data, settings, profile):
     path = Path(rows[0]["file"])
     package = {"pipulate": __version__, "name": path.stem, "source": path.read_text("utf-8")}
     package |= {"origin": rows[0]["origin"], "version": rows[0]["version"], "data": {}}
-    for row in own if data else ():
+    for app in [row["name"] for row in own if row["file"] == str(path)] if data else ():
+        chunks, asked = [], {"app": app, "form": "json", "raw": True, "where": ""}
         with contextlib.suppress(Unknown):  # it has no rows
-            if row["file"] == str(path):
-                package["data"][row["name"]] = _rows(settings, row["name"], profile)
+            ask(settings, "export", asked, profile, write=chunks.append)
+            package["data"][app] = json.loads(b"".join(chunks))
     click.echo(json.dumps(package, ensure_ascii=False, indent=1))
-
-
-def _rows(settings, app: str, profile):
-    chunks = []
-    asked = {"app": app, "form": "json", "raw": True, "where": ""}
-    ask(settings, "export", asked, profile, write=chunks.append)
-    return json.loads(b"".join(chunks))
 
 
 @click.command()
@@ -145,11 +137,9 @@ def add(file, settings, profile):
         what = f"It holds rows of {', '.join(sorted(other))}, which is no app of its own."
         raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
     for app, rows in data.items():
-        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as copy:
-            json.dump(rows, copy)
-            copy.flush()
-            match = sorted(columns[app] - {"id"})  # what is there already is not added again
-            given = {"app": app, "file": copy.name, "match": match}
+        match = sorted(columns[app] - {"id"})  # what is there already is not added again
+        with as_file("rows.json", [json.dumps(rows).encode()]) as path:
+            given = {"app": app, "file": path, "match": match}
             report = ask(settings, "rows_import", given, profile, yes=True)
         click.echo(f"{app}: {report['add']:,} rows added")
     if not data:

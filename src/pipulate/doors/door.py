@@ -1,7 +1,4 @@
-"""How a command reaches the tools of a home: through its server, else by opening it itself.
-
-What it needs is imported when it is used, so that a command starts fast.
-"""
+"""How a command reaches the tools of a home. What it needs is imported late, to start fast."""
 
 import asyncio
 import contextlib
@@ -35,9 +32,9 @@ class Door:
             await self.close()
 
     async def ask(self, tool: str, values: Row | None = None, write=None, **more):
-        """The tool's result; more: text (values as typed), yes. Raises its Problem.
+        """The tool's result; a download goes to `write`, piece by piece. The home stays open.
 
-        What is a download goes to `write`, piece by piece. The home stays open."""
+        more: text (values as typed), yes. Raises its Problem."""
         from pipulate.apps.house import House
         from pipulate.web.server import shell_answer
 

@@ -31,8 +31,8 @@ def filtered(
 ) -> Iterator[Any]:
     """The output of PIPELINE.STEP, rows as they come, for outputs of earlier steps and inputs.
 
-    `words` give them, and `source` (None: there is none): one JSON object, or with `as_lines` the
-    rows of the first of them that takes rows. Raises Unknown, Invalid; Problem when it fails."""
+    `words` give them, and `source`: one JSON object, or with `as_lines` the rows of the first of
+    them that takes rows. Raises Unknown, Invalid; Problem when it fails."""
     slug, _, named = name.partition(".")
     steps = find(settings, slug).steps
     if named not in steps:
