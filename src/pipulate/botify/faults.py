@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+CODES = {"401": 1001, "403": 1002, "404": 1010, "409": 1052, "500": 1000}
 Json = dict[str, Any]
 
 
@@ -25,13 +26,14 @@ class Fault:
 class Faulty:
     """Stands before an application: notes requests, asks for the token, lets things go wrong."""
 
-    def __init__(self, service: Any, app: Any, origin: str):
-        self.service, self.app, self.origin = service, app, origin
+    def __init__(self, service: Any, app: Any):
+        self.service, self.app = service, app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = {k.decode(): v.decode("latin-1") for k, v in scope["headers"]}
-        about = {"method": scope["method"], "path": scope["path"], "origin": self.origin}
-        self.service.seen.append(about | {"headers": headers})
+        origin = "files" if self.service.files.endswith(f":{scope['server'][1]}") else "api"
+        about = {"method": scope["method"], "path": scope["path"], "origin": origin}
+        about["headers"] = {k.decode(): v.decode("latin-1") for k, v in scope["headers"]}
+        self.service.seen.append(about)
         transport = send.__self__.transport
         scope["hang_up"], reset = transport.close, transport.abort  # the latter: a pulled cable
         kind, wait = self._fault(f"{scope['method']} {scope['path']}")
@@ -41,7 +43,7 @@ class Faulty:
             return await asyncio.sleep(3_600)
         if kind.startswith("act-then"):
             send = _swallow(reset if kind == "act-then-reset" else None)
-        elif answer := self._answer(kind, wait, headers, scope):
+        elif answer := self._answer(kind, wait, about):
             return await answer(scope, receive, send)
         await self.app(scope, receive, send)
 
@@ -52,29 +54,26 @@ class Faulty:
                 return fault.kind, fault.wait
         return "", ""
 
-    def _answer(self, kind: str, wait: str, headers: dict[str, str], scope: Any) -> Response | None:
-        if self.origin == "files" and not kind:
-            return None
-        known = headers.get("authorization") == f"Token {self.service.token}"
-        if kind == "429":
-            more = {"retry-after": wait} if wait else {}
-            return refusal(429, 1053, "too many requests", more)
-        if kind in ("401", "403", "404", "409", "500"):
-            code = {"401": 1001, "403": 1002, "404": 1010, "409": 1052, "500": 1000}[kind]
-            return refusal(int(kind), code, f"refused with {kind}: {headers.get('authorization')}")
-        if not known and self.origin == "api":
-            return refusal(401, 1001, "not authorised")
+    def _answer(self, kind: str, wait: str, about: Json) -> Response | None:
+        """What is said instead, if anything is."""
+        key, path = about["headers"].get("authorization"), about["path"]
         made = {
+            "429": lambda: refusal(429, 1053, "too many requests", {"retry-after": wait}),
             "502": lambda: HTMLResponse(GATEWAY, 502),
             "html": lambda: HTMLResponse(GATEWAY),
             "empty": lambda: Response(b""),
             "json": lambda: Response('{"results": [', media_type="application/json"),
-            "shape": lambda: JSONResponse({"results": "none", "data": [], "token": headers}),
-            "redirect": lambda: RedirectResponse(f"{scope['path']}?page=1&size=500&again=1", 307),
+            "shape": lambda: JSONResponse({"results": "none", "data": [], "token": key}),
+            "redirect": lambda: RedirectResponse(f"{path}?page=1&size=500&again=1", 307),
             "away": lambda: RedirectResponse(f"{self.service.files}/signed/1/1/x", 302),
-            "loop": lambda: RedirectResponse(scope["path"], 302),
+            "loop": lambda: RedirectResponse(path, 302),
         }
-        return made[kind]() if kind in made else None
+        if kind in CODES:
+            return refusal(int(kind), CODES[kind], f"refused with {kind}: {key}")
+        if kind in made:
+            return made[kind]()
+        known = about["origin"] == "files" or key == f"Token {self.service.token}"
+        return None if known else refusal(401, 1001, "not authorised")
 
 
 def _swallow(reset: Any) -> Any:

@@ -81,60 +81,50 @@ class Service:
     def asked(self, where: str) -> int:
         return sum(bool(re.search(where, f"{r['method']} {r['path']}")) for r in self.seen)
 
-    # -- the two servers
-
-    def api(self) -> Any:
-        at = "/v1/projects/{owner}/{project}"
+    def app(self) -> Any:
+        """The ASGI application of both servers."""
+        at, analyses = (f"/v1/{what}/{OWNER}/{PROJECT}" for what in ("projects", "analyses"))
+        owners = [
+            f"/v1/{what}"
+            for n in (OWNER, USER)
+            for what in (f"users/{n}/projects", f"projects/{n}")
+        ]
         routes = [
             Route("/v1/authentication/profile", self.profile),
-            Route("/v1/users/{owner}/projects", self.projects),
-            Route("/v1/projects/{owner}", self.projects),
-            Route("/v1/analyses/{owner}/{project}/light", self.analyses),
-            Route("/v1/analyses/{owner}/{project}", self.analyses),
+            *(Route(path, self.projects) for path in owners),
+            *(Route(path, self.analyses) for path in (analyses, f"{analyses}/light")),
             Route(f"{at}/collections", self.collections),
             Route(f"{at}/collections/{{id}}", self.collection),
             Route(f"{at}/query", self.query, methods=["POST"]),
             Route("/v1/jobs", self.export, methods=["POST"]),
             Route("/v1/jobs", self.listing),
             Route("/v1/jobs/{id}", self.job),
+            Route("/v1/{rest:path}", lambda request: refusal(404, 1010, "project not found")),
+            Route("/signed/{job:int}/{link:int}/{name}", self.download),
         ]
-        return Faulty(self, Starlette(routes=routes), "api")
-
-    def downloads(self) -> Any:
-        routes = [Route("/signed/{job:int}/{link:int}/{name}", self.download)]
-        return Faulty(self, Starlette(routes=routes), "files")
+        return Faulty(self, Starlette(routes=routes))
 
     # -- answers
 
     def _page(self, request: Any, rows: list[Json]) -> Response:
         page = int(request.query_params.get("page", 1))
         size = min(self.page_size, int(request.query_params.get("size", self.page_size)))
-        more = rows[page * size :]
         path = f"{request.url.path}?page={page + 1}&size={size}"
         root = self.leads_to or self.url.removesuffix("/v1")
         said = {"count": len(rows), "page": page, "size": size, "previous": None}
-        said["next"] = root + path if more else None
+        said["next"] = root + path if rows[page * size :] else None
         return JSONResponse(said | {"results": rows[(page - 1) * size : page * size]})
 
     async def profile(self, request: Any) -> Response:
         return JSONResponse({"data": {"username": USER, "api_token": self.token}})
 
     async def projects(self, request: Any) -> Response:
-        if request.path_params["owner"] not in (OWNER, USER):
-            return refusal(404, 1007, "user not found")
-        owner = (
-            {"organization": {"slug": OWNER}} if self.newer_names else {"user": {"login": OWNER}}
-        )
+        old, new = {"user": {"login": OWNER}}, {"organization": {"slug": OWNER}}
         about = {"slug": PROJECT, "name": "Demo shop (made-up data)", "url": "/"}
-        return self._page(request, [about | owner])
-
-    def _here(self, request: Any) -> bool:
-        return (request.path_params["owner"], request.path_params["project"]) == (OWNER, PROJECT)
+        return self._page(request, [about | (new if self.newer_names else old)])
 
     async def analyses(self, request: Any) -> Response:
-        """The analyses, oldest first: no order is promised."""
-        if not self._here(request):
-            return refusal(404, 1010, "project not found")
+        """The oldest first: no order is promised."""
         rows = [
             {"slug": slug, "name": slug, "status": "success", "urls_done": len(self.pages)}
             | {"date_finished": f"{slug[:4]}-{slug[4:6]}-{slug[6:8]}T08:00:00Z"}
@@ -158,8 +148,6 @@ class Service:
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
     async def query(self, request: Any) -> Response:
-        if not self._here(request):
-            return refusal(404, 1010, "project not found")
         try:
             return self._page(request, self._rows(await request.json()))
         except bql.BadQuery as bad:
@@ -167,8 +155,7 @@ class Service:
 
     async def export(self, request: Any) -> Response:
         """Start an export, each time anew; over the limit it is refused."""
-        said = await request.json()
-        payload = said["payload"]
+        payload = (await request.json())["payload"]
         try:
             rows = self._rows(payload["query"])
         except bql.BadQuery as bad:
@@ -214,23 +201,19 @@ class Service:
     async def download(self, request: Any) -> Response:
         """A file, from a byte on when the request's tag still fits; or what is wrong with it."""
         form, path = self.form, request.path_params
-        job = next((job for job in self.jobs if job.id == path["job"]), None)
-        if not job or not job.file:
-            return Response("<Error>NoSuchKey</Error>", 404, media_type="text/xml")
-        if path["link"] <= form.expired:
-            return Response("<Error>Request has expired</Error>", 403, media_type="text/xml")
+        job = next((job for job in self.jobs if job.id == path["job"] and job.file), None)
+        if not job or path["link"] <= form.expired:
+            return Response("<Error>No such key</Error>", 403 if job else 404)
         if form.redirect and "moved" not in request.query_params:
             there = f"{request.url.path}?moved=1" if form.redirect == "once" else str(request.url)
             return RedirectResponse(there, 302)
         content, begin = job.file[: len(job.file) - form.cut], 0
-        tag = f'"{job.id}-{len(content)}"'
+        tag, total = f'"{job.id}-{len(content)}"', len(content) + form.short
         headers = {"etag": tag} if form.etag else {}
         if form.ranges:
-            headers["accept-ranges"] = "bytes"
             asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
             fits = request.headers.get("if-range", tag) == tag
             begin = int(asked[1]) if asked and fits else 0
-        total = len(content) + form.short
         if begin >= len(content):
             return Response(status_code=416, headers={"content-range": f"bytes */{total}"})
         if begin:
@@ -238,7 +221,7 @@ class Service:
         if form.length:
             headers["content-length"] = str(total - begin)
         pieces = self._pieces(content[begin:], request.scope["hang_up"])
-        return StreamingResponse(pieces, 206 if begin else 200, headers, "application/octet-stream")
+        return StreamingResponse(pieces, 206 if begin else 200, headers)
 
     async def _pieces(self, content: bytes, hang_up: Any) -> Any:
         most, *self.form.resets = self.form.resets or (0,)  # type: ignore[assignment]
@@ -255,34 +238,22 @@ class Service:
             await asyncio.sleep(0.05)
 
 
-# -- running it --------------------------------------------------------------------------------
-
-
-def _serve(app: Any) -> tuple[uvicorn.Server, socket.socket]:
-    listening = socket.socket(proto=socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-    quiet = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", **quiet)
-    return uvicorn.Server(config), listening
-
-
 def start(service: Service) -> Any:
     """Serve a service in a thread of its own, on this machine alone; returns what stops it."""
-    servers = [_serve(service.api()), _serve(service.downloads())]
-    api, files = (f"http://127.0.0.1:{listening.getsockname()[1]}" for _, listening in servers)
-    service.url, service.files = f"{api}/v1", files
-
-    async def serve() -> None:
-        await asyncio.gather(*(server.serve(sockets=[at]) for server, at in servers))
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    for _, listening in servers:
-        listening.listen()  # whoever asks before the thread is up just waits
+    doors = [socket.socket(proto=socket.IPPROTO_TCP) for _ in range(2)]
+    for door in doors:
+        door.bind(("127.0.0.1", 0))
+        door.listen()  # whoever asks before the thread is up just waits
+    api, service.files = (f"http://127.0.0.1:{door.getsockname()[1]}" for door in doors)
+    service.url = f"{api}/v1"
+    quiet: Any = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
+    config = uvicorn.Config(service.app(), lifespan="off", log_level="critical", **quiet)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(doors)), daemon=True)
     thread.start()
 
     def stop() -> None:
-        for server, _ in servers:
-            server.should_exit = server.force_exit = True
+        server.should_exit = server.force_exit = True
         thread.join(5)
 
     return stop
