@@ -1,4 +1,4 @@
-"""What the app Files knows of a folder: which run wrote it, what came and went, how it opens."""
+"""What the app Files knows of a folder: who wrote it, what came and went, how it opens."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def place(db, path):
 
 
 def run_of(db, folder):
-    """The run whose step wrote into a folder below files/, such as "links 3"; or ""."""
+    """The run whose step wrote into such a folder, as "links 3"; or ""."""
     found = re.match(r"runs/(\d{1,15})(/|$)", folder)
     rows = db.all("SELECT pipeline FROM runs WHERE id = ?", (int(found[1]),)) if found else []
     return f"{rows[0]['pipeline'].replace('_', ' ')} {found[1]}" if rows else ""
@@ -39,7 +39,7 @@ def show(folder):
     opener = shutil.which(OPENERS.get(sys.platform, "xdg-open"))
     if not opener:
         raise Problem("There is no file manager that could be started.", f"Open {folder}.")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
     work = {"target": subprocess.run, "args": [[opener, folder]], "kwargs": quiet}
     threading.Thread(**work, daemon=True).start()  # some stay until their window is closed
     return f"Your file manager shows {folder}."

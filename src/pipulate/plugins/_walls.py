@@ -1,8 +1,8 @@
 """Walls around a trial: the kernel keeps all but its own folder away, whatever its code does.
 
-`python -m pipulate.plugins._walls NAME` builds them and begins the trial in them. Its own fence,
-which is Python, tells what was reached for; code that undoes the fence stands before these. Linux
-has them since 5.13 (Landlock, seccomp); where they are missing the fence is all there is.
+`python -m pipulate.plugins._walls NAME` begins the trial in them. Its own fence, which is Python,
+tells what was reached for; code that undoes the fence stands before these. Linux has them since
+5.13 (Landlock, seccomp); elsewhere the fence is all there is.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/home/linuxbrew
 SYSTEM += ("/etc/ld.so.cache", "/etc/mime.types", "/dev/urandom", "/dev/random", "/dev/zero")
 CREATE, ADD, RESTRICT = 444, 445, 446  # Landlock's calls
 NO_NEW_RIGHTS, SECCOMP, FILTER = 38, 22, 2
-# socket execve execveat kill tkill tgkill, two sigqueueinfo, setsid setpgid truncate ptrace keyctl
-# request_key pidfd_send_signal io_uring_setup: as seccomp calls a machine, their numbers there.
-CALLS = {"x86_64": [0xC000003E, 41, 59, 322, 62, 200, 234, 129, 297, 112, 109, 76, 101, 250, 249]}
-CALLS |= {"aarch64": [0xC00000B7, 198, 221, 281, 129, 130, 131, 138, 240, 157, 154, 45, 117, 219]}
-CALLS["x86_64"] += [424, 425]
-CALLS["aarch64"] += [218, 424, 425]
+# What seccomp calls a machine, then its numbers of: socket execve execveat kill tkill tgkill, two
+# sigqueueinfo, setsid setpgid truncate ptrace keyctl request_key pidfd_send_signal io_uring_setup.
+CALLS = {
+    "x86_64": "0xC000003E 41 59 322 62 200 234 129 297 112 109 76 101 250 249 424 425",
+    "aarch64": "0xC00000B7 198 221 281 129 130 131 138 240 157 154 45 117 219 218 424 425",
+}
 LARGEST, MEMORY = 2**27, 2**32  # bytes of a file, of memory
 
 
@@ -37,7 +37,7 @@ def call(number, *args):
 
 
 def landlock(folder):
-    """From now on nothing but `folder` is written, nothing but Python and libraries is read."""
+    """From now on nothing but `folder` is written, nothing but it, Python and libraries is read."""
     version = call(CREATE, None, 0, 1)
     if version < 1:
         return
@@ -57,7 +57,7 @@ def landlock(folder):
 
 def seccomp():
     """From now on no socket, and no word to other processes."""
-    kind, *calls = CALLS.get(platform.machine(), [0])
+    kind, *calls = [int(n, 0) for n in CALLS.get(platform.machine(), "0").split()]
     if not kind or sys.maxsize < 2**32:  # Python of 32 bits has other numbers on these, too
         return
     end = len(calls) + 4  # where what is allowed stands; what is not, behind it
@@ -71,7 +71,7 @@ def seccomp():
 
 
 def build(folder):
-    """All of them, around this process and what it begins."""
+    """Both, around this process and what it begins."""
     import resource
 
     for kind, most in ((resource.RLIMIT_FSIZE, LARGEST), (resource.RLIMIT_DATA, MEMORY)):
