@@ -4,11 +4,13 @@ import json
 import re
 import sys
 import threading
+from datetime import date
 
 import jsonschema
 import pytest
 
 from pipulate.apps.base import Visit
+from pipulate.apps.markup import html
 from pipulate.apps.query import State
 from pipulate.core.problems import Confirm, Conflict, Invalid, Missing, NeedsApproval, Problem
 from pipulate.doors import cli
@@ -587,6 +589,46 @@ def test_lists_of_defaults_are_not_shared_between_rows_or_with_the_class(plugin,
     for _ in range(2):
         row = call("thing_add")
         assert (row["tags"], row["more"]) == (["a", "c"], {"b": ["d"]})
+
+
+GROWS = """
+from datetime import date, datetime
+from itertools import count
+from pipulate import CrudApp, Pipeline, tool
+
+made = count(1)
+
+class Plant(CrudApp):
+    name: str
+    number: int = lambda: next(made)
+    bought: date = date.today
+
+    @tool
+    def watered(self, on: date = date.today):
+        return on
+
+    @tool
+    def twin(self):
+        return self.table.insert(name="twin").number
+
+water = Pipeline("Water")
+
+@water.step
+def when(on: date = date.today):
+    return on.isoformat()
+"""
+
+
+def test_a_default_that_is_a_function_is_made_anew_for_each_row_form_and_call(plugin, call, house):
+    pipeline, app = plugin(GROWS).apps
+    today = date.today().isoformat()
+    one, two = (call("plant_add", name=name) for name in ("Fern", "Moss"))
+    assert two["number"] == one["number"] + 1 and one["bought"] == today
+    assert call("plant_twin", id=1) == two["number"] + 1
+    assert call("plant_watered", id=1) == today
+    assert call("water_run")["output"] == today == pipeline.pipeline.steps["when"]()
+    assert f'value="{today}"' in html(app.add_form("/default/plants"))
+    assert "default" not in app.fields["number"].schema
 
 
 def test_an_update_that_changes_nothing_is_not_in_the_history(add, call):

@@ -9,9 +9,9 @@ from typing import Any
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
 from pipulate.apps.query import refuse, spellings
 from pipulate.apps.refs import Refs
-from pipulate.core.fields import Field, File, Ref, Secret, to_column
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, to_column
 from pipulate.core.problems import Problem
-from pipulate.core.store import quote
+from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
 LARGE = 5_000  # rows from which a search or an order gets an index of its own
@@ -31,9 +31,13 @@ class Data(Refs):
         return self._shelf(0 if self.model.shared else caller.profile.id)
 
     def _shelf(self, key: int):
-        open_ = (f for f in self.fields.values() if not f.required and f.type is not Secret)
-        given = {f.name: to_column(f.default) for f in open_ if f.default is not None}
-        options = {"scoped": True, "defaults": given, "keep": self.stored}
+        open_ = [f for f in self.fields.values() if f.default not in (MISSING, None)]
+
+        def defaults(given: Row) -> Row:
+            left = (f for f in open_ if f.name not in given and f.type is not Secret)
+            return {f.name: to_column(f.initial) for f in left}
+
+        options = {"scoped": True, "defaults": defaults, "keep": self.stored}
         return self.house.db.table(self.table_name, **options).xtra(profile_id=key)
 
     def of_type(self, kind: type) -> dict[str, Field]:

@@ -105,7 +105,7 @@ class Intake:
             raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
         named = enumerate(self.columns.values())
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
-        self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults
+        self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults({})
         for start in range(0, len(rows), 2_000):
             tell(start)
             self._each(rows[start : start + 2_000], self._take)

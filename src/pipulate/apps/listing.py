@@ -87,7 +87,7 @@ class Listing(Many):
         first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
         boxes = []
         for name, f in self.fields.items():
-            shown, why = typed.get(name, f.show(f.default)), bad.get(name, "")
+            shown, why = typed.get(name, f.show(f.initial)), bad.get(name, "")
             more = self.look_up(f, base, shown, why, {"hx_post": base})
             boxes.append(labelled(f, shown, why, autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
@@ -212,24 +212,26 @@ class Listing(Many):
         """A clean form comes back, the row is put at the top of the list."""
         await self._add_there(visit)
         known = {n: t for n, t in visit.form.items() if n in self.fields}
+        state, refused = self._asking(visit), REFUSED in visit.form
+        seen = visit.partial and not refused and self._movable(state) and not state.columns
 
-        def look(made):
-            return self.rows(visit.caller)[made["id"]], self.counted(visit.caller)
+        def look(made):  # in the change: a row that cannot be drawn is not saved
+            row = self.drawn_rows([self.rows(visit.caller)[made["id"]]], visit.caller)
+            row = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
+            return row, self.counted(visit.caller)
 
         try:
-            made, counted = await visit.call(f"{self.name}_add", known, look)
+            drawn = await visit.call(f"{self.name}_add", known, look if seen else None)
         except Invalid as problem:
             bad = self._untold(known, problem.details.get("fields", {"": str(problem)}))
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
+        if seen:
+            return drawn
         if not visit.partial:
             return Go(visit.base)
-        if REFUSED in visit.form:  # what the form would be reset to was refused
-            return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true")
-        state = self._asking(visit)
-        if not self._movable(state) or state.columns:
-            return NotStr(AGAIN)
-        row = await self._draw(visit, self.drawn_rows, [made])
-        return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
+        # what the form would be reset to may have been refused
+        form = [self.add_form(visit.base)(hx_swap_oob="true")] if refused else []
+        return NotStr(AGAIN), *form
 
     async def show(self, visit: Visit):
         """With a field in the address that cell is an input."""

@@ -168,7 +168,7 @@ class Migration:
         columns = {n: fields[n].kind.column for n in self.added + self.retyped}
         self.db.define(table, columns)
         for name in self.added + self.retyped:
-            default = fields[name].default
+            default = fields[name].initial
             if default not in (MISSING, None) and fields[name].type is not Secret:
                 self.db.execute(f"UPDATE {table} SET {quote(name)} = ?", (to_column(default),))
         for name, pairs in read.items():
@@ -217,7 +217,7 @@ def recast(app, row: Row) -> Row:
     that do not fit are left out, fields that are new have their default."""
     new = {name: value for name, value in row.items() if name not in app.fields}
     for name, field in app.fields.items():
-        value = row.get(name, field.default)
+        value = row[name] if name in row else field.initial
         if name in row and value is not None:
             value = _fitting(field, value)
         if value is not MISSING:

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
-from inspect import isfunction
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
@@ -104,7 +103,7 @@ class Runner:
         if missing:
             return state, {"waiting_for": missing}
         said = inputs_of(step, json.loads(run["inputs"]))
-        free = [f for f in step.fields if any(map(isfunction, (f.choices, f.default)))]
+        free = [f for f in step.fields if f.computed]
         if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
             result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago

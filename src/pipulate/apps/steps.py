@@ -18,7 +18,7 @@ from typing import Any
 
 from pipulate.apps.base import snake
 from pipulate.apps.local import Ran, run_here, step_here
-from pipulate.core.fields import MISSING, Field, make_field
+from pipulate.core.fields import MISSING, Field, make_field, makes
 from pipulate.core.kinds import Secret
 from pipulate.core.problems import Problem, nearest
 
@@ -55,7 +55,7 @@ class Step:
     def __call__(self, *args, **kwargs):
         given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
         for name, parameter in self.parameters.items():
-            if name not in given and inspect.isfunction(parameter.default):
+            if name not in given and makes(parameter.default):
                 kwargs[name] = _of(parameter.default, given)
         return self.function(*args, **kwargs)
 
@@ -83,7 +83,7 @@ class Step:
                 self.refuse(f"{name!r} is no earlier step and has no type.", hint)
             if name in OWN:
                 self.refuse(f"{name!r} is a word of the run itself.", "Rename it.")
-            computed = inspect.isfunction(parameter.default)
+            computed = makes(parameter.default)
             default = MISSING if computed else parameter.default
             field = make_field(name, self.hints[name], default, f"{self.name}.")
             yield self._field(replace(field, default=parameter.default) if computed else field)
@@ -116,7 +116,8 @@ class Step:
 
 
 def _of(function: Callable[..., Any], outputs: typing.Mapping[str, Any]) -> Any:
-    return function(**{name: outputs[name] for name in inspect.signature(function).parameters})
+    names = inspect.signature(function).parameters if inspect.isfunction(function) else ()
+    return function(**{name: outputs[name] for name in names})
 
 
 def _computed(field: Field, outputs: dict[str, Any]) -> Field:
@@ -128,7 +129,7 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
         first = [choices[0]] if field.many else choices[0]
         default = first if field.required else field.default
         field = replace(field, choices=choices, default=default)
-    if inspect.isfunction(field.default):
+    if makes(field.default):
         default = _of(field.default, outputs)
         field = replace(field, default=None if default is None else field.check(default))
     return field
@@ -205,7 +206,7 @@ class Pipeline:
         here. Choices that depend on its own steps are left to it (the first one)."""
         fed, self.outside = fed or {}, self.outside or other.outside
         hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
-        asked = {n: h for n, h in hints.items() if n not in fed and not _depends(other.fields[n])}
+        asked = {n: h for n, h in hints.items() if n not in fed and not other.fields[n].computed}
 
         def run(job, **values):
             given = {n: job.fed(other.fields[n], values[step.name]) for n, step in fed.items()}
@@ -231,7 +232,3 @@ class Pipeline:
         first = next(f.name for step in other.steps.values() for f in step.fields)
         both.use(other, {first: both.use(self)})
         return both
-
-
-def _depends(field: Field) -> bool:
-    return inspect.isfunction(field.choices) or inspect.isfunction(field.default)

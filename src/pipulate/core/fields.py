@@ -29,9 +29,16 @@ READ = ({"$file", "name"}, {"$rows", "count"}, {"$json", "size"}, {"$dict"})
 BLANK = ("text", "textarea", "url", "email", "password", "tags")  # inputs that may be empty
 
 
+def makes(default: Any) -> bool:
+    """Whether a default is a function that makes it."""
+    return callable(default) and default is not MISSING
+
+
 @dataclass(frozen=True)
 class Field:
-    """One named, typed value. `choices` is a tuple of values or a function still to be bound."""
+    """One named, typed value. `choices` is a tuple of values or a function still to be bound;
+
+    `default` a value, or a function such as date.today that makes each its own."""
 
     name: str
     type: Any
@@ -47,6 +54,16 @@ class Field:
     @property
     def required(self) -> bool:
         return self.default is MISSING and not self.optional
+
+    @property
+    def computed(self) -> bool:
+        """Whether its choices or its default are made when it is used."""
+        return callable(self.choices) or makes(self.default)
+
+    @property
+    def initial(self) -> Any:
+        """What a new value is where none is given; MISSING where one has to be."""
+        return self.check(self.default()) if makes(self.default) else copy.deepcopy(self.default)
 
     @property
     def many(self) -> bool:
@@ -122,7 +139,7 @@ class Field:
             schema["type"] = [*(kinds if isinstance(kinds, list) else [kinds]), "null"]
             if "enum" in schema:
                 schema["enum"].append(None)
-        if self.default is not MISSING:
+        if self.default is not MISSING and not makes(self.default):
             schema["default"] = to_json(self.default)
         said = self.help or self.target and f"id or exact name of a row of {self.target}"
         return schema | ({"description": said} if said else {})
@@ -183,9 +200,10 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
     if default in (MISSING, None) or callable(choices):
         return made
     try:
-        return replace(made, default=made.check(default))
-    except ValueError as error:
+        value = made.initial if makes(default) else made.check(default)
+    except (ValueError, TypeError) as error:
         raise wrong(f"the default {default!r} {error}", "Change one.") from None
+    return made if makes(default) else replace(made, default=value)
 
 
 def fields_of(function: Callable[..., Any], *skip: str) -> tuple[Field, ...]:
@@ -213,7 +231,7 @@ def check_values(
             elif f.required:
                 raise ValueError("is needed")
             else:
-                good[name] = None if f.default is MISSING else copy.deepcopy(f.default)
+                good[name] = None if f.default is MISSING else f.initial
         except (ValueError, TypeError) as error:
             bad[name] = str(error)
     if bad:

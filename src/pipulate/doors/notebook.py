@@ -1,13 +1,12 @@
-"""A pipeline as a Jupyter notebook (nbformat 4.5): its file, then a cell for each step.
+"""A pipeline as a Jupyter notebook (nbformat 4.5): a cell with its file, then one for each step.
 
-The file stands in a cell of its own, so it can be changed there. What a step gives is kept under
-the step's name and handed on by name; inputs are variables.
+Inputs and what steps give are variables, handed on by name.
 """
 
 import sys
 import types
 from collections.abc import Iterable
-from inspect import getdoc, isfunction
+from inspect import getdoc
 from typing import Any
 
 from pipulate.apps.steps import Pipeline, Step
@@ -25,24 +24,21 @@ def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
     """The notebook as JSON. `steps`: of a run, {name: {state, inputs, output}}, or empty."""
     writer = Writer(pipeline)
     head = f"# {pipeline.title}\n\n{pipeline.description}"
-    cells = [_text(head), _code(pipeline.content.decode("utf-8-sig", errors="replace"))]
+    cells = [_cell(head), _cell(pipeline.content.decode("utf-8-sig", errors="replace"), [])]
     for number, (name, step) in enumerate(pipeline.steps.items(), 1):
         about, told = getdoc(step.function) or "", steps.get(name, {})
-        cells.append(_text(f"## {number}. {name.replace('_', ' ').capitalize()}\n\n{about}"))
-        cells.append(_code("\n".join(writer.lines(step, told)), *writer.output(step, told)))
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
-    about = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}}
-    return {**about, "cells": cells}
+        cells.append(_cell(f"## {number}. {name.replace('_', ' ').capitalize()}\n\n{about}"))
+        cells.append(_cell("\n".join(writer.lines(step, told)), [*writer.output(step, told)]))
+    cells = [cell | {"id": f"cell-{number}"} for number, cell in enumerate(cells)]
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}, "cells": cells}
 
 
-def _text(source: str) -> Row:
-    return {"cell_type": "markdown", "metadata": {}, "source": source.strip()}
-
-
-def _code(source: str, *outputs: Row) -> Row:
-    cell = {"cell_type": "code", "metadata": {}, "source": source.strip()}
-    return cell | {"execution_count": None, "outputs": [*outputs]}
+def _cell(source: str, outputs: list[Row] | None = None) -> Row:
+    """Of code, where there are outputs, be they none."""
+    cell = {"cell_type": "markdown", "metadata": {}, "source": source.strip()}
+    if outputs is None:
+        return cell
+    return cell | {"cell_type": "code", "execution_count": None, "outputs": outputs}
 
 
 class Writer:
@@ -79,7 +75,7 @@ class Writer:
         if field.name in inputs:
             value = from_json(inputs[field.name])
             return repr(str(value.path) if isinstance(value, File) else value), ""
-        if isfunction(field.choices) or isfunction(field.default):
+        if field.computed:
             return "", "  # unless it is given here: worked out from earlier outputs"
         if field.required and step.optional:
             return "", "  # give it, else this step is left out"
@@ -91,7 +87,7 @@ class Writer:
         return f"{name}_" if name in self.taken else name
 
     def output(self, step: Step, told: Row) -> Iterable[Row]:
-        """The output of a run's step as the call would show it."""
+        """Of a run's step, as the call would show it."""
         if told.get("state") in ("done", "stale"):
             shown = self.pipeline.show(**{step.name: from_json(told["output"])})
             data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
