@@ -24,8 +24,7 @@ class RunTools:
         return self.house.runs.mark(caller.profile.id, run, **marks)
 
     def _pipeline(self, caller: Caller, run: int):
-        row = self.house.runs.get(caller.profile.id, run)
-        return self.house.shelf.pipeline(row["pipeline"])
+        return self.house.shelf.pipeline(self.house.runs.get(caller.profile.id, run)["pipeline"])
 
     @tool(kind="read")
     def run_list(self, caller: Caller, pipeline: str = "", q: str = ""):
@@ -57,16 +56,15 @@ class RunTools:
     @tool(kind="read")
     def run_output(self, caller: Caller, run: int, step: str):
         """The output of a step of a run, as JSON; None when it has none."""
-        states = self._pipeline(caller, run).open(caller.profile, run, step)[1]
-        return states[step].kept
+        return self._pipeline(caller, run).open(caller.profile, run, step)[1][step].kept
 
     def _going_on(self, tool: str, caller: Caller, run: int, careful: bool = False, **given):
-        """The pipeline of a run that shall go on; what reaches outside (or is for a person to say)
+        """The pipeline of a run that shall go on. Raises NeedsApproval.
 
-        waits for a click, as its own tool does. Raises NeedsApproval."""
+        What reaches outside, or is for a person to say, waits for a click, as its own tool does."""
         guided, tools = self._pipeline(caller, run), self.house.tools
-        careful = (careful or guided.pipeline.outside) and caller.actor in ("model", "mcp")
-        if careful and not caller.confirmed:
+        careful = careful or guided.pipeline.outside
+        if careful and caller.actor in ("model", "mcp") and not caller.confirmed:
             tools.hold(tools.get(tool), {"run": run, **given}, caller)
         return guided
 
@@ -77,18 +75,17 @@ class RunTools:
         """Answer the question that a run (or this step of it) waits with; question: its words, so
 
         that no other one is answered."""
-        asked, said = self.house.runs.question(caller.profile.id, run, step, question), answer
-        step, question = asked["step"], asked["name"]
-        about = {"answer": answer, "step": step, "question": question}
+        asked = self.house.runs.question(caller.profile.id, run, step, question)
+        told = {"step": asked["step"], "question": asked["name"]}
         careful = "person" in json.loads(asked["about"])
-        guided = self._going_on("run_answer", caller, run, careful, **about)
-        if question_field(asked).type is File:
-            said = self.house.files.resolve(answer, caller)
+        guided = self._going_on("run_answer", caller, run, careful, answer=answer, **told)
+        is_file = question_field(asked).type is File
+        said = self.house.files.resolve(answer, caller) if is_file else answer
         if job := self.house.jobs.answer(asked, said):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
         else:
-            await guided.resume(caller, run, step)
-        return {"run": run, "step": step, "answered": question}
+            await guided.resume(caller, run, asked["step"])
+        return {"run": run, "step": asked["step"], "answered": asked["name"]}
 
     @tool
     async def run_resume(self, caller: Caller, run: int, step: str, fresh: bool = False):
@@ -113,10 +110,9 @@ class RunTools:
     @tool(kind="bulk")
     def run_discard_all(self, caller: Caller, kind: Literal["failed", "interrupted"] | None = None):
         """Forget what the inbox lists of steps that failed or were interrupted, or of one kind."""
-        everywhere = caller.actor == "user"  # as the inbox shows it
-        self.house.db.current.profile_id = None if everywhere else caller.profile.id
-        about = (kind,) if kind else STOPPED, self.house.db.current.profile_id
-        count = self.house.runs.discard_all(*about)
+        where = None if caller.actor == "user" else caller.profile.id  # the inbox shows all of them
+        self.house.db.current.profile_id = where
+        count = self.house.runs.discard_all((kind,) if kind else STOPPED, where)
         self.said(f"Discarded what {count:,} {kind or 'stopped'} steps had left")
         return {"discarded": count}
 
