@@ -15,6 +15,8 @@ FIELDS = {
     "segments.pagetype.value": "pagetype",
     "compliant.is_compliant": "compliant",
     "inlinks_internal.nb.unique": "inlinks",
+    "outlinks_internal.nb.total": "outlinks",
+    GRAPH: "links",
     "internal_page_rank.value": "pagerank",
     "search_console.period_0.count_clicks": "clicks",
     "search_console.period_0.count_impressions": "impressions",
@@ -43,7 +45,8 @@ def answer(query: Json, pages: list[Page], crawls: list[str]) -> Iterator[Json]:
     if "search_console" in query["collections"] and not query.get("periods"):
         raise BadQuery(1022, "search_console needs periods")
     dimensions = [_named(name, query) for name in inner.get("dimensions") or []]
-    metrics = [_metric(metric, query) for metric in inner.get("metrics") or []]
+    sums = (m["args"][0] if isinstance(m, dict) else m for m in inner.get("metrics") or [])
+    metrics = [_named(name, query) for name in sums]
     if not dimensions and not metrics:
         raise BadQuery(1016, "no fields")
     chosen = [page for page in pages if _passes(page, inner.get("filters"), query)]
@@ -52,24 +55,14 @@ def answer(query: Json, pages: list[Page], crawls: list[str]) -> Iterator[Json]:
 
 
 def _named(name: Any, query: Json) -> str:
-    """A field's own name. Raises BadQuery for one that its collection lacks."""
+    """What a page calls a field. Raises BadQuery for one that its collection lacks."""
     bare = re.sub(r"^crawl\.[\d-]+\.", "", str(name))
     outside = bare.startswith("search_console") and "search_console" not in query["collections"]
-    if outside or bare not in (*FIELDS, GRAPH):
+    if outside or bare not in FIELDS:
         raise BadQuery(1029, f"unknown field {name!r}")
     if bare != "url" and bare == name and not bare.startswith("search_console"):
         raise BadQuery(1029, f"unknown field {name!r}: its collection is missing")
-    return bare
-
-
-def _metric(metric: Any, query: Json) -> str:
-    name = metric["args"][0] if isinstance(metric, dict) else metric
-    bare = re.sub(r"^crawl\.[\d-]+\.", "", name)
-    return bare if bare == "outlinks_internal.nb.total" else _named(name, query)
-
-
-def _value(page: Page, name: str) -> Any:
-    return len(page["links"]) if name == "outlinks_internal.nb.total" else page[FIELDS[name]]
+    return FIELDS[bare]
 
 
 def _passes(page: Page, said: Any, query: Json) -> bool:
@@ -81,7 +74,7 @@ def _passes(page: Page, said: Any, query: Json) -> bool:
         case {"not": one}:
             return not _passes(page, one, query)
         case {"field": field, "predicate": predicate, **rest}:
-            value = _value(page, _named(field, query))
+            value = page[_named(field, query)]
             if predicate not in TESTS:
                 raise BadQuery(1022, f"unknown predicate {predicate!r}")
             return value is not None and TESTS[predicate](value, rest.get("value"))
@@ -91,18 +84,16 @@ def _passes(page: Page, said: Any, query: Json) -> bool:
 def _each(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
     """A row for each page; with the links among its fields, a row for each link."""
     for page in pages:
-        for link in (page["links"] or [""]) if GRAPH in dimensions else [""]:
-            cells = [link if name == GRAPH else _value(page, name) for name in dimensions]
-            yield {"dimensions": cells, "metrics": [_value(page, name) for name in metrics]}
+        for link in (page["links"] or [""]) if "links" in dimensions else [""]:
+            cells = [link if name == "links" else page[name] for name in dimensions]
+            yield {"dimensions": cells, "metrics": [page[name] for name in metrics]}
 
 
 def _grouped(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
-    groups: dict[tuple[Any, ...], list[Any]] = {} if dimensions else {(): [0] * len(metrics)}
+    groups: dict[Any, list[Any]] = {} if dimensions else {(): [0] * len(metrics)}
     for page in pages:
-        sums = groups.setdefault(
-            tuple(_value(page, name) for name in dimensions), [0] * len(metrics)
-        )
-        for n, name in enumerate(metrics):
-            sums[n] += _value(page, name)
+        key = tuple(page[name] for name in dimensions)
+        values = [page[name] for name in metrics]
+        groups[key] = [*map(sum, zip(groups.get(key, [0] * len(metrics)), values, strict=True))]
     for key in sorted(groups, key=lambda key: [(cell is None, cell) for cell in key]):
         yield {"dimensions": [*key], "metrics": groups[key]}

@@ -15,7 +15,7 @@ Page = dict[str, Any]
 def make_site(size: int = 400, seed: int = 7, deepest: int = 8) -> list[Page]:
     """`size` pages, the home page first: {url, depth, pagetype, http_code, title, compliant,
 
-    inlinks, pagerank, clicks, impressions, links: [url, …]}; depth is None where none leads."""
+    inlinks, outlinks, pagerank, clicks, impressions, links: [url, …]}; no depth: none leads."""
     chance = random.Random(f"{seed} {size}")
     pages = [_page(n, chance) for n in range(size)]
     level = [0]
@@ -58,10 +58,8 @@ def _link(page: Page, pages: list[Page], chance: random.Random) -> None:
     links = page["links"]
     if not links and chance.random() < 0.3:
         return  # a dead end
-    links += [
-        pages[0]["url"],
-        *(p["url"] for p in chance.choices(pages[: 1 + len(pages) // 20], k=3)),
-    ]
+    near = chance.choices(pages[: 1 + len(pages) // 20], k=3)
+    links += [p["url"] for p in (pages[0], *near)]
     if chance.random() < 0.1:
         links.append(page["url"])
     if chance.random() < 0.1:
@@ -71,7 +69,7 @@ def _link(page: Page, pages: list[Page], chance: random.Random) -> None:
 def _measure(pages: list[Page]) -> None:
     by_url = {page["url"]: page for page in pages}
     for page in pages:
-        page |= {"depth": None, "inlinks": 0}
+        page |= {"depth": None, "inlinks": 0, "outlinks": len(page["links"])}
     pages[0]["depth"], queue = 0, deque(pages[:1])
     while queue:
         page = queue.popleft()
