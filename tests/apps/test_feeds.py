@@ -158,6 +158,13 @@ def test_used_twice_the_first_run_keeps_the_file_it_was_fed(visit, house):
     assert len(paths) == 2
 
 
+def test_a_pipeline_that_asks_for_nothing_any_more_is_missing_not_a_fault(visit, plugin):
+    source = "from pipulate import Pipeline\nnone = Pipeline('None')\n"
+    plugin(source + "@none.step\ndef one():\n    return 1\n", "none")
+    with pytest.raises(Missing, match="asks for nothing"):
+        visit("POST", "1/words/use/none")
+
+
 def test_another_profile_uses_and_loads_nothing_of_it(visit, call):
     call("profile_add", name="Other")
     looks = ("GET", "1/table/output"), ("GET", "1/table/output.csv"), ("GET", "1/table/use")

@@ -51,11 +51,11 @@ def _rows(app, caller: Caller, keys: list[int]) -> Iterator[tuple[Any, dict[Any,
 def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
     if field.kind.input == "number":
         return value
-    label = labels.get((field.name, value)) if field.type is Ref else None
-    return f"{label} {field.text(value)}" if label else field.text(value)
+    label, text = labels.get((field.name, value)), field.text(value)
+    return f"{label} {text}" if label and field.type is Ref else text
 
 
-# -- pages -----------------------------------------------------------------------------------------
+# -- pages
 
 
 async def _export(visit: Visit) -> Download:
@@ -78,9 +78,9 @@ async def _form(visit: Visit):
 
 
 def _page(visit: Visit, *parts):
-    title = f"Import into {visit.app.title.lower()}"
+    title = H1(f"Import into {visit.app.title.lower()}")
     back = A(f"← {visit.app.title}", href=visit.base)
-    return Section(Header(H1(title), back, cls="head"), *parts, id="import")
+    return Section(Header(title, back, cls="head"), *parts, id="import")
 
 
 def _choose(at: str):
@@ -229,14 +229,13 @@ def _report(app, report: Row):
     return Div(said, Details(Summary("Rows left out"), data_table(rows), note, open=True))
 
 
-# What every app has below its address.
 ROUTES = [
     Route("GET", "export", _export),
     Route("GET", "import", _form),
     Route("POST", "import", _import),
 ]
 
-# -- tools -----------------------------------------------------------------------------------------
+# -- tools
 
 
 class ExchangeTools:

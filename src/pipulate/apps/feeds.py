@@ -43,17 +43,17 @@ class Feeds(Runner):
 
     async def _output(self, profile, run: Row, attempt: Row, draw=None):
         """It never changes, so it is drawn once."""
-        key, fault, drawn, held = (attempt["id"], profile.slug), None, None, list[Any]()
+        key, fault, drawn, held = (attempt["id"], profile.slug), "", None, list[Any]()
         if key in self._drawn:
             return NotStr(self._drawn[key][0])
         place = self._at_output(profile, run["id"], attempt["step"])
-        value = from_json(json.loads(attempt["output"] or "null"))
+        value = _output_of(attempt)
         try:
             drawn = draw and await limited(outputs.viewed, draw, value, held)
         except Exception as error:
             fault = outputs.view_failed(error)
-        drawn = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
-        parts = fault or "", *drawn, outputs.tools(value, place)
+        parts = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
+        parts = fault, *parts, outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
         if not fault:
             self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}
@@ -71,7 +71,7 @@ class Feeds(Runner):
         run, states = self.open(profile, visit.number("run"))
         known = {old["step"]: old for old in self._gone(run)}
         known |= {n: s.attempt for n, s in states.items() if s.has_output}
-        value = from_json(json.loads(known.get(name, {}).get("output") or "null"))
+        value = _output_of(known.get(name, {}))
         value = value.get(key) if key and isinstance(value, dict) else value
         lost = isinstance(value, Rows) and not self.house.files.address(profile, value.path)
         if value is None or lost:
@@ -94,11 +94,12 @@ class Feeds(Runner):
 
     async def uses(self, visit: Visit):
         value, found = self._value(visit), []
+        at = f"{visit.base}/{visit.path['run']}/{visit.path['step']}/use"
         for slug, other in sorted(self.house.shelf.apps.items()):
             first = other.first if isinstance(other, Feeds) else None
             if first and outputs.takes(first, value):
-                at = f"{visit.base}/{visit.path['run']}/{visit.path['step']}/use/{slug}"
-                found.append(Button(other.title, hx_post=at, cls="outline", title=first.label))
+                look = {"cls": "outline", "title": first.label}
+                found.append(Button(other.title, hx_post=f"{at}/{slug}", **look))
         none = Small("No pipeline begins with a value of this kind.")
         return Div(*found or [none], hx_target="this", hx_swap="none")
 
@@ -109,12 +110,18 @@ class Feeds(Runner):
     async def use(self, visit: Visit):
         """A new run of another pipeline, begun with this output."""
         other, value = self.house.shelf.pipeline(visit.path["slug"]), self._value(visit)
+        if not other.first:
+            raise Missing(f"{other.title} asks for nothing (any more).", "Reload the page.")
         folder = self.runs.files / f"runs/{visit.path['run']}/fed-{secrets.token_hex(4)}"
         given = await asyncio.to_thread(fed, other.first, value, folder)
         caller = replace(visit.caller, parent=f"{visit.path['run']}/{visit.path['step']}")
         values = other._resolve({other.first.name: given}, caller)
         run = await asyncio.to_thread(other.new, caller, values)
         return Go(other.at(caller.profile, run["id"]))
+
+
+def _output_of(attempt: Row) -> Any:
+    return from_json(json.loads(attempt.get("output") or "null"))
 
 
 def number(text: str) -> int:
