@@ -44,9 +44,12 @@ def links_query(analysis: str, deepest: int | None = None) -> Json:
     total = {"function": "sum", "args": [f"{crawl}.outlinks_internal.nb.total"]}
     query: Json = {"dimensions": [f"{crawl}.depth"], "metrics": [total]}
     if deepest is not None:
-        upto = {"field": f"{crawl}.depth", "predicate": "lte", "value": deepest}
-        query |= {"dimensions": [], "filters": upto}
+        query |= {"dimensions": [], "filters": _upto(crawl, deepest)}
     return {"collections": [crawl], "query": query}
+
+
+def _upto(crawl: str, depth: int) -> Json:
+    return {"field": f"{crawl}.depth", "predicate": "lte", "value": depth}
 
 
 def number(row: Json) -> int:
@@ -96,11 +99,11 @@ def deepest_fit(table: list[Json], limit: int) -> int:
     fits = [row["depth"] for row in table if row["fits"] and row["links"]]
     if not fits:
         first = next(row for row in table if row["links"])
-        what = (
+        raise Problem(
             f"The pages of depth {first['depth']} alone have {first['links']:,} links, "
-            f"and one export takes {limit:,}"
+            f"and one export takes {limit:,}.",
+            "If your plan allows more, give that as the limit.",
         )
-        raise Problem(f"{what}.", "If your plan allows more, give that as the limit.")
     return max(fits)
 
 
@@ -108,31 +111,29 @@ def deepest_fit(table: list[Json], limit: int) -> int:
 
 
 def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
-    crawl, labels = f"crawl.{analysis}", [*labels]
-    own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
-    upto = {"field": f"{crawl}.depth", "predicate": "lte", "value": depth}
-    query = {"dimensions": ["url", f"{crawl}.{GRAPH}", *own], "filters": upto}
-    query["metrics"] = [METRICS[label] for label in labels if label in METRICS]
-    asked: Json = {"collections": [crawl], "query": query}
-    if query["metrics"]:
-        asked |= searched(analysis)
-        asked["collections"] = [crawl, SEARCH]
+    """A row for each link: its page, its target, and what is asked of the page."""
+    crawl = f"crawl.{analysis}"
+    asked = _page_query(analysis, [*labels], f"{crawl}.{GRAPH}")
+    asked["query"]["filters"] = _upto(crawl, depth)
     return asked
-
-
-def searched(analysis: str) -> Json:
-    end = crawl_date(analysis)
-    return {"periods": [[str(end - timedelta(days=DAYS - 1)), str(end)]]}
 
 
 def probe(analysis: str, label: str) -> Json:
     """A query of one row that is refused where a project lacks the field."""
+    return _page_query(analysis, [label])
+
+
+def _page_query(analysis: str, labels: list[str], *more: str) -> Json:
+    """What is known of each page; search data of the last days up to the analysis."""
     crawl = f"crawl.{analysis}"
-    if label in METRICS:
-        query = {"dimensions": ["url"], "metrics": [METRICS[label]]}
-        return {"collections": [crawl, SEARCH], "query": query, **searched(analysis)}
-    query = {"dimensions": ["url", f"{crawl}.{FIELDS[label]}"], "metrics": []}
-    return {"collections": [crawl], "query": query}
+    own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
+    metrics = [METRICS[label] for label in labels if label in METRICS]
+    asked: Json = {"query": {"dimensions": ["url", *more, *own], "metrics": metrics}}
+    if not metrics:
+        return asked | {"collections": [crawl]}
+    end = crawl_date(analysis)
+    days = [str(end - timedelta(days=DAYS - 1)), str(end)]
+    return asked | {"collections": [crawl, SEARCH], "periods": [days]}
 
 
 def ordered(labels: Iterable[str]) -> list[str]:
@@ -168,21 +169,22 @@ def adoptable(jobs: Iterable[Json], payload: Json, besides: Iterable[str] = ()) 
     found = [
         job
         for job in jobs
-        if isinstance(job["payload"], dict)
-        and _asked(job["payload"]) == wanted
+        if _asked(job["payload"]) == wanted
         and job["job_status"].upper() != "FAILED"
         and job["job_id"] not in left_out
     ]
-    return max(
-        found, key=lambda job: (job["date_created"] or "", _age(job["job_id"])), default=None
-    )
+
+    def age(job: Json) -> Any:
+        key = job["job_id"]
+        return job["date_created"] or "", int(key) if key.isdecimal() else 0, key
+
+    return max(found, key=age, default=None)
 
 
-def _age(job_id: str) -> tuple[int, str]:
-    return int(job_id) if job_id.isdecimal() else 0, job_id
-
-
-def _asked(payload: Json) -> str:
+def _asked(payload: Any) -> str:
+    """What a job asks for, however it is written; "" if that is not known."""
+    if not isinstance(payload, dict):
+        return ""
     whole = payload.get("query") or {}
     inner = whole.get("query") or {}
     parts = [payload.get(name) or "" for name in ("username", "project", "formatter")]
