@@ -1,10 +1,6 @@
 """The part of BQL that the stand-in understands, over the pages of a made-up site."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
-
-from pipulate.botify.made_up import Page
 
 GRAPH = "outlinks_internal.graph.url"
 FIELDS = {
@@ -27,14 +23,13 @@ TESTS = {
     "eq": lambda value, wanted: value == wanted,
     "exists": lambda value, wanted: True,
 }
-Json = dict[str, Any]
 
 
 class BadQuery(Exception):
     """(error code, message) of a query that is refused."""
 
 
-def answer(query: Json, pages: list[Page], crawls: list[str]) -> Iterator[Json]:
+def answer(query, pages, crawls):
     """The rows, {dimensions, metrics}, that a query gives. Raises BadQuery."""
     inner, known = query.get("query"), {f"crawl.{slug}" for slug in crawls} | {"search_console"}
     if not isinstance(inner, dict):
@@ -54,7 +49,7 @@ def answer(query: Json, pages: list[Page], crawls: list[str]) -> Iterator[Json]:
     return (_each if by_page else _grouped)(chosen, dimensions, metrics)
 
 
-def _named(name: Any, query: Json) -> str:
+def _named(name, query):
     """What a page calls a field. Raises BadQuery for one that its collection lacks."""
     bare = re.sub(r"^crawl\.[\d-]+\.", "", str(name))
     outside = bare.startswith("search_console") and "search_console" not in query["collections"]
@@ -65,7 +60,7 @@ def _named(name: Any, query: Json) -> str:
     return FIELDS[bare]
 
 
-def _passes(page: Page, said: Any, query: Json) -> bool:
+def _passes(page, said, query):
     match said or {}:
         case {"and": several}:
             return all(_passes(page, one, query) for one in several)
@@ -81,7 +76,7 @@ def _passes(page: Page, said: Any, query: Json) -> bool:
     return True
 
 
-def _each(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
+def _each(pages, dimensions, metrics):
     """A row for each page; with the links among its fields, a row for each link."""
     for page in pages:
         for link in (page["links"] or [""]) if "links" in dimensions else [""]:
@@ -89,8 +84,8 @@ def _each(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Itera
             yield {"dimensions": cells, "metrics": [page[name] for name in metrics]}
 
 
-def _grouped(pages: list[Page], dimensions: list[str], metrics: list[str]) -> Iterator[Json]:
-    groups: dict[Any, list[Any]] = {} if dimensions else {(): [0] * len(metrics)}
+def _grouped(pages, dimensions, metrics):
+    groups = {} if dimensions else {(): [0] * len(metrics)}
     for page in pages:
         key = tuple(page[name] for name in dimensions)
         values = [page[name] for name in metrics]

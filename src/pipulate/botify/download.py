@@ -8,9 +8,6 @@ import errno
 import re
 import shutil
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import httpx2
 
@@ -31,14 +28,14 @@ class Expired(Exception):
 class Download:
     """A file on its way to `part`. `tag` names its version; `told(done, total)` hears of it."""
 
-    def __init__(self, part: Path, tag: str = "", told: Callable[[int, int], Any] = print):
+    def __init__(self, part, tag="", told=print):
         self.part, self.tag, self.told = part, tag, told
 
     @property
-    def have(self) -> int:
+    def have(self):
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def fetch(self, link: str, keep: Callable[[str], Any], renew: Callable[[], str]) -> int:
+    def fetch(self, link, keep, renew):
         """Fetch it whole; returns its bytes. `keep(tag)` before the first byte of a version;
 
         `renew()` gives a fresh link when this one has expired. Raises Problem."""
@@ -64,12 +61,12 @@ class Download:
                 raise Problem(what, AGAIN)
             time.sleep(PAUSE * 2 ** (TRIES - left))
 
-    def _some(self, link: str, keep: Callable[[str], Any]) -> bool:
+    def _some(self, link, keep):
         plain = not link.lower().startswith("https:")
         headers = {"accept-encoding": "identity"}  # what is packed all the same stays so
         if self.have and self.tag:
             headers |= {"range": f"bytes={self.have}-", "if-range": self.tag}
-        about: Any = {"timeout": TIMEOUT, "follow_redirects": True, "max_redirects": REDIRECTS}
+        about = {"timeout": TIMEOUT, "follow_redirects": True, "max_redirects": REDIRECTS}
         try:
             with (
                 httpx2.Client(**about) as client,
@@ -83,7 +80,7 @@ class Download:
         except (httpx2.InvalidURL, ValueError):
             raise Problem("The file has no address that can be read.", "Export anew.") from None
 
-    def _taken(self, answer: Any, keep: Callable[[str], Any]) -> bool:
+    def _taken(self, answer, keep):
         status, headers, have = answer.status_code, answer.headers, self.have
         if status == 416 and headers.get("content-range") == f"bytes */{have}":
             return True
@@ -104,7 +101,7 @@ class Download:
         keep(self.tag)
         return self._written(answer, have)
 
-    def _written(self, answer: Any, have: int) -> bool:
+    def _written(self, answer, have):
         length = answer.headers.get("content-length", "")
         whole = answer.headers.get("content-range", "").rpartition("/")[2]
         total = have + int(length) if length.isdecimal() else 0
@@ -118,7 +115,7 @@ class Download:
         return not total or self.have == total
 
 
-def _disk(error: OSError, part: Path) -> Problem:
+def _disk(error, part):
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return Problem(f"The file cannot be written ({error.strerror}).", AGAIN)
     free = shutil.disk_usage(part.parent).free

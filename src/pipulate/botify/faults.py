@@ -3,13 +3,11 @@
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 CODES = {"401": 1001, "403": 1002, "404": 1010, "409": 1052, "500": 1000}
-Json = dict[str, Any]
 
 
 @dataclass
@@ -26,10 +24,10 @@ class Fault:
 class Faulty:
     """Stands before an application: notes requests, asks for the token, lets things go wrong."""
 
-    def __init__(self, service: Any, app: Any):
+    def __init__(self, service, app):
         self.service, self.app = service, app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope, receive, send):
         origin = "files" if self.service.files.endswith(f":{scope['server'][1]}") else "api"
         about = {"method": scope["method"], "path": scope["path"], "origin": origin}
         about["headers"] = {k.decode(): v.decode("latin-1") for k, v in scope["headers"]}
@@ -47,14 +45,14 @@ class Faulty:
             return await answer(scope, receive, send)
         await self.app(scope, receive, send)
 
-    def _fault(self, at: str) -> tuple[str, str]:
+    def _fault(self, at):
         for fault in self.service.faults:
             if fault.seen < fault.times and re.search(fault.where, at):
                 fault.seen += 1
                 return fault.kind, fault.wait
         return "", ""
 
-    def _answer(self, kind: str, wait: str, about: Json) -> Response | None:
+    def _answer(self, kind, wait, about):
         """What is said instead, if anything is."""
         key, path = about["headers"].get("authorization"), about["path"]
         made = {
@@ -76,10 +74,10 @@ class Faulty:
         return None if known else refusal(401, 1001, "not authorised")
 
 
-def _swallow(reset: Any) -> Any:
+def _swallow(reset):
     """A `send` that lets the application act, and breaks off or waits before it can say so."""
 
-    async def send(message: Json) -> None:
+    async def send(message):
         if not reset:
             await asyncio.sleep(3_600)
         reset()
@@ -87,8 +85,6 @@ def _swallow(reset: Any) -> Any:
     return send
 
 
-def refusal(
-    status: int, code: int, message: str, headers: dict[str, str] | None = None
-) -> Response:
+def refusal(status, code, message, headers=None):
     said = {"error": {"message": message, "error_code": str(code), "error_detail": {}}}
     return JSONResponse(said, status, headers)

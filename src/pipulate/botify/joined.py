@@ -1,22 +1,17 @@
 """What Botify knows of each page, joined to what was measured: one table of pages, and its sums."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from pipulate import CsvFile
-from pipulate.plugins._picture import rows_of
+from pipulate.plugins._picture import rows_of, typed
 
 TOP = 50  # rows that are shown
 TYPES, CELL = 200, 1_000  # page types that are told apart; characters of a cell that is shown
 KIND, UNKNOWN = "page_type", "(not exported)"
 SUMS = ("in_degree", "out_degree", "pagerank", "clicks", "impressions")
-NUMBERS = {*SUMS, "depth", "component", "community", "inlinks", "botify_depth", "botify_pagerank"}
-Row = dict[str, str]
 
 
-def join(measured: Path, known: Path, out: Path) -> dict[str, Any]:
+def join(measured, known, out):
     """Write `out`: the columns of `measured`, then those that `known` has of the same page.
 
     Returns {known: pages in both, top: the first rows, types: [sums by page type], levels:
@@ -25,61 +20,51 @@ def join(measured: Path, known: Path, out: Path) -> dict[str, Any]:
     heads, first = next(pages)[1:], next(rows)
     rest = {page: more for page, *more in pages}
     head = [*first, *(f"botify_{name}" if name in first else name for name in heads)]
-    found, sums = Counter[str](), Sums()
-    top: list[dict[str, Any]] = []
+    found, sums = Counter(), Sums()
+    top = []
 
-    def lines() -> Iterator[list[str]]:
+    def lines():
         for row in rows:
             more = rest.get(row[0])
             found["known"] += more is not None
             cells = [*row, *(more or [""] * len(heads))]
-            whole = dict(zip(head, cells, strict=False))
-            sums.add(whole)
+            sums.add(dict(zip(head, cells, strict=False)))
             if len(top) < TOP:
-                top.append({n: _number(v) if n in NUMBERS else v[:CELL] for n, v in whole.items()})
+                top.append([cell[:CELL] for cell in cells])
             yield cells
 
     part = out.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as text:
         text.writelines(CsvFile(out.name, head, lines(), raw=True).chunks)  # defused already
     part.replace(out)
-    about = {"known": found["known"], "top": top}
+    about = {"known": found["known"], "top": typed(head, top)}
     return about | {"types": sums.types() if KIND in head else [], "levels": sums.levels()}
-
-
-def _number(cell: str) -> Any:
-    """A cell as a number; an empty one as none, another one as it is."""
-    try:
-        value = float(cell) if cell else None
-    except ValueError:
-        return cell
-    return int(value) if value is not None and value.is_integer() else value
 
 
 class Sums:
     """What rows of pages add up to, by page type and by depth."""
 
-    def __init__(self) -> None:
-        self.by_type: dict[str, Any] = defaultdict(Counter)
-        self.by_depth = Counter[int]()
+    def __init__(self):
+        self.by_type = defaultdict(Counter)
+        self.by_depth = Counter()
 
-    def add(self, row: Row) -> None:
+    def add(self, row):
         kind = self.by_type[row.get(KIND) or UNKNOWN]
         kind.update({name: float(row[name] or 0) for name in SUMS if name in row}, pages=1)
         if row["depth"]:
             kind.update(reached=1, depth=int(row["depth"]))
             self.by_depth[int(row["depth"])] += int(row["out_degree"])
 
-    def types(self) -> list[dict[str, Any]]:
+    def types(self):
         """A row for each page type, the one with the most PageRank first."""
         kinds = sorted(self.by_type.items(), key=lambda item: -item[1]["pagerank"])
         return [_told(*each) for each in kinds[:TYPES]]
 
-    def levels(self) -> list[list[int]]:
+    def levels(self):
         return [[depth, links] for depth, links in sorted(self.by_depth.items())]
 
 
-def _told(kind: str, sums: Counter[str]) -> dict[str, Any]:
+def _told(kind, sums):
     pages, reached = sums["pages"], sums["reached"]
     return {
         KIND: kind,

@@ -18,10 +18,7 @@ import string
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from operator import eq, itemgetter
-from pathlib import Path
-from typing import Any, TextIO
 
 from pipulate import CsvFile, Problem
 from pipulate.plugins._graph import cell, defused
@@ -42,7 +39,7 @@ DELIMITERS = ",\t;|"
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[TextIO, str]]:
+def opened(path):
     """(the text, "gzip" | "zip" | "plain") of a file, told by its first bytes. Raises Problem."""
     with path.open("rb") as file:
         head = file.read(512)
@@ -59,7 +56,7 @@ def opened(path: Path) -> Iterator[tuple[TextIO, str]]:
         raise Problem(f"The zip file cannot be opened ({error}).", AGAIN) from None
 
 
-def _bytes(path: Path, kind: str) -> Any:
+def _bytes(path, kind):
     if kind != "zip":
         return gzip.open(path) if kind == "gzip" else path.open("rb")
     archive = zipfile.ZipFile(path)
@@ -70,7 +67,7 @@ def _bytes(path: Path, kind: str) -> Any:
     return archive.open(named[0])
 
 
-def load(path: Path, folder: Path, labels: list[str], told: Any = None) -> dict[str, Any]:
+def load(path, folder, labels, told=None):
     """Write edges.csv (source, target) and nodes.csv (id and `labels`); returns what was found:
 
     counts by name, "container", "header", "sep" (whether there were such lines). `labels`: what
@@ -97,12 +94,12 @@ def load(path: Path, folder: Path, labels: list[str], told: Any = None) -> dict[
     return counts | {"container": kind, "header": form["header"], "sep": form["sep"]}
 
 
-def _write(path: Path, lines: Iterable[str]) -> None:
+def _write(path, lines):
     with path.open("w", encoding="utf-8", newline="") as out:
         out.writelines(lines)
 
 
-def _form(text: TextIO, more: int) -> dict[str, Any]:
+def _form(text, more):
     """How a file is written, by its first lines: {header, sep, delimiter, columns, skip: rows
 
     before the first link, order: indexes of source, target and the `more` columns behind}."""
@@ -121,7 +118,7 @@ def _form(text: TextIO, more: int) -> dict[str, Any]:
     return form | {"order": _order(names, more)}
 
 
-def _is_header(rows: list[list[str]]) -> bool:
+def _is_header(rows):
     """Whether the first row has no address, and the second one has, or its words are known."""
     if any(map(WEB.match, rows[0])):
         return False
@@ -129,11 +126,11 @@ def _is_header(rows: list[list[str]]) -> bool:
     return bool(known) or any(WEB.match(cell) for row in rows[1:] for cell in row)
 
 
-def _bare(name: str) -> str:
+def _bare(name):
     return re.sub(r"^crawl\.[\d-]+\.", "", name.strip().lower())
 
 
-def _order(names: list[str], more: int) -> list[int]:
+def _order(names, more):
     """Where source and target are, by their names, else first and second; then what follows."""
     source = next((names.index(name) for name in SOURCES if name in names), None)
     target = next((names.index(name) for name in TARGETS if name in names), None)
@@ -146,12 +143,12 @@ def _order(names: list[str], more: int) -> list[int]:
 class _Found:
     """What a file of that form holds: `nodes`, the further cells of each page, and `counts`."""
 
-    def __init__(self, form: dict[str, Any]):
-        self.form, self.counts = form, Counter[str]()
-        self.nodes: dict[str, list[str]] = {}
+    def __init__(self, form):
+        self.form, self.counts = form, Counter()
+        self.nodes = {}
         self.look = functools.cache(_look)
 
-    def links(self, text: TextIO, told: Any) -> Iterator[str]:
+    def links(self, text, told):
         """The links as lines; meanwhile pages and counts fill."""
         for ends, more, short in columns(text, self.form, self.form["order"], strict=False):
             before = self.counts["rows"]
@@ -160,7 +157,7 @@ class _Found:
             for mark in range(before // PAUSE + 1, self.counts["rows"] // PAUSE + 1):
                 told(mark * PAUSE)
 
-    def _plain(self, ends: list[str], more: list[Any]) -> str:
+    def _plain(self, ends, more):
         """The links of a block, all at once; "" if one of its addresses needs a second look."""
         count, parts = len(ends) // 2, [""] * (2 * len(ends))
         parts[::2], parts[1::2] = ends, [",", "\n"] * count
@@ -176,7 +173,7 @@ class _Found:
         self.counts.update(links=count, self_links=sum(map(eq, sources, ends[1::2])))
         return lines
 
-    def _odd(self, ends: list[str], more: list[Any]) -> Iterator[str]:
+    def _odd(self, ends, more):
         for n, pair in enumerate(zip(ends[::2], ends[1::2], strict=True)):
             (source, one, odd), (target, other, too) = map(self.look, pair)
             if source and source not in self.nodes:
@@ -188,7 +185,7 @@ class _Found:
             yield f"{one},{other}\n"
 
 
-def _look(raw: str) -> tuple[str, str, list[str]]:
+def _look(raw):
     """(an address without blanks around it, as a cell of a CSV, what is odd about it)."""
     address = raw.strip()
     odd = {

@@ -5,14 +5,12 @@ It has what real sites have: repeats, self-links, pages without links, pages nob
 
 import random
 from collections import deque
-from typing import Any
 
 HOST = "www.demo-shop.example"
 KINDS = ("home", "category", "product", "article")
-Page = dict[str, Any]
 
 
-def make_site(size: int = 400, seed: int = 7, deepest: int = 8) -> list[Page]:
+def make_site(size=400, seed=7, deepest=8):
     """`size` pages, the home page first: {url, depth, pagetype, http_code, title, compliant,
 
     inlinks, outlinks, pagerank, clicks, impressions, links: [url, …]}; no depth: none leads."""
@@ -30,7 +28,7 @@ def make_site(size: int = 400, seed: int = 7, deepest: int = 8) -> list[Page]:
     return pages
 
 
-def _page(n: int, chance: random.Random) -> Page:
+def _page(n, chance):
     kind = KINDS[0] if not n else chance.choices(KINDS[1:], (1, 6, 3))[0]
     gone = chance.random() < 0.03
     return {
@@ -45,7 +43,7 @@ def _page(n: int, chance: random.Random) -> Page:
     }
 
 
-def _parent(n: int, level: list[int], deepest: int, chance: random.Random) -> int:
+def _parent(n, level, deepest, chance):
     """An earlier page, rather a near one, that is not too deep to have pages below it."""
     for _ in range(20):
         parent = int(n * chance.random() ** 1.5)
@@ -54,7 +52,7 @@ def _parent(n: int, level: list[int], deepest: int, chance: random.Random) -> in
     return 0
 
 
-def _link(page: Page, pages: list[Page], chance: random.Random) -> None:
+def _link(page, pages, chance):
     links = page["links"]
     if not links and chance.random() < 0.3:
         return  # a dead end
@@ -66,7 +64,7 @@ def _link(page: Page, pages: list[Page], chance: random.Random) -> None:
         links.append(links[0])
 
 
-def _measure(pages: list[Page]) -> None:
+def _measure(pages):
     by_url = {page["url"]: page for page in pages}
     for page in pages:
         page |= {"depth": None, "inlinks": 0, "outlinks": len(page["links"])}

@@ -5,9 +5,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pipulate.botify.bql import GRAPH
 
@@ -52,7 +50,7 @@ class Form:
     pause: float = 0
 
 
-def write(form: Form, payload: dict[str, Any], rows: Iterable[dict[str, Any]]) -> bytes:
+def write(form, payload, rows):
     asked, out = payload.get("formatter_config") or {}, io.StringIO()
     inner = payload["query"]["query"]
     names = [*inner["dimensions"], *(inner.get("metrics") or [])]
@@ -70,14 +68,14 @@ def write(form: Form, payload: dict[str, Any], rows: Iterable[dict[str, Any]]) -
     return _packed(text, form.container)
 
 
-def _head(name: str, wording: str) -> str:
+def _head(name, wording):
     bare = name.split(".", 2)[2] if name.startswith("crawl.") else name
     if wording == "collection_slug":
         return name
     return bare if wording == "slug" else VERBOSE.get(bare, bare.replace(".", " ").title())
 
 
-def _packed(text: bytes, container: str) -> bytes:
+def _packed(text, container):
     if container == "gzip":
         return gzip.compress(text, 1, mtime=0)
     if container == "zip":

@@ -6,9 +6,7 @@ limit   the rows that one export may have; a link is a row, and a tenth of a cre
 
 import json
 import math
-from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
 
 from pipulate import Problem
 from pipulate.botify.slugs import crawl_date
@@ -31,39 +29,37 @@ METRICS = {  # label → field of search data
     "clicks": f"{SEARCH}.period_0.count_clicks",
     "impressions": f"{SEARCH}.period_0.count_impressions",
 }
-Json = dict[str, Any]
-Level = tuple[int, int]  # depth, links of that depth
 
 
 # -- how deep ----------------------------------------------------------------------------------
 
 
-def links_query(analysis: str, deepest: int | None = None) -> Json:
+def links_query(analysis, deepest=None):
     """The number of links of each depth; or of all depths down to one, as one number."""
     crawl = f"crawl.{analysis}"
     total = {"function": "sum", "args": [f"{crawl}.outlinks_internal.nb.total"]}
-    query: Json = {"dimensions": [f"{crawl}.depth"], "metrics": [total]}
+    query = {"dimensions": [f"{crawl}.depth"], "metrics": [total]}
     if deepest is not None:
         query |= {"dimensions": [], "filters": _upto(crawl, deepest)}
     return {"collections": [crawl], "query": query}
 
 
-def _upto(crawl: str, depth: int) -> Json:
+def _upto(crawl, depth):
     return {"field": f"{crawl}.depth", "predicate": "lte", "value": depth}
 
 
-def number(row: Json) -> int:
+def number(row):
     values = row.get("metrics") or [0]
     return int(values[0] or 0)
 
 
-def levels_of(rows: Iterable[Json]) -> list[Level]:
+def levels_of(rows):
     """(depth, links) from the rows of `links_query`; pages that nothing leads to have no depth."""
     known = ((row["dimensions"][0], number(row)) for row in rows if row["dimensions"])
     return sorted((int(depth), links) for depth, links in known if depth is not None)
 
 
-def search_levels(total: Callable[[int], int], limit: int) -> list[Level]:
+def search_levels(total, limit):
     """The same with few questions, where depths cannot be grouped: `total(depth)` counts all links
 
     down to a depth. Doubles until nothing is added or the limit is passed, then halves."""
@@ -82,8 +78,8 @@ def search_levels(total: Callable[[int], int], limit: int) -> list[Level]:
     return [(depth, known[depth] - old) for depth, old in zip(depths, before, strict=False)]
 
 
-def depth_table(levels: list[Level], limit: int) -> list[Json]:
-    rows, total = list[Json](), 0
+def depth_table(levels, limit):
+    rows, total = [], 0
     for depth, links in levels:
         total += links
         note = "over the limit" if total > limit else "" if links else "adds nothing"
@@ -92,7 +88,7 @@ def depth_table(levels: list[Level], limit: int) -> list[Json]:
     return rows
 
 
-def deepest_fit(table: list[Json], limit: int) -> int:
+def deepest_fit(table, limit):
     """The largest depth that fits one export and adds links. Raises Problem when none does."""
     if not any(row["links"] for row in table):
         raise Problem("This analysis has no internal links.", "Choose another analysis.")
@@ -110,7 +106,7 @@ def deepest_fit(table: list[Json], limit: int) -> int:
 # -- what an export asks for -------------------------------------------------------------------
 
 
-def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
+def export_query(analysis, depth, labels):
     """A row for each link: its page, its target, and what is asked of the page."""
     crawl = f"crawl.{analysis}"
     asked = _page_query(analysis, [*labels], f"{crawl}.{GRAPH}")
@@ -118,17 +114,17 @@ def export_query(analysis: str, depth: int, labels: Iterable[str]) -> Json:
     return asked
 
 
-def probe(analysis: str, label: str) -> Json:
+def probe(analysis, label):
     """A query of one row that is refused where a project lacks the field."""
     return _page_query(analysis, [label])
 
 
-def _page_query(analysis: str, labels: list[str], *more: str) -> Json:
+def _page_query(analysis, labels, *more):
     """What is known of each page; search data of the last days up to the analysis."""
     crawl = f"crawl.{analysis}"
     own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
     metrics = [METRICS[label] for label in labels if label in METRICS]
-    asked: Json = {"query": {"dimensions": ["url", *more, *own], "metrics": metrics}}
+    asked = {"query": {"dimensions": ["url", *more, *own], "metrics": metrics}}
     if not metrics:
         return asked | {"collections": [crawl]}
     end = crawl_date(analysis)
@@ -136,13 +132,13 @@ def _page_query(analysis: str, labels: list[str], *more: str) -> Json:
     return asked | {"collections": [crawl, SEARCH], "periods": [days]}
 
 
-def ordered(labels: Iterable[str]) -> list[str]:
+def ordered(labels):
     """The columns of the file behind source and target: fields, then metrics."""
     chosen = [*labels]
     return [label for label in (*FIELDS, *METRICS) if label in chosen]
 
 
-def payload_of(owner: str, project: str, query: Json, rows: int) -> Json:
+def payload_of(owner, project, query, rows):
     """An export job: CSV with a plain header, for direct download."""
     header = {"print_header": True, "print_delimiter": False, "header_format": "slug"}
     return {
@@ -156,14 +152,14 @@ def payload_of(owner: str, project: str, query: Json, rows: int) -> Json:
     }
 
 
-def credits_of(rows: int) -> int:
+def credits_of(rows):
     return math.ceil(rows * CREDITS)
 
 
 # -- jobs that are there already ---------------------------------------------------------------
 
 
-def adoptable(jobs: Iterable[Json], payload: Json, besides: Iterable[str] = ()) -> Json | None:
+def adoptable(jobs, payload, besides=()):
     """The newest job that asks for the same, and has not failed; but none of those `besides`."""
     wanted, left_out = _asked(payload), {*besides}
     found = [
@@ -174,14 +170,14 @@ def adoptable(jobs: Iterable[Json], payload: Json, besides: Iterable[str] = ()) 
         and job["job_id"] not in left_out
     ]
 
-    def age(job: Json) -> Any:
+    def age(job):
         key = job["job_id"]
         return job["date_created"] or "", int(key) if key.isdecimal() else 0, key
 
     return max(found, key=age, default=None)
 
 
-def _asked(payload: Any) -> str:
+def _asked(payload):
     """What a job asks for, however it is written; "" if that is not known."""
     if not isinstance(payload, dict):
         return ""

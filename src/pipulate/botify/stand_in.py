@@ -15,9 +15,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,11 +24,10 @@ from starlette.routing import Route
 
 from pipulate.botify import bql, parcel
 from pipulate.botify.faults import Fault, Faulty, refusal
-from pipulate.botify.made_up import Page, make_site
+from pipulate.botify.made_up import make_site
 
 OWNER, PROJECT, USER = "demo-org", "demo-shop.example", "demo.user"
 CRAWLS = ("20250314-2", "20250314", "20250214")
-Json = dict[str, Any]
 
 
 @dataclass
@@ -38,8 +35,8 @@ class Job:
     """An export: how often it is asked for before it is done, or what becomes of it."""
 
     id: int
-    payload: Json
-    rows: list[Json]
+    payload: dict
+    rows: list
     left: int
     status: str = "CREATED"
     file: bytes = b""
@@ -61,27 +58,27 @@ class Service:
     leads_to: str = ""  # another origin, in place of its own, in `next`
     newer_names: bool = False  # organization.slug, in place of user.login
     form: parcel.Form = field(default_factory=parcel.Form)
-    pages: list[Page] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    seen: list[Json] = field(default_factory=list)
+    pages: list = field(default_factory=list)
+    jobs: list = field(default_factory=list)
+    faults: list = field(default_factory=list)
+    seen: list = field(default_factory=list)
     url: str = ""
     files: str = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self.pages = self.pages or make_site(self.size)
 
-    def fault(self, where: str, kind: str, times: int = 1, wait: str = "") -> Fault:
+    def fault(self, where, kind, times=1, wait=""):
         """Let requests go wrong: 401 403 404 409 429 500 502 html empty json shape reset stall
 
         act-then-reset act-then-stall redirect away loop."""
         self.faults.append(Fault(where, kind, times, wait))
         return self.faults[-1]
 
-    def asked(self, where: str) -> int:
+    def asked(self, where):
         return sum(bool(re.search(where, f"{r['method']} {r['path']}")) for r in self.seen)
 
-    def app(self) -> Any:
+    def app(self):
         """The ASGI application of both servers."""
         at, analyses = (f"/v1/{what}/{OWNER}/{PROJECT}" for what in ("projects", "analyses"))
         owners = [
@@ -106,7 +103,7 @@ class Service:
 
     # -- answers
 
-    def _page(self, request: Any, rows: list[Json]) -> Response:
+    def _page(self, request, rows):
         page = int(request.query_params.get("page", 1))
         size = min(self.page_size, int(request.query_params.get("size", self.page_size)))
         path = f"{request.url.path}?page={page + 1}&size={size}"
@@ -115,15 +112,15 @@ class Service:
         said["next"] = root + path if rows[page * size :] else None
         return JSONResponse(said | {"results": rows[(page - 1) * size : page * size]})
 
-    async def profile(self, request: Any) -> Response:
+    async def profile(self, request):
         return JSONResponse({"data": {"username": USER, "api_token": self.token}})
 
-    async def projects(self, request: Any) -> Response:
+    async def projects(self, request):
         old, new = {"user": {"login": OWNER}}, {"organization": {"slug": OWNER}}
         about = {"slug": PROJECT, "name": "Demo shop (made-up data)", "url": "/"}
         return self._page(request, [about | (new if self.newer_names else old)])
 
-    async def analyses(self, request: Any) -> Response:
+    async def analyses(self, request):
         """The oldest first: no order is promised."""
         rows = [
             {"slug": slug, "name": slug, "status": "success", "urls_done": len(self.pages)}
@@ -132,28 +129,28 @@ class Service:
         ]
         return self._page(request, rows)
 
-    async def collections(self, request: Any) -> Response:
+    async def collections(self, request):
         names = [*(f"crawl.{slug}" for slug in self.crawls), "search_console"]
         return JSONResponse([{"id": name, "name": name} for name in names])
 
-    async def collection(self, request: Any) -> Response:
+    async def collection(self, request):
         """The fields of the crawl; those of search data are not listed."""
         fields = [{"id": n, "kind": "dimension"} for n in bql.FIELDS if n not in self.lacks]
         own = [f for f in fields if not f["id"].startswith("search_console")]
         return JSONResponse({"datasets": [{"name": "crawl", "fields": own}]})
 
-    def _rows(self, query: Json) -> list[Json]:
+    def _rows(self, query):
         if gone := [name for name in self.lacks if name in str(query)]:
             raise bql.BadQuery(1029, f"unknown field {gone[0]!r}")
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
-    async def query(self, request: Any) -> Response:
+    async def query(self, request):
         try:
             return self._page(request, self._rows(await request.json()))
         except bql.BadQuery as bad:
             return refusal(400, *bad.args)
 
-    async def export(self, request: Any) -> Response:
+    async def export(self, request):
         """Start an export, each time anew; over the limit it is refused."""
         payload = (await request.json())["payload"]
         try:
@@ -165,12 +162,12 @@ class Service:
         self.jobs.append(Job(70_412 + len(self.jobs), payload, rows, self.polls))
         return JSONResponse(self._told(self.jobs[-1]), 201)
 
-    async def listing(self, request: Any) -> Response:
+    async def listing(self, request):
         wanted = request.query_params.get("project")
         jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
         return self._page(request, [*map(self._told, jobs)])
 
-    async def job(self, request: Any) -> Response:
+    async def job(self, request):
         """A job, a step further each time it is asked for."""
         found = [job for job in self.jobs if str(job.id) == request.path_params["id"]]
         if not found or (self.job_fate == "vanishes" and found[0].left < self.polls):
@@ -186,7 +183,7 @@ class Service:
             job.file = job.file or parcel.write(self.form, job.payload, job.rows)
         return JSONResponse(self._told(job))
 
-    def _told(self, job: Job) -> Json:
+    def _told(self, job):
         said = {"job_id": job.id, "job_type": "export", "job_url": f"/v1/jobs/{job.id}"}
         said |= {"job_status": job.status, "payload": job.payload, "results": None}
         said |= {"date_created": "2025-03-20T08:00:00Z", "user": USER}
@@ -198,7 +195,7 @@ class Service:
             said["error"] = {"message": "the export failed <here>", "type": "task"}
         return said
 
-    async def download(self, request: Any) -> Response:
+    async def download(self, request):
         """A file, from a byte on when the request's tag still fits; or what is wrong with it."""
         form, path = self.form, request.path_params
         job = next((job for job in self.jobs if job.id == path["job"] and job.file), None)
@@ -223,8 +220,8 @@ class Service:
         pieces = self._pieces(content[begin:], request.scope["hang_up"])
         return StreamingResponse(pieces, 206 if begin else 200, headers)
 
-    async def _pieces(self, content: bytes, hang_up: Any) -> Any:
-        most, *self.form.resets = self.form.resets or (0,)  # type: ignore[assignment]
+    async def _pieces(self, content, hang_up):
+        most, *self.form.resets = self.form.resets or (0,)
         self.form.resets = tuple(self.form.resets)
         for at in range(0, len(content), 4_096):
             if 0 < most <= at:
@@ -238,7 +235,7 @@ class Service:
             await asyncio.sleep(0.05)
 
 
-def start(service: Service) -> Any:
+def start(service):
     """Serve a service in a thread of its own, on this machine alone; returns what stops it."""
     doors = [socket.socket(proto=socket.IPPROTO_TCP) for _ in range(2)]
     for door in doors:
@@ -246,13 +243,13 @@ def start(service: Service) -> Any:
         door.listen()  # whoever asks before the thread is up just waits
     api, service.files = (f"http://127.0.0.1:{door.getsockname()[1]}" for door in doors)
     service.url = f"{api}/v1"
-    quiet: Any = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
+    quiet = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": 1}
     config = uvicorn.Config(service.app(), lifespan="off", log_level="critical", **quiet)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(doors)), daemon=True)
     thread.start()
 
-    def stop() -> None:
+    def stop():
         server.should_exit = server.force_exit = True
         thread.join(5)
 
@@ -260,7 +257,7 @@ def start(service: Service) -> Any:
 
 
 @contextlib.contextmanager
-def standing(service: Service) -> Iterator[Service]:
+def standing(service):
     stop = start(service)
     try:
         yield service

@@ -92,3 +92,16 @@ def as_numbers(cells):
         return array("f", (float(cell) if cell else nan for cell in cells))
     except ValueError:
         return None
+
+
+def typed(head, rows):
+    """Rows of text by the names of their cells, columns of numbers as such, None where empty."""
+    columns = dict(zip(head, zip(*rows, strict=True), strict=False))
+    for name in head[1:]:
+        if name in columns and not NAMED.search(name) and as_numbers(columns[name]):
+            columns[name] = map(_number, columns[name])
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _number(cell):
+    return (int(cell) if cell.lstrip("-").isdecimal() else float(cell)) if cell else None

@@ -14,7 +14,7 @@ from fasthtml.common import Section, Style, Th, Title, to_xml
 
 from pipulate import BarChart, DataTable, File
 from pipulate.plugins._formats import save_as
-from pipulate.plugins._picture import NAMED, as_numbers, rows_of
+from pipulate.plugins._picture import rows_of, typed
 
 MOST = 50  # rows of a table
 KINDS = 30  # bars of a chart, rows of a table by page type or community
@@ -151,7 +151,7 @@ def write_report(title, measured, folder):
     for name, rows in groups.items():
         parts.append(table(f"By {name.replace('_', ' ')}", rows[:KINDS], len(rows), "largest"))
     for name, best in survey.tables.items():
-        parts.append(table(name, _rows(best, survey.head), best.count))
+        parts.append(table(name, typed(survey.head, best.rows), best.count))
     said = f"{counts['pages']:,} pages and {counts['links']:,} links, measured on {date.today()}."
     return save_page(folder, title, said, counts, parts)
 
@@ -200,15 +200,3 @@ def _charts(measured, groups):
             bars = [(row[name], row[column]) for row in rows[:KINDS]]
             charts.append(BarChart(bars, word.format(name.replace("_", " "))))
     return section("Charts", Div(*charts, cls="charts"))
-
-
-def _rows(best, head):
-    columns = dict(zip(head, zip(*best.rows, strict=True), strict=False))
-    for name in [*columns][1:]:
-        if not NAMED.search(name) and as_numbers(columns[name]):
-            columns[name] = map(_number, columns[name])
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _number(cell):
-    return (int(cell) if cell.lstrip("-").isdecimal() else float(cell)) if cell else None
