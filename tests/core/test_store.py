@@ -116,6 +116,34 @@ def test_an_unlogged_table_leaves_no_image(db):
     assert events(db) == []
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_only_a_soft_change_does_not_wait_for_the_disk(db, mine, monkeypatch, held):
+    def waits():
+        return db._writer.pragma("synchronous") == 2
+
+    if held:  # nor does one that could not begin leave it so
+        monkeypatch.setattr(db, "_writer", Refusing(db._writer))
+        with pytest.raises(RuntimeError), db.change(soft=True):
+            mine.insert(title="never")
+        monkeypatch.undo()
+    else:
+        with db.change(soft=True):
+            mine.insert(title="half of it")
+            assert not waits()
+    assert waits()
+    mine.insert(title="all of it")
+
+
+class Refusing:
+    """A connection that begins nothing."""
+
+    def __init__(self, held):
+        self.pragma = held.pragma
+
+    def execute(self, sql):
+        raise RuntimeError(sql)
+
+
 def test_given_two_threads_writing_then_no_row_and_no_event_is_lost(db, mine):
     failed = []
 

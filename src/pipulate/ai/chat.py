@@ -55,7 +55,7 @@ class Chat:
         # tools that find_tool named, the moment of a remark
         self.turns: dict[int, asyncio.Task[None]] = {}
         self.streaming: dict[int, Row] = {}
-        self.told = defaultdict[int, int](int)
+        self.told: dict[int, int] = {}
         self.found = defaultdict[int, set[str]](set)
         self.remarked: dict[int, float] = {}
         self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
@@ -81,9 +81,17 @@ class Chat:
 
     async def _add(self, profile: Profile, role: str, text: str, **more) -> Row:
         values = {"role": role, "text": text, "state": "done", "at_utc": now(), **more}
-        row = await asyncio.to_thread(self.table(profile.id).insert, values)
+        row = await self._keep(profile.id, values)
         self.publish(profile.id, "message", row)
         return row
+
+    async def _keep(self, profile_id: int, row: Row) -> Row:
+        def keep() -> Row:
+            # half an answer is on its way already: it waits for no disk
+            with self.house.db.change(soft=row["state"] == "streaming"):
+                return self.table(profile_id).upsert(row)
+
+        return await asyncio.to_thread(keep)
 
     async def say(self, profile: Profile, text: str, at: str = ""):
         """Take a user's message: run a slash command, or begin a turn. Returns without waiting."""
@@ -164,7 +172,7 @@ class Chat:
             calls := printed(row["text"], self.house.tools.by_name)
         ):
             row |= {"text": "", "calls": dumps([*map(vars, calls)])}
-            await asyncio.to_thread(self.table(caller.profile.id).update, row)
+            await self._keep(caller.profile.id, row)
             self.publish(caller.profile.id, "final", row)
         return calls
 
@@ -173,11 +181,11 @@ class Chat:
     ) -> tuple[Row, list[Call]]:
         """(the message, its calls); its words are saved every second, and however it ends."""
         profile, calls, state = caller.profile, list[Call](), "cut off"
-        row = await self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
-        self.streaming[profile.id], saved = row, time.monotonic()
-        save = self.table(profile.id).update
+        begun = self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
+        adding, saved = asyncio.create_task(begun), time.monotonic()  # while the model is asked
         try:
             async for piece in model.stream(messages, tools):
+                self.streaming[profile.id] = row = await asyncio.shield(adding)
                 if isinstance(piece, Call):
                     calls.append(piece)
                     continue
@@ -186,7 +194,7 @@ class Chat:
                 self.publish(profile.id, "token", {"id": row["id"], "text": text, "kind": kind})
                 if time.monotonic() - saved > 1:
                     saved = time.monotonic()
-                    await asyncio.to_thread(save, {**row})
+                    await self._keep(profile.id, {**row})
             state = "done"
         except asyncio.CancelledError:
             state = "stopped"
@@ -196,9 +204,10 @@ class Chat:
                 self.choice.forget()
             raise
         finally:
-            del self.streaming[profile.id]
+            row = await adding
             row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
-            save(row)
+            await self._keep(profile.id, {**row})
+            self.streaming.pop(profile.id, None)
             self.publish(profile.id, "final", row)
         return row, calls
 
@@ -249,9 +258,9 @@ class Chat:
         asked = next((row["text"] for row in reversed(rows) if row["role"] == "user"), "")
         notes = [note["note"] for note in recalled(house, profile, asked)]
         before = self._summary(profile).get("text", "")
-        first = prompt.system(house, profile, at, self.told[key], notes, before)
-        first = prompt.cut(first, int(context * prompt.ABOUT))
-        self.told[key] = max((event["id"] for event in house.events.recent(key, 1)), default=0)
+        newest = house.db.all("SELECT ifnull(max(id), 0) AS id FROM events")[0]["id"]
+        first = prompt.system(house, profile, at, self.told.get(key, 0), notes, before)
+        first, self.told[key] = prompt.cut(first, int(context * prompt.ABOUT)), newest
         tools, sizes = self._known()
         own, most = prompt.own(house, at), int(context * prompt.TOOLS)
         tools = prompt.offered(tools, own, self.found[key], most, sizes)

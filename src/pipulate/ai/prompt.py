@@ -172,7 +172,8 @@ def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
 
 def _messages(row: Row, answered: set[str], most: int) -> list[Row]:
     """A row as the model is told it; a server refuses calls that nothing answers."""
-    calls, role, text = json.loads(row["calls"] or "[]"), row["role"], row["text"]
+    role, text = row["role"], row["text"]
+    calls = json.loads(row["calls"]) if row["calls"] else []
     if role == "tool":
         return [_result(calls[0], cut(text, most))]
     if role == "note":

@@ -76,6 +76,7 @@ class Change:
     undoes: list[int] = field(default_factory=list)  # the events that it takes back
     images: list[Row] = field(default_factory=list)  # of what was written so far
     begun: bool = False
+    soft: bool = False  # it waits for no disk: a power cut may lose it, a crash of ours does not
 
 
 class Database:
@@ -179,7 +180,7 @@ class Database:
         finally:
             self._local.change = None
             if change.begun:
-                self._lock.release()
+                self._release(change)
         if record:
             for listener in self.on_event:
                 listener(record)
@@ -192,12 +193,19 @@ class Database:
                 raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
             try:
                 with IN_WORDS:
+                    if change.soft:
+                        self._writer.pragma("synchronous", 1)
                     self._writer.execute("BEGIN IMMEDIATE")
             except BaseException:
-                self._lock.release()
+                self._release(change)
                 raise
             change.begun = True
         return self._writer
+
+    def _release(self, change: Change) -> None:
+        if change.soft:
+            self._writer.pragma("synchronous", PRAGMAS["synchronous"])
+        self._lock.release()
 
     def _end(self, change: Change, word: str) -> None:
         if change.begun and not self._writer.get_autocommit():

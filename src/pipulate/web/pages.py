@@ -232,4 +232,4 @@ async def decide(site, visit: Visit, request):
 async def stop(site, visit: Visit, request):
     """End the assistant's turn."""
     await site.chat.stop(visit.caller.profile.id)
-    return panel.stop_button(visit.caller.profile, False)(hx_swap_oob="true")
+    return panel.stop_button(visit.caller.profile, False)

@@ -119,7 +119,7 @@ def _log(chat, profile: Profile):
 
 def column(chat, profile: Profile, at: str) -> str:
     """What the chat column holds on the page of that address, as HTML."""
-    stop = stop_button(profile, profile.id in chat.turns)
+    stop = stop_button(profile, profile.id in chat.turns, None)
     return html(_log(chat, profile), stop, _leads(chat, at), _box(profile.slug))
 
 
@@ -166,17 +166,18 @@ def options(found: list[tuple[str, str]]):
     return Ul(*items, role="listbox", aria_label="Commands") if found else ""
 
 
-def stop_button(profile: Profile, busy: bool):
+@drawn_once
+def stop_button(profile: Profile, busy: bool, oob: str | None = "true"):
     """The button that ends a turn; while the assistant is silent, one that says it again."""
     word, verb = ("Stop", "stop") if busy else ("Retry", "again")
     to = {"hx_post": f"/{profile.slug}/chat/{verb}", "hx_swap": "none"}
-    return Div(Button(word, **to, cls="outline secondary"), id="stop")
+    return Div(Button(word, **to, cls="outline secondary"), id="stop", hx_swap_oob=oob)
 
 
 def anew(chat, profile: Profile) -> str:
     """The conversation as it is now, for tabs that show another."""
     stop = stop_button(profile, profile.id in chat.turns)
-    return html(_log(chat, profile)(hx_swap_oob="morph"), stop(hx_swap_oob="true"))
+    return html(_log(chat, profile)(hx_swap_oob="morph"), stop)
 
 
 def since(chat, profile: Profile, seen: str) -> str:
@@ -194,7 +195,7 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
     # the talk is morphed: what is put at its end is the element itself, not what it holds
     drawn = drawn(hx_swap_oob="true" if final else "beforeend:#talk")
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
-    return html(drawn, stop_button(profile, busy)(hx_swap_oob="true"))
+    return html(drawn, stop_button(profile, busy))
 
 
 def approval_card(record: Row, profile: Profile):
