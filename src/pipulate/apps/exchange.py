@@ -51,8 +51,8 @@ def _rows(app, caller: Caller, keys: list[int]) -> Iterator[tuple[Any, dict[Any,
 def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
     if field.kind.input == "number":
         return value
-    label, text = labels.get((field.name, value)), field.text(value)
-    return f"{label} {text}" if label and field.type is Ref else text
+    label = labels.get((field.name, value)) if field.type is Ref else None
+    return f"{label} {field.text(value)}" if label else field.text(value)
 
 
 # -- pages

@@ -1,6 +1,6 @@
 """Rows of a CRUD app as HTML: cells by their type, editors in place, and what tabs are sent.
 
-Elements are slow (design.md §4, Rendering): what repeats is drawn once and filled as text.
+Elements are slow: what repeats is drawn once and filled as text.
 """
 
 import functools
@@ -40,7 +40,7 @@ class Rows(Data):
 
     @property
     def named(self) -> dict[str, Field]:
-        """Every column by name: the fields, then what is computed."""
+        """Every column: the fields, then what is computed."""
         return self.fields | self.model.computed
 
     @property
@@ -48,20 +48,20 @@ class Rows(Data):
         return (*self.named,)
 
     def drawn_rows(self, rows: list[Any], caller: Caller, names: Iterable[str] = ()) -> str:
-        """Many rows; `names`: the fields shown, in order (none: all)."""
-        base, labels = self.base(caller), self.labels(caller, rows)
-        return "".join(self.row_html(row, base, labels, tuple(names)) for row in rows)
+        """`names`: the fields shown, in order (none: all)."""
+        base, labels, names = self.base(caller), self.labels(caller, rows), names or self.columns
+        return "".join(self._row(row, base, self._cells(row, base, names, labels)) for row in rows)
 
     def base(self, caller: Caller) -> str:
         return f"/{caller.profile.slug}/{self.slug}"
 
-    def row_html(self, row, base: str, labels: Labels, names=(), cells: str = "") -> str:
-        """One row; `cells` stand in for its own, as while it is edited."""
-        if not cells and self.drawn:
-            cells = html(owned(Td(row.__ft__())))
-        cells = cells or "".join(self._cell(row, base, n, labels) for n in names or self.columns)
-        frame = self._frame(base)
-        return frame.replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
+    def _row(self, row, base: str, cells: str) -> str:
+        return self._frame(base).replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
+
+    def _cells(self, row, base: str, names: Iterable[str], labels: Labels) -> str:
+        if self.drawn:
+            return html(owned(Td(row.__ft__())))
+        return "".join(self._cell(row, base, name, labels) for name in names)
 
     def _frame(self, base: str) -> str:
         one = f"{base}/\0id\0"
@@ -110,14 +110,12 @@ class Rows(Data):
         return f'<td data-label="{field.label}" class="computed{number}">{yes}</td>'
 
     def _linked(self, field: Field, value: Any, base: str, labels: Labels) -> str:
-        """What holds links of its own, so that it cannot be one button; "" for all else."""
+        """What holds links, so that it cannot be one button; "" for all else."""
         profile, said = base.split("/")[1], escape(str(value))
         if field.type is Ref:
-            name, app = (
-                escape(labels.get((field.name, value), f"#{value}")),
-                self.known_target(field),
-            )
-            return f'<a href="/{profile}/{app.slug}?f.id={value}">{name}</a>' if app else ""
+            name, app = labels.get((field.name, value), f"#{value}"), self.known_target(field)
+            at = app and f"/{profile}/{app.slug}?f.id={value}"
+            return f'<a href="{at}">{escape(name)}</a>' if app else ""
         if field.type is File:
             name = labels.get((field.name, value), "")
             return _file(f"/files/{profile}/{said.removeprefix('file:')}", name)
@@ -135,43 +133,34 @@ class Rows(Data):
         """A row with a field as an input ("*": a form of them all); Enter saves, Escape leaves."""
         base, labels = self.base(caller), self.labels(caller, [row])
         if name == "*" or self.drawn:
-            cells = self._form(row, base, [*self.fields], labels, typed, bad)
-        else:
-            cells = "".join(
-                self._form(row, base, [n], labels, typed, bad)
-                if n == name
-                else self._cell(row, base, n, labels)
-                for n in names or self.columns
-            )
-        return self.row_html(row, base, labels, names, cells)
+            return self._row(row, base, self._form(row, base, [*self.fields], labels, typed, bad))
+        cells = {n: self._cell(row, base, n, labels) for n in names or self.columns}
+        if name in cells:
+            cells[name] = self._form(row, base, [name], labels, typed, bad)
+        return self._row(row, base, "".join(cells.values()))
 
     def _form(self, row, base: str, names: list[str], labels: Labels, typed, bad) -> str:
-        at, parts, whole = f"{base}/{row.id}", [], len(names) > 1
+        at, parts, whole = {"hx_patch": f"{base}/{row.id}"}, [], len(names) > 1
         for name in names:
             field, draw = self.fields[name], labelled if whole else field_input
             shown = typed.get(name, self.shown(field, getattr(row, name), labels))
-            why, attrs = bad.get(name, ""), {"autofocus": not parts}
-            attrs |= self.look_up(field, base, shown, why, {"hx_patch": at})
-            parts.append(draw(field, shown, why, **attrs))
+            why = bad.get(name, "")
+            attrs = self.look_up(field, base, shown, why, at)
+            parts.append(draw(field, shown, why, autofocus=not parts, **attrs))
         if whole or parts[0].tag == "span" and not field.target:  # such as boxes, a slider
             parts.append(Button("Save"))
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
         seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])
         hidden = {"version": typed.get("version", seen)} | ({"edit.whole": "1"} if whole else {})
-        form = Form(
-            *parts,
-            *(Input(type="hidden", name=n, value=value) for n, value in hidden.items()),
-            hx_patch=at,
-            hx_trigger="submit",
-            cls="edit whole" if whole else "edit",
-            novalidate=True,
-        )
+        parts += (Input(type="hidden", name=n, value=value) for n, value in hidden.items())
+        attrs = {"hx_trigger": "submit", "cls": "edit whole" if whole else "edit", **at}
         span = len(self.columns) if whole and not self.drawn else None
-        return html(Td(form, colspan=span, data_label=self.fields[names[0]].label))
+        label = self.fields[names[0]].label
+        return html(Td(Form(*parts, **attrs, novalidate=True), colspan=span, data_label=label))
 
     def shown(self, field: Field, value: Any, labels: Labels) -> str:
-        """A value as text for its input: a reference by name and number, a secret not at all."""
+        """Text for an input: a reference by name and number, a secret not at all."""
         if field.kind.input == "password":
             return ""
         if field.type is Ref and isinstance(value, int) and (field.name, value) in labels:
@@ -179,9 +168,9 @@ class Rows(Data):
         return field.show(value)
 
     def look_up(self, field: Field, base: str, said="", why="", to=NO) -> dict[str, Any]:
-        """What an input needs to offer the rows a Ref may mean; when what was said is none (`why`),
+        """Attributes that offer the rows a Ref may mean; when what was said is none (`why`), also a
 
-        also a click that adds it and sends the form (`to`), or the way to its app."""
+        click that adds it and sends the form (`to`), or the way to its app."""
         if field.type is not Ref:
             return {}
         found = {"data_options": f"{base}/options/{field.name}"}
@@ -200,13 +189,13 @@ class Rows(Data):
 
 
 def count_mark(number: str, word: str = "in all", more: str = ""):
-    """How many rows there are ("in all") or match ("found"), where the page finds it again."""
+    """How many rows there are ("in all") or match ("found")."""
     key = "count" if word == "in all" else "found"
     return NotStr(f'<span id="{key}"{more}>{number} {word}</span>')
 
 
 def mark(value: Any) -> str:
-    """What tells a stored value of a field from another."""
+    """What tells a stored value from another."""
     return f"{zlib.crc32(repr(value).encode()):x}"
 
 
@@ -218,14 +207,13 @@ def of_all(method) -> bool:
 def _file(at: str, name: str) -> str:
     """Its picture if it is one, a look where a browser may have one, and the download."""
     said, kind = escape(name) or "the file is gone", shown_as(name)
+    if not kind:
+        return f'<a href="{at}" download>{said}</a>'
     look = f'<a href="{at}/view" target="_blank" title="Look at {said}">'
     if kind.startswith("image"):
-        thumb = f'{look}<img src="{at}/view" loading="lazy" alt=""></a>'
-        look = f"{thumb} {look}"
+        look = f'{look}<img src="{at}/view" loading="lazy" alt=""></a> {look}'
     down = f'<a href="{at}" download title="Download" aria-label="Download {said}">⤓</a>'
-    return (
-        f"<span>{look}{said}</a> {down}</span>" if kind else f'<a href="{at}" download>{said}</a>'
-    )
+    return f"<span>{look}{said}</a> {down}</span>"
 
 
 def _text(field: Field, value: Any) -> str:

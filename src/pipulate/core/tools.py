@@ -181,7 +181,8 @@ class Tools:
     ) -> Any:
         """Check and run one tool; returns JSON. `values` are JSON, those of `text` as typed.
 
-        `also(result)` looks around in the same change: what it returns stands for the result.
+        `also(result)` looks around in the same change: what it returns stands for the result, and
+        a function it returns is called in the same thread once all is saved.
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
         known = {f.name: text[f.name] for f in tool.fields if f.name in text}
@@ -208,7 +209,7 @@ class Tools:
             result = also(to_json(tool.run(caller, **values)))
             if tool.counted and not caller.confirmed and len(change.images) > BULK:
                 raise TooMany  # all is as it was
-            return result
+        return result() if callable(result) else result
 
     def _careful(self, tool: Tool, checked: Row, caller: Caller) -> bool:
         many = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
