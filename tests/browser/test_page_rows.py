@@ -337,6 +337,20 @@ def test_a_reference_to_a_row_that_is_not_there_yet_is_added_with_one_click(thin
     assert thing(server, 1)["author"] == server.call("author_list", q="Cy")["rows"][0]["id"]
 
 
+def test_the_pen_of_a_cell_shows_when_it_is_pointed_at_and_boxes_stay_as_small_as_in_the_form(
+    things,
+):
+    page = things({"title": "a", "url": "https://example.org/a", "colors": ["a,b"]})
+    pen = cell(page, "Url").locator(".pen")
+    expect(pen).to_have_css("opacity", "0")
+    cell(page, "Url").hover()
+    expect(pen).to_have_css("opacity", "1")
+    page.locator("#rows .actions").get_by_label("Edit").click()
+    boxes = [page.locator(f"{form} [value='a,b']") for form in ("#add", "#rows .edit")]
+    widths = [box.bounding_box()["width"] for box in boxes]
+    assert widths[0] == widths[1] < 40
+
+
 def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, server):
     page = things({"title": "x", "due": "2026-01-31", "met": "2026-01-31T12:00:00Z"})
     open_cell(page, "Due")

@@ -100,12 +100,13 @@ body button.cell{width:100%;min-height:1.9rem;white-space:pre-wrap;overflow-wrap
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
 .linked>:is(a,span),.md{padding:.25rem;overflow-wrap:break-word}
+@media(hover:hover){.linked:not(:hover,:focus-within)>.pen{opacity:0}}
 .linked img{max-width:6rem;max-height:3.5rem;border-radius:.2rem}
 .md{max-height:14rem;overflow:auto;flex:1}
 :is(.md,.msg,.output)>:last-child{margin-bottom:0}
 .tag{background:var(--soft);border-radius:.6rem;padding:.05rem .5rem;margin-right:.25rem;
   display:inline-block}
-.edit :is(input:not([role=switch]),select,textarea){min-width:6rem}
+.edit :is(input:not([type=checkbox]),select,textarea){min-width:6rem}
 .pager{padding:.4rem 0}
 .pager a+a{margin-left:1rem}
 .values span+span::before{content:" · "}
