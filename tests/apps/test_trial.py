@@ -110,6 +110,38 @@ def test_the_examples_of_the_contract_pass(home, name, text):
     assert not any((home / "apps").iterdir())
 
 
+CHOOSY = """
+from pipulate import CrudApp, Invalid, Pipeline, Ref
+
+class Bill(CrudApp):
+    number: str
+
+    def check(self):
+        if not self.number.startswith("R-"):
+            raise Invalid("A number begins with R-.", "Write R-1.")
+
+class Line(CrudApp):
+    bill: Ref["bill"]
+
+class Plant(CrudApp):
+    name: str
+
+look = Pipeline("Look")
+
+@look.step
+async def at(job, plant: Ref["plant"]):
+    return (await job.tool("plant_get", id=plant))["name"]
+"""
+
+
+def test_an_app_that_refuses_every_sample_is_no_fault_nor_is_one_that_refers_to_it(home):
+    found = _drafts.tried(home, "choosy", CHOOSY)
+    assert found["problems"] == []
+    refused = "(line 9): A number begins with R-. Write R-1."
+    assert found["notes"] == [f"bill_add {refused}", f"line_add {refused}"]
+    assert "Sample" in next(p["html"] for p in found["pages"] if p["title"] == "Look: at")
+
+
 def test_what_fails_is_told_with_its_line_and_what_reaches_out_is_kept_in(home):
     (home / "secret.txt").write_text("a secret")
     outside = home / "written.txt"

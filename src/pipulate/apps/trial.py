@@ -178,13 +178,15 @@ class Trial:
             if walled and len(self.reached) == before:  # not by the fence
                 refused = getattr(error, "errno", errno.EACCES) == errno.EPERM
                 self.reached.append("network" if refused else "files")
+                error = PermissionError("A trial has no network and no files but its own.")
             known, line = isinstance(error, Problem), line_in(self.plugin.path, error)
             said = str(error) if known else f"{type(error).__name__}: {error}"
             unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
             meant = known and meant and not isinstance(error, Unknown) and not unfit
             kind = "notes" if meant or self.reached[before:] else "problems"
             at = f" (line {line})" if line else ""
-            self.report[kind].append(f"{what}{at}: {said}"[:1_000])
+            if (told := f"{what}{at}: {said}"[:1_000]) not in self.report[kind]:
+                self.report[kind].append(told)
             return None
 
     def _show(self, title: str, *drawn: Any) -> None:
@@ -213,7 +215,7 @@ class Trial:
 
     async def _rows(self, app: Crud) -> None:
         name, fields = app.name, app.fields.values()
-        values = await self._try(f"{name}_add", self.values(fields), False)
+        values = await self._try(f"{name}_add", self.values(fields))
         if values is None:
             return
         least = {f.name: values[f.name] for f in fields if f.required}
@@ -238,7 +240,7 @@ class Trial:
             tool = self.house.tools.get(f"{app.name}_{own}")
             if tool.kind in CAREFUL:
                 continue
-            values = await self._try(tool.name, self.values(tool.fields), False)
+            values = await self._try(tool.name, self.values(tool.fields))
             if values is not None:
                 await self._used(tool.name, values)
 
@@ -265,10 +267,10 @@ class Trial:
         if not step.meant(ups):
             return [None]
         fields = step.bound(ups)
-        given = {f.name: sample(f.schema, f.kind.input) for f in fields if f.type is not Ref}
+        there = asyncio.run_coroutine_threadsafe
+        given = there(self.values(fields), self.loop).result()
         given = {f.name: f.check(given[f.name]) for f in fields if f.name in given}
         given |= {f.name: File(given[f.name]) for f in fields if f.type is File}
-        there = asyncio.run_coroutine_threadsafe
         job = TrialJob(step, lambda *said: there(self.call(*said), self.loop).result())
         output = run_step(step, ups | given | {"job": job})
         return [loaded(from_json(kept(output, job.files)))]
