@@ -85,6 +85,11 @@ def job(said: Any) -> Json:
     key = known.get("job_id") or str(known.get("job_url") or "").rpartition("/")[2]
     if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
         raise misshapen("a job", said)
-    names = ("payload", "results", "error", "date_created", "nb_results")
-    about = {"job_id": str(key), "job_status": str(known.get("job_status") or "")}
-    return {name: known.get(name) for name in names} | about
+    results = known.get("results")
+    return {
+        name: known.get(name) for name in ("payload", "error", "date_created", "nb_results")
+    } | {
+        "results": results if isinstance(results, dict) else None,
+        "job_id": str(key),
+        "job_status": str(known.get("job_status") or ""),
+    }

@@ -50,7 +50,7 @@ class Connection:
     url: str = ""
     demo: bool = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         url = self.url or os.environ.get("PIPULATE_BOTIFY_URL") or PUBLIC
         object.__setattr__(self, "url", url.rstrip("/"))
         parts = urlsplit(self.url)
@@ -59,12 +59,12 @@ class Connection:
 
 
 @functools.cache
-def _tls() -> Any:
+def _tls():
     """Loading the certificates holds the event loop for 20 ms: once."""
     return httpx2.create_ssl_context()
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def _origin(url):
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
 
@@ -77,12 +77,12 @@ class Client:
     def __init__(self, connection: Connection, who: str = ""):
         self.connection, self.who = connection, who
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self):
         verify = _tls() if self.connection.url.startswith("https") else False
         self._http = httpx2.AsyncClient(timeout=TIMEOUT, verify=verify, follow_redirects=False)
         return self
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+    async def __aexit__(self, kind, error, _):
         await self._http.aclose()
         if isinstance(error, Problem):  # whatever the service has put into its answer
             error.what = self._clean(error.what, 1_000)
@@ -109,7 +109,7 @@ class Client:
     async def analyses(self, owner: str, project: str) -> list[Json]:
         """[{slug, status, finished, pages}] of a project, newest first."""
         path, how = f"analyses/{_quoted(owner)}/{_quoted(project)}", {"only_success": "false"}
-        found = map(answers.analysis, await self._either(f"{path}/light", path, (404,), how))
+        found = map(answers.analysis, await self._either(f"{path}/light", path, (404,), params=how))
         return sorted(found, key=lambda row: newest_first(row["slug"]), reverse=True)
 
     async def fields(self, owner: str, project: str, collection: str) -> set[str]:
@@ -117,23 +117,22 @@ class Client:
         path = f"{_project_path(owner, project)}/collections/{_quoted(collection)}"
         said = await self._ask("GET", path)
         sets = said.get("datasets") if isinstance(said, dict) else None
-        rows = [
-            row for one in sets or () if isinstance(one, dict) for row in one.get("fields") or ()
-        ]
-        names = (str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id"))
+        parts = (one.get("fields") for one in sets or () if isinstance(one, dict))
+        rows = (row for part in parts for row in part or () if isinstance(row, dict))
+        names = (str(row["id"]) for row in rows if row.get("id"))
         return {name.removeprefix(f"{collection}.") for name in names}
 
     async def query(self, owner: str, project: str, query: Json, most: int = 2_000) -> list[Json]:
         """The first rows, {dimensions, metrics}, that a BQL query gives."""
         path = f"{_project_path(owner, project)}/query"
-        rows = await self._listed("POST", path, body=query, most=most)
+        rows = await self._listed("POST", path, json=query, most=most)
         return [{n: answers.part(row, n, list) for n in ("dimensions", "metrics")} for row in rows]
 
     async def export(self, payload: Json) -> Json:
         """Start an export, which spends credits; returns its job. Never repeated: raises Unsure."""
         body = {"job_type": "export", "payload": payload}
         try:
-            return answers.job(await self._ask("POST", "jobs", body=body, safe=False))
+            return answers.job(await self._ask("POST", "jobs", safe=False, json=body))
         except Problem as problem:
             if "shape" in problem.details:  # it answered, but who knows what
                 raise Unsure(self._clean(problem.what)) from None
@@ -147,35 +146,25 @@ class Client:
     async def job(self, job_id: str) -> Json:
         return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))
 
-    # -- requests
+    # -- requests; `how`: what httpx2 takes, params and json
 
-    async def _either(
-        self, path: str, other: str, gone: tuple[int, ...], how: Json | None = None
-    ) -> list[Json]:
+    async def _either(self, path, other, gone, **how):
         """All rows of a list; of the `other` one where the answer's status is one of `gone`."""
         try:
-            return await self._listed("GET", path, params=how)
+            return await self._listed("GET", path, **how)
         except Problem as problem:
             if problem.details.get("status") not in gone:
                 raise
-        return await self._listed("GET", other, params=how)
+        return await self._listed("GET", other, **how)
 
-    async def _listed(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Json | None = None,
-        params: Json | None = None,
-        most: int = SIZE * PAGES,
-    ) -> list[Json]:
+    async def _listed(self, method, path, most=SIZE * PAGES, params=None, **how):
         """The first rows, page after page. `next` only says that there is more: its address is
 
         not used, so nothing can lead the token elsewhere."""
-        rows: list[Json] = []
+        rows = []
         for page in range(1, PAGES + 1):
-            how = {**(params or {}), "page": page, "size": SIZE}
-            said = await self._ask(method, path, body=body, params=how)
+            asked = {**(params or {}), "page": page, "size": SIZE}
+            said = await self._ask(method, path, params=asked, **how)
             found = said if isinstance(said, list) else answers.part(said, "results", list)
             if not all(isinstance(row, dict) for row in found):
                 raise answers.misshapen("a list of rows", found)
@@ -186,38 +175,26 @@ class Client:
         what = f"Botify's list has more than {PAGES:,} pages, or never ends."
         raise Problem(what, "Ask for less at once.")
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Json | None = None,
-        params: Json | None = None,
-        safe: bool = True,
-    ) -> Any:
+    async def _ask(self, method, path, safe=True, **how):
         """The JSON of an answer. `safe`: it may be asked again. Raises Problem, Unsure."""
-        tries = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(functools.partial(_again, safe)),
-            stop=_enough,
-            wait=_pause,
-            reraise=True,
-        )
+        again = tenacity.retry_if_exception(functools.partial(_again, safe))
+        tries = tenacity.AsyncRetrying(retry=again, stop=_enough, wait=_pause, reraise=True)
         try:
-            return await tries(self._once, method, path, body, params)
+            return await tries(self._once, method, path, how)
         except _Failed as failed:
             if failed.acted and not safe:
                 raise Unsure(failed.problem.what) from None
             raise failed.problem from None
 
-    async def _once(self, method: str, path: str, body: Json | None, params: Json | None) -> Any:
+    async def _once(self, method, path, how):
         base = f"{self.connection.url}/"
         url = urljoin(base, path)
         for _ in range(REDIRECTS + 1):
             await pace.PACE.turn(self.who)
-            answer, content = await self._send(method, url, body, params)
+            answer, content = await self._send(method, url, how)
             if not answer.is_redirect:
                 return self._meaning(answer, content)
-            url, params = urljoin(url, answer.headers["location"]), None
+            url, how = urljoin(url, answer.headers["location"]), {}
             if method != "GET" or _origin(url) != _origin(base):
                 break
         what = "Botify's answer leads elsewhere, and the token does not go there."
@@ -225,13 +202,10 @@ class Client:
             what = "Botify's answer leads elsewhere again and again."
         raise Problem(what, "Try again later.", status=answer.status_code, shape=True)
 
-    async def _send(self, method: str, url: str, body: Json | None, params: Json | None) -> Any:
-        key = {"Authorization": f"Token {self.connection.token}"}
-        content = bytearray()
+    async def _send(self, method, url, how):
+        key, content = {"Authorization": f"Token {self.connection.token}"}, bytearray()
         try:
-            async with self._http.stream(
-                method, url, json=body, params=params, headers=key
-            ) as answer:
+            async with self._http.stream(method, url, headers=key, **how) as answer:
                 async for chunk in answer.aiter_bytes():
                     content += chunk
                     if len(content) > LIMIT:
@@ -242,15 +216,15 @@ class Client:
             raise _Failed(self._lost("did not answer to the end", error)) from None
         return answer, bytes(content)
 
-    def _lost(self, what: str, error: Exception) -> Problem:
+    def _lost(self, what, error):
         said = self._clean(str(error) or type(error).__name__)
         return Problem(f"Botify {what} ({said}).", "Check the network, then go on.")
 
-    def _clean(self, text: str, most: int = 300) -> str:
+    def _clean(self, text, most=300):
         """Words of the service, on one line, bounded, and never with the token in them."""
         return " ".join(text.replace(self.connection.token or "\0", "…").split())[:most]
 
-    def _meaning(self, answer: Any, content: bytes) -> Any:
+    def _meaning(self, answer, content):
         """The JSON of a good answer. Raises Problem for a bad one, _Failed for a fault."""
         status, text = answer.status_code, content.decode(errors="replace")
         try:
@@ -272,18 +246,18 @@ class Client:
         raise problem
 
 
-def _again(safe: bool, error: BaseException) -> bool:
+def _again(safe, error):
     if not isinstance(error, _Failed) or (error.wait or 0) > LONGEST_WAIT:
         return False
     return safe or not error.acted
 
 
-def _enough(state: Any) -> bool:
+def _enough(state):
     limited = state.outcome.exception().limited
     return state.attempt_number >= (LIMITED_TRIES if limited else TRIES)
 
 
-def _pause(state: Any) -> float:
+def _pause(state):
     """Seconds to the next try; what came too fast lets everybody wait."""
     failed = state.outcome.exception()
     wait = backoff(state) if failed.wait is None else failed.wait
@@ -293,9 +267,9 @@ def _pause(state: Any) -> float:
     return wait
 
 
-def _quoted(name: str) -> str:
+def _quoted(name):
     return quote(str(name), safe="")
 
 
-def _project_path(owner: str, project: str) -> str:
+def _project_path(owner, project):
     return f"projects/{_quoted(owner)}/{_quoted(project)}"

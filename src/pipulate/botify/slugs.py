@@ -67,11 +67,13 @@ def read_address(text: str) -> Site:
         if not NAME.fullmatch(name):
             what = f"{name[:50]!r} cannot be the name of an owner or a project."
             raise Problem(what, "Copy the address from the browser once more.")
-    third = names[2] if len(names) > 2 else ""
-    return Site(names[0], names[1], _analysis(third))
+    third = next(filter(ANALYSIS.fullmatch, names[2:3]), "")  # else a section of the app
+    if third:
+        crawl_date(third)
+    return Site(*names[:2], third)
 
 
-def _path(text: str) -> str:
+def _path(text):
     """The path below the host, without what the API puts before an owner."""
     bare = text.split("/")[0].lower() not in (APP, API)
     if "://" not in text and bare:
@@ -90,11 +92,3 @@ def _path(text: str) -> str:
         raise Problem(what, "Open the project in Botify and copy the address from there.")
     asked = re.fullmatch(r"(/api)?/v1/(projects|analyses|users)(/.*)?", url.path)
     return (asked[3] or "") if asked else url.path
-
-
-def _analysis(name: str) -> str:
-    """A third name, when it is an analysis; it may be a section of the app just as well."""
-    if not ANALYSIS.fullmatch(name):
-        return ""
-    crawl_date(name)
-    return name
