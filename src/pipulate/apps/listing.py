@@ -215,10 +215,9 @@ class Listing(Many):
         state, refused = self._asking(visit), REFUSED in visit.form
         seen = visit.partial and not refused and self._movable(state) and not state.columns
 
-        def look(made):  # in the change: a row that cannot be drawn is not saved
-            row = self.drawn_rows([self.rows(visit.caller)[made["id"]]], visit.caller)
-            row = NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>')
-            return row, self.counted(visit.caller)
+        def look(made):
+            rows, counted = [self.rows(visit.caller)[made["id"]]], self.counted(visit.caller)
+            return lambda: (self.drawn_rows(rows, visit.caller), counted)
 
         try:
             drawn = await visit.call(f"{self.name}_add", known, look if seen else None)
@@ -226,7 +225,8 @@ class Listing(Many):
             bad = self._untold(known, problem.details.get("fields", {"": str(problem)}))
             return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
         if seen:
-            return drawn
+            row, counted = drawn
+            return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
         if not visit.partial:
             return Go(visit.base)
         # what the form would be reset to may have been refused
