@@ -98,6 +98,13 @@ def test_what_is_shared_waits_elsewhere_for_a_yes_and_then_brings_its_rows(pipul
     assert (row["origin"], row["version"]) == ("from book.json", 1)
 
 
+def test_a_plain_plugin_file_waits_for_a_yes_too(pipulate, tmp_path):
+    (file := tmp_path / "book.py").write_text(BOOK)
+    with pytest.raises(Waiting, match="book: It waits for your approval"):
+        pipulate("add", str(file))
+    assert not (pipulate.apps / "book.py").exists()
+
+
 def test_a_shared_plugin_plants_no_rows_in_apps_that_are_not_its_own(pipulate, tmp_path):
     (pipulate.apps / "book.py").write_text(BOOK)
     package = json.loads(pipulate("share", "book", "--data").stdout)

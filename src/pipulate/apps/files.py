@@ -113,6 +113,8 @@ class Files:
                 raise Refused(what, "Ask the user to upload it.")
             if path.is_file():
                 return File(path)
+        if "\n" in said:  # what is in it: key=@file
+            raise Problem("That is a text, no file.", "Name its path, without @.")
         raise Problem(f"There is no file {said[:300]!r}.", "Check the path, or upload the file.")
 
     def take_in(self, said: str | File, caller: Caller) -> str:

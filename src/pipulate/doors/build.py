@@ -117,17 +117,21 @@ def share(name, data, settings, profile):
 @HOME
 @PROFILE
 def add(file, settings, profile):
-    """Take in a shared plugin: it waits for your approval; run again, its rows are added."""
+    """Take in a shared plugin or a .py: it waits for your approval; run again, rows are added."""
+    path = Path(file.name)
     try:
-        package = json.load(file)
+        plain = {"name": path.stem, "data": {}}
+        package = plain | {"source": file.read()} if path.suffix == ".py" else json.load(file)
         name, text, data = (package[key] for key in ("name", "source", "data"))
         short = hashlib.sha256(text.encode()).hexdigest()[:12]
         columns = {app: {key for row in rows for key in row} for app, rows in data.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Problem("That is no shared plugin.", "Make one with `pipulate share`.") from None
+        raise Problem(
+            "That is no shared plugin.", "Make one with `pipulate share`, or name a .py."
+        ) from None
     live = [r for r in ask(settings, "apps") if r["origin"] != "bundled" and r["hash"] == short]
     if not live:
-        given = {"name": name, "source": text, "origin": f"from {Path(file.name).name}"}
+        given = {"name": name, "source": text, "origin": f"from {path.name}"}
         found = ask(settings, "plugin_draft", given, profile)
         url = (Door(settings).server or {}).get("url", "")
         then = " Then run this again for its rows." if data else ""
