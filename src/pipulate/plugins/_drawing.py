@@ -231,31 +231,29 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
 
   // a page that is picked: its row, what it links to and what links to it
   const tell = async place => {
-    const near = {to: [], from: []}, through = [], end = place == null ? 0 : lines.length;
-    for (let n = 0; n < end; n += 2) {
-      if (lines[n] == place) near.to.push(lines[n + 1]);
-      else if (lines[n + 1] == place) near.from.push(lines[n]);
+    const near = {'Links to': [], 'Linked from': []}, through = [];
+    for (let n = 0; place != null && n < lines.length; n += 2) {
+      if (lines[n] == place) near['Links to'].push(lines[n + 1]);
+      else if (lines[n + 1] == place) near['Linked from'].push(lines[n]);
       else continue;
       through.push(n / 2);
     }
-    const all = place == null ? undefined : [place, ...near.to, ...near.from];
+    const ways = Object.entries(near), few = ways.flatMap(([, places]) => places.slice(0, NEAR));
+    const all = place == null ? undefined : [place, ...ways.flatMap(([, places]) => places)];
     graph.setConfigPartial({focusedPointIndex: place, highlightedPointIndices: all,
       highlightedLinkIndices: all && through});
     card.replaceChildren();
     if (!all) return;
-    const some = {to: near.to.slice(0, NEAR), from: near.from.slice(0, NEAR)};
-    const [[row, ...others]] = await invoke('rows', [place, ...some.to, ...some.from]);
+    const [[row, ...others]] = await invoke('rows', [place, ...few]);
     const cells = Object.entries(row).map(([name, value]) => make('tr', {},
       make('th', {scope: 'row'}, name.replaceAll('_', ' ')), make('td', {}, value)));
-    const link = (place, row) => make('li', {},
-      make('button', {className: 'link', onclick: () => fly(place)}, Object.values(row)[0]));
-    const list = (title, places, rows) => make('details', {open: true}, make('summary', {}, title),
-      make('ul', {}, ...places.map((place, n) => link(place, rows[n]))));
-    const title = (way, word) => `${word} ${said(near[way].length)} pages` +
-      (near[way].length > NEAR ? `, the first ${NEAR}` : '');
-    card.replaceChildren(make('table', {}, make('tbody', {}, ...cells)),
-      list(title('to', 'Links to'), some.to, others),
-      list(title('from', 'Linked from'), some.from, others.slice(some.to.length)));
+    const link = place => make('li', {}, make('button',
+      {className: 'link', onclick: () => fly(place)}, Object.values(others.shift())[0]));
+    const list = ([word, places]) => make('details', {open: true},
+      make('summary', {}, `${word} ${said(places.length)} pages` +
+        (places.length > NEAR ? `, the first ${NEAR}` : '')),
+      make('ul', {}, ...places.slice(0, NEAR).map(link)));
+    card.replaceChildren(make('table', {}, make('tbody', {}, ...cells)), ...ways.map(list));
   };
   const fly = place => {
     if (!shown[place]) return;
@@ -266,16 +264,18 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   };
   const only = make('span');
   const narrow = name => {
-    const column = named(name), {values, words} = column ?? {};
+    const column = named(name), {values} = column ?? {};
     only.replaceChildren();
-    if (!column) return filter(() => true);
+    filter(() => true);
+    if (!column) return;
+    const words = column.words?.map(word => word || 'none');
     if (words) return only.replaceChildren(pick('is', ['', ...words], '', word =>
-      filter(n => !word || values[n] == words.indexOf(word))));
+      filter(n => !word || words[values[n]] == word)));
     const box = word => make('input', {type: 'number', step: 'any', placeholder: word,
       ariaLabel: `${name} ${word}`, onchange: () => filter(n =>
         (!low.value || values[n] >= +low.value) && (!high.value || values[n] <= +high.value))});
     const low = box('from'), high = box('to');
-    only.replaceChildren(low, ' ', high);
+    only.replaceChildren(low, high);
   };
   const offers = make('datalist', {id: `pages-${Math.random()}`}), known = new Map();
   const find = 'Find a page';
@@ -338,8 +338,9 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
   el.replaceChildren(bar, stage, sum, legend, card);
   paint();
   await graph.ready;
-  graph.trackPointPositionsByIndices(Array.from({length: Math.min(TOP, pages)}, (_, n) => n));
-  const [top] = await invoke('rows', Array.from({length: Math.min(TOP, pages)}, (_, n) => n));
+  const first = [...shown.keys()].slice(0, TOP);
+  graph.trackPointPositionsByIndices(first);
+  const [top] = await invoke('rows', first);
   labels.push(...top.map(row => make('span', {}, brief(Object.values(row)[0]))));
   stage.append(...labels);
   const [most, every] = about.of, kept = most > pages || every > links;
