@@ -173,7 +173,7 @@ class Site:
             wanted = "hx-request" in headers and "hx-history-restore-request" not in headers
             caller, here = Caller("user", profile, True), headers.get("hx-current-url", "")
             visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted, here)
-            title, at = "Pipulate", quote(_address(request), safe="/?")
+            title, at = "Pipulate", "" if wanted else quote(_address(request), safe="/?")
             try:
                 if request.method != "GET":
                     visit.form = await _form(request)
