@@ -3,10 +3,12 @@
 import html
 import re
 import time
+from datetime import datetime
 
 import httpx2
 import pytest
 
+from pipulate.plugins import _desk
 from serving import serving
 
 ONE = '''"""Plants."""
@@ -85,6 +87,13 @@ def test_a_change_shows_its_difference_and_an_earlier_version_comes_back(server,
     soon(lambda: "place" in str([t for t in server.call("tools") if t["name"] == "pot_add"]))
     server.act("POST", f"{first}/approve")
     assert (server.home / "apps/pots.py").read_text() == pot
+
+
+def test_a_version_tells_its_moment_as_clocks_here_do():
+    said = "2026-01-31T23:30:00+00:00"
+    record = {"version": 1, "origin": "shell", "at": said, "wish": "", "state": "waiting"}
+    here = datetime.fromisoformat(said).astimezone()
+    assert f"shell · {here:%Y-%m-%d %H:%M}" in str(_desk.about(record)[1])
 
 
 def test_a_rejected_version_stays_and_runs_nowhere(server, draft):

@@ -86,6 +86,12 @@ def test_what_is_no_web_address_is_not_opened(urls):
         capture.addresses(urls)
 
 
+def test_a_site_that_does_not_answer_is_not_told_to_be_forbidden():
+    said = "Page.goto: net::ERR_SOCKS_CONNECTION_FAILED at http://a.test/"
+    assert capture.why(said).startswith("It does not answer, or leads to")
+    assert capture.why("Page.goto: Timeout 30000ms exceeded.") == "Timeout 30000ms exceeded."
+
+
 def test_the_model_needs_the_users_click_for_a_browser(call):
     with pytest.raises(NeedsApproval):
         call("capture_run", actor="model", urls="https://a.test/")

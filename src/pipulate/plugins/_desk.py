@@ -4,6 +4,7 @@ Only a click here, on a hash, puts a plugin into apps/.
 """
 
 import json
+from datetime import datetime
 from difflib import unified_diff
 
 from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
@@ -64,7 +65,8 @@ def wished(profile, example, plugin=""):
 
 
 def about(record):
-    told = f"version {record['version']} · {record['origin']} · {record['at'][:16]}"
+    at = datetime.fromisoformat(record["at"]).astimezone()
+    told = f"version {record['version']} · {record['origin']} · {at:%Y-%m-%d %H:%M}"
     return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from fasthtml.common import Div
+from fasthtml.common import Div, P
 
 from pipulate import Pipeline, Problem, Text
 from pipulate.plugins import _scaffold
@@ -43,6 +43,13 @@ def wanted(job, wish: Text, plugin: str = ""):
     text = job.tool("plugin_text", name=name) if name else ""
     own = [file[10:-3] for file in job.tool("source") if file.startswith("home/apps/")]
     return {"wish": wish.strip(), "plugin": name, "source": text, "taken": own}
+
+
+@wanted.view
+def draw_wanted(output):
+    """What becomes of the wish, which itself stands above."""
+    name = output["plugin"]
+    return P(f"It changes {name}.py." if name else "It becomes a new file.")
 
 
 @builder.step(auto=True)

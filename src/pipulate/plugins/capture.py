@@ -15,6 +15,7 @@ MOST = 1_000  # pages of one run
 COLUMNS = ("url", "status", "error", "title", "final_url", "links", "picture", "tree")
 HREFS = "found => [...new Set(found.map(a => a.href).filter(at => at.startsWith('http')))]"
 
+
 capture = Pipeline("Capture", "Pictures, trees and links of pages, by your browser.", outside=True)
 
 
@@ -82,7 +83,7 @@ def look(page, url, wait, stem, whole):
 def why(said):
     """A fault of the browser in words."""
     if "ERR_SOCKS_CONNECTION_FAILED" in said:
-        return "It leads to a site that this run may not open; the log names it."
+        return "It does not answer, or leads to a site that this run may not open: see the log."
     return said.partition(": ")[2] or said
 
 
