@@ -3,7 +3,7 @@
     ?q=dune&f.rating=>3&f.author=Ann&sort=-rating&cols=title,rating&page=2
 
 A filter is text: `3` or `=3`, `>3`, `<=3`, `!=3`, `2..5`, `=` (empty), `!=` (not empty); words mean
-"contains" in text, a day may be short (`2026-01`) or `today`.
+"contains", a day may be short (`2026-01`) or `today`.
 """
 
 import re
@@ -28,7 +28,7 @@ Sql = tuple[str, list[Any]]
 
 @dataclass(frozen=True)
 class State:
-    """Which rows of an app are meant, and how they are shown. Names are fields of the app."""
+    """Which rows of an app are meant, and how they are shown."""
 
     q: str = ""
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -41,9 +41,9 @@ class State:
 
     @classmethod
     def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":
-        """From an address; an order or column that is no field (any more) is left out, but not a
+        """From an address; an order or column that is none (any more) is left out, but no filter:
 
-        filter: rows that nobody meant must not be shown as if they were."""
+        rows that nobody meant must not be shown as if they were."""
         sort, page = query.get("sort", ""), query.get("page", "1")
         query = {k: v.replace("\0", "") for k, v in query.items()}  # it ends a text for SQLite
         filters = {k[2:]: v for k, v in query.items() if k[:2] == "f." and v.strip()}
@@ -65,7 +65,7 @@ class State:
         state = replace(self, **changes)
         said = {"q": state.q, **{f"f.{k}": v for k, v in state.filters.items()}}
         said |= {"sort": state.sort, "cols": ",".join(state.columns)}
-        said |= {"page": str(state.page) if state.page > 1 else ""}
+        said["page"] = state.page if state.page > 1 else ""
         return urlencode({k: v for k, v in said.items() if v})
 
     @property
@@ -76,7 +76,7 @@ class State:
     @property
     def plain(self) -> bool:
         """Whether this is the list as it stands, from its beginning."""
-        return not self.narrow and not self.sort and self.page == 1
+        return not (self.narrow or self.sort) and self.page == 1
 
 
 def order_sql(field: Field, name: Any = "") -> str:
@@ -109,7 +109,8 @@ def condition(field: Field, text: str) -> Sql:
     sign, said = ("=", text) if chosen else (found[1] or "", found[2].strip())
     if field.many:
         return _tagged(column, sign, said)
-    if not sign and _worded(field):
+    known = field.choices or field.type in (date, datetime, Decimal)
+    if not sign and field.kind.column == "TEXT" and not known:
         return contains(column, said)
     low, dots, high = said.partition("..")
     if dots and not sign and low and high:
@@ -128,22 +129,21 @@ def _tagged(column: str, sign: str, said: str) -> Sql:
 def _compared(field: Field, sign: str, said: str) -> Sql:
     expression, dated = order_sql(field), field.type in (date, datetime)
     said = date.today().isoformat() if dated and said == "today" else said
-    if dated and (span := _span(field, said)):
-        if sign in ("=", "!="):
-            test, values = f"{expression} >= ? AND {expression} < ?", span
-        else:  # after a month is after its last day
-            values = [span[sign in ("<=", ">")]]
-            test = f"{expression} {'<' if '<' in sign else '>='} ?"
-        test = f"NOT ({test})" if sign == "!=" else test
-    else:
+    if not dated or not (span := _span(field, said)):
         value = field.kind.check(field.kind.parse(said))  # whatever the field may hold by now
         values = [float(value) if isinstance(value, Decimal) else to_column(value)]
         test = f"{expression} {sign} ?"
+    elif sign in ("=", "!="):
+        values, no = span, "NOT " * (sign == "!=")
+        test = f"{no}({expression} >= ? AND {expression} < ?)"
+    else:  # after a month is after its last day
+        values = [span[sign in ("<=", ">")]]
+        test = f"{expression} {'<' if '<' in sign else '>='} ?"
     return (f"({test} OR {expression} IS NULL)" if sign == "!=" else test), values
 
 
 def _span(field: Field, said: str) -> list[Any]:
-    """The stored beginning of a year, month (or, of moments, a day) and of the next; [] if none."""
+    """The stored beginning of a year, month (of moments: a day) and of the next; [] if none."""
     found = re.fullmatch(r"([0-9]{4})(?:-([0-9]{2}))?(?:-([0-9]{2}))?", said)
     if not found or (found[3] and field.type is date):
         return []
@@ -158,27 +158,16 @@ def _span(field: Field, said: str) -> list[Any]:
     return [to_column(field.kind.check(day.isoformat())) for day in (start, after)]
 
 
-def _worded(field: Field) -> bool:
-    known = field.choices or field.type in (date, datetime, Decimal)
-    return field.kind.column == "TEXT" and not known
-
-
 def contains(column: str, text: str) -> Sql:
     """Where a column holds this text, in whatever case."""
-    ways = [like(way) for way in spellings(text)]
+    ways = ["%" + re.sub(r"([\\%_])", r"\\\1", way) + "%" for way in spellings(text)]
     return f"({' OR '.join([f'{column} LIKE ? ESCAPE {BACKSLASH}'] * len(ways))})", ways
 
 
 def spellings(text: str) -> list[str]:
     """A word as it is written, and in the cases that LIKE does not know of."""
-    if text.isascii():
-        return [text]
-    return [*dict.fromkeys((text, text.lower(), text.upper(), text.capitalize()))]
-
-
-def like(text: str) -> str:
-    """A LIKE pattern that finds this text anywhere."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+    cases = (text,) if text.isascii() else (text, text.lower(), text.upper(), text.capitalize())
+    return [*dict.fromkeys(cases)]
 
 
 def joined(word: str, parts: list[Sql]) -> Sql:

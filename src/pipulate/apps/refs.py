@@ -23,11 +23,11 @@ class Refs:
         return self._apps().get(field.target)
 
     def _apps(self) -> dict[str, Any]:
-        apps = {a.name: a for a in self.house.shelf.apps.values() if isinstance(a, Refs)}
-        return {self.name: self, **apps}
+        apps = self.house.shelf.apps.values()
+        return {self.name: self, **{app.name: app for app in apps if isinstance(app, Refs)}}
 
     def target(self, field: Field):
-        """The app whose rows a Ref means. Raises Problem when there is none of that name."""
+        """The same, but raises Problem."""
         if app := self.known_target(field):
             return app
         what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
@@ -36,14 +36,12 @@ class Refs:
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
         found: dict[tuple[str, Any], str] = {}
-        for name, field in self.fields.items():
-            if field.type not in (Ref, File):
-                continue
+        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
             keys = {getattr(row, name) for row in rows} - {None}
-            if field.type is File:
-                known = self.house.files.names(caller.profile, keys)
-            else:
-                known = self.ref_names(caller, field, keys)
+            names, about = self.house.files.names, caller.profile
+            known = (
+                names(about, keys) if field.type is File else self.ref_names(caller, field, keys)
+            )
             found |= {(name, key): text for key, text in known.items()}
         return found
 
@@ -53,11 +51,11 @@ class Refs:
         return {row["id"]: app.title_of(row) for row in kept}
 
     def told(self, count: int) -> str:
-        """So many rows, in words: "1 book", "1,200 books"."""
+        """ "1 book", "1,200 books"."""
         return f"{count:,} {self.some if count == 1 else self.slug.replace('_', ' ')}"
 
     def title_of(self, row: Row) -> str:
-        """What a row of columns is called where another row refers to it."""
+        """What a row of columns is called by those that refer to it."""
         name, field = next(iter(self.fields.items()))
         return field.show(field.load(row[name]))
 
@@ -69,12 +67,11 @@ class Refs:
     def _meant(self, values: Row, caller: Caller) -> Row:
         """The values with references looked up and files taken in. Raises Invalid."""
         meant, bad = dict(values), {}
-        for name, field in self.fields.items():
-            if values.get(name) is None or field.type not in (Ref, File):
-                continue
+        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
+            look = self.taken_in if field.type is File else self.referred
             try:
-                look = self.taken_in if field.type is File else self.referred
-                meant[name] = look(field, values[name], caller)
+                if values.get(name) is not None:
+                    meant[name] = look(field, values[name], caller)
             except Problem as problem:
                 bad[name] = str(problem)
         if bad:
@@ -103,7 +100,7 @@ class Refs:
         for name in self.of_type(Secret):
             plain = values.get(name)
             if not plain or not isinstance(plain, Secret) and db.reveal(plain):
-                continue  # a column as it was read, not a secret that somebody gave
+                continue  # a column as it was read, no secret that somebody gave
             if plain.startswith(SET):
                 raise Invalid(f"{plain!r} is only how {name} is shown.", "Use follow(…).")
             stored[name] = db.hide(plain)
@@ -125,23 +122,21 @@ class Refs:
 
     def refuse_lost(self, images: list[Row]) -> None:
         """Raise Conflict when rows were so changed that they refer to others that are gone."""
+        table = self.house.db.table(self.table_name)
         for name, field in self.of_type(Ref).items():
-            there, new = self.known_target(field), {i["id"]: i["after"].get(name) for i in images}
+            if not (there := self.known_target(field)):
+                continue
+            new = {i["id"]: i["after"].get(name) for i in images}
             old = {i["id"]: (i["before"] or {}).get(name) for i in images}
             keys = dumps([key for key, value in new.items() if value != old[key]])
-            gone = (
-                f"{quote(name)} NOT IN (SELECT id FROM {quote(there.table_name)})" if there else "0"
-            )
-            for row in self.house.db.table(self.table_name)(f"{AMONG} AND {gone}", [keys], limit=1):
-                what = (
-                    f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}: it is gone."
-                )
-                raise Conflict(what, "Bring that back first, in History.")
+            gone = f"{quote(name)} NOT IN (SELECT id FROM {there.table_name})"
+            for row in table(f"{AMONG} AND {gone}", [keys], limit=1):
+                what = f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}"
+                raise Conflict(f"{what}: it is gone.", "Bring that back first, in History.")
 
     def refuse_used(self, caller: Caller, keys: Iterable[int]) -> None:
         """Raise Conflict when rows of other apps refer to these, saying which."""
-        gone = dumps([*keys])
-        apps = [a for a in self.house.shelf.apps.values() if isinstance(a, Refs)]
+        gone, apps = dumps([*keys]), self._apps().values()
         uses = [(a, n) for a in apps for n, f in a.of_type(Ref).items() if f.target == self.name]
         for app, name in uses:
             table = app.house.db.table(app.table_name) if self.model.shared else app.plain(caller)
@@ -150,5 +145,6 @@ class Refs:
                 where, wanted = f"{where} AND NOT {AMONG}", [gone, gone]
             if count := table.count(where, wanted):
                 said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
-                what = f"Used by {app.told(count)}: {said}."
-                raise Conflict(what, "Change or delete those first.")
+                raise Conflict(
+                    f"Used by {app.told(count)}: {said}.", "Change or delete those first."
+                )
