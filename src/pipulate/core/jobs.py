@@ -31,7 +31,7 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at the same time; the rest wait
-LONG = 500  # characters of a call that has to be confirmed
+LONG = 500  # characters shown of a call that has to be confirmed
 LATER = 2.0  # seconds after which a store that was full is asked again
 
 
@@ -49,8 +49,8 @@ class Job:
     log: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     started: float = field(default_factory=time.monotonic)
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
-    waits: int = 0  # for how many things it waits now, with its place given to another step
-    placed: bool = False
+    waits: int = 0  # for how many things it waits now
+    placed: bool = False  # among those that work; not while it waits
     questions: dict[int, asyncio.Future[Any]] = field(default_factory=dict)  # by record
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     limit: asyncio.Timeout = field(init=False)
@@ -103,7 +103,7 @@ class Jobs:
         self.needs |= {"checkpoint": self._checkpoint, "ask": self._ask}
         self.needs |= {"once": self._once, "kept": self._kept}
         self._lock = FileLock(self.locks / f"{self.owner}.lock")
-        self._warm: list[Process] = []
+        self._warm: Process | None = None
         self._places = asyncio.Semaphore(AT_ONCE)
 
     def sweep(self) -> None:
@@ -129,8 +129,7 @@ class Jobs:
         attempt, used = await asyncio.to_thread(self.runs.begin, *about)
         run = self.runs.get(caller.profile.id, run_id)
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
-        request = self._request(job, pipeline, used)
-        job.work = asyncio.create_task(self._work(job, request))
+        job.work = asyncio.create_task(self._work(job, self._request(job, pipeline, used)))
         job.task = asyncio.create_task(self._settle(job))
         return job
 
@@ -151,11 +150,11 @@ class Jobs:
 
     def answer(self, record: Row, said: Any) -> Job | None:
         """Answer what a step asks; None if it is not at work any more. Raises Invalid."""
-        asked = [question_field(record)]
-        checked = check_values(asked, {"answer": said}, text=isinstance(said, str))
+        asked = question_field(record)
+        checked = check_values([asked], {"answer": said}, text=isinstance(said, str))
         value = to_json(foreign(checked["answer"]))
-        secret = asked[0].type is Secret
-        self.runs.close(record["id"], self.runs.db.hide(value) if secret else value)
+        hidden = self.runs.db.hide(value) if asked.type is Secret else value
+        self.runs.close(record["id"], hidden)
         job = self.live.get((record["run_id"], record["step"]))
         waiting = job.questions.pop(record["id"], None) if job else None
         if waiting and not waiting.done():  # else it is being cancelled
@@ -169,8 +168,8 @@ class Jobs:
             job.stop("interrupted")
         if tasks:
             await asyncio.wait(tasks, timeout=3)
-        for process in self._warm:
-            await kill(process)
+        if self._warm:
+            await kill(self._warm)
         self._lock.release(force=True)
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
@@ -203,22 +202,22 @@ class Jobs:
     async def _work(self, job: Job, request: Row) -> Row:
         """The worker's last answer: {"done": output} or {"failed": a problem}."""
         await self._places.acquire()
-        job.placed, process = True, None
+        job.placed, listening = True, None
+        process, self._warm = self._warm, None
         try:
-            process = self._warm.pop() if self._warm else await spawn(self.module)
-            if process.returncode is not None:
+            if not process or process.returncode is not None:
                 process = await spawn(self.module)
             listening = asyncio.create_task(self._listen(job, process))
             await send(process, request)
             answer = await self._answer(job, process)
-            self._warm += [] if self._warm else [process]
+            self._warm = self._warm or process
             return answer
         finally:
             if job.placed:
                 self._places.release()
-            if process and process not in self._warm:
+            if process and process is not self._warm:
                 await kill(process)
-            if process:
+            if listening:
                 listening.cancel()
 
     def _request(self, job: Job, pipeline: Any, used: Row) -> Row:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipulate import __version__
+from pipulate.apps.steps import OWN
 from pipulate.core.problems import Missing, Problem, nearest
 from pipulate.web.server import shell_answer
 
@@ -23,7 +24,6 @@ PATIENCE = 60.0  # seconds that what was asked may take once a client has closed
 NOT_FOUND = -32002  # the protocol's code for a resource that is not there
 TEMPLATES = {"rows/{app}/{page}": "Rows of an app, 50 a page", "runs/{run}": "A run and its steps"}
 TEMPLATES |= {"source/{path}": "A file of Pipulate's own source"}
-WORDS = {"run", "from_run", "to_step", "again"}  # of a pipeline's tool, beside its own fields
 LEAD = (
     "Lead me through {0}, a pipeline of Pipulate. {1}\nFor each step in turn: say in a sentence "
     "what it does, ask me for what it needs, and wait; then call {0}_run with to_step (and with "
@@ -117,8 +117,8 @@ def _prompts(ask):
         found = {}
         for tool in await ask(context.request, "tools"):
             fields = tool["schema"]["properties"]
-            if fields.keys() >= WORDS:
-                own = {name: said for name, said in fields.items() if name not in WORDS}
+            if fields.keys() >= {*OWN}:
+                own = {name: said for name, said in fields.items() if name not in OWN}
                 found[tool["name"].removesuffix("_run")] = tool["description"], own
         return found
 
@@ -154,28 +154,25 @@ class McpApp:
         except Problem as problem:
             return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
         if not self._manager:
-            self._start()
+            from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+            # the guard in front has checked Host and Origin against the real port already
+            self._manager = StreamableHTTPSessionManager(make_server(self._ask))
+            self._task = asyncio.create_task(self._run())
         await self._running.wait()
         await self._manager.handle_request(scope, receive, send)
 
     def _profile(self, request: Request):
         return request.query_params.get("profile")
 
-    def _start(self):
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+    async def _ask(self, request, tool, values=None):
+        said = {"actor": "mcp", "profile": self._profile(request), "tool": tool, "values": values}
+        return await shell_answer(self.house, said)
 
-        async def ask(request, tool, values=None):
-            said = {"actor": "mcp", "profile": self._profile(request)}
-            return await shell_answer(self.house, said | {"tool": tool, "values": values})
-
-        async def keep_running():
-            async with self._manager.run():
-                self._running.set()
-                await asyncio.Event().wait()
-
-        # the guard in front has checked Host and Origin against the real port already
-        self._manager = StreamableHTTPSessionManager(make_server(ask))
-        self._task = asyncio.create_task(keep_running())
+    async def _run(self):
+        async with self._manager.run():
+            self._running.set()
+            await asyncio.Event().wait()  # for ever
 
 
 def _unread(error: Exception):
