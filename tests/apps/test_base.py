@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipulate.apps.base import Route, Visit, line_of, made, snake
+from pipulate.apps.base import Route, Visit, line_of, made, snake, so_many
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,10 @@ def test_a_route_matches_whole_addresses_and_names_their_parts(path, asked, foun
 )
 def test_names_become_addresses(name, plain):
     assert snake(name) == plain
+
+
+def test_one_is_told_as_one_and_many_are_readable():
+    assert [so_many(n, "row") for n in (0, 1, 1_200)] == ["0 rows", "1 row", "1,200 rows"]
 
 
 def test_the_line_of_a_definition_is_found():

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pipulate import __version__
-from pipulate.apps.base import snake
+from pipulate.apps.base import snake, so_many
 from pipulate.core import source
 from pipulate.core.problems import Problem, Unknown, Waiting, nearest
 from pipulate.doors.door import Door
@@ -145,7 +145,7 @@ def add(file, settings, profile):
         with as_file("rows.json", [json.dumps(rows).encode()]) as path:
             given = {"app": app, "file": path, "match": match}
             report = ask(settings, "rows_import", given, profile, yes=True)
-        click.echo(f"{app}: {report['add']:,} rows added")
+        click.echo(f"{app}: {so_many(report['add'], 'row')} added")
     if not data:
         click.echo(f"{name} is there.")
 
