@@ -416,3 +416,27 @@ def test_several_calls_that_wait_are_looked_at_and_approved_with_one_click(serve
         hear(tab, "Both are gone.")
     assert not {"first", "second"} & {p["slug"] for p in server.call("profile_list")}
     assert "Approve all" not in server.act("GET", address).text
+
+
+def test_the_buttons_of_calls_that_were_approved_together_go_in_every_tab(server, model):
+    for name in ("Together", "Third", "Fourth"):
+        server.call("profile_add", name=name)
+    calls = [("profile_delete", {"profile": name}) for name in ("third", "fourth")]
+    model.script(Reply(tools=calls), "Both wait.", "Both are gone.")
+    with server.socket("/together") as tab:
+        say(tab, "Delete the two")
+        first, second = dict.fromkeys(re.findall(r'id="a-([^"]+)"', hear(tab, "Both wait.")))
+        card = server.act("GET", f"/together/approvals/{first}").text
+        assert card.startswith(f'<div hx-target="this" id="a-{first}"'), (
+            "it takes the button's place"
+        )
+        both, digest = (
+            re.findall(r'hx-post="([^"]+)"', card)[1],
+            re.findall("[0-9a-f]{64}", card)[1],
+        )
+        done = server.act("POST", both, {"yes": "yes", "hash": digest}, HX_Target=f"a-{first}")
+        gone = re.findall(r'hx-swap-oob="true"[^>]* id="a-([^"]+)"></div>', done.text)
+        assert gone == [second], "the answer stands where the first was asked for"
+        heard = hear(tab, "Both are gone.")
+        for key in (first, second):
+            assert re.search(rf'id="a-{key}"></div>', heard)

@@ -180,12 +180,12 @@ class Chat:
         self, caller: Caller, model: Model, messages: list[Row], tools: list[Row]
     ) -> tuple[Row, list[Call]]:
         """(the message, its calls); its words are saved every second, and however it ends."""
-        profile, calls, state = caller.profile, list[Call](), "cut off"
+        profile, calls, state, row = caller.profile, list[Call](), "cut off", {}
         begun = self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
         adding, saved = asyncio.create_task(begun), time.monotonic()  # while the model is asked
         try:
             async for piece in model.stream(messages, tools):
-                self.streaming[profile.id] = row = await asyncio.shield(adding)
+                self.streaming[profile.id] = row = row or await asyncio.shield(adding)
                 if isinstance(piece, Call):
                     calls.append(piece)
                     continue
@@ -205,9 +205,9 @@ class Chat:
             raise
         finally:
             row = await adding
-            row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
-            await self._keep(profile.id, {**row})
             self.streaming.pop(profile.id, None)
+            row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
+            await self._keep(profile.id, row)
             self.publish(profile.id, "final", row)
         return row, calls
 

@@ -4,7 +4,7 @@ Ollama /api/chat (newline-delimited JSON), OpenAI /v1/chat/completions (server-s
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -21,85 +21,6 @@ OPEN, CLOSE = "<think>", "</think>"
 
 class Thought(str):
     """What the model thinks before it answers."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model on a server; `ollama` says which protocol it speaks, `context` is in tokens."""
-
-    url: str
-    name: str
-    ollama: bool
-    key: str = field(default="", repr=False)
-    context: int = SMALLEST
-    wait: float = 0.0  # seconds for its first token, if not FIRST
-
-    async def stream(
-        self, messages: list[Row], tools: list[Row], schema: Row | None = None
-    ) -> AsyncIterator[str | Call]:
-        """Send a conversation; yields text and Thoughts as they come, then the calls.
-
-        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
-
-        request. Raises Problem."""
-        calls, thinking = dict[int, Call](), Thinking()
-        async for line in self._lines(self._body(messages, tools, schema)):
-            said = _message(line)
-            try:
-                thought = said.get("reasoning_content") or said.get("thinking")
-                parts = [*thinking.parts(said.get("content") or "")]
-                for n, piece in enumerate(said.get("tool_calls") or []):
-                    # Ollama numbers no calls: each is a whole one, never a piece
-                    index = len(calls) if self.ollama else piece.get("index", n)
-                    calls.setdefault(index, Call()).join(piece)
-            except (AttributeError, TypeError):
-                raise wrong(line) from None
-            for part in [Thought(thought), *parts] if thought else parts:
-                yield part
-        if thinking.rest:
-            yield thinking.end()
-        for call in calls.values():
-            yield call
-
-    def _body(self, messages: list[Row], tools: list[Row], schema: Row | None) -> Row:
-        body = {"model": self.name, "messages": [*map(self._sent, messages)], "stream": True}
-        if tools:
-            body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
-        if self.ollama:
-            body["options"] = {"num_ctx": self._window(body)}
-        if schema and self.ollama:
-            body["format"] = schema
-        elif schema:
-            named = {"name": "answer", "schema": schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
-        return body
-
-    def _window(self, body: Row) -> int:
-        """A context that fits: Ollama cuts silently what is longer, and loads anew for another."""
-        size, needed = SMALLEST, len(json.dumps(body)) // 3 + 1_024
-        while size < needed:
-            size *= 2
-        return min(size, self.context)
-
-    def _sent(self, message: Row) -> Row:
-        sent = dict(message)
-        if calls := sent.pop("calls", []):
-            sent["tool_calls"] = [self._call(**call) for call in calls]
-        return sent
-
-    def _call(self, id: str, name: str, arguments: Row) -> Row:
-        given = arguments if self.ollama else json.dumps(arguments)
-        return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
-
-    async def _lines(self, body: Row) -> AsyncIterator[str]:
-        at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
-        limits = {"first": self.wait or FIRST, "between": BETWEEN, "total": TOTAL}
-        try:
-            async with aclosing(lines(at, self.key, body, **limits, most=LARGEST)) as answer:
-                async for line in answer:
-                    yield line
-        except TimeoutError:
-            raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
 
 
 class Thinking:
@@ -135,6 +56,88 @@ class Thinking:
     def end(self) -> str:
         """What the `rest` is when nothing follows."""
         return Thought(self.rest) if self._mark == CLOSE else self.rest
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on a server; `ollama` says which protocol it speaks, `context` is in tokens."""
+
+    url: str
+    name: str
+    ollama: bool
+    key: str = field(default="", repr=False)
+    context: int = SMALLEST
+    wait: float = 0.0  # seconds for its first token, if not FIRST
+
+    async def stream(
+        self, messages: list[Row], tools: list[Row], schema: Row | None = None
+    ) -> AsyncIterator[str | Call]:
+        """Send a conversation; yields text and Thoughts as they come, then the calls.
+
+        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
+
+        request. Raises Problem."""
+        calls, thinking = dict[int, Call](), Thinking()
+        try:
+            async with aclosing(self._lines(self._body(messages, tools, schema))) as answer:
+                async for line in answer:
+                    for part in self._parts(line, calls, thinking):
+                        yield part
+        except TimeoutError:
+            raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
+        if thinking.rest:
+            yield thinking.end()
+        for call in calls.values():
+            yield call
+
+    def _parts(self, line: str, calls: dict[int, Call], thinking: Thinking) -> Iterator[str]:
+        """The text and Thoughts of a line; its pieces of calls join what came of `calls`."""
+        said = _message(line)
+        try:
+            if thought := said.get("reasoning_content") or said.get("thinking"):
+                yield Thought(thought)
+            yield from thinking.parts(said.get("content") or "")
+            for n, piece in enumerate(said.get("tool_calls") or []):
+                # Ollama numbers no calls: each is a whole one, never a piece
+                index = len(calls) if self.ollama else piece.get("index", n)
+                calls.setdefault(index, Call()).join(piece)
+        except (AttributeError, TypeError):
+            raise wrong(line) from None
+
+    def _body(self, messages: list[Row], tools: list[Row], schema: Row | None) -> Row:
+        body = {"model": self.name, "messages": [*map(self._sent, messages)], "stream": True}
+        if tools:
+            body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
+        if self.ollama:
+            body["options"] = {"num_ctx": self._window(body)}
+        if schema and self.ollama:
+            body["format"] = schema
+        elif schema:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return body
+
+    def _window(self, body: Row) -> int:
+        """A context that fits: Ollama cuts silently what is longer, and loads anew for another."""
+        size, needed = SMALLEST, len(json.dumps(body)) // 3 + 1_024
+        while size < needed:
+            size *= 2
+        return min(size, self.context)
+
+    def _sent(self, message: Row) -> Row:
+        sent = dict(message)
+        if calls := sent.pop("calls", []):
+            sent["tool_calls"] = [self._call(**call) for call in calls]
+        return sent
+
+    def _call(self, id: str, name: str, arguments: Row) -> Row:
+        given = arguments if self.ollama else json.dumps(arguments)
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": given}}
+
+    def _lines(self, body: Row) -> AsyncGenerator[str]:
+        at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
+        limits = {"first": self.wait or FIRST, "between": BETWEEN, "total": TOTAL}
+        return lines(at, self.key, body, **limits, most=LARGEST)
 
 
 def _message(line: str) -> Row:

@@ -5,7 +5,7 @@ A client library costs more for each token than all that happens to the token af
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import closing
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -63,7 +63,7 @@ async def lines(
     between: float = QUESTION,
     total: float = DAY,
     most: int = LINE,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     """GET, or POST a body. The seconds are for the first bytes, then for more, and for all of it;
 
     `most`: bytes, with its head.

@@ -11,10 +11,10 @@ from fasthtml.components import Pre, Section, Small, Span, Ul
 from starlette.responses import Response
 
 from pipulate import __version__
-from pipulate.apps.base import Visit
+from pipulate.apps.base import Visit, origin_tab
 from pipulate.apps.card import title
 from pipulate.apps.crud import Crud
-from pipulate.apps.markup import markdown, problem_card
+from pipulate.apps.markup import html, markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.logs import log_fault
@@ -207,26 +207,30 @@ async def approval(site, visit: Visit, request):
     """What the assistant asks to run, exactly, with the two buttons; below it, all of its turn."""
     profile, tools = visit.caller.profile, site.house.tools
     asked = tools.approval(visit.path["id"], profile)
-    card, turn = panel.approval_card(asked, profile), asked["turn"]
-    if not turn or asked["state"] != "waiting" or asked["expires_utc"] < now():
-        return card
-    several = tools.approval(turn, profile)
-    more = len(several["calls"]) > len(asked["calls"])
-    return card, more and panel.approval_card(several, profile)
+    cards, turn = [panel.approval_card(asked, profile)], asked["turn"]
+    if turn and asked["state"] == "waiting" and asked["expires_utc"] >= now():
+        several = tools.approval(turn, profile)
+        if len(several["calls"]) > len(asked["calls"]):
+            cards.append(panel.approval_card(several, profile))
+    return panel.asking(asked["id"], *cards)
 
 
 async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
     yes, profile, key = visit.form.get("yes") == "yes", visit.caller.profile, visit.path["id"]
-    asked = site.house.db.one("SELECT actor FROM approvals WHERE ? IN (id, turn)", (key,))
+    asked = site.house.tools.approval(key, profile)
     result = await site.house.tools.decide(key, visit.form.get("hash", ""), yes, profile)
     site.news.count()
-    if asked and asked["actor"] == "model":
+    over = [panel.asking(call["id"], hx_swap_oob="true") for call in asked["calls"]]
+    site.hub.put(profile.id, html(*over), skip=origin_tab.get())
+    here = request.headers.get("hx-target")  # where the answer will stand
+    others = [one for one in over if one.id != here]
+    if asked["actor"] == "model":
         await site.chat.decided(profile, key, result)
     if isinstance(result, dict) and "problem" in result:
-        return P("Approved, but it was not done:"), problem_card(from_dict({**result}))
+        return P("Approved, but it was not done:"), problem_card(from_dict({**result})), *others
     said = "Approved. The result:" if yes else "Rejected; nothing was done."
-    return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000]))
+    return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000])), *others
 
 
 async def stop(site, visit: Visit, request):

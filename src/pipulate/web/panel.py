@@ -93,9 +93,14 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
         event = ([0] + call.get("events", []))[-1]  # what it changed by itself, if anything
         to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
         return chip, event and (Button("Undo", **to) if event in left else Small("undone")) or ""
-    key, address = f"a{row['id']}", f"/{profile.slug}/approvals/{approval}"
-    ask = Button("Look and decide", hx_get=address, hx_target=f"#{key}", cls="outline")
-    return Div(chip, Div(ask, id=key))
+    address = f"/{profile.slug}/approvals/{approval}"
+    ask = Button("Look and decide", hx_get=address, hx_swap="outerHTML", cls="outline")
+    return Div(chip, asking(approval, ask))
+
+
+def asking(approval: str, *inner, **attrs):
+    """Where an approval is asked for in the page; what a click on it answers takes its place."""
+    return Div(*inner, id=f"a-{approval}", hx_target="this", **attrs)
 
 
 def talk(chat, profile: Profile, before: int = 2**62) -> str:
