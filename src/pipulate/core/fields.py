@@ -1,8 +1,7 @@
 """THE one definition: an annotation becomes a column, an input, a JSON schema, an option, a check.
 
 A class's attributes or a function's parameters are read once into `Field`s; forms, tools, doors
-and tables work from those. Parsing is strict: a value either comes out exactly as meant or is
-refused with a sentence that says what would do.
+and tables work from those. A value comes out exactly as meant, or is refused with a sentence.
 """
 
 import copy
@@ -75,44 +74,44 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError with the reason."""
-        if self.optional and isinstance(value, str) and not value.strip():
-            value = None  # as in a form or a CSV cell, where the two look alike
-        if value is None and not self.optional:
+        # in a form or a CSV cell nothing and an empty text look alike, and so do [] and no tag
+        blank = value is None or isinstance(value, str) and not value.strip()
+        if self.optional and blank:
+            return None
+        if value is None:
             raise ValueError("may not be empty")
-        return None if value is None else self._within(self.kind.check(value))
+        return self._within(self.kind.check(value))
 
     def parse(self, text: str) -> Any:
         """The Python value of text as typed in a form, shell or CSV cell. Raises ValueError."""
         if not isinstance(text, str):
             raise ValueError("needs text")
-        if not text.strip() and self.optional:
-            return None
-        if not text.strip() and self.kind.input not in BLANK:
-            raise ValueError("may not be empty")
+        if not text.strip() and (self.optional or self.kind.input not in BLANK):
+            return self.check(None)
         if isinstance(self.choices, tuple) and not self.many:
             return self._within({str(c): c for c in self.choices}.get(text, text))
         return self._within(self.kind.check(self.kind.parse(text)))
 
     def _within(self, value: Any) -> Any:
         if self.optional and value == []:
-            return None  # no tag: in a form or a CSV cell the two look alike
+            return None
         if self.required and isinstance(value, str | list) and not str(value or "").strip():
             raise ValueError("may not be blank")
-        chosen = value if self.many else [value]
-        if isinstance(self.choices, tuple) and any(one not in self.choices for one in chosen):
-            raise ValueError(f"must be one of: {', '.join(map(str, self.choices[:20]))}")
-        if self.many and isinstance(self.choices, tuple):
-            return [one for one in self.choices if one in value]  # as a form lists them
+        if isinstance(self.choices, tuple):
+            if any(one not in self.choices for one in (value if self.many else [value])):
+                raise ValueError(f"must be one of: {', '.join(map(str, self.choices[:20]))}")
+            if self.many:
+                return [one for one in self.choices if one in value]  # as a form lists them
         if self.bounds and not self.bounds.low <= value <= self.bounds.high:
             raise ValueError(f"must be from {self.bounds.low} to {self.bounds.high}")
         return value
 
     def show(self, value: Any) -> str:
-        """Text for an input or a cell; None is the empty text."""
+        """Text for an input or a cell."""
         return "" if value is None or value is MISSING else self.kind.show(value)
 
     def text(self, value: Any) -> str:
-        """Text for a CSV cell or the shell: as `show`, but a moment has its offset."""
+        """The same for a CSV cell or the shell, where a moment has its offset."""
         return value.isoformat() if isinstance(value, datetime) else self.show(value)
 
     def load(self, stored: Any) -> Any:
@@ -129,16 +128,15 @@ class Field:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of this one value."""
         schema = {**self.kind.schema}
+        empty = [None] if self.optional else []
         if isinstance(self.choices, tuple):
-            enum = {"enum": [*self.choices]}
-            schema |= {"items": enum} if self.many else enum
+            one = {"enum": [*self.choices, *empty]}
+            schema |= {"items": {"enum": [*self.choices]}} if self.many else one
         if self.bounds:
             schema |= {"minimum": self.bounds.low, "maximum": self.bounds.high}
         if self.optional:
             kinds = schema["type"]
             schema["type"] = [*(kinds if isinstance(kinds, list) else [kinds]), "null"]
-            if "enum" in schema:
-                schema["enum"].append(None)
         if self.default is not MISSING and not makes(self.default):
             schema["default"] = to_json(self.default)
         said = self.help or self.target and f"id or exact name of a row of {self.target}"
@@ -219,7 +217,7 @@ def check_values(
 ) -> dict[str, Any]:
     """Python values by name, defaults filled in (unless `partial`). `text`: values are as typed.
 
-    Raises Invalid with every message by field; unknown names are refused with the nearest one."""
+    Raises Invalid with every message by field; to unknown names it tells the nearest."""
     known, good, bad = {f.name: f for f in fields}, {}, {}
     for name in dict.fromkeys([*values, *([] if partial else known)]):
         try:
@@ -234,23 +232,19 @@ def check_values(
                 good[name] = None if f.default is MISSING else f.initial
         except (ValueError, TypeError) as error:
             bad[name] = str(error)
-    if bad:
-        said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
-        next_step = "Change that and try again; nothing was saved."
-        said = said.replace(".;", ";").replace("?;", "?").rstrip(".")
-        raise Invalid(said, next_step, fields=bad)
-    return good
+    if not bad:
+        return good
+    said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
+    said = said.replace(".;", ";").replace("?;", "?").rstrip(".")
+    raise Invalid(said, "Change that and try again; nothing was saved.", fields=bad)
 
 
 def schema_of(fields: Iterable[Field]) -> dict[str, Any]:
     """The JSON schema of an object with these fields and no others."""
-    known = {f.name: f for f in fields}
-    schema = {
-        "type": "object",
-        "properties": {name: f.schema for name, f in known.items()},
-        "additionalProperties": False,
-    }
-    required = [name for name, f in known.items() if f.required]
+    fields = [*fields]
+    properties = {f.name: f.schema for f in fields}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    required = [f.name for f in fields if f.required]
     return schema | ({"required": required} if required else {})
 
 
@@ -260,7 +254,7 @@ def to_json(value: Any) -> Any:
     Raises Problem for what JSON cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         raise Problem("A step returned a number that is not finite.", "Return None instead.")
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
@@ -283,7 +277,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Undo `to_json` for File, Rows and Large, at any depth, but in what `foreign` marked."""
+    """Undo `to_json` for File, Rows and Large, but in what `foreign` marked."""
     match value:
         case {"$file": str(path), "name": str(name)} if len(value) == 2:
             return File(Path(path), name)
@@ -299,7 +293,7 @@ def from_json(value: Any) -> Any:
 
 
 def foreign(value: Any) -> Any:
-    """The same for `to_json`, so that no dictionary in it comes back as a file of ours."""
+    """The same marked so that no dictionary in it comes back as a file of ours."""
     if isinstance(value, dict):
         same = {key: foreign(one) for key, one in value.items()}
         return {"$dict": same} if same.keys() in READ else same
@@ -308,11 +302,9 @@ def foreign(value: Any) -> Any:
 
 def to_column(value: Any) -> Any:
     """What SQLite stores for a Python value."""
-    if isinstance(value, dict | list):
-        return dumps(value)
-    if isinstance(value, bytes):
-        return value
-    return int(value) if isinstance(value, bool) else to_json(value)
+    if isinstance(value, bool | bytes):
+        return value if isinstance(value, bytes) else int(value)
+    return dumps(value) if isinstance(value, dict | list) else to_json(value)
 
 
 def dumps(value: Any) -> str:

@@ -40,14 +40,14 @@ class Tags(list[str]):
 
 
 class Ref(int):
-    """The id of a row of another app: Ref["author"]. `row.follow(name)` is that row."""
+    """The id of a row of another app: Ref["author"]; `row.follow(name)` is that row."""
 
     def __class_getitem__(cls, app: str) -> Any:
         return Annotated[cls, Target(app)]
 
 
 class Target(str):
-    """The app (by its tools' name, such as author) whose rows a Ref means."""
+    """The app whose rows a Ref means, by its tools' name."""
 
 
 class Renamed(str):
@@ -83,16 +83,14 @@ class Choices:
 
 @dataclass(frozen=True)
 class Kind:
-    """All that follows from a type. `check` reads a JSON value, `parse` makes one of text, `show`
-
-    makes text of a Python value."""
+    """All that follows from a type."""
 
     input: str
-    check: Callable[[Any], Any]
+    check: Callable[[Any], Any]  # a JSON value → the Python value
     schema: dict[str, Any]
     column: str = "TEXT"
-    parse: Callable[[str], Any] = str
-    show: Callable[[Any], str] = str
+    parse: Callable[[str], Any] = str  # text → a JSON value
+    show: Callable[[Any], str] = str  # the Python value → text
 
 
 def _text(
@@ -147,8 +145,8 @@ def _parse_tags(text: str) -> list[Any]:
 
 
 def _show_tags(tags: list[str]) -> str:
-    plain = not any(tag != tag.strip() or tag[0] in '["' or "," in tag for tag in tags)
-    return ", ".join(tags) if plain else json.dumps(tags, ensure_ascii=False)
+    odd = any(tag != tag.strip() or tag[0] in '["' or "," in tag for tag in tags)
+    return json.dumps(tags, ensure_ascii=False) if odd else ", ".join(tags)
 
 
 def _ref(value: Any) -> int | str:
@@ -200,7 +198,7 @@ def _date(value: Any) -> date:
 
 
 def _datetime(value: Any) -> datetime:
-    """A moment in UTC; a time without offset is taken in this machine's zone."""
+    """In UTC; a time without offset is taken in this machine's zone."""
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.strip())
         return moment.astimezone(UTC)
@@ -221,8 +219,7 @@ def _file(value: Any) -> Any:
 
 def _json(kind: type, word: str) -> Kind:
     def check(value: Any) -> Any:
-        """A JSON value of this kind, or its text."""
-        try:
+        try:  # the value, or its text
             value = json.loads(value) if isinstance(value, str) else value
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (ValueError, TypeError, RecursionError) as error:
@@ -235,33 +232,33 @@ def _json(kind: type, word: str) -> Kind:
     return Kind("textarea", check, {"type": word}, show=show)
 
 
+def _show_ref(value: int | str) -> str:
+    return value if isinstance(value, str) else f"#{value}"
+
+
+def _show_bool(value: bool) -> str:
+    return str(value).lower()
+
+
 def _string(form: str) -> dict[str, Any]:
     return {"type": "string", "format": form}
 
 
 _STRING = {"type": "string"}
+_WORDS = {"type": "array", "items": _STRING}
+_NAMED = {"type": ["integer", "string"]}
 KINDS: dict[Any, Kind] = {
     str: Kind("text", _line, _STRING),
     Text: Kind("textarea", _text(TEXT, lines=True), _STRING),
     Url: Kind("url", _text(4_000, *_url), _string("uri")),
     Email: Kind("email", _text(LINE, *_email), _string("email")),
     Secret: Kind("password", _secret, _STRING | {"writeOnly": True}),
-    Tags: Kind(
-        "tags", _tags, {"type": "array", "items": _STRING}, parse=_parse_tags, show=_show_tags
-    ),
-    Ref: Kind(
-        "ref",
-        _ref,
-        {"type": ["integer", "string"]},
-        "INTEGER",
-        show=lambda v: v if isinstance(v, str) else f"#{v}",
-    ),
+    Tags: Kind("tags", _tags, _WORDS, parse=_parse_tags, show=_show_tags),
+    Ref: Kind("ref", _ref, _NAMED, "INTEGER", show=_show_ref),
     int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
     float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
     Decimal: Kind("number", _decimal, _string("decimal"), show="{:f}".format),
-    bool: Kind(
-        "checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, lambda v: str(v).lower()
-    ),
+    bool: Kind("checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, _show_bool),
     date: Kind("date", _date, _string("date")),
     datetime: Kind("datetime-local", _datetime, _string("date-time"), show=_local),
     File: Kind("file", _file, _STRING | {"description": "a file id or path"}),
