@@ -46,7 +46,7 @@ PAGE = """<!doctype html><html lang="en"><title>Recovery · Pipulate</title>
 <p>The file was not touched. Restoring puts a backup's copy in its place and keeps the file.</p>
 %s</main>"""
 PROBE = 0.1  # seconds; another command holds the lock for less, just to look
-LAG = 0.25  # seconds the event loop may be held up before it is logged
+LAG = 0.25  # seconds between two looks at the event loop, and how late it may be
 Ready = Callable[[dict[str, Any]], None]
 log = logging.getLogger("pipulate.server")
 
@@ -106,7 +106,7 @@ class Front:
         return HTMLResponse(PAGE % (html(problem_card(problem)), html(form)), 503)
 
     def tell(self, ready: Ready):
-        """Say where it is: in server.json, with the keys of programs, and to `ready`."""
+        """Say where it is, in server.json and to `ready`."""
         home, port, bearer = self.settings.home, self.settings.port, self.keys.bearer
         info = {"url": self.url, "port": port, "pid": os.getpid(), "home": str(home)}
         tokens = {"token": bearer["/mcp"], "shell": bearer["/shell"]}
@@ -150,26 +150,12 @@ async def _evict(server: uvicorn.Server):
 
 
 async def _watchdog():
-    """Log when the event loop was held up: something blocks that should be in a thread.
-
-    It takes the time between two waits of the loop, so that nothing wakes it to look."""
-    waits: Any = asyncio.get_running_loop()._selector
-    select, since = waits.select, time.monotonic()
-
-    def timed(timeout: float | None = None):
-        nonlocal since
-        if (late := time.monotonic() - since) > LAG:
+    """Log when the event loop was held up: something blocks that should be in a thread."""
+    while True:
+        due = time.monotonic() + LAG
+        await asyncio.sleep(LAG)
+        if (late := time.monotonic() - due) > LAG:
             log.warning("event loop was %.0f ms late", late * 1000)
-        try:
-            return select(timeout)
-        finally:
-            since = time.monotonic()
-
-    waits.select = timed
-    try:
-        await asyncio.Event().wait()
-    finally:
-        del waits.select
 
 
 class Server(uvicorn.Server):
@@ -251,18 +237,10 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     front = Front(replace(settings, port=port), keys, mcp)
     front.open()
     guard = Guard(GZipMiddleware(front, minimum_size=800, compresslevel=5), keys, port, body_limit)
-    config = uvicorn.Config(
-        guard,
-        lifespan="off",
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws_per_message_deflate=False,  # it costs time, and saves none on one machine
-        ws_max_size=256_000,
-        timeout_graceful_shutdown=1,
-        limit_concurrency=300,
-    )
+    quiet = {"log_config": None, "access_log": False, "server_header": False}
+    quiet |= {"ws_per_message_deflate": False}  # it costs time, and saves none on one machine
+    limits = {"ws_max_size": 256_000, "timeout_graceful_shutdown": 1, "limit_concurrency": 300}
+    config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = Server(config, front, ready)
     front.begin(_watchdog(), _evict(server))
     for number in (signal.SIGINT, signal.SIGTERM):
