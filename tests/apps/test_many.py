@@ -307,6 +307,12 @@ def test_a_count_leads_to_exactly_the_rows_it_counts(world, run):
     assert ">Ann #1</a> 16" in text and ">yes</a> 3" in text
 
 
+def test_the_headings_of_totals_stand_above_their_numbers(world):
+    visit = Visit(world.house, world.caller, world.app, {}, {}, {}, True)
+    text = html(world.run(world.app.show_totals(visit)))
+    assert re.search("<th[^>]*number[^>]*>Sum<", text) and "<th>Field<" in text
+
+
 # -- views -----------------------------------------------------------------------------------
 
 

@@ -8,11 +8,11 @@ from datetime import date
 from typing import Any, Literal
 
 from fasthtml.components import H1, A, Button, Details, Div, Fieldset, Form, Header, Input, Label
-from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, Textarea, Th, Tr
+from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, Textarea, Th
 
 from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
 from pipulate.apps.intake import SECONDS, Intake
-from pipulate.apps.markup import data_table, field_input, html, problem_card, select, table
+from pipulate.apps.markup import data_table, field_input, grid, html, problem_card, select
 from pipulate.apps.query import State
 from pipulate.apps.refs import AMONG
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, make_field
@@ -85,7 +85,7 @@ def _page(visit: Visit, *parts):
 
 def _choose(at: str):
     pick = field_input(FILE, hx_get=at, hx_push_url="true", **WHOLE)
-    yield Form(Label("A file: CSV, JSON, XLSX or ODS", pick), Button("Go on"), action=at)
+    yield Form(Label("A file: CSV, JSON, XLSX or ODS ", pick), Button("Go on"), action=at)
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
     here = Label("Or cells copied from a spreadsheet", box)
     yield Form(here, Button("Go on"), data_paste=at)
@@ -151,8 +151,8 @@ def _columns(intake: Intake, first: list[list[Any]]):
         if column.lower() != "id":
             named = {"name": f"c.{column}", "id": f"c{index}", "aria_label": f"{column} becomes"}
             pick = select(fields, chosen, **named)
-        lines.append(Tr(Th(column, scope="row"), Td(shown), Td(pick, _written(intake, chosen))))
-    return table(map(Th, ("In the file", "First values", "Becomes")), lines)
+        lines.append((Th(column, scope="row"), Td(shown), Td(pick, _written(intake, chosen))))
+    return grid(map(Th, ("In the file", "First values", "Becomes")), lines)
 
 
 def _written(intake: Intake, name: str):

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Option
-from fasthtml.components import Select, Small, Span, Summary, Table, Tbody, Td, Th, Thead, Tr, Ul
+from fasthtml.components import Select, Small, Span, Summary, Td, Th, Ul
 
 from pipulate.apps.base import Go, Route, Visit
-from pipulate.apps.markup import field_input, notice
+from pipulate.apps.markup import field_input, grid, notice
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.refs import AMONG
 from pipulate.apps.rows import Rows
@@ -244,9 +244,7 @@ class Many(Rows):
         state = self.state(visit.query)
         found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
         heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")
-        body = [Tr(*self._total(visit.base, state, row)) for row in found]
-        table = Table(Thead(Tr(*map(Th, heads))), Tbody(*body), cls="data")
-        return Div(table, cls="scroll", tabindex="0")
+        return grid(map(Th, heads), (self._total(visit.base, state, row) for row in found))
 
     def _total(self, base: str, state: State, row: Row):
         field, links = self.fields[row["field"]], []

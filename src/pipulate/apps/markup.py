@@ -190,14 +190,15 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
     heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in words)
     body = [[_cell(row.get(c)) for c in columns] for row in rows[:SHOWN_ROWS]]
     note = P(Small(f"{so_many(more, 'more row')} in the download.")) if more > 0 else ""
-    right = [any(cell.get("class") for cell in cells) for cells in zip(*body, strict=True)]
-    heads = (h(cls="number") if r else h for h, r in zip(heads, right, strict=True))
-    return table(heads, (Tr(*cells) for cells in body), note)
+    return grid(heads, body, note)
 
 
-def table(heads, rows, *notes):
-    """A table of headings (Th) and rows (Tr) that scrolls, with notes below it."""
-    drawn = Table(Thead(Tr(*heads)), Tbody(*rows), cls="data")
+def grid(heads, rows, *notes):
+    """A table that scrolls, of headings and rows of cells; a heading stands above its numbers."""
+    rows = [[*cells] for cells in rows]
+    right = {n for cells in rows for n, cell in enumerate(cells) if cell.get("class") == "number"}
+    heads = (head(cls="number") if n in right else head for n, head in enumerate(heads))
+    drawn = Table(Thead(Tr(*heads)), Tbody(*(Tr(*cells) for cells in rows)), cls="data")
     return Div(drawn, *notes, cls="scroll", tabindex="0")
 
 
