@@ -87,7 +87,6 @@ def answer(
 
 
 def _problem(error: Exception, sql: str, seconds: float) -> Problem:
-    """What SQLite said and, where it tells, the place in the text."""
     match error:
         case apsw.InterruptError():
             what = f"The query was stopped after {seconds:g} s."

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipulate.core.fields import to_json
+from pipulate.core.fields import dumps
 from pipulate.core.tables import Row
 
 PART = 1_000  # images kept together: what is read to show the first, and held at once to undo
@@ -14,21 +14,20 @@ PART = 1_000  # images kept together: what is read to show the first, and held a
 def pack(images: list[Row]) -> Iterator[str | bytes]:
     """The images in parts, as JSON; a long part is deflated."""
     for start in range(0, len(images), PART):
-        part = images[start : start + PART]
-        text = json.dumps(part, ensure_ascii=False, separators=(",", ":"), default=to_json)
+        text = dumps(images[start : start + PART])
         yield zlib.compress(text.encode(), 1) if len(text) > 2_000 else text
 
 
 def unpack(body: str | bytes) -> list[Row]:
     """The images of one part."""
-    images: list[Row] = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
-    return images
+    found: list[Row] = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
+    return found
 
 
 def fold(images: Iterable[Row]) -> list[Row]:
-    """One image per row: as it was before the first, as it was after the last, and `fields`: {name:
+    """One image per row, from the first to the last, with `fields`: {name: (before, after)}.
 
-    (before, after)} of what these images changed. Rows that ended as they were are left out."""
+    Rows that ended as they were are left out."""
     rows: dict[tuple[str, Any], Row] = {}
     for image in images:
         row = rows.setdefault((image["table"], image["id"]), {**image, "fields": {}})
@@ -43,7 +42,6 @@ def fold(images: Iterable[Row]) -> list[Row]:
 
 
 def changed(image: Row) -> list[str]:
-    """The columns whose values differ; `version`, which always does, is not among them."""
+    """The columns whose values differ, but for `version`, which always does."""
     before, after = image["before"] or {}, image["after"] or {}
-    names = (name for name in {**before, **after} if name != "version")
-    return [n for n in names if before.get(n) != after.get(n)]
+    return [n for n in before | after if n != "version" and before.get(n) != after.get(n)]

@@ -64,7 +64,7 @@ class Job:
 
     @property
     def seconds_left(self) -> float:
-        """From the mean rate so far; 0 before the first tenth of a percent."""
+        """By the mean rate so far; 0 before the first tenth of a percent."""
         share = self.share or 0
         return (time.monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
 
@@ -76,7 +76,7 @@ class Job:
             self.ending = ending
 
     def result(self) -> tuple[str, Row]:
-        """(state, columns) of the attempt, when its work has ended."""
+        """(state, columns) of the attempt, now that its work has ended."""
         try:
             answer = self.work.result()
         except asyncio.CancelledError:
@@ -137,7 +137,6 @@ class Jobs:
         await asyncio.shield(job.task)
 
     async def wait_or_ask(self, job: Job) -> None:
-        """Until the step has settled, or waits for an answer."""
         asked = asyncio.create_task(job.asked.wait())
         await asyncio.wait([job.task, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
@@ -162,7 +161,6 @@ class Jobs:
         return job
 
     async def close(self) -> None:
-        """Interrupt what is at work, kill the workers, give the lock back."""
         tasks = [job.task for job in self.live.values()]
         for job in self.live.values():
             job.stop("interrupted")
@@ -358,7 +356,6 @@ class Jobs:
 
 @contextlib.contextmanager
 def _paused(limit: asyncio.Timeout) -> Iterator[None]:
-    """While a step waits for a person its time stands still."""
     end, clock = limit.when(), asyncio.get_running_loop().time
     left = end and end - clock()
     limit.reschedule(None)

@@ -128,7 +128,6 @@ def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] =
 
 
 def _within(cells: list[Any], width: int) -> list[Any]:
-    """Cells without the empty ones beyond this width."""
     while len(cells) > width and cells[-1] in EMPTY:
         cells.pop()
     return cells

@@ -1,8 +1,8 @@
 """A workbook as JSON lines, read in a process of its own: `python -m pipulate.core.workbook`.
 
-A few hostile kilobytes can unpack to gigabytes, which ends the process that reads them; so that is
-this one, under a limit (where the system has limits), and never the house. Arguments: the file, the
-sheet's name or "". Output: the names of the sheets, then one list of cells a row; or a sentence.
+A few hostile kilobytes can unpack to gigabytes: that ends this process, under a limit, and never
+the house. Arguments: the file, the sheet's name or "". Output: the names of the sheets, then one
+list of cells a row; or a sentence.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ SECONDS = 120
 
 
 def limit() -> None:
-    """Bound this process's memory and time, where the system can."""
     with contextlib.suppress(ImportError):  # Windows
         import resource
 
@@ -26,14 +25,14 @@ def limit() -> None:
 
 
 def plain(cell: Any) -> Any:
-    """A cell as a JSON value: dates as ISO text, whole numbers as whole numbers."""
+    """A cell as a JSON value, dates as ISO text."""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**63:
         return int(cell)
     return cell.isoformat() if hasattr(cell, "isoformat") else cell
 
 
 def lines(path: str, name: str) -> Iterator[Any]:
-    """What goes out, line by line. The first sheet that holds anything, when none is named."""
+    """Of the sheet that is named, else of the first that holds anything."""
     from python_calamine import CalamineError, load_workbook
 
     try:

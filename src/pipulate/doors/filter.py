@@ -59,8 +59,6 @@ def filtered(
 
 @contextlib.contextmanager
 def _bounded(step: Step) -> Iterator[None]:
-    """Within the step's time limit, where the system can interrupt."""
-
     def late(*_: Any) -> None:
         what = f"The step took over {step.seconds:g} s and was stopped."
         raise Problem(what, "Give it more: step(seconds=…).")

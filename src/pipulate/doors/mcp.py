@@ -58,7 +58,6 @@ def make_server(ask):
 
 
 def _resources(ask):
-    """Handlers for what can be read: apps, pages of rows, runs, the program's own source."""
     from mcp import MCPError, types
 
     async def on_list_resources(context, params):
@@ -94,7 +93,6 @@ def _about(at: str):
 
 
 async def _read(at: str, get) -> str:
-    """The text of a resource. Raises Problem."""
     if (file := at.removeprefix("source/")) and file != at:
         return (await get("source", {"file": file}))["text"]
     if at == "apps":
@@ -109,7 +107,6 @@ async def _read(at: str, get) -> str:
 
 
 def _prompts(ask):
-    """Handlers for a prompt per pipeline: to be led through it."""
     from mcp import MCPError, types
 
     async def pipelines(context):

@@ -51,7 +51,6 @@ class Writer:
         self.taken = {self.own, *_looked_up(compile(pipeline.content, "", "exec"))}
 
     def lines(self, step: Step, told: Row) -> Iterable[str]:
-        """The code of a step: its inputs, the call, what is shown."""
         values, name = {up: self.variable(up) for up in step.uses}, self.variable(step.name)
         if told.get("state") == "skipped":
             return [f"{name} = None  # was skipped"]
