@@ -275,6 +275,18 @@ def test_an_export_that_comes_to_light_later_is_taken_up(step_job, planned, serv
     assert told["job"] == "70412" and service.asked("POST /v1/jobs") == 1
 
 
+def test_an_order_anew_that_was_lost_is_found_where_nothing_was_listed_before(
+    step_job, planned, service
+):
+    service.fault("POST /v1/jobs", "act-then-reset")
+    kept, service.jobs = {}, Late()
+    with pytest.raises(steps.Uncertain):
+        steps.export(planned, step_job(answers=YES, kept=kept), anew=True)
+    service.jobs = service.jobs.all
+    told = steps.export(planned, step_job(answers=YES, kept=kept), anew=True)
+    assert told["job"] == "70412" and service.asked("POST /v1/jobs") == 1
+
+
 class Late(list):
     """Jobs that are made, and not listed yet."""
 

@@ -6,18 +6,16 @@ profile in which the demo is on talks to the stand-in instead.
 """
 
 import functools
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from pipulate import DictLikeDB, Problem
-from pipulate.botify.slugs import Site, read_address
+from pipulate.botify.slugs import read_address
 
 DEMO = "Demo data: a made-up site from a stand-in on this machine. This is not Botify."
 
 
 @functools.cache
-def demo_service() -> Any:
+def demo_service():
     from pipulate.botify.stand_in import Service, start
 
     service = Service()
@@ -28,13 +26,13 @@ def demo_service() -> Any:
 class Account:
     """The settings of a profile (`table`) as they are of Botify; `kept` belongs to all profiles."""
 
-    def __init__(self, table: Any, caller: Any = None):
+    def __init__(self, table, caller=None):
         self.own, self.caller = DictLikeDB(table), caller
         self.demo = bool(self.own.get("botify_demo"))
         self.key = "botify_demo_site" if self.demo else "botify_site"
         self.kept = DictLikeDB(table.xtra(scope="botify demo" if self.demo else "botify"))
 
-    def connection(self, token: str = "") -> Any:
+    def connection(self, token=""):
         """Where to ask and with which token. Raises Problem (status 401) without one."""
         from pipulate.botify.client import Connection
 
@@ -47,7 +45,7 @@ class Account:
             raise Problem("There is no Botify token yet.", then, status=401)
         return Connection(token)
 
-    def client(self, token: str = "") -> Any:
+    def client(self, token=""):
         """A client; the pace is shared fairly between runs."""
         from pipulate.botify.client import Client
 
@@ -55,42 +53,40 @@ class Account:
         return Client(self.connection(token), who)
 
     @property
-    def shown(self) -> str:
+    def shown(self):
         """ "set, ends …1234", or "" without a token."""
         return dict(self.kept.items()).get("token", "")
 
-    def keep_token(self, token: str, user: str) -> None:
+    def keep_token(self, token, user):
         """Keep a token that was checked; what was listed for another one is forgotten."""
         self.forget()
         self.kept.set("token", token, secret=True)
         self.kept["user"] = user
 
-    def forget(self) -> None:
+    def forget(self):
         """Delete the token, and all that was listed with it."""
         for name in [*self.kept]:
             del self.kept[name]
 
     @property
-    def user(self) -> str:
+    def user(self):
         return self.kept.get("user") or ""
 
     # -- the project of a profile
 
     @property
-    def site(self) -> Site | None:
+    def site(self):
         """The project, and analysis, chosen last in this profile."""
         kept = self.own.get(self.key)
         return read_address(kept) if kept else None
 
     @site.setter
-    def site(self, site: Site) -> None:
+    def site(self, site):
         self.own[self.key] = "/".join(filter(None, [site.name, site.analysis]))
 
     # -- lists that are kept
 
-    async def listed(
-        self, name: str, ask: Callable[[Any], Awaitable[list[Any]]], refresh: bool = False
-    ) -> dict[str, Any]:
+    async def listed(self, name, ask, refresh=False):
         """{rows, at} of a list; asked for when it is not kept yet, or to `refresh` it."""
         known = self.kept.get(name)
         if refresh or not known:
@@ -100,7 +96,7 @@ class Account:
         return known
 
 
-def age(at: str) -> str:
+def age(at):
     seconds = max(0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:

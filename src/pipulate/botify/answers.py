@@ -5,11 +5,9 @@ import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from pipulate import Problem
 
-Json = dict[str, Any]
 HINTS = {
     401: "Enter a new token on the page Botify.",
     403: "Ask whoever manages the account for access, or enter another token on the page Botify.",
@@ -18,12 +16,12 @@ HINTS = {
 }
 
 
-def hint(status: int) -> str:
+def hint(status):
     rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
     return HINTS.get(status, rest)
 
 
-def seconds(told: str) -> float | None:
+def seconds(told):
     """What a Retry-After asks for: seconds, or until a date; None when it says nothing."""
     if re.fullmatch(r"\s*\d{1,9}(\.\d*)?\s*", told):
         return float(told)
@@ -33,7 +31,7 @@ def seconds(told: str) -> float | None:
         return None
 
 
-def words(said: Any, text: str) -> str:
+def words(said, text):
     """The message of an error: Botify's own envelope, another JSON, or the title of a page."""
     error = said.get("error", said) if isinstance(said, dict) else said
     if isinstance(error, dict):
@@ -46,21 +44,21 @@ def words(said: Any, text: str) -> str:
     return html.unescape(title[2]) if title else re.sub(r"<[^>]{0,500}>", " ", text[:2_000])
 
 
-def misshapen(wanted: str, got: Any) -> Problem:
+def misshapen(wanted, got):
     """An answer that is not what it should be; details["shape"] says so."""
     shown = (got if isinstance(got, str) else json.dumps(got, default=str))[:200]
     what = f"Botify answered with something else than {wanted}: {shown or 'nothing'}"
     return Problem(f"{what}.", "Try again later; what was kept stays.", shape=True)
 
 
-def part(said: Any, name: str, kind: type) -> Any:
+def part(said, name, kind):
     value = said.get(name) if isinstance(said, dict) else None
     if not isinstance(value, kind):
         raise misshapen(f"{name!r}", said)
     return value
 
 
-def project(row: Json, user: str) -> Json:
+def project(row, user):
     """Owners are called `organization.slug` in newer answers and `user.login` in older ones."""
     named = (("organization", "slug"), ("user", "login"), ("user", "username"))
     whole = {name: row[name] for name, _ in named if isinstance(row.get(name), dict)}
@@ -70,7 +68,7 @@ def project(row: Json, user: str) -> Json:
     return {"owner": owner, "slug": slug, "name": str(row.get("name") or slug)}
 
 
-def analysis(row: Json) -> Json:
+def analysis(row):
     return {
         "slug": part(row, "slug", str),
         "status": str(row.get("status") or "success"),
@@ -79,7 +77,7 @@ def analysis(row: Json) -> Json:
     }
 
 
-def job(said: Any) -> Json:
+def job(said):
     """Of a job what is known; its id, a number or text, is text here."""
     known = said if isinstance(said, dict) else {}
     key = known.get("job_id") or str(known.get("job_url") or "").rpartition("/")[2]

@@ -9,7 +9,6 @@ import functools
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
@@ -26,7 +25,6 @@ SIZE, PAGES, LIMIT = 500, 2_000, 50_000_000  # rows of a page, pages of a list, 
 REDIRECTS = 3
 TIMEOUT = httpx2.Timeout(60, connect=10)
 backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
-Json = dict[str, Any]
 
 
 class Unsure(Exception):
@@ -36,7 +34,7 @@ class Unsure(Exception):
 class _Failed(Exception):
     """A try that failed. `acted`: it may have had its effect. `wait`: seconds to wait, if told."""
 
-    def __init__(self, problem: Problem, acted: bool = True, wait: float | None = None):
+    def __init__(self, problem, acted=True, wait=None):
         super().__init__(problem.what)
         self.problem, self.acted, self.wait = problem, acted, wait
         self.limited = problem.details.get("status") == 429
@@ -74,7 +72,7 @@ class Client:
 
     All methods raise Problem in Botify's own words, with `status` in its details if it answered."""
 
-    def __init__(self, connection: Connection, who: str = ""):
+    def __init__(self, connection, who=""):
         self.connection, self.who = connection, who
 
     async def __aenter__(self):
@@ -89,7 +87,7 @@ class Client:
 
     # -- what Botify knows
 
-    async def user(self, username: str = "") -> str:
+    async def user(self, username=""):
         """The name of the token's user. Where the service cannot tell, `username` is tried."""
         try:
             said = await self._ask("GET", "authentication/profile")
@@ -100,19 +98,19 @@ class Client:
         await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
         return username
 
-    async def projects(self, user: str) -> list[Json]:
+    async def projects(self, user):
         """[{owner, slug, name}] of all projects that a user can see, by owner and name."""
         paths = f"users/{_quoted(user)}/projects", f"projects/{_quoted(user)}"
         found = [answers.project(row, user) for row in await self._either(*paths, (403, 404))]
         return sorted(found, key=lambda row: (row["owner"] != user, row["owner"], row["name"]))
 
-    async def analyses(self, owner: str, project: str) -> list[Json]:
+    async def analyses(self, owner, project):
         """[{slug, status, finished, pages}] of a project, newest first."""
         path, how = f"analyses/{_quoted(owner)}/{_quoted(project)}", {"only_success": "false"}
         found = map(answers.analysis, await self._either(f"{path}/light", path, (404,), params=how))
         return sorted(found, key=lambda row: newest_first(row["slug"]), reverse=True)
 
-    async def fields(self, owner: str, project: str, collection: str) -> set[str]:
+    async def fields(self, owner, project, collection):
         """The fields of a collection, without its name; empty where it does not list them."""
         path = f"{_project_path(owner, project)}/collections/{_quoted(collection)}"
         said = await self._ask("GET", path)
@@ -122,13 +120,13 @@ class Client:
         names = (str(row["id"]) for row in rows if row.get("id"))
         return {name.removeprefix(f"{collection}.") for name in names}
 
-    async def query(self, owner: str, project: str, query: Json, most: int = 2_000) -> list[Json]:
+    async def query(self, owner, project, query, most=2_000):
         """The first rows, {dimensions, metrics}, that a BQL query gives."""
         path = f"{_project_path(owner, project)}/query"
         rows = await self._listed("POST", path, json=query, most=most)
         return [{n: answers.part(row, n, list) for n in ("dimensions", "metrics")} for row in rows]
 
-    async def export(self, payload: Json) -> Json:
+    async def export(self, payload):
         """Start an export, which spends credits; returns its job. Never repeated: raises Unsure."""
         body = {"job_type": "export", "payload": payload}
         try:
@@ -138,12 +136,12 @@ class Client:
                 raise Unsure(self._clean(problem.what)) from None
             raise
 
-    async def exports(self, project: str, most: int = 500) -> list[Json]:
+    async def exports(self, project, most=500):
         """The export jobs that Botify lists of a project, as it lists them, at most so many."""
         how = {"job_type": "export", "project": project}
         return [*map(answers.job, await self._listed("GET", "jobs", params=how, most=most))]
 
-    async def job(self, job_id: str) -> Json:
+    async def job(self, job_id):
         return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))
 
     # -- requests; `how`: what httpx2 takes, params and json

@@ -15,20 +15,20 @@ PER_SECOND = 5.0
 class Pace:
     """Start-time fair queueing: each asker's next place lies one behind its last."""
 
-    def __init__(self, per_second: float = PER_SECOND):
+    def __init__(self, per_second=PER_SECOND):
         self.gap, self.free, self.served = 1 / per_second, 0.0, 0
-        self._last: dict[str, int] = {}  # by asker: the place after its newest one
-        self._queue: list[tuple[int, int]] = []
+        self._last = {}  # by asker: the place after its newest one
+        self._queue = []
         self._numbers = itertools.count()
 
     @property
-    def wait(self) -> float:
+    def wait(self):
         return max(0.0, self.free - time.monotonic())
 
-    def hold(self, seconds: float) -> None:
+    def hold(self, seconds):
         self.free = max(self.free, time.monotonic() + seconds)
 
-    async def turn(self, who: str = "") -> None:
+    async def turn(self, who=""):
         rank = max(self.served, self._last.get(who, 0))
         self._last = {w: n for w, n in self._last.items() if n > self.served} | {who: rank + 1}
         place = rank, next(self._numbers)

@@ -8,16 +8,18 @@ import zipfile
 from dataclasses import dataclass
 
 from pipulate.botify.bql import GRAPH
+from pipulate.botify.made_up import HOST
 
 VERBOSE = {"url": "Full URL", GRAPH: "Internal Outlinks URL", "http_code": "HTTP Code"}
+SHOP = f"https://{HOST}"
 # What nobody hopes to find in a file: cells that a spreadsheet runs, markup, line breaks, length.
 HOSTILE = (
     ("=HYPERLINK(1)", "@SUM(1+1)"),
-    ("https://www.demo-shop.example/<script>alert(1)</script>", "https://www.demo-shop.example/"),
-    ("https://www.demo-shop.example/line\nbreak", 'https://www.demo-shop.example/"quoted"'),
-    (f"https://www.demo-shop.example/{'x' * 6_000}", "https://www.demo-shop.example/"),
-    ("https://www.demo-shop.example/alone",),
-    (" ", "https://www.demo-shop.example/nobody"),
+    (f"{SHOP}/<script>alert(1)</script>", f"{SHOP}/"),
+    (f"{SHOP}/line\nbreak", f'{SHOP}/"quoted"'),
+    (f"{SHOP}/{'x' * 6_000}", f"{SHOP}/"),
+    (f"{SHOP}/alone",),
+    (" ", f"{SHOP}/nobody"),
 )
 
 

@@ -29,11 +29,11 @@ class Site:
     analysis: str = ""
 
     @property
-    def name(self) -> str:
+    def name(self):
         return f"{self.owner}/{self.project}"
 
 
-def crawl_date(slug: str) -> date:
+def crawl_date(slug):
     """The day of an analysis; 20250314-2 is the second one of its day. Raises Problem."""
     found = ANALYSIS.fullmatch(slug)
     try:
@@ -44,13 +44,13 @@ def crawl_date(slug: str) -> date:
     raise Problem(f"{slug[:50]!r} is no analysis.", "Those are called like 20250314 or 20250314-2.")
 
 
-def newest_first(slug: str) -> tuple[str, int]:
+def newest_first(slug):
     """What analyses are sorted by, largest first: day, then number within the day."""
     day, _, number = slug.partition("-")
     return day, int(number) if number.isdecimal() else 1
 
 
-def read_address(text: str) -> Site:
+def read_address(text):
     """The project that a pasted address or a bare owner/project means. Raises Problem: why not."""
     text = text.strip()
     if not text:

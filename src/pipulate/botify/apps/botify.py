@@ -7,6 +7,7 @@ steps, which are processes of their own, and the model can use Botify and cannot
 from fasthtml.common import H1, H2, Article, Button, Details, Div, Form, Header, Input, Label
 from fasthtml.common import Option, P, Select, Small, Span, Strong, Summary
 from starlette.responses import RedirectResponse
+
 from pipulate import CrudApp, Problem, Secret, tool
 from pipulate.botify import pace
 from pipulate.botify.account import DEMO, Account, age

@@ -19,9 +19,8 @@ from pipulate.plugins.links import Formats, draw_report, figures, links, picture
 PASTE = "(paste an address below)"
 START, LEAVE = "Start the export", "No"
 
-link_graph = Pipeline(
-    "Link graph", "The internal links of a Botify project, exported and measured."
-)
+ABOUT = "The internal links of a Botify project, exported and measured."
+link_graph = Pipeline("Link graph", ABOUT)
 
 
 class Lost(Exception):
@@ -200,8 +199,10 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
     found = None if anew else plans.adoptable(listed, plan["payload"])
     if found:
         return ordered(plan, found, "Botify had it already; nothing was spent.")
-    before = job.checkpoint_data or [row["job_id"] for row in listed]
-    job.checkpoint(before)
+    before = job.checkpoint_data  # what was listed when this step first ran; it may be nothing
+    if before is None:
+        before = [row["job_id"] for row in listed]
+        job.checkpoint(before)
     if plan["credits"] > credits:
         agreed(plan, job)
 
@@ -255,9 +256,9 @@ def download(export, job):
     ready = finished_job(job, export["job"])
     kept = job.checkpoint_data or {}
     part = Path(kept.get("part") or job.files / "export.part")
-    fetching = Download(
-        part, kept.get("tag", ""), lambda done, all: job.progress(done, all, "bytes")
-    )
+
+    def far(done, total):
+        job.progress(done, total, "bytes")
 
     def keep(tag):
         job.checkpoint({"part": str(part), "tag": tag})
@@ -265,7 +266,7 @@ def download(export, job):
     def renew():
         return link_of(finished_job(job, export["job"]))
 
-    size = fetching.fetch(link_of(ready), keep, renew)
+    size = Download(part, kept.get("tag", ""), far).fetch(link_of(ready), keep, renew)
     job.files.mkdir(parents=True, exist_ok=True)
     whole = part.replace(job.files / "export.csv")
     said = ready | ready["results"]
