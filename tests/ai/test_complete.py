@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import textwrap
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from pipulate.ai.complete import complete, connect
 from pipulate.ai.models import Model
 from pipulate.core.fields import make_field
 from pipulate.core.problems import Problem
+from pipulate.doors.door import Door
 
 STEPS = """
     from typing import Annotated, Literal
@@ -141,6 +143,14 @@ def test_given_no_model_server_then_the_step_says_how_to_go_on(house, plugin, ru
         call("ask_run", page="a page")
 
 
+def test_a_pipeline_that_needs_a_model_says_so_before_a_run_is_begun(house, plugin, call):
+    plugin(STEPS.replace('"Ask"', '"Ask", needs="model"'), "ask")
+    connect(house)
+    with pytest.raises(Problem, match="No model server is running.*then begin"):
+        call("ask_run", page="a page")
+    assert call("run_list") == []
+
+
 def test_given_a_model_that_never_ends_then_cancel_stops_it_at_once(asked, house, run):
     async def cancelled():
         caller = house.caller("user")
@@ -156,3 +166,12 @@ def test_given_a_model_that_never_ends_then_cancel_stops_it_at_once(asked, house
             return house.runs.attempts("step = 'kind'")[0]["state"]
 
     assert run(cancelled()) == "cancelled"
+
+
+def test_in_a_shell_without_a_server_a_step_asks_a_model_all_the_same(settings, run):
+    settings.make_home()
+    (settings.folder("apps") / "ask.py").write_text(textwrap.dedent(STEPS))
+    with ModelServer(answer("shop")) as server:
+        door = Door(replace(settings, model_url=server.url, model="stand-in"))
+        said = run(door.call("ask_run", {"page": "a page", "to_step": "kind"}))
+    assert said["output"] == "shop"

@@ -169,6 +169,13 @@ def test_without_a_browser_the_step_says_which_are_meant(job, monkeypatch):
         job.browser("*")
 
 
+def test_without_the_extra_no_run_is_begun_of_what_needs_a_browser(house, call, monkeypatch):
+    monkeypatch.setitem(browser.sys.modules, "playwright.sync_api", None)
+    with pytest.raises(Problem, match=r"pipulate\[browser\]"):
+        call("capture_run", confirmed=True, urls="https://www.example.org")
+    assert call("run_list") == []
+
+
 def test_an_async_step_is_told_to_be_a_plain_one(job):
     async def step():
         job.browser("*")

@@ -148,6 +148,11 @@ def test_the_source_of_a_step_is_its_own(flow):
     assert one.steps["second"].source != two.steps["second"].source
 
 
+def test_a_need_that_nobody_knows_is_refused(plugin):
+    text = "from pipulate import Pipeline\np = Pipeline('Odd', needs='camera')\n"
+    assert "Odd needs 'camera'. Known: browser, model." in str(plugin(text).problem)
+
+
 @pytest.mark.parametrize("title", ["", "!!!", "日本"])
 def test_a_pipeline_needs_a_title_that_makes_an_address(plugin, title):
     text = f"from pipulate import Pipeline\np = Pipeline({title!r})\n@p.step\ndef a(): pass\n"

@@ -19,7 +19,7 @@ from pipulate.core.fields import dumps
 from pipulate.core.jobs import Job
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
-from pipulate.core.tools import tool_of, tools_in
+from pipulate.core.tools import Caller, tool_of, tools_in
 
 REPAIRS = 2  # times that an answer goes back, with the reason
 ASKED = "Answer with JSON alone, no other word, that fits this schema: "
@@ -29,9 +29,17 @@ def connect(house: House) -> Choice:
     """Give a house its assistant: what steps ask of a model, and the tools for its own use."""
     choice = Choice(house)
     house.jobs.needs["model"] = partial(_answer, house, choice)
+    house.needs["model"] = partial(_model, choice)
     own = [tool_of(method) for _, method in tools_in(AssistantTools(house))]
     house.tools.replace("assistant", own)
     return choice
+
+
+async def _model(choice: Choice, caller: Caller, then: str = "begin") -> Model:
+    if model := await choice.model(caller.profile.id):
+        return model
+    what = "No model server is running, and a step asks one."
+    raise Problem(what, f"Start one (see Settings), then {then}.")
 
 
 async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: Row) -> Any:
@@ -41,10 +49,7 @@ async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: R
     record, _ = await asyncio.to_thread(house.runs.record, *about)
     if record["state"] == "done":
         return json.loads(record["value"])
-    model = await choice.model(job.caller.profile.id)
-    if model is None:
-        then = "Start one (see Settings), then press Resume."
-        raise Problem("No model server is running, and this step asks one.", then)
+    model = await _model(choice, job.caller, "press Resume")
 
     def tell(line: str) -> None:
         job.note(line)

@@ -110,18 +110,26 @@ def find_browser() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
+def ready() -> str:
+    """The program of the browser. Raises Problem when it, or the extra, is missing."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        raise Problem("The extra “browser” is missing.", INSTALL) from None
+    if not (path := find_browser()):
+        raise Problem(*NONE)
+    return path
+
+
 @contextlib.contextmanager
 def browsing(
     sites: tuple[str, ...], files: Path, profile: str = "", headless: bool | None = None
 ) -> Iterator[Any]:
     """A page in a window, for plain code; downloads go to `files`. Raises Refused and Problem."""
     fetch.check_allowed()
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        raise Problem("The extra “browser” is missing.", INSTALL) from None
-    if not (path := find_browser()):
-        raise Problem(*NONE)
+    path = ready()
+    from playwright.sync_api import Error, sync_playwright
+
     homes = (folder for folder in files.parents if (folder / "pipulate.db").exists())
     folder = Path(profile or next(homes, read_settings().home) / "browser").expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -116,7 +116,7 @@ class Feeds(Runner):
         given = await asyncio.to_thread(fed, other.first, value, folder)
         caller = replace(visit.caller, parent=f"{visit.path['run']}/{visit.path['step']}")
         values = other._resolve({other.first.name: given}, caller)
-        run = await asyncio.to_thread(other.new, caller, values)
+        run = await other.fresh(caller, values)
         return Go(other.at(caller.profile, run["id"]))
 
 

@@ -1,11 +1,12 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
 from pipulate.apps.base import note
+from pipulate.apps.browser import ready
 from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
@@ -40,6 +41,9 @@ class House:
         self.tools, self.files = Tools(self.db), Files(self.db, files)
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
+        # What pipelines need is there, or the check of that name raises a Problem.
+        self.needs: dict[str, Callable[[Caller], Awaitable[Any]]]
+        self.needs = {"browser": lambda caller: asyncio.to_thread(ready)}
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
         own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
         self.tools.replace("core", own + RowTools(self).tools())

@@ -87,7 +87,7 @@ class Guided(Feeds):
         """A new run; what a form gives is kept as its inputs."""
         given = check_values(self.pipeline.fields.values(), visit.form, text=True, partial=True)
         known = self._resolve(given, visit.caller)
-        row = await asyncio.to_thread(self.new, visit.caller, known)
+        row = await self.fresh(visit.caller, known)
         await self.advance(visit.caller, row["id"])
         return Go(f"{visit.base}/{row['id']}")
 

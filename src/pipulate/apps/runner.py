@@ -67,7 +67,7 @@ class Runner:
             raise Unknown(f"{self.slug} has no step {to_step!r}.", hint)
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
-            run = (await asyncio.to_thread(self.new, caller, known, from_run))["id"]
+            run = (await self.fresh(caller, known, from_run))["id"]
         elif known:  # kept, so that only what is missing has to be said later
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self.at(caller.profile, run)}
@@ -139,6 +139,12 @@ class Runner:
 
     def at(self, profile, *path) -> str:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
+
+    async def fresh(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
+        """The same as `new`. Raises Problem when there is not what the pipeline needs."""
+        for need in self.pipeline.needs & self.house.needs.keys():
+            await self.house.needs[need](caller)
+        return await asyncio.to_thread(self.new, caller, inputs, like)
 
     def new(self, caller: Caller, inputs: Row, like: int | None = None, name: str = "") -> Row:
         """A new run; with the inputs of another one (its id), if told."""

@@ -22,6 +22,7 @@ from pipulate.core.fields import MISSING, Field, make_field, makes
 from pipulate.core.kinds import Secret
 from pipulate.core.problems import Problem, nearest
 
+NEEDS = ("browser", "model")
 # Words of the run itself, which no step can ask for: (type, default).
 OWN = {"run": (int, None), "from_run": (int, None), "to_step": (str, None), "again": (bool, False)}
 
@@ -138,11 +139,14 @@ def _computed(field: Field, outputs: dict[str, Any]) -> Field:
 class Pipeline:
     """A title, a description and steps in order. `slug` is its address and its shell name.
 
-    outside: it reaches the world outside, so the model has to wait for a click to run it."""
+    outside: it reaches the world outside, so the model has to wait for a click to run it.
+    needs: what there has to be before a run is begun, "browser" or "model"."""
 
-    def __init__(self, title: str, description: str = "", *, outside: bool = False):
+    def __init__(self, title: str, description: str = "", *, outside=False, needs: str = ""):
         self.title, self.description, self.slug = title, description, snake(title)
-        self.outside = outside
+        self.outside, self.needs = outside, {*needs.split()}
+        if unknown := self.needs.difference(NEEDS):
+            raise Problem(f"{title} needs {unknown.pop()!r}.", f"Known: {', '.join(NEEDS)}.")
         if not self.slug:
             raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}
@@ -205,6 +209,7 @@ class Pipeline:
         `fed`: {a value that it asks for: the earlier step here that gives it}; the rest is asked
         here. Choices that depend on its own steps are left to it (the first one)."""
         fed, self.outside = fed or {}, self.outside or other.outside
+        self.needs |= other.needs
         hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
         asked = {n: h for n, h in hints.items() if n not in fed and not other.fields[n].computed}
 

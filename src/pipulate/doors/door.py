@@ -35,13 +35,16 @@ class Door:
         """The tool's result; a download goes to `write`, piece by piece. The home stays open.
 
         more: text (values as typed), yes. Raises its Problem."""
+        from pipulate.ai.complete import connect
         from pipulate.apps.house import House
         from pipulate.web.server import shell_answer
 
         said = {**self.said, "tool": tool, "values": values, **more}
         if self.server:
             return (await self.post("call", said, write))["result"]
-        self.house = self.house or House(self.settings)
+        if not self.house:
+            self.house = House(self.settings)
+            connect(self.house)  # steps may ask a model here, too
         result = await shell_answer(self.house, said)
         for chunk in getattr(result, "chunks", ()):
             write(chunk.encode())

@@ -33,7 +33,8 @@ It did not pass:
 Mend all of that; write the whole file once more.
 """
 
-builder = Pipeline("Builder", "Makes an app or pipeline, or changes one, from a wish in words.")
+ABOUT = "Makes an app or pipeline, or changes one, from a wish in words."
+builder = Pipeline("Builder", ABOUT, needs="model")
 
 
 @builder.step(auto=True)

@@ -15,8 +15,9 @@ MOST = 1_000  # pages of one run
 COLUMNS = ("url", "status", "error", "title", "final_url", "links", "picture", "tree")
 HREFS = "found => [...new Set(found.map(a => a.href).filter(at => at.startsWith('http')))]"
 
+ABOUT = "Pictures, trees and links of pages, by your browser."
 
-capture = Pipeline("Capture", "Pictures, trees and links of pages, by your browser.", outside=True)
+capture = Pipeline("Capture", ABOUT, outside=True, needs="browser")
 
 
 @capture.step
