@@ -74,6 +74,19 @@ def test_an_approval_waits_in_the_inbox_until_it_is_decided(server):
     assert number(server) == 0
 
 
+def test_a_draft_of_a_plugin_waits_in_the_inbox_until_a_person_decides(server, until):
+    text = "from pipulate import CrudApp\nclass Plant(CrudApp):\n    name: str\n"
+    with server.socket("/default/notes") as tab:
+        made = server.call("plugin_draft", name="plants", source=text, wish="My <plants>")
+        hear(tab, 'id="waiting"', 30)
+    server.call("plugin_draft", name="pots", source="x = 1", wish="It did not pass")
+    page = server.page("/default/inbox")
+    assert 'href="/default/plugins/plants"' in page and "My &lt;plants&gt;" in page
+    assert "pots" not in page and number(server) == 1
+    server.act("POST", f"{made['address']}/reject")
+    until(lambda: number(server) == 0)
+
+
 def test_an_inbox_full_of_failed_runs_is_cleared_at_once_and_comes_back(server, until):
     server.call("profile_add", name="Other")
     for profile in ("default", "other"):

@@ -44,6 +44,7 @@ class Shelf:
         ] = {}  # replaced, never changed: other threads go through it
         self.on_change: list[Callable[[], None]] = []
         self.back: list[tuple[str, str]] = []  # (slug, words) of what came again, to be told
+        self.drafts: list[Row] = []  # {name, said, at_utc} of what waits in quarantine/ for a yes
         self._seen: dict[Path, tuple[int, int]] = {}
         self.edition = _edition(house)
 
@@ -55,16 +56,19 @@ class Shelf:
         """Load what is new or changed, drop what is gone; True when something changed."""
         settings = self.house.settings
         own = [settings.folder("apps")] if settings.plugins else []
-        stats = [(path, path.stat()) for path in plugin_files(*own, *self.edition, BUNDLED)]
+        files = plugin_files(*own, *self.edition, BUNDLED)
+        records = [*settings.folder("quarantine").glob("*/*.json")]
+        stats = [(path, path.stat()) for path in files + records]
         before, self._seen = self._seen, {p: (s.st_mtime_ns, s.st_size) for p, s in stats}
         if self._seen == before:
             return False
-        for path in before.keys() - self._seen.keys():
+        self.drafts = _waiting(records)
+        for path in self.plugins.keys() - self._seen.keys():
             plugins = {**self.plugins}
             self._withdraw(plugins.pop(path))
             self.plugins = plugins
-        for path, stamp in [*self._seen.items()]:
-            if before.get(path) != stamp:
+        for path in files:
+            if before.get(path) != self._seen[path]:
                 self._load(path)
             if before and path not in before:
                 self.back += filter(None, map(self._kept, self.plugins[path].apps))
@@ -256,10 +260,23 @@ class Shelf:
         folder, kept = self.house.settings.folder, {"origin": "own file", "version": 1}
         if plugin.path.parent != folder("apps"):
             return {"origin": "bundled", "version": __version__}
-        path = folder("quarantine") / plugin.name / f"{plugin.hash}.json"
-        with contextlib.suppress(OSError, ValueError):
-            kept |= json.loads(path.read_text("utf-8"))
+        kept |= _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
         return {key: kept[key] for key in ("origin", "version")}
+
+
+def _record(path: Path) -> Row:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text("utf-8"))
+    return {}
+
+
+def _waiting(records: list[Path]) -> list[Row]:
+    """Of each plugin the newest version that passed its trial, if it waits; see Shelf.drafts."""
+    kept = filter(None, map(_record, records))
+    inorder = sorted(kept, key=lambda record: (record["at"], record["version"]))
+    newest = {record["name"]: record for record in inorder if record["state"] != "faulty"}
+    waits = (record for record in newest.values() if record["state"] == "waiting")
+    return [{"name": r["name"], "said": r["wish"], "at_utc": r["at"]} for r in waits]
 
 
 def _edition(house) -> list[Path]:

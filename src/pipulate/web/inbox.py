@@ -12,15 +12,16 @@ from pipulate.apps.markup import notice
 from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
-ABOUT = "What waits for you in all profiles: questions, approvals, steps that failed or stopped."
+ABOUT = "What waits for you in all profiles: questions, approvals, drafts, steps that stopped."
 EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will be listed here."
 
 
 def waiting(house) -> list[Row]:
-    """Approvals, then what Runs.inbox lists; each with its `profile`."""
+    """Approvals, what Runs.inbox lists, drafts of plugins; each with its `profile`."""
     profiles = {p.id: p for p in house.profiles.all()}
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
+    rows += [row | {"kind": "draft", "profile_id": min(profiles)} for row in house.shelf.drafts]
     known = (row for row in rows if row["profile_id"] in profiles)
     return [row | {"profile": profiles[row["profile_id"]]} for row in known]
 
@@ -68,6 +69,9 @@ def _item(house, row: Row):
         look = Button("Look and decide", hx_get=at, hx_target=f"#{key}", hx_swap="innerHTML")
         told = A(row["tool"], href=at), " ", place, Div(id=key, hx_swap="innerHTML")
         return Li(badge, Div(*told, cls="inputs"), look)
+    if kind == "draft":
+        told = A(f"{row['name']}.py", href=f"{base}/plugins/{row['name']}"), P(row["said"])
+        return Li(badge, Div(*told, cls="inputs"), Small(local(row["at_utc"])))
     run, step, does = row["run"], row["step"], []
     at = f"{base}/{row['pipeline']}/{run}"
     if kind == "question":
