@@ -58,6 +58,11 @@ def test_its_pages_are_those_it_has(serve, until):
     assert serve.client.get("/default/weather/1").status_code == 404
 
 
+def test_without_a_docstring_it_is_not_described_as_the_base_class_is(plugin):
+    source = NOTEPAD.replace('    """What it is like outside."""\n', "")
+    assert plugin(source).apps[0].description == ""
+
+
 def test_a_class_with_nothing_at_all_is_refused(plugin):
     problem = plugin(
         "from pipulate import CrudApp\nclass Empty(CrudApp):\n    title = ''\n"

@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 from fasthtml.components import FT
 
 from pipulate.apps import migrate
-from pipulate.apps.base import Route, Visit, snake
+from pipulate.apps.base import Route, Visit
 from pipulate.apps.listing import Listing
 from pipulate.apps.markup import owned
+from pipulate.apps.plain import called
 from pipulate.apps.query import State
 from pipulate.apps.rows import of_all
 from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
@@ -159,14 +160,9 @@ class Crud(Listing):
     """A CrudApp class at work in a house."""
 
     def __init__(self, model: type[CrudApp]):
-        self.model, self.fields = model, model.fields
-        self.name = snake(model.__name__)
+        called(self, model)
+        self.fields, self.table_name = model.fields, f"app_{self.slug}"
         self.some = self.name.replace("_", " ")
-        self.slug = snake(model.plural) or self.name.removesuffix("s") + "s"
-        self.title = self.slug.replace("_", " ").capitalize()
-        self.description = inspect.getdoc(model) if model.__doc__ else ""
-        self.icon, self.place = model.menu_icon, model.menu_place
-        self.table_name = f"app_{self.slug}"
         self.drawn = model.__ft__ is not CrudApp.__ft__  # by its class
         self.checks = model.check is not CrudApp.check
         self.mourns = model.deleted is not CrudApp.deleted

@@ -14,17 +14,24 @@ from pipulate.core.problems import Problem
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tools_in
 
 
+def called(app: Any, model: Any) -> None:
+    """Give an app the names and the place that its class says."""
+    app.model, app.name = model, snake(model.__name__)
+    plural = app.name.removesuffix("s") + "s" if model.fields else app.name
+    app.slug = snake(model.plural) or plural
+    app.title = app.slug.replace("_", " ").capitalize()
+    app.description = inspect.getdoc(model) if model.__doc__ else ""
+    app.icon, app.place = model.menu_icon, model.menu_place
+
+
 class Plain:
     """What the shelf holds for such a class."""
 
     def __init__(self, model: Any):
         if not model.extra_routes and not tools_in(model):
             raise Problem(f"{model.__name__} has no fields.", "Add one, such as `title: str`.")
-        self.model, self.name, self.routes = model, snake(model.__name__), model.extra_routes
-        self.slug = snake(model.plural) or self.name
-        self.title = self.slug.replace("_", " ").capitalize()
-        self.description = inspect.getdoc(model) or ""
-        self.icon, self.place = model.menu_icon, model.menu_place
+        self.routes = model.extra_routes
+        called(self, model)
 
     def define(self, house) -> None:
         self.house = house
