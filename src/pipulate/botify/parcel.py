@@ -48,7 +48,6 @@ class Form:
     expired: int = 0
     redirect: str = ""
     resets: tuple[int, ...] = ()
-    announced: bool = True
     pause: float = 0
 
 

@@ -96,10 +96,13 @@ class Service:
             Route("/v1/jobs", self.export, methods=["POST"]),
             Route("/v1/jobs", self.listing),
             Route("/v1/jobs/{id}", self.job),
-            Route("/v1/{rest:path}", lambda request: refusal(404, 1010, "project not found")),
             Route("/signed/{job:int}/{link:int}/{name}", self.download),
         ]
-        return Faulty(self, Starlette(routes=routes))
+        refused = {
+            404: lambda request, error: refusal(404, 1010, "project not found"),
+            bql.BadQuery: lambda request, error: refusal(400, *error.args),
+        }
+        return Faulty(self, Starlette(routes=routes, exception_handlers=refused))
 
     # -- answers
 
@@ -145,20 +148,14 @@ class Service:
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
     async def query(self, request):
-        try:
-            return self._page(request, self._rows(await request.json()))
-        except bql.BadQuery as bad:
-            return refusal(400, *bad.args)
+        return self._page(request, self._rows(await request.json()))
 
     async def export(self, request):
         """Start an export, each time anew; over the limit it is refused."""
         payload = (await request.json())["payload"]
-        try:
-            rows = self._rows(payload["query"])
-        except bql.BadQuery as bad:
-            return refusal(400, *bad.args)
+        rows = self._rows(payload["query"])
         if len(rows) > self.limit:
-            return refusal(400, 1043, f"the export has {len(rows)} rows, over {self.limit}")
+            raise bql.BadQuery(1043, f"the export has {len(rows)} rows, over {self.limit}")
         self.jobs.append(Job(70_412 + len(self.jobs), payload, rows, self.polls))
         return JSONResponse(self._told(self.jobs[-1]), 201)
 
@@ -189,8 +186,7 @@ class Service:
         said |= {"date_created": "2025-03-20T08:00:00Z", "user": USER}
         if job.status == "DONE":
             address = f"{self.files}/signed/{job.id}/{job.links}/export.csv.gz"
-            said["results"] = {"download_url": address}
-            said["results"] |= {"nb_lines": len(job.rows)} if self.form.announced else {}
+            said["results"] = {"download_url": address, "nb_lines": len(job.rows)}
         if job.status == "FAILED":
             said["error"] = {"message": "the export failed <here>", "type": "task"}
         return said
