@@ -3,12 +3,14 @@
 import contextlib
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
 from pipulate.apps.query import refuse, spellings
-from pipulate.apps.refs import Refs
+from pipulate.apps.refs import Refs, numbered
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
@@ -20,7 +22,7 @@ BARE = (bool, File, Ref, Secret)  # types whose columns hold no words to search
 
 
 class Data(Refs):
-    """What a Crud knows of its table; it has `house`, `model`, `fields`, `name`, `table_name`."""
+    """What a Crud knows of its table."""
 
     def rows(self, caller: Caller):
         """The scoped table; its rows are instances of the class."""
@@ -49,14 +51,14 @@ class Data(Refs):
         """(rows of the state's page, how many match)."""
         where, args = self.where(caller, state)
         table, first = self.rows(caller), (state.page - 1) * PAGE
-        count, name = table.count(where, args), (state.sort or self.model.order).removeprefix("-")
+        count, name = table.count(where, args), self._sort(state).removeprefix("-")
         if name in self.model.computed:
             return self._ranked(table, state, where, args)[first : first + PAGE], count
         self._index(name)
-        left = count - first
-        if where and self._turns(state) and count**2 > (min(first, left) + PAGE) * self._highest():
+        left, turns = count - first, name in self.fields or name == "position"
+        if where and turns and count**2 > (min(first, left) + PAGE) * self._highest():
             where = f"likely({where})"  # walking in order meets a page of them sooner
-        if first < left or not self._turns(state):
+        if first < left or not turns:
             return table(where, args, self.order(caller, state), PAGE, first), count
         # A late page is read from the end: OFFSET costs as much as the rows it leaves out.
         order, size = self.order(caller, state, turned=True), max(0, min(PAGE, left))
@@ -69,16 +71,18 @@ class Data(Refs):
         if len(rows) > LARGE:
             what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
             raise Problem(what, "Filter or search first.")
-        keys: dict[int, Any] = {}
+        known: list[tuple[Any, Any]] = []
+        empty: list[tuple[Any, Any]] = []
         for row in rows:
+            value = None
             with contextlib.suppress(Exception):  # a fault of the plugin's own: its cell says so
-                keys[row.id] = getattr(row, name)
-        known = [row for row in rows if keys.get(row.id) not in (None, "")]
-        empty = [row for row in rows if keys.get(row.id) in (None, "")]
+                value = getattr(row, name)
+            (empty if value in (None, "") else known).append((value, row))
         try:
-            return sorted(known, key=lambda row: keys[row.id], reverse=down) + empty
+            known.sort(key=itemgetter(0), reverse=down)
         except TypeError as error:
             raise Problem(f"{name} has no order ({error}).", "Mend its property.") from None
+        return [row for _, row in known + empty]
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
@@ -99,7 +103,7 @@ class Data(Refs):
         if self._apart() or not self._large():
             return [[word] for word in words]
         long = [word for word in words if len(word) > 2]
-        return [*([long] if long else []), *([word] for word in words if len(word) < 3)]
+        return [*filter(None, [long]), *([word] for word in words if len(word) < 3)]
 
     def _filter(self, caller: Caller, name: str, text: str) -> Sql:
         field = self.fields.get(name, ID)
@@ -125,8 +129,8 @@ class Data(Refs):
         said = text.removeprefix(sign).strip()
         named, args = self._named(caller, field, said, exact=bool(sign))
         tests = [(f"{column} IN ({named})", args)] if said[0] != "#" else []
-        if key := field.type is Ref and re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL):
-            tests.append((f"{column} = ?", [int(key[1])]))
+        if field.type is Ref and (key := numbered(said)) is not None:
+            tests.append((f"{column} = ?", [key]))
         sql, args = joined(" OR ", tests or [("0", [])])
         return (f"{column} IS NULL OR NOT ({sql})" if sign == "!=" else sql), args
 
@@ -135,7 +139,7 @@ class Data(Refs):
         key, table, title, profile = "'file:' || id", "files", "name", caller.profile.id
         if field.type is Ref:
             app = self.target(field)
-            key, table, title = "id", app.table_name, quote(next(iter(app.fields)))
+            key, table, title = "id", app.table_name, app.title_column
             profile = 0 if app.model.shared else profile
         test, args = (f"{title} = ? COLLATE NOCASE", [said]) if exact else contains(title, said)
         return f"SELECT {key} FROM {table} WHERE profile_id = ? AND {test}", [profile, *args]
@@ -146,14 +150,13 @@ class Data(Refs):
         Of letters beyond ASCII it takes more for the same than LIKE, which has the last word."""
         texts = [n for n, f in self.fields.items() if f.type not in BARE]
         columns, parts = [f"CAST({quote(name)} AS TEXT)" for name in texts] or ["''"], []
-        indexed = texts and len(words[0]) > 2 and self._large() and self._search_index(texts)
-        if indexed:
+        left: Iterable[str] = words
+        if texts and len(words[0]) > 2 and self._large() and self._search_index(texts):
             fts = f"{self.table_name}_fts"
             match = " AND ".join(f"({' OR '.join(map(_phrase, spellings(w)))})" for w in words)
             parts = [(f"id IN (SELECT rowid FROM {fts} WHERE {fts} MATCH ?)", [match])]
-        for word in words:
-            if not indexed or not word.isascii():
-                parts.append(joined(" OR ", [contains(c, word) for c in columns]))
+            left = (word for word in words if not word.isascii())
+        parts += (joined(" OR ", [contains(column, word) for column in columns]) for word in left)
         parts = [joined(" AND ", parts)]
         for name, field in self._apart().items():
             named, values = self._named(caller, field, words[0])
@@ -162,31 +165,29 @@ class Data(Refs):
                 parts.append((f"{quote(name)} IN ({named})", values))
         return joined(" OR ", parts)
 
-    def _turns(self, state: State) -> bool:
-        sort = (state.sort or self.model.order).removeprefix("-")
-        return sort in self.fields or sort == "position"
+    def _sort(self, state: State) -> str:
+        return state.sort or self.model.order
 
     def order(self, caller: Caller, state: State, turned: bool = False) -> str:
         """ORDER BY: by a field (empty last), or as the class says in SQL of its own."""
-        sort = state.sort if state.sort.removeprefix("-") in self.fields else self.model.order
+        sort = self._sort(state)
+        if sort.removeprefix("-") in self.model.computed:
+            sort = self.model.order
         name, down = sort.removeprefix("-"), sort[0] == "-"
-        if not self._turns(state):
-            return f"{sort}, id"
         way, tail = "DESC" if down != turned else "ASC", "id DESC" if turned else "id"
         if name == "position":
             return f"position {way}, {tail}"
+        if name not in self.fields:
+            return f"{sort}, id"
         return f"{self._orders(name)} {way} NULLS {'FIRST' if turned else 'LAST'}, {tail}"
 
     def _orders(self, name: str) -> str:
-        field, own = self.fields[name], ""
+        field, at, own = self.fields[name], f"{self.table_name}.{quote(name)}", ""
         if field.type is Ref and (app := self.known_target(field)):
-            title, at = quote(next(iter(app.fields))), f"{self.table_name}.{quote(name)}"
-            own = f"SELECT _it.{title} FROM {app.table_name} AS _it WHERE _it.id = {at}"
-            own = f"({own}) COLLATE NOCASE"
+            own = f"SELECT _it.{app.title_column} FROM {app.table_name} AS _it WHERE _it.id = {at}"
         elif field.type is File:
-            key = f"CAST(substr({self.table_name}.{quote(name)}, 6) AS INTEGER)"
-            own = f"(SELECT name FROM files WHERE files.id = {key}) COLLATE NOCASE"
-        return order_sql(field, own)
+            own = f"SELECT name FROM files WHERE id = CAST(substr({at}, 6) AS INTEGER)"
+        return order_sql(field, own and f"({own}) COLLATE NOCASE")
 
     # -- indexes, made when a large table first needs one
 
@@ -205,9 +206,9 @@ class Data(Refs):
             self._once(index, sql)
 
     def _search_index(self, texts: list[str]) -> bool:
-        """Make the index of words, or go on with it; whether it is whole. Meanwhile rows are looked
+        """Make the index of words, or go on with it; whether it is whole. To enter thousands of
 
-        through: to enter thousands of pages takes longer than anybody waits."""
+        pages takes longer than anybody waits: meanwhile rows are looked through."""
         db, settings = self.house.db, self.house.settings_of()
         table, fts = self.table_name, f"{self.table_name}_fts"
         key, end = f"filled:{fts}", time.monotonic() + FILL_SECONDS
@@ -237,13 +238,12 @@ class Data(Refs):
         return True
 
     def _once(self, name: str, sql: str) -> None:
-        db, there = self.house.db, "SELECT 1 FROM sqlite_master WHERE name = ?"
-        if not db.one(there, (name,)):
+        db, missing = self.house.db, "SELECT 1 WHERE ? NOT IN (SELECT name FROM sqlite_master)"
+        if db.all(missing, (name,)):
             with db.writing():
-                if not db.one(there, (name,)):
-                    db.execute(sql)
+                if db.all(missing, (name,)):
                     # without figures SQLite takes every index for a good one
-                    db.execute(f"PRAGMA analysis_limit = 400; ANALYZE {self.table_name}")
+                    db.execute(f"{sql}; PRAGMA analysis_limit = 400; ANALYZE {self.table_name}")
 
 
 def _phrase(word: str) -> str:

@@ -15,8 +15,18 @@ THERE = "Add it there first."
 AMONG = "id IN (SELECT value FROM json_each(?))"  # one JSON list: any number of keys
 
 
+def numbered(said: str) -> int | None:
+    """The number of "Ann Leckie #12" or "12", if there is one."""
+    found = re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL)
+    return int(found[1]) if found else None
+
+
 class Refs:
     """References of a Crud; it has `house`, `model`, `fields`, `name`, `table_name`, `plain`."""
+
+    @property
+    def title_column(self) -> str:
+        return quote(next(iter(self.fields)))
 
     def known_target(self, field: Field):
         """The app whose rows a Ref means; None while there is none of that name."""
@@ -88,8 +98,7 @@ class Refs:
             found = [row["id"] for row in self.house.db.all(f"{sql} LIMIT 3", args)]
             if len(found) > 1:
                 raise Problem(f"Several {app.slug} are called {said!r}.", "Add the number: #12.")
-            marked = re.fullmatch(r"(?:.*#)?([0-9]{1,18})", said, re.DOTALL)
-            said = found[0] if found else int(marked[1]) if marked else -1
+            said = found[0] if found else numbered(said)
         if said not in app.plain(caller):
             raise Missing(f"{app.title} has no {what!r}.", THERE)
         return Ref(said)
