@@ -1,8 +1,10 @@
 """Jobs: every step in a process of its own that tells how far it is and can always be stopped."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from pipulate.core import jobs
 from pipulate.core.problems import Busy
+from pipulate.core.process import kill, spawn
 
 STEPS = """
     import ctypes, os, signal, subprocess, sys, time
@@ -349,6 +352,38 @@ def test_given_more_steps_than_may_work_at_once_then_one_that_waits_is_cancelled
     assert engine.state("quick").state == "cancelled"
 
 
+TWO = """
+    import time
+    from pipulate import Pipeline
+    two = Pipeline("Two")
+
+    @two.step(seconds=20)
+    def keeps(job):
+        for n in range(20):
+            job.checkpoint(n)
+            job.once(f"n{n}", int)
+        return n
+
+    @two.step
+    def sleeps(job):
+        time.sleep(60)
+"""
+
+
+def test_a_step_that_keeps_a_checkpoint_does_not_wait_for_those_behind_it(house, plugin, run):
+    house.jobs._places = asyncio.Semaphore(1)
+    engine = Engine(house, plugin(TWO, "two").pipelines["two"], run)
+
+    async def main():
+        first, second = [await engine.start(step) for step in ("keeps", "sleeps")]
+        await asyncio.wait_for(house.jobs.wait(first), 15)
+        house.jobs.cancel(engine.run_id, "sleeps")
+        await house.jobs.wait(second)
+
+    run(main())
+    assert engine.state("keeps").output == 19
+
+
 def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
     engine, run, monkeypatch
 ):
@@ -507,3 +542,22 @@ def test_given_a_file_that_changed_meanwhile_then_the_step_runs_the_version_that
     path.write_text(path.read_text().replace("hello from", "changed"))
     state = engine("quick")
     assert state.state == "done" and "changed" not in json.dumps(state.output)
+
+
+def test_an_end_of_workers_is_no_unknown_child_in_the_log(run, caplog, monkeypatch):
+    at_once = os.killpg
+
+    def dead(*said):
+        at_once(*said)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, said[0], os.WEXITED | os.WNOWAIT)
+
+    async def killed():
+        for _ in range(25):
+            process = await spawn("this")
+            await kill(process)
+            assert process.returncode == -signal.SIGKILL
+
+    monkeypatch.setattr(os, "killpg", dead)
+    run(killed())
+    assert [record.message for record in caplog.records] == []

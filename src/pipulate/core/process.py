@@ -69,7 +69,10 @@ async def kill(process: Process) -> None:
         else:
             process.kill()
     # What left its group (a browser, a daemon) may hold the pipes open: wait for none of them.
-    process._transport.close()  # type: ignore[attr-defined]
+    # Closing the transport would reap the process before the one who watches it does.
+    for end in range(3):
+        if pipe := process._transport.get_pipe_transport(end):  # type: ignore[attr-defined]
+            pipe.close()
     await process.wait()
 
 
