@@ -255,6 +255,29 @@ def test_what_a_step_kept_before_it_failed_is_there_when_it_runs_again():
     assert paid == ["a", "b", "a"], "what ended well is forgotten: the next run is a new one"
 
 
+def test_what_a_step_kept_for_one_output_of_an_earlier_step_is_not_taken_for_another():
+    pipeline, seen = Pipeline("Two"), []
+
+    @pipeline.step
+    def first(job, name: str):
+        path = job.files / "a.txt"
+        path.write_text(name)
+        return {"name": name, "file": File(path)}
+
+    @pipeline.step
+    def second(first, job):
+        seen.append(job.checkpoint_data)
+        job.checkpoint(str(first["name"]))
+        raise Problem("The line went dead.")
+
+    for name in ("a", "b", "b"):
+        with pytest.raises(Problem, match="dead"):
+            pipeline.run(name=name)
+    assert seen == [None, None, "b"]
+    with pytest.raises(Problem, match="dead"):
+        pipeline.steps["second"].run(first={"name": object()})
+
+
 def test_an_effect_whose_end_was_lost_is_not_repeated_without_asking(answers):
     done, pipeline = [], Pipeline("Lost")
 

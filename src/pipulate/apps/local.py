@@ -5,6 +5,7 @@ import builtins
 import contextlib
 import inspect
 import itertools
+import re
 import reprlib
 import shutil
 import sys
@@ -25,7 +26,7 @@ from pipulate.core.runs import inputs_of
 from pipulate.core.tables import Row
 from pipulate.core.tools import interrupt
 
-# What steps have kept that did not end well, by source and inputs: {name: (state, value)}.
+# What steps have kept that did not end well, by _key: {name: (state, value)}.
 MEMORY: dict[str, dict[str, tuple[str, Any]]] = {}
 
 
@@ -183,7 +184,7 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
     inputs = check_values(fields, given)
     paths = [f.name for f in fields if f.type is File and isinstance(inputs[f.name], str)]
     inputs |= {name: File(Path(inputs[name])) for name in paths}
-    key = f"{step.source} {dumps(inputs)}"
+    key = _key(step, inputs, ups)
     job = LocalJob(step, MEMORY.setdefault(key, {}), read, screen)
     try:
         with job.held:
@@ -193,6 +194,16 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
         MEMORY.pop(key, None)
     finally:
         job.close()
+
+
+def _key(step, inputs: Row, ups: Row) -> str:
+    """What one try of a step shares with the next; only the folders of files have new names."""
+    known = {up: value for up, value in ups.items() if not isinstance(value, Iterator)}
+    try:
+        text = dumps([inputs, known])
+    except Problem:  # a notebook may give what JSON cannot hold
+        text = dumps(inputs)
+    return step.source + re.sub(r"pipulate-\w+", "", text)
 
 
 def step_here(step, given: Row) -> Any:
