@@ -93,6 +93,11 @@ def test_small_graph_by_hand(write, job):
     assert ("/a", "/c", "2") in edges and ("/b", "/b", "1") in edges and len(edges) == 7
 
 
+def test_orphans_and_dead_ends_are_counted_and_the_start_is_no_orphan(write, job):
+    result = measure(write(as_csv([("/", "/a"), ("/b", "/a"), ("/b", "/c")])), job, "/")
+    assert (result["orphans"], result["dead_ends"]) == (1, 2)
+
+
 def test_output_is_json_but_for_its_files(write, job):
     result = measure(write(as_csv(GRAPH)), job)
     files = {key for key, value in result.items() if isinstance(value, File)}

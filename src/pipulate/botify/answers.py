@@ -60,12 +60,13 @@ def part(said, name, kind):
 
 def project(row, user):
     """Owners are called `organization.slug` in newer answers and `user.login` in older ones."""
-    named = (("organization", "slug"), ("user", "login"), ("user", "username"))
-    whole = {name: row[name] for name, _ in named if isinstance(row.get(name), dict)}
-    owners = (whole.get(name, {}).get(key) for name, key in named)
+    known = {
+        name: row[name] for name in ("organization", "user") if isinstance(row.get(name), dict)
+    }
+    firm, person = known.get("organization", {}), known.get("user", {})
+    owner = firm.get("slug") or person.get("login") or person.get("username") or user
     slug = part(row, "slug", str)
-    owner = str(next(filter(None, owners), user))
-    return {"owner": owner, "slug": slug, "name": str(row.get("name") or slug)}
+    return {"owner": str(owner), "slug": slug, "name": str(row.get("name") or slug)}
 
 
 def analysis(row):

@@ -143,6 +143,8 @@ class Graph:
             "components": len(sizes),
             "largest_component": int(sizes[0]),
             "unreached": int((depth < 0).sum()),
+            "orphans": int(((self.into == 0) & (depth != 0)).sum()),
+            "dead_ends": int((self.out == 0).sum()),
             "max_depth": int(depth.max()),
             "degrees": bars(self.into),
             "depths": bars(depth[depth >= 0]),
