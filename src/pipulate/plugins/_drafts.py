@@ -150,26 +150,18 @@ def like(form, value):
 def child(folder, name, said):
     """Run the trial in that home; what is said of its end."""
     kept = {key: os.environ[key] for key in PASSED if key in os.environ}
-    own = {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipulate.plugins._walls", name],
-        cwd=folder,
-        env=kept | own,
-        stdin=subprocess.PIPE,  # open as long as this program lives: the child ends with it
-        stdout=said,
-        stderr=said,
-        start_new_session=True,
-    )
-    try:
-        process.wait(SECONDS)
-        return f"ended the program ({process.returncode})"
-    except subprocess.TimeoutExpired:
-        return f"did not end within {SECONDS} s"
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-        process.wait()
-        process.stdin.close()
+    kept |= {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    how = {"cwd": folder, "env": kept, "stdout": said, "stderr": said, "start_new_session": True}
+    how["stdin"] = subprocess.PIPE  # open as long as this program lives: the child ends with it
+    command = [sys.executable, "-m", "pipulate.plugins._walls", name]
+    with subprocess.Popen(command, **how) as process:
+        try:
+            return f"ended the program ({process.wait(SECONDS)})"
+        except subprocess.TimeoutExpired:
+            return f"did not end within {SECONDS} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
 
 
 def approve(home, name, key):

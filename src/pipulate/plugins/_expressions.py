@@ -41,6 +41,11 @@ def compared(compare):
     return lambda a, b: compare(number(a), number(b))
 
 
+def of_text(method):
+    """A method of str that takes anything for text."""
+    return lambda *given: method(*map(str, given))
+
+
 COMPARED = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge"}
 OPERATORS = {getattr(ast, n): compared(getattr(operator, o)) for n, o in COMPARED.items()} | {
     ast.In: within,
@@ -48,13 +53,9 @@ OPERATORS = {getattr(ast, n): compared(getattr(operator, o)) for n, o in COMPARE
     ast.Mod: lambda a, b: divmod(a, b)[1],  # no text: "%999999999d" % 1 is a gigabyte
     ast.Pow: lambda a, b: float(a) ** b,
 }
-FUNCTIONS = {f.__name__: f for f in (abs, float, int, len, max, min, round, str)} | {
-    "lower": lambda text: str(text).lower(),
-    "upper": lambda text: str(text).upper(),
-    "strip": lambda text: str(text).strip(),
-    "startswith": lambda text, start: str(text).startswith(str(start)),
-    "endswith": lambda text, end: str(text).endswith(str(end)),
-}
+FUNCTIONS = {f.__name__: f for f in (abs, float, int, len, max, min, round, str)}
+FUNCTIONS |= {f.__name__: of_text(f) for f in (str.lower, str.upper, str.strip)}
+FUNCTIONS |= {f.__name__: of_text(f) for f in (str.startswith, str.endswith)}
 PARTS = (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Constant)
 PARTS += (ast.Name, ast.Subscript, ast.Slice, ast.Tuple, ast.List)
 

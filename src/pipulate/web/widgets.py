@@ -160,11 +160,10 @@ customElements.define('pipulate-widget', class extends HTMLElement {{
 
 async def text(request) -> Response:
     """The module or the style of a widget that is kept here, or the host's own."""
-    kind, known = request.url.path.rpartition(".")[2], {HOST_AT: HOST}
+    path, known = request.url.path, {HOST_AT: HOST}
     known |= dict(one for held in [*LIVE.values()] for one in held.texts)
-    media = {"js": "text/javascript", "css": "text/css"}.get(kind)
-    found = known.get(request.url.path)
-    return Response(found or "", 200 if found else 404, media_type=media)
+    media = "text/css" if path.endswith(".css") else "text/javascript"
+    return Response(known.get(path, ""), 200 if path in known else 404, media_type=media)
 
 
 async def socket(socket: WebSocket) -> None:
@@ -212,8 +211,9 @@ async def _heard(said: Row, buffers: list[bytes], shown: dict[str, Held], tell: 
         work = (held.open, tell) if method == "open" else (held.hear, said, buffers, tell)
         await limited(*work, seconds=SECONDS)
     except Exception as error:
-        known = isinstance(error, Problem)
-        fault = str(error) if known else f"{type(error).__name__}: {error} ({log_fault(error)})"
+        fault = str(error)
+        if not isinstance(error, Problem):
+            fault = f"{type(error).__name__}: {error} ({log_fault(error)})"
         tell({"key": key, "method": "fault", "fault": fault}, ())
 
 
