@@ -1,4 +1,4 @@
-"""Tool calls as models write them: natively in pieces, or printed as text by small models."""
+"""Tool calls as models write them: in pieces, or printed as text."""
 
 import json
 import re
@@ -21,14 +21,14 @@ ARGUMENTS = "arguments", "parameters", "args", "input"
 
 @dataclass
 class Call:
-    """A tool call as the model wrote it: arguments are JSON text until parsed."""
+    """A tool call; `arguments` is JSON text."""
 
     name: str = ""
     arguments: str = ""
     id: str = field(default_factory=lambda: f"call-{secrets.token_hex(6)}")
 
     def values(self) -> Row:
-        """The arguments. Raises Invalid when they are no JSON object."""
+        """The arguments. Raises Invalid."""
         try:
             values = json.loads(self.arguments or "{}")
         except (ValueError, RecursionError) as error:
@@ -51,9 +51,9 @@ def whole(text: str) -> str:
 
 
 def printed(text: str, known: Collection[str]) -> list[Call]:
-    """The calls that a whole reply consists of, printed as JSON, one or several, bare, fenced or in
+    """The calls that a whole reply consists of, printed as JSON, bare, fenced or in tags.
 
-    tags; [] when it says anything else, too. A call quoted in the middle of prose is not meant."""
+    [] if it says anything else, too: a call quoted in prose is not meant."""
     decoder, calls = json.JSONDecoder(), list[Call]()
     at = AROUND.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
     try:

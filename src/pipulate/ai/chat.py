@@ -1,7 +1,4 @@
-"""The conversation of a profile: messages in the store, one turn at a time, tools with approvals.
-
-The model's text is data, shown as markdown. No handler waits for it: a turn is a task of its own.
-"""
+"""The conversation of a profile: messages in the store, one turn at a time, each a task."""
 
 import asyncio
 import contextlib
@@ -52,7 +49,7 @@ class Chat:
     def __init__(self, house: House, choice: Choice, publish: Callable[[int, str, Row], None]):
         self.house, self.choice, self.publish = house, choice, publish
         # by profile id: the task at work, the message being written, the event told last, the
-        # tools that find_tool named, the moment of a remark
+        # tools found, the moment of a remark
         self.turns: dict[int, asyncio.Task[None]] = {}
         self.streaming: dict[int, Row] = {}
         self.told: dict[int, int] = {}
@@ -66,7 +63,6 @@ class Chat:
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
     async def look(self):
-        """Whether some model answers."""
         self.there = bool(await self.choice.model(self.house.profiles.at().id))
 
     def table(self, profile_id: int):
@@ -74,7 +70,7 @@ class Chat:
         return messages.xtra(profile_id=profile_id)
 
     def history(self, profile_id: int, limit: int = 100, before: int = 2**62) -> list[Row]:
-        """The newest messages (before that one), oldest first; the one being written so far."""
+        """The newest messages (before that one), oldest first."""
         rows = self.table(profile_id)("id < ?", [before], "id DESC", limit)[::-1]
         live = self.streaming.get(profile_id)
         return [live if live and live["id"] == row["id"] else row for row in rows]
@@ -94,7 +90,7 @@ class Chat:
         return await asyncio.to_thread(keep)
 
     async def say(self, profile: Profile, text: str, at: str = ""):
-        """Take a user's message: run a slash command, or begin a turn. Returns without waiting."""
+        """Take a user's message: begin a command or a turn."""
         text = text.strip()[:50_000]
         if not text:
             return
@@ -111,7 +107,7 @@ class Chat:
         self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):
-        """End the running turn at once and free the upstream request; what came is kept."""
+        """End the running turn; what came is kept."""
         if task := self.turns.pop(profile_id, None):
             task.cancel()
             await asyncio.wait([task], timeout=2)
@@ -163,7 +159,7 @@ class Chat:
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", GO_ON)
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
-        """Let the model speak; what it printed as text alone, though it is a call, is one."""
+        """Let the model speak; what it prints, though it is a call, is one."""
         messages, tools = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
         row, calls = await self._stream(caller, model, messages, tools)
         if calls:
@@ -179,7 +175,7 @@ class Chat:
     async def _stream(
         self, caller: Caller, model: Model, messages: list[Row], tools: list[Row]
     ) -> tuple[Row, list[Call]]:
-        """(the message, its calls); its words are saved every second, and however it ends."""
+        """(the message, its calls), saved every second, and however it ends."""
         profile, calls, state, row = caller.profile, list[Call](), "cut off", {}
         begun = self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
         adding, saved = asyncio.create_task(begun), time.monotonic()  # while the model is asked
@@ -212,7 +208,7 @@ class Chat:
         return row, calls
 
     async def _run_call(self, call: Call, caller: Caller) -> bool:
-        """Whether it was a call that fits a tool, whatever came of it."""
+        """Whether it fits a tool, whatever came of it."""
         made.set(events := [])
         about, result = {**vars(call), "approval": None}, await self._patiently(call, caller)
         fits = not isinstance(result, Invalid | Unknown)
@@ -239,14 +235,13 @@ class Chat:
         return {"state": "at work", "next_step": "It goes on; run_get tells how far it is."}
 
     async def _result(self, call: Call, caller: Caller) -> Any:
-        """What a call gives, or the Problem that it ended with."""
         try:
             return await self.house.tools.call(call.name, call.values(), caller)
         except Exception as error:
             return problem_of(error)
 
     async def decided(self, profile: Profile, approval: str, result):
-        """Put the outcome of an approval into the conversation and let the model go on."""
+        """Tell the outcome of an approval, and let the model go on."""
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
         await self._add(profile, "note", text)
         if profile.id not in self.turns:
@@ -274,7 +269,7 @@ class Chat:
         return [{**message, "content": hide(message["content"])} for message in said], tools
 
     def _known(self) -> tuple[list[Row], dict[str, int]]:
-        """All tools, and how many tokens each takes: reckoned anew when a plugin changed them."""
+        """All tools, and the tokens each takes, kept until a plugin changes them."""
         if self.known[0] is not (by_name := self.house.tools.by_name):
             listing = self.house.tools.listing()
             self.known = by_name, listing, {tool["name"]: prompt.tokens(tool) for tool in listing}
@@ -285,7 +280,7 @@ class Chat:
         return self.house.settings_of(str(profile.id)).get("summary") or {}
 
     async def _summarise(self, profile: Profile, model: Model):
-        """Sum up what has left the prompt, when that is much; the talk itself stays as it is."""
+        """Sum up what has left the prompt, when that is much."""
         kept = self._summary(profile)
         rows = await asyncio.to_thread(self.history, profile.id, HISTORY)
         first = prompt.talk(rows, model.context // 2)[1]
@@ -307,9 +302,7 @@ class Chat:
     # -- saying something unasked, and saying it again
 
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
-        """Say a word about what happened (size: key or small), if the profile wants it: never while
-
-        somebody talks, and dropped when the user does something else."""
+        """Say a word about what happened (size: key or small), if the profile wants it."""
         wanted = self.house.settings_of(str(profile.id)).get("remarks") or "key"
         late = self.remarked.get(profile.id, -PAUSE) + PAUSE < time.monotonic()
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
@@ -335,7 +328,7 @@ class Chat:
                     self.publish(profile.id, "gone", row)
 
     async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):
-        """Say a message of the user's (0: the last) anew, or `text`; what came after it goes."""
+        """Say a message (0: the last) anew, or `text` instead; what came after it goes."""
         await self.stop(profile.id)
         table = self.table(profile.id)
         found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)

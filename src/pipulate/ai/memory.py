@@ -1,7 +1,4 @@
-"""What the assistant remembers: notes, recalled where they fit; and the whole talk, searched.
-
-Notes are rows of a CRUD app (plugins/memory.py): the user lists, edits and undoes them there.
-"""
+"""What the assistant remembers: notes, which are rows of an app of the user's, and the talk."""
 
 import json
 import re
@@ -88,7 +85,7 @@ def _words(text: str) -> set[str]:
 
 
 def masked(house: House) -> Callable[[str], str]:
-    """A function that hides in a text every secret that is kept here."""
+    """A function that hides every secret kept here in a text."""
     values = [row["value"] for row in house.db.all("SELECT value FROM secrets")]
     kept = house.db.all("SELECT value FROM store WHERE secret")
     values += [str(json.loads(row["value"])) for row in kept]
@@ -98,7 +95,7 @@ def masked(house: House) -> Callable[[str], str]:
 
 
 def discreet(house: House) -> Callable[[str], str]:
-    """The same, and without sentences that look as if they told one; for what is kept."""
+    """The same, and without sentences that seem to tell one; for what is kept."""
     hide, app = masked(house), house.shelf.apps.get(APPS)
     secret = getattr(getattr(app, "model", None), "secret", None)
     if not secret:

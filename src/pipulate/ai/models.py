@@ -24,14 +24,13 @@ class Thought(str):
 
 
 class Thinking:
-    """Tells what stands between <think> and </think>, at the beginning, from what is said."""
+    """Tells what stands between OPEN and CLOSE, at the beginning, from what is said."""
 
     def __init__(self) -> None:
-        # what is not told yet, the mark that is looked for, whether space is left out
         self.rest, self._mark, self._space = "", OPEN, False
 
     def parts(self, text: str) -> Iterator[str]:
-        """What is certain by now: Thoughts and text. `rest` may still become either."""
+        """What is certain by now; `rest` may still become either."""
         self.rest += text
         if self._mark == OPEN:
             head = self.rest.lstrip()
@@ -54,7 +53,6 @@ class Thinking:
             yield said
 
     def end(self) -> str:
-        """What the `rest` is when nothing follows."""
         return Thought(self.rest) if self._mark == CLOSE else self.rest
 
 
@@ -74,9 +72,7 @@ class Model:
     ) -> AsyncIterator[str | Call]:
         """Send a conversation; yields text and Thoughts as they come, then the calls.
 
-        `schema`: of JSON that the text has to be, where the server knows how. Closing it ends the
-
-        request. Raises Problem."""
+        `schema`: what the text has to fit, where the server knows how. Raises Problem."""
         calls, thinking = dict[int, Call](), Thinking()
         try:
             async with aclosing(self._lines(self._body(messages, tools, schema))) as answer:
@@ -91,7 +87,7 @@ class Model:
             yield call
 
     def _parts(self, line: str, calls: dict[int, Call], thinking: Thinking) -> Iterator[str]:
-        """The text and Thoughts of a line; its pieces of calls join what came of `calls`."""
+        """The text and Thoughts of a line; its pieces of calls join `calls`."""
         said = _message(line)
         try:
             if thought := said.get("reasoning_content") or said.get("thinking"):
@@ -118,7 +114,7 @@ class Model:
         return body
 
     def _window(self, body: Row) -> int:
-        """A context that fits: Ollama cuts silently what is longer, and loads anew for another."""
+        # Ollama cuts silently what is longer, and loads anew for another size
         size, needed = SMALLEST, len(json.dumps(body)) // 3 + 1_024
         while size < needed:
             size *= 2
@@ -141,7 +137,7 @@ class Model:
 
 
 def _message(line: str) -> Row:
-    """What one line of either stream adds to the message: {content, tool_calls} or nothing."""
+    """{content, tool_calls}, or nothing, of one line of either stream."""
     kind, _, text = line.partition(":")
     if kind.strip() in ("", "event", "id", "retry") or text.strip() == "[DONE]":
         return {}

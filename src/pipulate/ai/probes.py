@@ -1,4 +1,4 @@
-"""What a model can do, tried out: five probes, and what to expect of it after each."""
+"""What a model can do: five probes, and what to expect of it."""
 
 import secrets
 import time
@@ -29,7 +29,7 @@ LOOK_UP = {
 
 
 async def _first(model: Model, text: str, most: int) -> tuple[float, float, int]:
-    """(seconds to the first piece, seconds in all, pieces) of an answer, cut after so many."""
+    """(seconds to the first piece, seconds in all, pieces) of an answer, `most` of them."""
     start, first, count = time.monotonic(), 0.0, 0
     async with aclosing(model.stream([{"role": "user", "content": text}], [])) as pieces:
         async for _ in pieces:
@@ -93,7 +93,7 @@ PROBES: dict[str, Callable[[Model], Awaitable[Found]]] = {
 
 
 async def probes(model: Model) -> AsyncIterator[tuple[str, bool, str]]:
-    """(what is tried, whether it can, what to expect: "" before it is known), one by one."""
+    """(what is tried, whether it can, what to expect: "" before it is known)."""
     for name, probe in PROBES.items():
         yield name, False, ""
         try:

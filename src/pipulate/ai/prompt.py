@@ -1,7 +1,4 @@
-"""The prompt of a turn: who the model is, where the user is, what was done, the notes, the talk.
-
-All of it fits the model's context; tools that do not are found by `find_tool`.
-"""
+"""The prompt of a turn, cut to the model's context; tools left out are found by `find_tool`."""
 
 import json
 import re
@@ -18,7 +15,7 @@ from pipulate.core.problems import Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 
-PER_TOKEN = 3.2  # bytes; rather too few, so that the prompt is never longer than reckoned
+PER_TOKEN = 3.2  # bytes; rather too few, so that no prompt is longer than reckoned
 ANSWER = 1_024  # tokens left for the answer, at least a quarter of a small context
 TOOLS, ABOUT = 0.4, 0.2  # the parts of a context that tools and the first message may take
 EVENTS, LISTED = 12, 500  # events told, characters of one thing told
@@ -41,13 +38,13 @@ def tokens(value: Any) -> int:
 
 
 def cut(text: str, most: int) -> str:
-    """A text of so many tokens at most; what was longer ends with a mark."""
+    """A text of so many tokens at most; a longer one ends with a mark."""
     said, size = text.encode(errors="replace"), max(0, int((most - 5) * PER_TOKEN))
     return text if tokens(text) <= most else f"{said[:size].decode(errors='ignore')} …"
 
 
 def place(at: str) -> tuple[str, str]:
-    """The app and what is below it in a page's address, such as a run's number."""
+    """The app's slug in a page's address, and a run's number, or "-" for what else is below."""
     slug, rest = [*at.partition("?")[0].strip("/").split("/"), "", ""][1:3]
     return slug, rest if re.fullmatch(r"\d{0,18}", rest) else "-"
 
@@ -65,7 +62,6 @@ def own(house: House, at: str) -> str:
 
 
 def _where(house: House, profile: Profile, at: str) -> str:
-    """Where the user is: the app with its own words for the model, the run with its steps."""
     app, run = app_at(house, at)
     if app is None:
         return ""
@@ -93,7 +89,6 @@ def _steps(app: Runner, profile: Profile, run: int) -> str:
 
 
 def _work(job: Job) -> str:
-    """How far a step at work is."""
     said = f"{job.run['pipeline']}, run {job.run['id']}, step {job.attempt['step']}"
     said += f", {job.done:,g} of {job.total:,g}" if job.total else ""
     said += f", about {job.seconds_left:.0f} s left" if job.seconds_left > 1 else ""
@@ -108,9 +103,9 @@ def system(
     notes: Iterable[str] = (),
     before: str = "",
 ) -> str:
-    """The first message, what matters most first: it may be cut. `since`: the event that was told
+    """The first message, what matters most first, as it may be cut. `since`: the event told last;
 
-    last; `notes`: what is remembered; `before`: a summary of the talk that is not sent along."""
+    `before`: a summary of what was said before the talk that goes along."""
     recent = house.events.recent
     events = recent(profile.id, EVENTS, after=since)[:EVENTS] or recent(profile.id, 3)
     parts = [SYSTEM, f"Profile: {profile.name}. {_where(house, profile, at)}"]
@@ -127,9 +122,9 @@ def system(
 def offered(
     tools: list[Row], own: str, found: Collection[str], room: int, sizes: Row | None = None
 ) -> list[Row]:
-    """The tools told to the model: all while they fit, else as many as do: those found, a few that
+    """All tools while they fit, else those found, ALWAYS, the `own` of the app, pipelines, what
 
-    always matter, the app's own, the pipelines, what lists and adds rows, the rest."""
+    lists and adds rows, and the rest, as many as fit."""
     sizes = sizes or {tool["name"]: tokens(tool) for tool in tools}
     if sum(sizes.values()) <= room:
         return tools
@@ -171,7 +166,7 @@ def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
 
 
 def _messages(row: Row, answered: set[str], most: int) -> list[Row]:
-    """A row as the model is told it; a server refuses calls that nothing answers."""
+    """A row as the model is told it; servers refuse a call that nothing answers."""
     role, text = row["role"], row["text"]
     calls = json.loads(row["calls"]) if row["calls"] else []
     if role == "tool":

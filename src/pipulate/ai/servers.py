@@ -1,7 +1,6 @@
-"""Which model servers there are, what they hold, and which model a profile talks to.
+"""Which model servers there are, and which model a profile talks to.
 
-Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and what the user added in Settings. A
-choice is kept per profile; it takes effect with the next message.
+Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and those added in Settings.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers: its address, its protocol, the names of its models."""
+    """A server that answers, and the names of its models."""
 
     url: str
     ollama: bool
@@ -47,7 +46,7 @@ def is_local(url: str) -> bool:
 
 
 async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
-    """The servers that answer, the configured one first. `more`: {address: key} that were added."""
+    """The servers that answer, the configured one first. `more`: {address: key} of others."""
     named = [settings.model_url] if settings.model_url else []
     # who names a server has said where the model is: the usual ports are left alone
     usual = () if named or settings.ollama_named else USUAL
@@ -86,12 +85,12 @@ class Choice:
         self._kept: dict[int, tuple[float, Model]] = {}
 
     def added(self) -> Row:
-        """{address: key} of the servers that the user added."""
+        """{address: key} of servers."""
         kept = self.house.settings_of()
         return {url: kept.get(f"model_key:{url}") or "" for url in kept.get(ADDED) or []}
 
     def add(self, url: str, key: str = "") -> None:
-        """Keep a server; a key is a secret. Raises Problem for what is no address."""
+        """Keep a server. Raises Problem for what is no address."""
         url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.house.settings_of()
         if not re.fullmatch(
             r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?", url, re.A
@@ -111,7 +110,7 @@ class Choice:
         self.forget()
 
     def choose(self, profile_id: int, model: Row | None) -> None:
-        """Keep {url, name, ollama} as the profile's; None: whatever is found."""
+        """`model`: {url, name, ollama}; None: whatever is found."""
         self.house.settings_of(str(profile_id))["model"] = model
         self.forget()
 
@@ -119,7 +118,7 @@ class Choice:
         return self.house.settings_of(str(profile_id)).get("model")
 
     async def model(self, profile_id: int) -> Model | None:
-        """The model that answers in a profile, with the context it has; None without a server."""
+        """The model that answers in a profile, with its context; None without a server."""
         until, model = self._kept.get(profile_id, (0.0, None))
         if until > time.monotonic():
             return model
@@ -135,12 +134,11 @@ class Choice:
         return model
 
     def forget(self) -> None:
-        """Look again for the next message."""
         self._kept.clear()
 
 
 async def context(model: Model) -> int:
-    """Tokens that fit into a model's context, as its server tells; ASSUMED when it does not."""
+    """Tokens of a model's context, as its server tells it, else ASSUMED."""
     try:
         if model.ollama:
             said = await value(f"{model.url}/api/show", model.key, {"model": model.name})
@@ -153,7 +151,7 @@ async def context(model: Model) -> int:
 
 
 async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
-    """Let Ollama fetch a model; yields (bytes done, bytes in all, what it does). Raises Problem."""
+    """Let Ollama fetch a model: (bytes done, bytes in all, what it does). Raises Problem."""
     body = {"model": name, "stream": True}
     async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY, most=2**32)) as answer:
         async for line in answer:

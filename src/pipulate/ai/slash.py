@@ -1,4 +1,4 @@
-"""Words to tool calls: slash commands and the shell's arguments are read the same way."""
+"""Words to tool calls, in the chat as in the shell."""
 
 import json
 import re
@@ -15,9 +15,9 @@ OFFERED = 8  # ways to go on with a command, at most
 
 
 def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], dict[str, Any]]:
-    """(typed, values) of words: key=text is typed, key:=JSON a value, key=@file the file's text.
+    """(typed, values) of words: key=text is typed, key:=JSON a value; with `files`, key=@file the
 
-    Raises Problem for a word of no such form. `files`: whether @file is allowed (the shell)."""
+    file's text. Raises Problem."""
     typed: dict[str, str] = {}
     values: dict[str, Any] = {}
     for word in words:
@@ -40,7 +40,7 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
 
 
 def without_secrets(line: str, tools: Tools) -> str:
-    """A command as the conversation keeps it, and the model reads it: secrets are not in it."""
+    """A command as the conversation keeps it."""
     names = "|".join(tools.secret_names() | {"answer"})  # a step may have asked for one
     value = r"""("[^"]*"?|'[^']*'?|\S)+"""
     return re.sub(rf"\b({names})(:?=){value}", r"\1\2…", line)
@@ -68,7 +68,7 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
 
 
 def _named(words: list[str], tools: Tools) -> list[str]:
-    """The same with the tool's name as one word: task add, run hello."""
+    """The same with the tool's name as one word: of task add, run hello."""
     if words[0] == "run":
         words = [*words[1:2], "run", *words[2:]]
     two = "_".join(words[:2])

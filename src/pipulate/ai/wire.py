@@ -1,4 +1,4 @@
-"""What a model server answers, line by line as it arrives: HTTP/1.1 by the parser of uvicorn.
+"""What a model server answers, line by line as it arrives.
 
 A client library costs more for each token than all that happens to the token afterwards.
 """
@@ -22,16 +22,14 @@ CONNECT, QUESTION, DAY = 5.0, 3.0, 86_400.0  # seconds: to connect, for a short 
 
 
 class Answer:
-    """Hears the parser; `rest` is what came of the body, `whole` that it came to its end, `left`
-
-    how many bytes may still come."""
+    """What the parser heard: `rest` of the body, whether it is `whole`; `left`: bytes to come."""
 
     def __init__(self, left: int) -> None:
         self.parser, self.rest, self.left = HttpResponseParser(self), b"", left
         self.counted = self.whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """An answer that tells no length ends when its server hangs up."""
+        # one that tells no length ends when its server hangs up
         self.counted |= name.lower() in (b"content-length", b"transfer-encoding")
 
     def on_body(self, piece: bytes) -> None:
@@ -41,7 +39,7 @@ class Answer:
         self.whole = True
 
     def lines(self, data: bytes) -> list[bytes]:
-        """The lines that these bytes complete; b"" is the end. Raises HttpParserError, Problem."""
+        """The lines that these bytes complete; b"" is the end."""
         self.left -= len(data)
         if self.left < 0:
             what = "The answer had no end and was cut."
@@ -64,9 +62,7 @@ async def lines(
     total: float = DAY,
     most: int = LINE,
 ) -> AsyncGenerator[str]:
-    """GET, or POST a body. The seconds are for the first bytes, then for more, and for all of it;
-
-    `most`: bytes, with its head.
+    """GET, or POST a body. Seconds: for the first bytes, for more, for all; `most`: bytes.
 
     Raises TimeoutError, Problem: `code` of a refusal, or `broken`. Closing it hangs up."""
     told, loop = Answer(most), asyncio.get_running_loop()
@@ -98,13 +94,12 @@ async def lines(
 
 
 async def value(url: str, key: str = "", body: Row | None = None) -> Any:
-    """The JSON of a short answer. Raises as `lines`, ValueError."""
+    """The JSON of a short answer. Raises as `lines`, and ValueError."""
     asked = lines(url, key, body, total=3 * QUESTION)
     return json.loads("".join([line async for line in asked]))
 
 
 async def _asked(at: SplitResult, key: str, body: Row | None) -> Any:
-    """(reader, writer) of a connection on which this was asked."""
     tls, sent = at.scheme == "https", dumps(body).encode() if body else b""
     head = [f"{'POST' if body else 'GET'} {at.path} HTTP/1.1", f"Host: {at.netloc}"]
     head += [f"Content-Length: {len(sent)}", "Content-Type: application/json", "Connection: close"]

@@ -1,4 +1,4 @@
-"""The assistant's routes: what goes along with a message, its part of Settings, its remarks."""
+"""The assistant's routes: what goes along with a message, its remarks, its part of Settings."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}  # o
 
 
 async def heard(site, tab: Tab, data: Row):
-    """What the box of the chat sends: {msg, file, page, again: a message said anew}."""
+    """What the chat's box sends: {msg, file, page, again: the message it is said instead of}."""
     said, again, at = data["msg"].strip(), str(data.get("again")), _here(tab, data)
     try:
         if said and not said.startswith("/"):
@@ -65,7 +65,6 @@ def _here(tab: Tab, data: Row) -> str:
 
 
 async def _along(site, profile: Profile, at: str, data: Row) -> str:
-    """What goes along with a message: the reference of a file, the text of a page."""
     names, text = [], ""
     if re.fullmatch(r"file:\d{1,15}", file := str(data.get("file"))):
         names = [" ".join(pair) for pair in site.house.files.names(profile, [file]).items()]
@@ -76,7 +75,7 @@ async def _along(site, profile: Profile, at: str, data: Row) -> str:
 
 
 async def _page_text(site, profile: Profile, at: str) -> str:
-    """What is on a page, as the model's own tools tell it: rows, a run with its outputs."""
+    """What is on a page, as the model's own tools tell it."""
     app, run = app_at(site.house, at)
     tell = partial(site.house.tools.call, caller=Caller("model", profile))
     if isinstance(app, Crud):
@@ -97,7 +96,7 @@ def _output(value: Any) -> Any:
 
 
 async def again(site, visit: Visit, request):
-    """Say the user's last message once more."""
+    """The last message once more."""
     await site.chat.again(visit.caller.profile, at=urlsplit(visit.here).path)
     return ""
 
@@ -116,13 +115,13 @@ async def text(site, visit: Visit, request):
 
 
 async def offers(site, visit: Visit, request):
-    """Ways to go on with a command, ?q=; the tools of the app that is open come first."""
+    """Ways to go on with a command, ?q=; those of the app that is open come first."""
     line, first = visit.query.get("q", "")[:500], own(site.house, urlsplit(visit.here).path)
     return panel.options(ways(line, site.house.tools, first) if line.startswith("/") else [])
 
 
 def opened(site, profile: Profile, at: str):
-    """Let the assistant say a word about an app that was opened, where the profile wants that."""
+    """Let the assistant say a word about an app that was opened."""
     app, _ = app_at(site.house, at)
     if app and site.opened.get(profile.id) != app.slug:
         site.chat.remark(profile, "small", f"the user opened {app.title}", at)
@@ -130,9 +129,7 @@ def opened(site, profile: Profile, at: str):
 
 
 def moved(site, event: Row):
-    """The same of an account that was connected, and of a run: a step is done, failed, asks while
-
-    nobody looks, or was the last."""
+    """The same of an account that was connected, of a step that is done, failed or asks."""
     verb, said = event["verb"], event["summary"]
     size = "key" if verb.endswith("_connect") else SIZES.get(verb)
     tabs = [tab for tab in site.hub.others("") if tab.profile.id == event["profile_id"]]
@@ -155,13 +152,13 @@ def moved(site, event: Row):
 
 
 class Work:
-    """Long work that Settings shows while it goes on, one at a time: a pull, a check."""
+    """What Settings shows while it goes on, one at a time: a pull, a check."""
 
     def __init__(self, site):
         self.site, self.shown, self.task = site, "", None
 
     def begin(self, steps: AsyncIterator[Any]):
-        """Draw each step, in place of the one before, in every open tab at Settings."""
+        """Show each step, in place of the one before, in every tab at Settings."""
         self.stop()
         self.task = asyncio.create_task(self._go(steps))
 
@@ -190,7 +187,7 @@ class Work:
 
 
 def part(site, profile: Profile):
-    """The assistant in Settings; which servers there are is asked when it is open."""
+    """The assistant in Settings; servers are looked for when it is open."""
     hint = P("Looking for model servers…", cls="hint")
     soon = Div(hint, id="assistant", hx_trigger="load", hx_get=f"/{profile.slug}/assistant")
     inner = H2("Assistant"), soon, site.work.drawn()
@@ -198,14 +195,13 @@ def part(site, profile: Profile):
 
 
 def ask(at: str, word: str, *inputs, confirm=None, label=None, **values: str):
-    """A form of one button that posts these inputs and values to an address."""
+    """A button that posts these inputs and values."""
     button = Button(word, cls="outline secondary", aria_label=label)
     to = {"hx_post": at, "hx_vals": json.dumps(values), "hx_confirm": confirm}
     return Form(*inputs, button, cls="inline", **to)
 
 
 def _pick(at: str, said: str, names: dict[str, str], chosen: str):
-    """A choice that holds at once."""
     options = (Option(text, value=key, selected=key == chosen) for key, text in names.items())
     box = Select(*options, name="value", aria_label=said)
     return Form(Label(said, box), cls="inline", hx_post=at, hx_trigger="change")
@@ -251,7 +247,6 @@ def _where(url: str) -> str:
 
 
 def _server(at: str, url: str, server: Server | None, added: Row):
-    """One server: where it is, what it holds, that it has a key; one that was added can go."""
     says = "does not answer"
     if server:
         kind = "Ollama" if server.ollama else "OpenAI's protocol"
@@ -262,7 +257,7 @@ def _server(at: str, url: str, server: Server | None, added: Row):
 
 
 async def act(site, visit: Visit, request):
-    """What a form in the assistant's part of Settings does; the part is drawn anew."""
+    """What a form of that part does; the part is drawn anew."""
     choice, form, profile = site.chat.choice, visit.form, visit.caller.profile
     url, value = form.get("url", ""), form.get("value", "")
     match visit.path["verb"]:
@@ -289,7 +284,6 @@ async def act(site, visit: Visit, request):
 
 
 async def _chosen(site, value: str) -> Row | None:
-    """What Choice keeps, of an address and a name."""
     if not value:
         return None
     url, _, name = value.partition(" ")
@@ -312,7 +306,6 @@ async def _pulling(site, profile: Profile, url: str, name: str):
 
 
 async def _checking(model: Model | None, profile: Profile):
-    """Five lines, one after the other."""
     if not model:
         raise Problem("There is no model to check.", "Start its server, or choose another.")
     said, stop = dict.fromkeys(PROBES, "…"), ask(f"/{profile.slug}/assistant/cancel", "Cancel")

@@ -17,14 +17,14 @@ from pipulate.core.store import Row
 from pipulate.web.live import soon
 
 MOST, PAGE = 32, 200  # clients at once, events read at once
-BEAT = 15.0  # seconds of silence after which a comment shows that the line is open
+BEAT = 15.0  # seconds of silence before a sign of life
 # no images, which hold rows; of a secret an event knows nothing
 LOG = """SELECT e.id, at_utc, profile_id, p.slug AS profile, actor, verb, target, summary, turn,
     changed, deleted FROM events e LEFT JOIN profiles p ON p.id = profile_id"""
 
 
 class Feed:
-    """Who listens, and what each is told. `answer` is the endpoint."""
+    """Who listens."""
 
     def __init__(self, house: House):
         self.house, self.clients, self.ended = house, set[asyncio.Event](), False
@@ -44,7 +44,7 @@ class Feed:
         self._wake()
 
     async def answer(self, request: Request) -> Response:
-        """GET /events[?profile=NAME]; without a name it tells of all profiles."""
+        """GET /events[?profile=NAME]; without a name of all."""
         try:
             if len(self.clients) >= MOST:
                 raise Busy(f"{MOST} programs listen already.", "Close one.")
@@ -58,7 +58,7 @@ class Feed:
         return StreamingResponse(self.lines(profile, seen), media_type="text/event-stream")
 
     async def lines(self, profile_id: int | None, seen: int) -> AsyncIterator[str]:
-        """What is sent: the events after that one, of a profile or of all, or a sign of life."""
+        """The events after that one, of a profile or of all, and signs of life."""
         self.clients.add(wake := asyncio.Event())
         try:
             yield ": open\n\n"

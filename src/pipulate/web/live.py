@@ -23,7 +23,7 @@ SPAN = '<span hx-swap-oob="beforeend:'  # how a token begins, up to its message'
 
 
 def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) -> None:
-    """Do this in the loop, from any thread."""
+    """Do this in the loop. From any thread."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
         loop.call_soon_threadsafe(work, *args)
 
@@ -63,14 +63,14 @@ class Tab:
 
 
 class Hub:
-    """All open tabs. `put` may be called from any thread."""
+    """All open tabs."""
 
     def __init__(self):
         self.tabs: set[Tab] = set()
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = ""):
-        """Send a fragment to the tabs of a profile (None: all), at `at` if given; not to `skip`."""
+        """Send to a profile's tabs (None: all), those at `at` if given, but `skip`. From any thread."""
         if threading.get_ident() != self._thread:
             return soon(self.loop, self.put, profile_id, fragment, at, skip)
         for tab in self.others(skip):
@@ -78,11 +78,10 @@ class Hub:
                 tab.put(fragment)
 
     def others(self, skip: str) -> list[Tab]:
-        """The open tabs but that one."""
         return [tab for tab in [*self.tabs] if not skip or tab.key != skip]
 
     async def serve(self, socket: WebSocket, tab: Tab, on_message):
-        """Keep a tab until it goes; on_message(data) gets each JSON object that it sends."""
+        """Keep a tab until it goes; on_message(data) gets the JSON objects that it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)
         with contextlib.ExitStack() as end:

@@ -27,7 +27,7 @@ CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?>(.*?)</pre>', re.DO
 
 
 def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
-    """One message: text as it is for the user, markdown for the model, a chip for a tool call.
+    """One message: plain text of the user's, markdown of the model's, a chip for a call.
 
     `left`: the events of its turn that are not undone; None when it changed nothing."""
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
@@ -56,7 +56,6 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
 
 
 def _said(text: str):
-    """What the user typed; what went along with it, folded."""
     text, _, along = text.partition(ATTACHED)
     name, _, more = along.partition("\n")
     yield Span(text)
@@ -99,12 +98,12 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
 
 
 def asking(approval: str, *inner, **attrs):
-    """Where an approval is asked for in the page; what a click on it answers takes its place."""
+    """Where an approval is asked for; the answer to a click stands there, too."""
     return Div(*inner, id=f"a-{approval}", hx_target="this", **attrs)
 
 
 def talk(chat, profile: Profile, before: int = 2**62) -> str:
-    """The newest messages (before that one), and a button that loads those before them."""
+    """The newest messages (before that one), and a button for those before them."""
     rows = chat.history(profile.id, SHOWN + 1, before)
     more, rows = rows[:-SHOWN], rows[-SHOWN:]
     turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
@@ -123,13 +122,12 @@ def _log(chat, profile: Profile):
 
 
 def column(chat, profile: Profile, at: str) -> str:
-    """What the chat column holds on the page of that address, as HTML."""
+    """What the chat column holds on the page of an address."""
     stop = stop_button(profile, profile.id in chat.turns, None)
     return html(_log(chat, profile), stop, _leads(chat, at), _box(profile.slug))
 
 
 def _leads(chat, at: str):
-    """Beside a run, when there is a model: what it may do with it."""
     app, run = app_at(chat.house, at)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
@@ -142,7 +140,6 @@ def _leads(chat, at: str):
 
 @drawn_once
 def _box(slug: str):
-    """Where a message is written; commands are completed, a file or the page goes along."""
     box = {"placeholder": "Message, or /help", "aria_label": "Message", "rows": 2, "name": "msg"}
     offered = {"data_options": f"/{slug}/chat/offers", "aria_autocomplete": "list"}
     held = {"placeholder": " ", "aria_label": "Attached file", "cls": "held", "autocomplete": "off"}
@@ -162,7 +159,7 @@ def _box(slug: str):
 
 
 def options(found: list[tuple[str, str]]):
-    """Ways to complete a command, as a list to choose from."""
+    """Ways to complete a command."""
     about = {"role": "option", "aria_selected": "false"}
     items = (
         Li(Code(line), " ", Small(said), data_line=line, id=f"offer-{n}", **about)
@@ -173,27 +170,27 @@ def options(found: list[tuple[str, str]]):
 
 @drawn_once
 def stop_button(profile: Profile, busy: bool, oob: str | None = "true"):
-    """The button that ends a turn; while the assistant is silent, one that says it again."""
+    """Ends a turn; while the assistant is silent, says it again."""
     word, verb = ("Stop", "stop") if busy else ("Retry", "again")
     to = {"hx_post": f"/{profile.slug}/chat/{verb}", "hx_swap": "none"}
     return Div(Button(word, **to, cls="outline secondary"), id="stop", hx_swap_oob=oob)
 
 
 def anew(chat, profile: Profile) -> str:
-    """The conversation as it is now, for tabs that show another."""
+    """The conversation as it is now."""
     stop = stop_button(profile, profile.id in chat.turns)
     return html(_log(chat, profile)(hx_swap_oob="morph"), stop)
 
 
 def since(chat, profile: Profile, seen: str) -> str:
-    """The same, if a tab's last message is not the last; a dot says that it was being written."""
+    """The same, if what a tab has `seen` is not the last: a dot says that it was not whole."""
     newest = "".join(str(row["id"]) for row in chat.history(profile.id, 1))
     return anew(chat, profile) if seen != newest else ""
 
 
 def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None = None) -> str:
-    """A chat event as out-of-band HTML. A token is the hot path: no elements, one escape."""
-    if kind == "token":
+    """A chat event as out-of-band HTML."""
+    if kind == "token":  # the hot path: no elements, one escape
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
     final, drawn = kind == "final", message(row, profile, left)
@@ -204,7 +201,7 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
 
 
 def approval_card(record: Row, profile: Profile):
-    """Exactly what would run (but secrets), and two buttons; they answer for this hash only."""
+    """Exactly what would run (but secrets), and two buttons, for this hash only."""
     what, count = Pre(record["shown"]), len(record.get("calls", ()))
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
