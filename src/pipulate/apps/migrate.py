@@ -30,42 +30,37 @@ def define(house, app) -> None:
     lost, with `accept` (a digest) in its details; `house.accepted` holds those agreed to."""
     db, settings, key = house.db, house.settings_of(), f"fields:{app.table_name}"
     own = {n: {"column": f.kind.column, "kind": _kind(f)} for n, f in app.fields.items()}
-    wanted = {"fields": own, "shared": app.model.shared}
+    wanted, order = {"fields": own, "shared": app.model.shared}, app.model.order
     db.forget(app.table_name)  # another process may have changed it
     with db.change():
         if settings.get(key) != wanted:
             db.begin()  # it may be doing so while this one waits
-            _step(house, app, settings.get(key) or {}, own)
+            _step(house, app, wanted | (settings.get(key) or {"fields": {}}), own)
             settings[key] = wanted
-        _check_order(db, app)
+        try:
+            if order.removeprefix("-") not in own:
+                db.all(f"SELECT 1 FROM {app.table_name} ORDER BY {order} LIMIT 1")
+        except Exception as error:
+            what = f"{app.model.__name__}: the rows cannot be in the order {order!r} ({error})."
+            raise Problem(what, "Name a field, or write SQL.") from None
 
 
 def _kind(field: Field) -> str:
     return f"{field.type.__name__} {field.target}".strip()
 
 
-def _check_order(db, app) -> None:
-    order = app.model.order
-    if order.removeprefix("-") not in app.fields:
-        try:
-            db.all(f"SELECT 1 FROM {app.table_name} ORDER BY {order} LIMIT 1")
-        except Exception as error:
-            what = f"{app.model.__name__}: the rows cannot be in the order {order!r} ({error})."
-            raise Problem(what, "Name a field, or write SQL.") from None
-
-
 def _step(house, app, known: Row, own: dict[str, Row]) -> None:
-    db, table, shared = house.db, app.table_name, app.model.shared
+    db, table = house.db, app.table_name
     columns = db.all("SELECT name, type FROM pragma_table_info(?)", (table,))
     there = {c["name"]: c["type"] for c in columns if c["name"] not in COLUMNS}
-    was = {n: known.get("fields", {}).get(n) or _taken(own.get(n), c) for n, c in there.items()}
-    if there and (was != own or known.get("shared", shared) != shared):
-        Migration(house, app, was).run(known.get("shared", shared))
+    was = {n: known["fields"].get(n) or _taken(own.get(n), c) for n, c in there.items()}
+    if there and (was != own or known["shared"] != app.model.shared):
+        Migration(house, app, was).run(known["shared"])
     db.define(table, COLUMNS | {n: f["column"] for n, f in own.items()})
 
 
 def _taken(now: Row | None, column: str) -> Row:
-    """What a column is taken for of which no record says what it was (homes of version 0.1)."""
+    """What a column was of which no record tells (homes of version 0.1)."""
     if now and now["column"] == column:
         return now
     return {"column": column, "kind": {"INTEGER": "int", "REAL": "float"}.get(column, "str")}
@@ -76,15 +71,14 @@ class Migration:
 
     def __init__(self, house, app, was: dict[str, Row]):
         self.house, self.db, self.app, self.table = house, house.db, app, app.table_name
-        self.renamed = {
-            f.renamed: n for n, f in app.fields.items() if f.renamed in was and n not in was
-        }
+        new = {n: f.renamed for n, f in app.fields.items() if n not in was}
+        self.renamed = {old: n for n, old in new.items() if old in was}
         self.was = {self.renamed.get(name, name): kind for name, kind in was.items()}
         self.removed = [name for name in self.was if name not in app.fields]
         self.kinds = {n: _kind(f) for n, f in app.fields.items()}
-        known = {name: self.was[name]["kind"] for name in self.kinds if name in self.was}
-        self.retyped = [name for name, kind in known.items() if kind != self.kinds[name]]
-        self.added = [name for name in app.fields if name not in self.was]
+        self.added = [name for name in self.kinds if name not in self.was]
+        kept = (name for name in self.kinds if name in self.was)
+        self.retyped = [name for name in kept if self.was[name]["kind"] != self.kinds[name]]
 
     def run(self, was_shared: bool) -> None:
         old = {new: old for old, new in self.renamed.items()}
@@ -98,10 +92,10 @@ class Migration:
         self._change(read)
         if was_shared != self.app.model.shared:
             self._move()
-        said = {"added": self.added, "renamed": [*self.renamed], "removed": self.removed}
-        said["retyped"] = self.retyped
-        words = "; ".join(f"{verb} {', '.join(names)}" for verb, names in said.items() if names)
-        said, change = f"{self.app.title} follows its class: {words or 'sharing'}", self.db.current
+        verbs = ("added", "renamed", "removed", "retyped")
+        told = ((verb, ", ".join(getattr(self, verb))) for verb in verbs)
+        words = "; ".join(f"{verb} {names}" for verb, names in told if names) or "sharing"
+        change, said = self.db.current, f"{self.app.title} follows its class: {words}"
         change.verb, change.target = "migrate", f"{change.target} {self.table}".strip()
         change.summary = f"{change.summary}; {said}" if change.summary else said
 
@@ -111,12 +105,9 @@ class Migration:
         if not lost or digest in self.house.accepted:
             return
         said = ", ".join(f"{count:,} of {name}" for name, count in lost.items())
-        raise Problem(
-            f"{self.app.model.__name__}: this change would lose values: {said}.",
-            "Nothing was changed. Put the field back (a new name: Renamed), or accept the loss; "
-            "a backup is made first.",
-            accept=digest,
-        )
+        what = f"{self.app.model.__name__}: this change would lose values: {said}."
+        then = "Nothing was changed. Put the field back (a new name: Renamed), or accept the loss"
+        raise Problem(what, f"{then}; a backup is made first.", accept=digest)
 
     def _filled(self, name: str) -> int:
         """How many rows hold something in a column."""
@@ -130,14 +121,12 @@ class Migration:
         before = kinds.get(kind, str)
         reader, field = Field(name, before, KINDS[before], target=target), self.app.fields[name]
         callers = {p.id: Caller("system", p) for p in self.house.profiles.all()}
-        other = next(iter(callers.values()))  # for rows that are shared
-        what = f"id, profile_id, {quote(old)} AS value"
-
-        def new(row: Row) -> Any:
-            return self._value(reader, field, row["value"], callers.get(row["profile_id"], other))
-
-        rows = self.db.all(f"SELECT {what} FROM {self.table} WHERE {quote(old)} IS NOT NULL")
-        return [(row["id"], new(row)) for row in rows]
+        callers[0] = Caller("system", self.house.profiles.at())  # for rows that are shared
+        what = f"id, profile_id, {quote(old)} AS value FROM {self.table}"
+        rows = self.db.all(f"SELECT {what} WHERE {quote(old)} IS NOT NULL")
+        where = (callers.get(row["profile_id"], callers[0]) for row in rows)
+        pairs = zip(rows, where, strict=True)
+        return [(r["id"], self._value(reader, field, r["value"], who)) for r, who in pairs]
 
     def _value(self, reader: Field, field: Field, stored: Any, caller: Caller) -> Any:
         """A value by way of its text: of a reference, what it is called."""
@@ -160,14 +149,12 @@ class Migration:
         self._drop_indexes()
         for old, new in self.renamed.items():
             self.db.execute(f"ALTER TABLE {table} RENAME COLUMN {quote(old)} TO {quote(new)}")
-        if self.renamed:
-            self._rename_in_views()
         for name in self.removed + self.retyped:
             self.db.execute(f"ALTER TABLE {table} DROP COLUMN {quote(name)}")
         self.db.forget(table)
         columns = {n: fields[n].kind.column for n in self.added + self.retyped}
         self.db.define(table, columns)
-        for name in self.added + self.retyped:
+        for name in columns:
             default = fields[name].initial
             if default not in (MISSING, None) and fields[name].type is not Secret:
                 self.db.execute(f"UPDATE {table} SET {quote(name)} = ?", (to_column(default),))
@@ -179,16 +166,16 @@ class Migration:
         if self.renamed:
             settings, key = self.house.settings_of(), f"renamed:{table}"
             settings[key] = (settings.get(key) or {}) | self.renamed
+            self._rename_in_views()
 
     def _rename_in_views(self) -> None:
         """Saved views filter, sort and show by the fields' new names."""
-        names = self.app.fields | self.app.model.computed | self.renamed
+        names = self.app.named | self.renamed
         for profile in self.house.profiles.all():
             settings, key = self.house.settings_of(str(profile.id)), f"views:{self.app.slug}"
-            views = settings.get(key) or {}
-            told = {view: self._renamed_in(State.of(said, names)) for view, said in views.items()}
-            if told != views:
-                settings[key] = told
+            if views := settings.get(key):
+                read = {view: State.of(said, names) for view, said in views.items()}
+                settings[key] = {view: self._renamed_in(state) for view, state in read.items()}
 
     def _renamed_in(self, state: State) -> str:
         now, name = self.renamed, state.sort.removeprefix("-")
@@ -212,9 +199,9 @@ class Migration:
 
 
 def recast(app, row: Row) -> Row:
-    """An older row of columns as the class has it now: values are read by way of their text, those
+    """An older row of columns as the class has it now: values by way of their text, without those
 
-    that do not fit are left out, fields that are new have their default."""
+    that do not fit; new fields have their default."""
     new = {name: value for name, value in row.items() if name not in app.fields}
     for name, field in app.fields.items():
         value = row[name] if name in row else field.initial
