@@ -181,6 +181,11 @@ def test_a_table_of_uneven_rows_leaves_gaps():
     assert html(data_table([{"a": 1, "b": 2}, {"b": 3}])).count("<td") == 4
 
 
+def test_a_column_that_only_a_later_row_has_is_in_the_table():
+    text = html(data_table([{"a": 1}, {"a": 2, "late": "here"}]))
+    assert ">late<" in text and ">here<" in text
+
+
 @pytest.mark.parametrize(
     ("pairs", "shown"),
     [([], "<figure"), ([("a", 0)], "a 0"), ([("a", 3), ("b", 1.5)], "a 3, b 1.5")],

@@ -105,7 +105,7 @@ def _number(field: Field, shown: str, attrs: dict[str, Any]):
 
 def select(choices: Iterable[Any] | dict[str, str], shown: str, **attrs):
     """One of some values, or of {value: its text}; what is none of them (any more) stays chosen."""
-    known = choices if isinstance(choices, dict) else {str(one): str(one) for one in choices}
+    known = {**choices} if isinstance(choices, dict) else {str(one): str(one) for one in choices}
     known |= {shown: shown} if shown and shown not in known else {}
     options = (Option(text, value=name, selected=name == shown) for name, text in known.items())
     return Select(*options, **attrs)
@@ -185,10 +185,11 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
     `heads`: headings (Th) of one's own."""
     if not rows:
         return P("No rows.", cls="empty")
-    columns, more = columns or [*rows[0]], len(rows) - SHOWN_ROWS
+    shown, more = rows[:SHOWN_ROWS], len(rows) - SHOWN_ROWS
+    columns = columns or [*dict.fromkeys(name for row in shown for name in row)]
     words = enumerate(column.replace("_", " ") for column in columns)
     heads = heads or (Th(Button(word, cls="link", data_sort=n)) for n, word in words)
-    body = [[_cell(row.get(c)) for c in columns] for row in rows[:SHOWN_ROWS]]
+    body = ([_cell(row.get(name)) for name in columns] for row in shown)
     note = P(Small(f"{so_many(more, 'more row')} in the download.")) if more > 0 else ""
     return grid(heads, body, note)
 
