@@ -125,11 +125,12 @@ async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -
     raise Problem(f"That address was redirected over {REDIRECTS} times.", "Check it.")
 
 
+@dataclass
 class _Checked:
     """The network as the connection pool sees it: names lead to public addresses only."""
 
-    def __init__(self, allow: Collection[str], seconds: float):
-        self.allow, self.seconds = allow, seconds
+    allow: Collection[str]
+    seconds: float
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> Any:
         """To the first address of a name that takes it, when all are public."""

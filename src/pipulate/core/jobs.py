@@ -32,6 +32,7 @@ from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at the same time; the rest wait
 LONG = 500  # characters shown of a call that has to be confirmed
+QUICK = ("checkpoint", "once", "kept")  # needs for which nobody has to be waited for
 LATER = 2.0  # seconds after which a store that was full is asked again
 
 
@@ -269,7 +270,8 @@ class Jobs:
 
     async def _need(self, job: Job, process: Process, message: Row) -> None:
         try:
-            async with self._elsewhere(job):
+            quick = message["need"] in QUICK  # and its place would be gone for long
+            async with contextlib.nullcontext() if quick else self._elsewhere(job):
                 result = await self.needs[message["need"]](job, *message["with"])
             reply = {"result": result}
         except Exception as error:
@@ -292,7 +294,8 @@ class Jobs:
         finally:
             job.waits -= 1
             if not job.waits and not over:
-                await self._places.acquire()
+                with _paused(job.limit):
+                    await self._places.acquire()
                 if job.placed or job.waits:  # meanwhile another need of it ended, or came
                     self._places.release()
                 else:
