@@ -98,10 +98,6 @@ class JobHandle:
         what = f"Run {result['run']} of {pipeline} waits for {needs}."
         raise Problem(what, f"Go on there ({result['address']}), then run this step again.")
 
-    def fed(self, field: Field, output: Any) -> Any:
-        """An output as an input of another pipeline takes it."""
-        return fed(field, output, self._folder)
-
     def ask(self, question: str, answer: Any = str):
         """Ask whoever is there. `answer`: a list of choices, or a field's type.
 

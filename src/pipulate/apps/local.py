@@ -245,19 +245,25 @@ def run_here(pipeline, values: Row) -> "Ran":
     return aside(work)
 
 
+def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, Future[Any]]:
+    """A thread to be started, which no end of the program waits for, and what comes of its work."""
+    done = Future[Any]()
+
+    def working() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    return threading.Thread(target=working, daemon=True), done
+
+
 def aside(work: Callable[[], Any]) -> Any:
     """The result of some work; in a notebook, whose Interrupt stops it, in a thread of its own."""
     if not in_loop():
         return work()
-    done, context = Future[Any](), copy_context()  # the context says which cell it prints in
-
-    def working_aside() -> None:
-        try:
-            done.set_result(context.run(work))
-        except BaseException as error:
-            done.set_exception(error)
-
-    thread = threading.Thread(target=working_aside, daemon=True)
+    context = copy_context()  # it says which cell it prints in
+    thread, done = in_thread(lambda: context.run(work))
     try:
         thread.start()
         while thread.is_alive():
@@ -288,7 +294,7 @@ class Ran(dict):
 
         from pipulate.apps import markup, outputs
 
-        place, drawn = outputs.Place("", lambda path: ""), []
+        drawn = []
         for name, value in self.items():
             view, shown = self.pipeline.steps[name].draw, ""
             drawn.append(H4(name.replace("_", " ").capitalize()))
@@ -296,5 +302,5 @@ class Ran(dict):
                 shown = view and outputs.viewed(view, value)
             except Exception as error:
                 drawn.append(outputs.view_failed(error))
-            drawn.append(shown or outputs.draw(value, place))
+            drawn.append(shown or outputs.draw(value, outputs.Place()))
         return markup.html(*drawn)

@@ -36,8 +36,8 @@ MARKED = re.compile(r"(?m)^(#{1,6} |[-*+] |\d+\. |> |```|\|.*\|$)|\*\*\S|\]\(htt
 class Place:
     """Where an output is found: `at`, its own address; file(path), that of a file; or ""."""
 
-    at: str
-    file: Callable[[Path], str]
+    at: str = ""
+    file: Callable[[Path], str] = lambda path: ""
 
 
 # -- drawn
@@ -175,7 +175,6 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
 
 
 def _head(to: Callable[..., Any], column: str, sort: str):
-    """A heading by which the server sorts: downwards first, as in the page."""
     down, up = sort == f"-{column}", sort == column
     order = "descending" if down else "ascending" if up else None
     word = column.replace("_", " ")

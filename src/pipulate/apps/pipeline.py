@@ -123,7 +123,6 @@ class Guided(Feeds):
         return Header(left, Div(again if begun else "", *ends, cls="bar"), cls="head")
 
     def _lineage(self, profile, run: Row):
-        """Which run fed this one, and which it feeds, as links."""
         table, base, links = self.runs.table(profile.id), f"/{profile.slug}", []
         old, _, step = run["parent"].partition("/")
         for up in table("id = ?", (old,)) if old else ():
@@ -170,7 +169,6 @@ class Guided(Feeds):
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
     async def _gone_card(self, profile, run: Row, attempt: Row):
-        """A step that the pipeline has no more: what came out of it stays to be seen."""
         head = Header(H2(words(attempt["step"]).capitalize()), Span("gone", cls="badge"))
         said = P(Small(brief(json.loads(attempt["inputs"]))))
         return Article(head, said, await self._output(profile, run, attempt), cls="step lost")
@@ -185,7 +183,6 @@ class Guided(Feeds):
         return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
 
     async def offer(self, visit: Visit):
-        """Names that a Ref may be given."""
         return await offered(visit, self.pipeline.fields)
 
     def _kept(self, run: Row, state: StepState) -> bool:
@@ -232,7 +229,6 @@ class Guided(Feeds):
         return await self.show(visit), notice(f"{words(waits['step']).capitalize()} needs {needs}.")
 
     async def cancel(self, visit: Visit):
-        """The card changes when the step's process is gone."""
         run_id = visit.number("run")
         self.open(visit.caller.profile, run_id)
         if job := self.jobs.cancel(run_id, visit.path["step"]):
@@ -240,7 +236,6 @@ class Guided(Feeds):
         return await self.show(visit)
 
     def _asked_again(self, visit: Visit, run: int, problem: Invalid):
-        """The form of a question, with why the answer does not fit."""
         about = (visit.form.get("step", ""), visit.form.get("question", ""))
         record = self.runs.question(visit.caller.profile.id, run, *about)
         why = problem.details.get("fields", {}).get("answer", problem.what)

@@ -173,7 +173,6 @@ class Runner:
         return step.when is None or await limited(step.meant, Outputs(states))
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
-        """Inputs as JSON: checked paths of files, keys of rows."""
         for name, value in values.items():
             field = self.pipeline.fields[name.split(".")[-1]]
             values[name] = self.house.meant(field, value, caller)
@@ -235,6 +234,5 @@ def _asks(state: StepState) -> Row:
 
 
 def _open(field: Field) -> Field:
-    """A field that need not be given; its choices may still be unknown."""
     choices = field.choices if isinstance(field.choices, tuple) else None
     return replace(field, optional=True, default=None, choices=choices)

@@ -7,9 +7,7 @@ work beside its error.
 import contextlib
 import importlib.util
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +18,7 @@ from filelock import FileLock
 
 from pipulate import __version__
 from pipulate.apps.crud import Crud, CrudApp
+from pipulate.apps.local import in_thread
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
 from pipulate.apps.plugin import BUNDLED, Plugin, line_in, load_file, plugin_files
@@ -204,7 +203,6 @@ class Shelf:
         self.house.tools.replace(plugin.path, [])
 
     def _register(self, plugin: Plugin, apps: list[Any], taken: list[str]) -> None:
-        """All of their tables and tools, or nothing."""
         slugs = [app.slug for app in apps]
         for slug in slugs:
             if (slugs + taken + PAGE_WORDS).count(slug) > 1:
@@ -256,7 +254,6 @@ class Shelf:
         return rows
 
     def _origin(self, plugin: Plugin) -> Row:
-        """{origin, version}: as its record in quarantine/ says, where it has one."""
         folder, kept = self.house.settings.folder, {"origin": "own file", "version": 1}
         if plugin.path.parent != folder("apps"):
             return {"origin": "bundled", "version": __version__}
@@ -294,15 +291,7 @@ def _edition(house) -> list[Path]:
 
 def _in_time(plugin: Plugin) -> ModuleType:
     """load_file, but a file that comes to no end keeps nobody waiting."""
-    loaded: Future[ModuleType] = Future()
-
-    def work():
-        try:
-            loaded.set_result(load_file(plugin.path, plugin.content).module)
-        except Exception as error:
-            loaded.set_exception(error)
-
-    thread = threading.Thread(target=work, daemon=True)
+    thread, loaded = in_thread(lambda: load_file(plugin.path, plugin.content).module)
     thread.start()
     try:
         return loaded.result(IMPORT_SECONDS)
@@ -313,7 +302,6 @@ def _in_time(plugin: Plugin) -> ModuleType:
 
 
 def _names(apps: Iterable[Any]) -> set[str]:
-    """What addresses and tools are named by, such as books and book."""
     return {getattr(app, at, app.slug) for app in apps for at in ("slug", "name")}
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.base import snake
+from pipulate.apps.job import fed as as_input
 from pipulate.apps.local import Ran, run_here, step_here
 from pipulate.core.fields import MISSING, Field, make_field, makes
 from pipulate.core.kinds import Secret
@@ -101,7 +102,6 @@ class Step:
         return field
 
     def _use(self, what: str, function: Any) -> None:
-        """Take up the earlier steps whose outputs a function needs."""
         for used in inspect.signature(function).parameters if inspect.isfunction(function) else ():
             if used not in self.earlier:
                 self.refuse(f"{what} {used!r}, no earlier step.", nearest(used, self.earlier))
@@ -112,7 +112,6 @@ class Step:
         return tuple(_computed(f, outputs) for f in self.fields)
 
     def meant(self, outputs: dict[str, Any]) -> bool:
-        """Whether the condition lets this step run."""
         return self.when is None or bool(_of(self.when, outputs))
 
 
@@ -214,8 +213,10 @@ class Pipeline:
         asked = {n: h for n, h in hints.items() if n not in fed and not other.fields[n].computed}
 
         def run(job, **values):
-            given = {n: job.fed(other.fields[n], values[step.name]) for n, step in fed.items()}
-            return job.run(other.slug, given | {n: values[n] for n in asked if n in values})
+            given = {n: values[n] for n in asked if n in values}
+            for n, step in fed.items():
+                given[n] = as_input(other.fields[n], values[step.name], job.files)
+            return job.run(other.slug, given)
 
         slots, one = dict.fromkeys(step.name for step in fed.values()), inspect.Parameter
         taken = dict.fromkeys(["job", *slots], MISSING)

@@ -235,7 +235,6 @@ class Trial:
         return await self._try(tool, self.call(tool, values), meant)
 
     async def _own_tools(self, app) -> None:
-        """Those that the plugin defines, but for those that need a click."""
         for own, _ in tools_in(getattr(app, "model", None)):
             tool = self.house.tools.get(f"{app.name}_{own}")
             if tool.kind in CAREFUL:
@@ -245,7 +244,6 @@ class Trial:
                 await self._used(tool.name, values)
 
     async def _steps(self, app: Guided) -> None:
-        """Each step after the other with samples, as far as they come."""
         outputs, fetching.allowed = {}, app.pipeline.outside
         for name, step in app.pipeline.steps.items():
             if any(up not in outputs for up in step.uses):
@@ -255,14 +253,13 @@ class Trial:
             if not done:
                 continue
             outputs[name] = output = done[0]
-            drawn = draw(output, Place("", lambda path: ""))
+            drawn = draw(output, Place())
             if step.draw:
                 work = asyncio.to_thread(viewed, step.draw, output)
                 drawn = await self._try(f"The view of {name}", work) or drawn
             self._show(f"{app.title}: {name}", drawn)
 
     def _step(self, step, outputs: Row) -> list[Any]:
-        """[what it gives], which may be nothing."""
         ups = {up: outputs[up] for up in step.uses}
         if not step.meant(ups):
             return [None]

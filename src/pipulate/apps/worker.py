@@ -44,7 +44,6 @@ class Engine:
             self._out.flush()
 
     def need(self, kind: str, *values: Any) -> Any:
-        """The engine's JSON. Raises its Problem."""
         key = next(self._count)
         reply = self._waiting[key] = Future()
         self.tell({"need": kind, "with": values, "id": key})
@@ -83,7 +82,6 @@ def _answer(engine: Engine, request: Row) -> None:
 
 
 def _bounded() -> None:
-    """What eats memory ends by itself, or is the first that the system ends."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
