@@ -27,13 +27,10 @@ ABOUT = "Every change, by whomever. What it changed is kept for 30 days, to look
 EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be listed here."
 
 
-# -- the list ----------------------------------------------------------------------------------
-
-
 async def history(site, visit: Visit, request):
     """What was done in this profile, newest first: ?who= app= q= day= deletions= before= after="""
     at, query = f"/{visit.caller.profile.slug}", defaultdict(str, visit.query)
-    log = _log(site, visit, at, query)
+    log = _log(visit, at, query)
     if visit.partial:
         typed = request.headers.get("hx-trigger") == "filter"
         pushed = {"HX-Push-Url": _address(at, query)} if typed else None
@@ -41,7 +38,7 @@ async def history(site, visit: Visit, request):
     head = Header(Div(H1("History"), P(ABOUT)), cls="head")
     button = Button("Undo the ticked changes", cls="secondary")
     picked = Form(button, id="picked", hx_post=f"{at}/undo", hx_swap="none")
-    return Section(head, _filters(site, at, query), log, picked, I(id="again"), cls="history")
+    return Section(head, _filters(visit, at, query), log, picked, I(id="again"), cls="history")
 
 
 def _address(at: str, query: Row, **place: int) -> str:
@@ -49,12 +46,12 @@ def _address(at: str, query: Row, **place: int) -> str:
     return f"{at}/history?{said}".rstrip("?")
 
 
-def _filters(site, at: str, query: Row):
+def _filters(visit: Visit, at: str, query: Row):
     def pick(name: str, everything: str, options: dict[str, str]):
         drawn = (Option(t, value=v, selected=query[name] == v) for v, t in options.items())
         return Select(Option(everything, value=""), *drawn, name=name, aria_label=everything)
 
-    apps = (a for a in site.house.shelf.apps.values() if isinstance(a, Crud))
+    apps = (a for a in visit.house.shelf.apps.values() if isinstance(a, Crud))
     words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}
     gone = Input(type="checkbox", name="deletions", value="1", checked=bool(query["deletions"]))
     return Form(
@@ -72,13 +69,12 @@ def _filters(site, at: str, query: Row):
     )
 
 
-def _log(site, visit: Visit, at: str, query: Row):
+def _log(visit: Visit, at: str, query: Row):
     gone, day = bool(query["deletions"]), _day(query["day"])
     only = Filter(query["who"], query["app"], query["q"], *day, gone, True)
     before, after = (_number(query.pop(name, "")) for name in ("before", "after"))
-    found = site.house.events.recent(
-        visit.caller.profile.id, PAGE + 1, before or 2**62, after, only
-    )
+    profile_id, until = visit.caller.profile.id, before or 2**62
+    found = visit.house.events.recent(profile_id, PAGE + 1, until, after, only)
     more = len(found) > PAGE
     events = found[1:] if more and after else found[:PAGE]
     if not events:
@@ -162,12 +158,9 @@ def _action(event: Row, at: str, restore: bool) -> str:
     return "<small>too old to undo</small>" if event["changed"] else ""
 
 
-# -- one event, one turn -----------------------------------------------------------------------
-
-
 async def change(site, visit: Visit, request):
     """What one event changed, of the first fifty rows; of the model's, a link to its turn."""
-    profile, events = visit.caller.profile, site.house.events
+    profile, events = visit.caller.profile, visit.house.events
     event = events.get(visit.path["event"], profile.id)
     images = events.images(event["id"], limit=SHOWN)
     drawn, link = diff(visit, images, event["changed"], event["kept"]), ""
@@ -179,24 +172,22 @@ async def change(site, visit: Visit, request):
 
 async def turn(site, visit: Visit, request):
     """All that the assistant changed in one turn, as one diff, and the button that undoes it."""
-    profile, key, log = visit.caller.profile, visit.path["turn"], site.house.events
+    profile, key, log = visit.caller.profile, visit.path["turn"], visit.house.events
     events, base = log.of_turn(key, profile.id), f"/{profile.slug}"
-    by, total = {event["undone"] for event in events}, sum(e["changed"] for e in events)
-    state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
-    if not events:
-        state = P("This turn changed nothing.", cls="empty")
-    elif not log.turns(profile.id, [key])[key]:
-        redo = Button("Redo", hx_post=f"{base}/undo/{max(by)}", hx_swap="none")
-        state = P("This turn was undone. ", redo if len(by) == 1 else "")
-    images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)
-    drawn = diff(visit, images, total, any(e["kept"] for e in events)) if events else ""
-    page = Div(state, H2("Before and after"), Div(drawn, cls="diff"), id="listing")
+    parts = [P("This turn changed nothing.", cls="empty")]
+    if events:
+        by, total = {event["undone"] for event in events}, sum(e["changed"] for e in events)
+        state = Button("Undo this turn", hx_post=f"{base}/history/{key}", hx_swap="none")
+        if not log.turns(profile.id, [key])[key]:
+            redo = Button("Redo", hx_post=f"{base}/undo/{max(by)}", hx_swap="none")
+            state = P("This turn was undone. ", redo if len(by) == 1 else "")
+        images = log.images(*(event["id"] for event in reversed(events)), limit=20 * SHOWN)
+        drawn = diff(visit, images, total, any(e["kept"] for e in events))
+        parts = state, H2("Before and after"), Div(drawn, cls="diff")
+    page = Div(*parts, id="listing")
     back = A("← History", href=f"{base}/history")
     head = Header(H1("What the assistant did in this turn"), back, cls="head")
     return page if visit.partial else Section(head, page, I(id="again"), cls="history")
-
-
-# -- undo --------------------------------------------------------------------------------------
 
 
 async def undo(site, visit: Visit, request):
