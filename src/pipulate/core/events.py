@@ -16,8 +16,8 @@ KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
 
 # What the summary of an undo has around those of what it took back.
 TOOK_BACK = re.compile(r"^(Undid|Redid)( \d+ changes)?: | \((without|[\d,]+ later) [^)]*\)$")
-# The event that took e back, or NULL. Each link of the chain took back the one before it, so an
-# even number of them leaves e as it was done.
+# The event that took e back, or NULL: each of the chain took back the one before it, so an even
+# number of them leaves e as it was done.
 UNDONE = """(
     WITH RECURSIVE later(id) AS (
         SELECT max(by_event) FROM undone WHERE event_id = e.id UNION ALL
@@ -45,7 +45,7 @@ MEANT = """(:actor = '' OR e.actor = :actor) AND e.at_utc >= :since
 
 @dataclass(frozen=True)
 class Filter:
-    """Which events: of an actor, of a table, with these words, in [since, until) UTC, deletions."""
+    """Which events: of an actor, of a table, with these words, in [since, until) UTC."""
 
     actor: str = ""
     table: str = ""
@@ -70,22 +70,22 @@ class Events:
         after: int = 0,
         only: Filter = Filter(),
     ) -> list[Row]:
-        """Events of a profile between two ids, with `undone` (the id of what took it back, or
+        """Events of a profile between two ids, without images; with `undoable`, and `undone` (the
 
-        None) and `undoable`; without images. `after` picks the oldest of those, else the newest."""
-        about = vars(only) | {"words": dumps(only.words.split()), "before": before, "after": after}
+        id of what took it back, or None). `after` picks the oldest of those, else the newest."""
+        about = {"profile": profile_id, "limit": limit, "before": before, "after": after}
+        about |= vars(only) | {"words": dumps(only.words.split())}
         order = "ASC" if after else "DESC"
-        sql = f"{EVENTS} AND e.id < :before AND e.id > :after AND {MEANT} ORDER BY e.id {order}"
-        rows = self.db.all(f"{sql} LIMIT :limit", about | {"profile": profile_id, "limit": limit})
+        where = f"e.id < :before AND e.id > :after AND {MEANT}"
+        rows = self.db.all(f"{EVENTS} AND {where} ORDER BY e.id {order} LIMIT :limit", about)
         told = [row | {"undoable": bool(row["kept"] and not row["undone"])} for row in rows]
         return told[::-1] if after else told
 
     def get(self, event_id: int, profile_id: int) -> Row:
         """One event as `recent` gives it. Raises Missing."""
-        found = self.recent(profile_id, 1, event_id + 1, event_id - 1)
-        if not found:
-            raise Missing(f"There is no event {event_id} in this profile.", "See History.")
-        return found[0]
+        for found in self.recent(profile_id, 1, event_id + 1, event_id - 1):
+            return found
+        raise Missing(f"There is no event {event_id} in this profile.", "See History.")
 
     def of_turn(self, turn: str, profile_id: int) -> list[Row]:
         """What the model changed in one turn, newest first: what is left to undo, else all."""
@@ -96,32 +96,38 @@ class Events:
 
     def images(self, *events: int, limit: int | None = None) -> Iterator[Row]:
         """{table, id, before, after} of events, in order; none when pruned or nothing changed."""
-        bodies = chain.from_iterable(map(self._parts, events))
-        return islice(chain.from_iterable(map(unpack, bodies)), limit)
+        parts = chain.from_iterable(map(self._parts, events))
+        return islice(chain.from_iterable(parts), limit)
 
-    def _parts(self, event: int, order: str = "") -> Iterator[str | bytes]:
+    def _parts(self, event: int, order: str = "") -> Iterator[list[Row]]:
+        """Read one by one: a part is large."""
         sql = f"SELECT part FROM images WHERE event_id = ? ORDER BY part {order}"
         for row in self.db.all(sql, (event,)):
             sql = "SELECT body FROM images WHERE event_id = ? AND part = ?"
-            yield self.db.all(sql, (event, row["part"]))[0]["body"]
+            yield unpack(self.db.all(sql, (event, row["part"]))[0]["body"])
 
     def undo(
         self, events: Iterable[int], profile_id: int, actor: str, on_conflict: OnConflict = "refuse"
     ) -> str:
         """Put back what events changed, newest first, as one event; returns its summary.
 
-        Raises Conflict when a later change is in the way; its details list the "clashes" (see
-
-        Undoing). "skip" leaves those as they are, "overwrite" puts back all the same."""
+        Raises Conflict when later changes are in the way, the "clashes" of its details (Undoing):
+        "skip" leaves those as they are, "overwrite" puts back all the same."""
         with self.db.change(actor=actor, profile_id=profile_id) as change:
             self.db.begin()
             found = [self.get(key, profile_id) for key in sorted({*events}, reverse=True)]
             change.undoes = [event["id"] for event in found]
             work = Undoing(self.db, change, on_conflict, self.recast)
             for event in found:
-                _refuse_undone(event, change.undoes)
-                for body in self._parts(event["id"], "DESC"):
-                    work.reverse(event["id"], reversed(unpack(body)), event["changed"])
+                if event["undone"] not in (None, *change.undoes):
+                    raise Problem(
+                        "That was undone already.", "Undo the undo in History to redo it."
+                    )
+                if not event["kept"]:
+                    what = "That event changed no rows, or is older than 30 days."
+                    raise Problem(what, "See History.")
+                for images in self._parts(event["id"], "DESC"):
+                    work.reverse(event["id"], images[::-1], event["changed"])
             redo = all(event["verb"] == "undo" for event in found)
             change.verb = "redo" if redo else "undo"
             change.summary = _said("Redid" if redo else "Undid", found[::-1]) + work.finish()
@@ -150,8 +156,8 @@ class Events:
         old = "SELECT id FROM events WHERE at_utc < ? AND changed"
         self.db.execute(f"DELETE FROM images WHERE event_id IN ({old})", (limit,))
         secrets = self.db.all("SELECT id FROM secrets WHERE created_utc < ?", (limit,))
-        left, held = {row["id"] for row in secrets}, self._held()
-        while left and (rows := next(held, None)) is not None:
+        left = {row["id"] for row in secrets}
+        for rows in self._held() if left else ():
             left -= {*SECRET.findall(str(rows))}
         gone = "DELETE FROM secrets WHERE id IN (SELECT value FROM json_each(?))"
         self.db.execute(gone, (dumps([*left]),))
@@ -163,14 +169,7 @@ class Events:
             yield self.db.all(f"SELECT DISTINCT {name} FROM {table}")
         yield self.db.all("SELECT value FROM records WHERE kind = 'question'")
         for row in self.db.all("SELECT DISTINCT event_id AS id FROM images"):
-            yield from map(unpack, self._parts(row["id"]))
-
-
-def _refuse_undone(event: Row, together: list[int]) -> None:
-    if event["undone"] not in (None, *together):
-        raise Problem("That was undone already.", "Undo the undo in History to redo it.")
-    if not event["kept"]:
-        raise Problem("That event changed no rows, or is older than 30 days.", "See History.")
+            yield from self._parts(row["id"])
 
 
 def _said(word: str, events: list[Row]) -> str:
@@ -178,8 +177,8 @@ def _said(word: str, events: list[Row]) -> str:
 
     Of an undo it tells what that took back."""
     undone = ("undo", "redo")
-    text = "; ".join(
+    told = (
         TOOK_BACK.sub("", e["summary"]) if e["verb"] in undone else e["summary"] for e in events
     )
-    many = f" {len(events)} changes" if len(events) > 1 else ""
+    text, many = "; ".join(told), f" {len(events)} changes" if len(events) > 1 else ""
     return f"{word}{many}: {text[:200]}{'…' * (len(text) > 200)}"

@@ -4,6 +4,7 @@ import re
 import time
 import unicodedata
 from dataclasses import dataclass
+from itertools import chain, count
 
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row, now
@@ -35,7 +36,7 @@ class Profiles:
             self.db.execute(f"{sql} ON CONFLICT (slug) DO UPDATE SET deleted_utc = NULL")
 
     def all(self) -> list[Profile]:
-        """Asked by every request, so kept until they change; what another process did, for 1 s."""
+        """Every request asks: kept until they change; what another process did, for 1 s."""
         changes, until, kept = self._kept
         if self.db.current or changes != self._changes or until < time.monotonic():
             changes = self._changes
@@ -87,11 +88,10 @@ class Profiles:
             raise Problem("The last profile cannot be deleted.", "Add another one first.")
 
     def holdings(self, profile: Profile) -> dict[str, int]:
-        """How many rows, runs and messages a profile has, by table; what a deletion would hide."""
-        sql = (
-            "SELECT t.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
-            " AND c.name = 'profile_id' AND t.name NOT IN ('events', 'approvals', 'old_slugs')"
-        )
+        """How many rows, runs and messages a deletion would hide, by table."""
+        sql = """SELECT t.name FROM sqlite_master t, pragma_table_info(t.name) c
+            WHERE t.type = 'table' AND c.name = 'profile_id'
+            AND t.name NOT IN ('events', 'approvals', 'old_slugs')"""
         tables = (self.db.table(r["name"]).xtra(profile_id=profile.id) for r in self.db.all(sql))
         return {t.name.removeprefix("app_"): n for t in tables if (n := t.count())}
 
@@ -101,9 +101,7 @@ class Profiles:
         if not name or len(name) > 60:
             raise Problem("A profile needs a name of 1 to 60 characters.", "Choose another name.")
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        base = slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "profile"
-        taken, number = ROUTE_WORDS | {p.slug for p in self.table() if p.id != own}, 1
-        while slug in taken:
-            number += 1
-            slug = f"{base}-{number}"
-        return {"name": name, "slug": slug}
+        base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "profile"
+        taken = ROUTE_WORDS | {p.slug for p in self.table() if p.id != own}
+        slugs = chain([base], (f"{base}-{n}" for n in count(2)))
+        return {"name": name, "slug": next(slug for slug in slugs if slug not in taken)}

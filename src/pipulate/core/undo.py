@@ -32,10 +32,10 @@ class Undoing:
         self.clashes: dict[tuple[str, Any, str], Row] = {}  # by table, id and field
         self.lost: dict[str, str] = {}  # tables and columns that cannot come back: why
         self.followed = functools.cache(self._followed)
-        self.left: dict[tuple[str, Any], tuple[Row | None, Row | None]] = {}
+        self.left: dict[tuple[str, Any], Pair] = {}  # as they are, and as the event left them
 
     def reverse(self, event: int, images: Iterable[Row], rows: int = 0) -> None:
-        """Take back images of an event, given newest first; it changed so many `rows` in all."""
+        """Take back images of an event, the newest first; it changed so many `rows` in all."""
         if self.event != event:
             self.event, self.left = event, {}
         for name, some in groupby(images, key=itemgetter("table")):
@@ -64,9 +64,9 @@ class Undoing:
             yield row, wanted
 
     def _followed(self, table: str) -> tuple[dict[str, str], int]:
-        """{old: new} names of columns that were renamed, in order; and the event in which the table
+        """{old: new} of columns that were renamed, in order; the event in which the table last
 
-        last followed its class."""
+        followed its class."""
         sql = "SELECT value FROM store WHERE scope = '' AND key = ?"
         renamed = self.db.one(sql, (f"renamed:{table}",)) or {"value": "{}"}
         sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate'"
@@ -74,17 +74,16 @@ class Undoing:
         return json.loads(renamed["value"]), since[0]["id"] or 0
 
     def _recast(self, image: Row) -> None:
-        """Read an image as its table's class is now; what was there and does not fit is lost."""
+        """Read an image as its table's class is now; what does not fit is lost."""
         moved, old = changed(image), image["before"] or {}
         for end in ("before", "after"):
             image[end] = image[end] and self.recast(image["table"], image[end])
         lost = [n for n in moved if old.get(n) is not None and n not in image["before"]]
         self.lost |= dict.fromkeys(lost, RETYPED)
-        after = image["after"] or {}
-        image["after"] = {n: v for n, v in after.items() if n not in lost} or None
+        image["after"] = {n: v for n, v in (image["after"] or {}).items() if n not in lost} or None
 
     def _wanted(self, image: Row, row: Row | None) -> Row | None:
-        """What the row should be again: as before the image's change; None means gone."""
+        """What the row should be again; None means gone."""
         before, after, columns = image["before"], image["after"], self.db.columns(image["table"])
         names = changed(image) if before else [n for n in after if n not in LOOSE]
         gone = [n for n in names if n not in columns and before and before.get(n) is not None]
@@ -104,7 +103,8 @@ class Undoing:
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
         """The columns that hold neither what the image left there nor what was before it."""
-        row, left = self.left.get((image["table"], image["id"]), (row, image["after"]))
+        table, key = image["table"], image["id"]
+        row, left = self.left.get((table, key), (row, image["after"]))
         before, after, here = image["before"] or {}, left or {}, row or {}
         if row is None:
             clash, why = names if before and after else [], "deleted"
@@ -114,9 +114,8 @@ class Undoing:
             clash = [n for n in names if row[n] not in (before.get(n), after.get(n))]
             why = "changed" if after else "put back"
         for name in clash:  # of a field changed several times the first value counts, met last
-            about = {"table": image["table"], "id": image["id"], "field": name, "why": why}
-            told = {"mine": before.get(name), "theirs": here.get(name)}
-            self.clashes[image["table"], image["id"], name] = about | told
+            told = {"mine": before.get(name), "theirs": here.get(name), "why": why}
+            self.clashes[table, key, name] = {"table": table, "id": key, "field": name, **told}
         return clash
 
     def finish(self) -> str:
@@ -137,7 +136,7 @@ class Undoing:
 
 
 def _rename(image: Row, renamed: dict[str, str]) -> None:
-    """Images hold whole rows: one with an old name and without the new one is older than that."""
+    """Images hold whole rows: one with an old name, without the new one, is older than that."""
     for row in filter(None, (image["before"], image["after"])):
         for old, new in renamed.items():
             if old in row and new not in row:
