@@ -29,9 +29,9 @@ const models = new Map(), calls = new Map(), MOST = 256e3;
 let socket, head, parts, count = 0;
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 const send = (head, buffers) => {
-  const parts = [...buffers ?? []], text = JSON.stringify({...head, parts: parts.length});
-  const frames = [text, ...parts], large = one => (one.byteLength ?? one.length) > MOST;
-  if (frames.some(large)) return models.get(head.key).fault('That is over 256 kB.');
+  const parts = buffers ?? [], frames = [JSON.stringify({...head, parts: parts.length}), ...parts];
+  const large = frames.some(one => (one.byteLength ?? one.length) > MOST);
+  if (large) return models.get(head.key).fault('That is over 256 kB.');
   if (socket?.readyState == 1) frames.forEach(one => socket.send(one));
   // else it opens anew, with what the server has
 };
@@ -99,8 +99,8 @@ class Model {
       return this.say('msg:custom', head.content, buffers);
     }
     head.buffer_paths.forEach((way, n) => {
-      const last = way.at(-1);
-      way.slice(0, -1).reduce((place, name) => place[name], head.state)[last] = buffers[n];
+      const place = way.slice(0, -1).reduce((place, name) => place[name], head.state);
+      place[way.at(-1)] = buffers[n];
     });
     this.put(head.state);
     this.done();
@@ -118,10 +118,7 @@ export const show = async at => {
   const {key, module, look} = at.dataset, el = make('div');
   const over = new AbortController(), {signal} = over;
   const card = make('p', {className: 'problem', role: 'alert'});
-  const fault = said => {
-    card.textContent = said;
-    at.prepend(card);
-  };
+  const fault = textContent => at.prepend(Object.assign(card, {textContent}));
   const model = new Model(key, fault);
   at.gone = () => {
     over.abort();
