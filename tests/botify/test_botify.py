@@ -83,6 +83,14 @@ def test_without_a_token_the_problem_says_where_to_enter_it(house, call):
     assert problem.value.details["status"] == 401
 
 
+def test_where_botify_cannot_tell_the_user_projects_are_those_of_the_name_that_was_given(
+    house, call, service
+):
+    service.fault("profile", "404", times=9)
+    call("botify_connect", token=service.token, username=OWNER)
+    assert [row["slug"] for row in call("botify_projects")["rows"]] == [PROJECT]
+
+
 def test_a_new_token_forgets_what_was_listed_for_the_old_one(call, connected, service):
     call("botify_projects")
     call("botify_connect", token=service.token)

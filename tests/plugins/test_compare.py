@@ -155,5 +155,9 @@ def test_the_report_is_one_file_that_runs_nothing(call, pair):
     with open(told["report"]["$file"], encoding="utf-8") as text:
         shown = text.read()
     assert "<h1>old.csv → new.csv</h1>" in shown and "3 pages are in both." in shown
-    assert "<dt>Out of reach</dt><dd>1</dd>" in shown and 'id="by-page-type"' in shown
+    assert (
+        "<dt>PageRank gained</dt><dd>1</dd>" in shown
+        and "<dt>Out of reach</dt><dd>1</dd>" in shown
+        and 'id="by-page-type"' in shown
+    )
     assert "&lt;b&gt;" in shown and "<b>" not in shown and "<script" not in shown

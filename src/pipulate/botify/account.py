@@ -84,14 +84,19 @@ class Account:
     def site(self, site):
         self.own[self.key] = "/".join(filter(None, [site.name, site.analysis]))
 
-    # -- lists that are kept
+    # -- asking
 
-    async def listed(self, name, ask, refresh=False):
+    async def ask(self, what, *about):
+        """What a method of the client gives."""
+        async with self.client() as botify:
+            return await getattr(botify, what)(*about)
+
+    async def listed(self, refresh, what, *about):
         """{rows, at} of a list; asked for when it is not kept yet, or to `refresh` it."""
+        name = " ".join([what, "/".join(about)]).strip()
         known = self.kept.get(name)
         if refresh or not known:
-            async with self.client() as botify:
-                rows = await ask(botify)
+            rows = await self.ask(what, *about)
             known = self.kept[name] = {"rows": rows, "at": datetime.now(UTC).isoformat()}
         return known
 

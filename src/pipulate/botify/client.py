@@ -98,8 +98,9 @@ class Client:
         await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
         return username
 
-    async def projects(self, user):
+    async def projects(self, user=""):
         """[{owner, slug, name}] of all projects that a user can see, by owner and name."""
+        user = user or await self.user()
         paths = f"users/{_quoted(user)}/projects", f"projects/{_quoted(user)}"
         found = [answers.project(row, user) for row in await self._either(*paths, (403, 404))]
         return sorted(found, key=lambda row: (row["owner"] != user, row["owner"], row["name"]))

@@ -246,7 +246,8 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     if (!all) return;
     const [[row, ...others]] = await invoke('rows', [place, ...few]);
     const cells = Object.entries(row).map(([name, value]) => make('tr', {},
-      make('th', {scope: 'row'}, name.replaceAll('_', ' ')), make('td', {}, value)));
+      make('th', {scope: 'row'}, name.replaceAll('_', ' ')), make('td', {}, /^https?:/i.test(value)
+        ? make('a', {href: value, target: '_blank', rel: 'noopener noreferrer'}, value) : value)));
     const link = place => make('li', {}, make('button',
       {className: 'link', onclick: () => fly(place)}, Object.values(others.shift())[0]));
     const list = ([word, places]) => make('details', {open: true},

@@ -47,7 +47,7 @@ dd{margin:0;font-size:1.2rem;font-weight:600;overflow-wrap:anywhere}
   gap:1.5rem}
 figure{margin:0;overflow:auto}
 figcaption{font-weight:600;margin:.5rem 0}
-svg{width:100%;min-width:24rem;display:block}
+svg{width:100%;min-width:24rem;max-width:40rem;display:block}
 svg text{font-size:15px;fill:currentColor}
 rect{fill:var(--bar)}
 .scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:.4rem}
@@ -187,7 +187,7 @@ def table(title, rows, count=0, word="first"):
 def _figure(name, value):
     shown = value if isinstance(value, str) else f"{value:,}"
     wide = "wide" if len(shown) > 16 else None
-    return Div(Dt(name.replace("_", " ").capitalize()), Dd(shown), cls=wide)
+    return Div(Dt(f"{name[:1].upper()}{name[1:]}".replace("_", " ")), Dd(shown), cls=wide)
 
 
 def _charts(measured, groups):

@@ -71,22 +71,14 @@ class Botify(CrudApp):
     async def projects(table, caller, refresh: bool = False):
         """The projects of the account, {rows: [{owner, slug, name}], at}; kept until refreshed."""
         account = Account(table, caller)
-
-        async def ask(botify):
-            return await botify.projects(account.user or await botify.user())
-
-        return await account.listed("projects", ask, refresh)
+        return await account.listed(refresh, "projects", account.user)
 
     @staticmethod
     @tool(kind="read")
     async def analyses(table, caller, project: str, refresh: bool = False):
         """The analyses of a project (owner/project), newest first; kept until refreshed."""
         site = read_address(project)
-
-        async def ask(botify):
-            return await botify.analyses(site.owner, site.project)
-
-        return await Account(table, caller).listed(f"analyses {site.name}", ask, refresh)
+        return await Account(table, caller).listed(refresh, "analyses", site.owner, site.project)
 
     @staticmethod
     @tool
@@ -100,16 +92,14 @@ class Botify(CrudApp):
     async def query(table, caller, project: str, bql: dict, most: int = 2_000):
         """The first rows of a BQL query {collections, periods, query} on a project. It is free."""
         site = read_address(project)
-        async with Account(table, caller).client() as botify:
-            return await botify.query(site.owner, site.project, bql, most)
+        return await Account(table, caller).ask("query", site.owner, site.project, bql, most)
 
     @staticmethod
     @tool(kind="read")
     async def columns(table, caller, project: str, collection: str):
         """The names of the fields that a project has in a collection, such as crawl.20250314."""
-        site = read_address(project)
-        async with Account(table, caller).client() as botify:
-            return sorted(await botify.fields(site.owner, site.project, collection))
+        site, account = read_address(project), Account(table, caller)
+        return sorted(await account.ask("fields", site.owner, site.project, collection))
 
     @staticmethod
     @tool(kind="outside")
@@ -118,8 +108,7 @@ class Botify(CrudApp):
         from pipulate.botify.client import Unsure
 
         try:
-            async with Account(table, caller).client() as botify:
-                return await botify.export(payload)
+            return await Account(table, caller).ask("export", payload)
         except Unsure as unsure:
             return {"unsure": str(unsure)}
 
@@ -127,16 +116,14 @@ class Botify(CrudApp):
     @tool(kind="read")
     async def exports(table, caller, project: str):
         """The export jobs of a project that Botify lists; without the addresses of their files."""
-        site = read_address(project)
-        async with Account(table, caller).client() as botify:
-            return [job | {"results": None} for job in await botify.exports(site.project)]
+        jobs = await Account(table, caller).ask("exports", read_address(project).project)
+        return [job | {"results": None} for job in jobs]
 
     @staticmethod
     @tool(kind="read")
     async def job(table, caller, job: str):
         """How far an export job is. Only a step is told where its file is: that opens it."""
-        async with Account(table, caller).client() as botify:
-            found = await botify.job(job)
+        found = await Account(table, caller).ask("job", job)
         return found if caller.parent else found | {"results": None}
 
 
