@@ -159,8 +159,6 @@ def kept_log(attempt: Row):
 def _shown(field: Field, value: Any) -> str:
     """An input, kept or by default, as text for its box."""
     value = from_json(value)
-    if field.type is Ref and isinstance(value, int):
-        return f"#{value}"
     try:
         return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))
     except (ValueError, TypeError):

@@ -38,12 +38,12 @@ class CrudApp:
 
     A property with an annotated result is a column that is computed and only read."""
 
-    plural: ClassVar[str] = ""
-    order: ClassVar[str] = "position"  # a field ("-due": largest first), or SQL
-    default_filter: ClassVar[str] = ""  # as in the address: "f.done=no"
-    shared: ClassVar[bool] = False  # one shelf for all profiles
-    menu_icon: ClassVar[str] = ""
-    menu_place: ClassVar[int] = 50  # smaller comes first
+    plural = ""
+    order = "position"  # a field ("-due": largest first), or SQL
+    default_filter = ""  # as in the address: "f.done=no"
+    shared = False  # one shelf for all profiles
+    menu_icon = ""
+    menu_place = 50  # smaller comes first
     links: ClassVar[dict[str, str]] = {}  # beside the heading: {text: a path of your own routes}
     fields: ClassVar[dict[str, Field]] = {}
     computed: ClassVar[dict[str, Field]] = {}

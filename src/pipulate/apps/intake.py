@@ -57,11 +57,11 @@ class Intake:
         self.notations = dict(notations or {})
         self.taken: list[tuple[int, Row]] = []  # (row of the file, its values as stored)
         self.known: dict[Any, list[Row]] = {}  # rows of the app, by what is matched
+        self.seen: dict[Any, int] = {}  # rows of the file, by the same
         self.add: list[Row] = []
         self.update: list[tuple[Row, Row]] = []  # (the row as it is, its new values)
         self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
         self.unchanged = 0
-        self.seen: dict[Any, int] = {}
 
     def _headed(self, rows: list[list[Any]]) -> bool:
         """The first row names a field, or is unlike the others wherever these are exact."""
@@ -115,7 +115,7 @@ class Intake:
         self.skip.sort(key=itemgetter(0))
         return self.report()
 
-    def _each(self, rows: Iterable[tuple[int, Any]], work: Callable[[int, Any], None]) -> None:
+    def _each(self, rows, work: Callable[[int, Any], None]) -> None:
         for number, row in rows:
             try:
                 work(number, row)
