@@ -1,8 +1,7 @@
 """What is kept of Botify: the token, lists with their age, the project chosen in each profile.
 
-The token lies in the settings (DictLikeDB) as a secret of the whole home. It is read in one place,
-`Account.connection`, in the process of the engine; steps run in processes that never get it. A
-profile in which the demo is on talks to the stand-in instead.
+The token is a secret of the whole home. It is read in one place, `Account.connection`, in the
+process of the engine; steps are other processes. A profile in the demo talks to the stand-in.
 """
 
 import functools

@@ -3,9 +3,8 @@
 While Botify lets us wait, the step's progress says so; while it refuses the token, the run waits.
 """
 
-import itertools
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from pipulate import Problem
 from pipulate.botify.answers import words
@@ -33,19 +32,17 @@ def waited(job, tool, values):
     began = time.monotonic()
     with ThreadPoolExecutor(1) as aside:
         work = aside.submit(job.tool, f"botify_{tool}", **values)
-        for pause in itertools.chain([0.01, 0.02, 0.05], itertools.repeat(0.2)):
-            if work.done():
-                return work.result()
-            if time.monotonic() - began > QUIET:
-                wait = job.tool("botify_status")["wait"]
-                said = f"Botify lets us wait: {wait:.0f} s" if wait > 1 else "Asking Botify"
-                job.progress(0, 0, f"{said} ({time.monotonic() - began:.0f} s so far)")
-            time.sleep(pause)
+        while not wait([work], 0.2).done:
+            if (spent := time.monotonic() - began) > QUIET:
+                left = job.tool("botify_status")["wait"]
+                said = f"Botify lets us wait: {left:.0f} s" if left > 1 else "Asking Botify"
+                job.progress(0, 0, f"{said} ({spent:.0f} s so far)")
+        return work.result()
 
 
 def finished_job(job, key):
     """The export job of that id, once it is done. Raises Problem when nothing comes of it."""
-    wait, began = FIRST, time.monotonic()
+    pause, began = FIRST, time.monotonic()
     while True:
         found = _job(job, key)
         state, spent = found["job_status"].upper(), time.monotonic() - began
@@ -58,8 +55,8 @@ def finished_job(job, key):
             what = f"Botify's export {key} is not done after {spent / 3_600:.0f} hours ({state})."
             raise Problem(what, "Run this step again later: it waits for the same export.")
         job.progress(0, 0, f"Botify makes the file ({state.lower()}, {spent:.0f} s so far)")
-        time.sleep(wait)
-        wait = min(wait * GROWS, LONGEST)
+        time.sleep(pause)
+        pause = min(pause * GROWS, LONGEST)
 
 
 def _job(job, key):

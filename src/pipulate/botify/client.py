@@ -1,8 +1,7 @@
 """The client of Botify's REST API: asynchronous, at Botify's pace, and careful with the token.
 
-The token leaves in one place, `_once`, and only to the origin of the API: redirects and `next`
-pages are never followed elsewhere. What may be repeated is tried again, with growing random waits;
-what spends credits never is: when nobody knows whether it happened, `Unsure` is raised.
+The token leaves in one place, `_send`, and only to the origin of the API. What may be repeated is
+tried again, with growing random waits; what spends credits is not: it may raise `Unsure`.
 """
 
 import functools

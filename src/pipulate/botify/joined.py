@@ -20,48 +20,37 @@ def join(measured, known, out):
     heads, first = next(pages)[1:], next(rows)
     rest = {page: more for page, *more in pages}
     head = [*first, *(f"botify_{name}" if name in first else name for name in heads)]
-    found, sums = Counter(), Sums()
-    top = []
+    found, by_type, by_depth, top = Counter(), defaultdict(Counter), Counter(), []
 
     def lines():
         for row in rows:
             more = rest.get(row[0])
             found["known"] += more is not None
             cells = [*row, *(more or [""] * len(heads))]
-            sums.add(dict(zip(head, cells, strict=False)))
             if len(top) < TOP:
                 top.append([cell[:CELL] for cell in cells])
+            _add(dict(zip(head, cells, strict=False)), by_type, by_depth)
             yield cells
 
     part = out.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as text:
         text.writelines(CsvFile(out.name, head, lines(), raw=True).chunks)  # defused already
     part.replace(out)
-    about = {"known": found["known"], "top": typed(head, top)}
-    return about | {"types": sums.types() if KIND in head else [], "levels": sums.levels()}
+    kinds = sorted(by_type.items(), key=lambda item: -item[1]["pagerank"])[:TYPES]
+    return {
+        "known": found["known"],
+        "top": typed(head, top),
+        "types": [_told(*each) for each in kinds] if KIND in head else [],
+        "levels": [[depth, links] for depth, links in sorted(by_depth.items())],
+    }
 
 
-class Sums:
-    """What rows of pages add up to, by page type and by depth."""
-
-    def __init__(self):
-        self.by_type = defaultdict(Counter)
-        self.by_depth = Counter()
-
-    def add(self, row):
-        kind = self.by_type[row.get(KIND) or UNKNOWN]
-        kind.update({name: float(row[name] or 0) for name in SUMS if name in row}, pages=1)
-        if row["depth"]:
-            kind.update(reached=1, depth=int(row["depth"]))
-            self.by_depth[int(row["depth"])] += int(row["out_degree"])
-
-    def types(self):
-        """A row for each page type, the one with the most PageRank first."""
-        kinds = sorted(self.by_type.items(), key=lambda item: -item[1]["pagerank"])
-        return [_told(*each) for each in kinds[:TYPES]]
-
-    def levels(self):
-        return [[depth, links] for depth, links in sorted(self.by_depth.items())]
+def _add(page, by_type, by_depth):
+    sums = by_type[page.get(KIND) or UNKNOWN]
+    sums.update({name: float(page[name] or 0) for name in SUMS if name in page}, pages=1)
+    if page["depth"]:
+        sums.update(reached=1, depth=int(page["depth"]))
+        by_depth[int(page["depth"])] += int(page["out_degree"])
 
 
 def _told(kind, sums):

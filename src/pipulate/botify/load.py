@@ -68,10 +68,10 @@ def _bytes(path, kind):
 
 
 def load(path, folder, labels, told=None):
-    """Write edges.csv (source, target) and nodes.csv (id and `labels`); returns what was found:
+    """Write edges.csv (source, target) and nodes.csv (id and `labels`, what the export has besides).
 
-    counts by name, "container", "header", "sep" (whether there were such lines). `labels`: what
-    the export has behind source and target. `told(rows)` hears how far it is. Raises Problem."""
+    Returns counts by name, "container", "header", "sep" (whether there were such lines).
+    `told(rows)` hears how far it is. Raises Problem."""
     old = csv.field_size_limit(CELL)
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -5,8 +5,7 @@
         service.fault("GET /v1/jobs", "502", times=2)
         service.form.container = "zip"
 
-The API and the downloads are two servers: two origins, as they are at Botify. It serves the tour
-without an account and the tests.
+The API and the downloads are two origins, as at Botify. For the tour and the tests.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """A measured link graph as GEXF or GraphML, for Gephi and its kin.
 
-Its two CSV files are read row by row and written line by line, so memory holds the names of pages
-only. A page is called by its place in the table and labelled by its name; each column is an
-attribute: `long` or `double` where all its cells are numbers, else `string`. Empty cells are left
-out; characters that XML cannot have become U+FFFD.
+Written line by line, so memory holds the names of pages only. A page is called by its place in the
+table and labelled by its name; each column is an attribute: `long` or `double` where all its cells
+are numbers, else `string`. Empty cells are left out; what XML cannot have becomes U+FFFD.
 """
 
 import re

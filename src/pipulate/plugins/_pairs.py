@@ -14,8 +14,8 @@ class Numbers:
     """Names → numbers by first appearance, -1 for a blank one; `names` in order.
 
     A table of hashes in numpy: a dict of a million strings waits for memory ten times as long.
-    Python's hash has 64 bits and a key of this process: that any two of a million names have the
-    same one happens once in 37 million times, and nobody can bring it about."""
+    Hashes have 64 bits and a key of this process: two of a million names have the same one once in
+    37 million times, and nobody can bring it about."""
 
     def __init__(self):
         self.names, self.padded = [], {}  # padded: those that first came with blanks around them

@@ -1,7 +1,7 @@
 """A link graph as a picture, drawn by cosmos.gl on the graphics card from a nodes and an edges CSV.
 
-Nodes: a name, then columns of any kind, the most important row first. Edges: two names, then what
-they like. Numbers go to the page as bytes; names and rows only when they are asked for.
+Nodes: a name, then columns of any kind, the most important row first. Edges: two names. Numbers go
+to the page as bytes; names and rows only when they are asked for.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """A measured link graph as one HTML file, which opens anywhere: no script, nothing fetched.
 
-The table of pages is gone through once; what is kept of it are a few rows of each kind, and sums by
-page type and by community where it has such columns.
+The table of pages is gone through once, for a few rows of each kind and sums by page type and
+community.
 """
 
 import heapq

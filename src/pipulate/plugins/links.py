@@ -6,8 +6,8 @@
     blank = rows with too few cells or an empty one: left out, pages too; empty lines are no rows
     left_out = by their kind, rows of a crawler's export that are no link to a page of the site
 
-A self-link adds to no degree and no PageRank; edges.csv has it, with its count. Files are read as
-streams: memory holds page names and numbers per row and link.
+A self-link adds to no degree and no PageRank; edges.csv has it, with its count. Memory holds page
+names and numbers per row and link.
 """
 
 import csv

@@ -1,8 +1,7 @@
 """Link graph: from a Botify project to its measured links.
 
-What asks Botify is a tool of the app Botify: this process has no token. Whatever moment it is
-stopped at, a run that goes on orders no second export: a job that Botify has already is taken up,
-and one whose beginning is uncertain is looked for and never simply repeated.
+What asks Botify is a tool of the app Botify: this process has no token. No second export is
+ordered, whenever a run was stopped: a job that Botify has is taken up, an uncertain one looked for.
 """
 
 from pathlib import Path
