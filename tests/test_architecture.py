@@ -59,7 +59,6 @@ TESTED_ELSEWHERE = {
     "core/process.py": "tests/core/test_jobs.py",
     "core/workbook.py": "tests/core/test_sheets.py",
     "doors/door.py": "tests/doors/test_cli.py",
-    "doors/options.py": "tests/doors/test_cli.py",
     "botify/answers.py": "tests/botify/test_client.py",
     "botify/asking.py": "tests/botify/test_link_graph.py",
     "botify/bql.py": "tests/botify/test_stand_in.py",

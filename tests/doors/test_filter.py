@@ -10,6 +10,7 @@ import pytest
 
 from pipulate.core.problems import Invalid, Problem, Unknown
 from pipulate.doors import cli
+from pipulate.doors.door import show
 from pipulate.doors.filter import filtered
 
 PLUGIN = """
@@ -125,6 +126,12 @@ def test_a_step_reads_outputs_and_inputs_and_prints_its_output(settings):
     assert output(settings, "hello.person", '{"name": "  Ada "}') == "Ada"
     assert output(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
     assert output(settings, "hello.letters", '{"greeting": "Hi!"}') == 3
+
+
+def test_a_step_without_a_row_prints_an_empty_list_and_no_lone_bracket(capsys):
+    show(iter(()), True)
+    show(iter(()), False, as_lines=True)
+    assert capsys.readouterr().out == "[]\n"
 
 
 def test_words_of_the_command_line_give_what_standard_input_need_not(settings):

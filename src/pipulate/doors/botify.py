@@ -6,8 +6,7 @@ from dataclasses import replace
 import click
 
 from pipulate.core.problems import Problem, Unknown
-from pipulate.doors.door import opened
-from pipulate.doors.options import HOME, JSON, show
+from pipulate.doors.door import HOME, JSON, opened, show
 from pipulate.doors.runs import followed
 
 EDITION = "pipulate.botify.apps"

@@ -14,8 +14,7 @@ from pipulate import __version__
 from pipulate.apps.base import snake, so_many
 from pipulate.core import source
 from pipulate.core.problems import Problem, Unknown, Waiting, nearest
-from pipulate.doors.door import Door
-from pipulate.doors.options import HOME, PROFILE, as_file, ask
+from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask
 
 CONTRACT = "plugins/contract.md"
 SOON = 10  # seconds within which a saved file is in the menu

@@ -17,9 +17,8 @@ from pipulate.core.process import end
 from pipulate.core.store import Row
 from pipulate.doors import build
 from pipulate.doors.botify import botify
-from pipulate.doors.door import Door
-from pipulate.doors.options import HOME, JSON, PROFILE, WORDS, YES, ask, as_file, leave_quietly
-from pipulate.doors.options import show
+from pipulate.doors.door import HOME, JSON, PROFILE, WORDS, YES, Door, as_file, ask
+from pipulate.doors.door import leave_quietly, show
 from pipulate.doors.runs import COMMANDS
 
 

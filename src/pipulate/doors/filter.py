@@ -18,7 +18,7 @@ from pipulate.core.problems import Invalid, Problem, Unknown, nearest
 from pipulate.core.process import stay
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
-from pipulate.doors.options import Left
+from pipulate.doors.door import Left
 
 
 @contextlib.contextmanager

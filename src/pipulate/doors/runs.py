@@ -13,8 +13,7 @@ from pipulate.apps.local import Bar, plain
 from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Unknown, Waiting
 from pipulate.core.store import Row, now
-from pipulate.doors.door import Door, opened
-from pipulate.doors.options import HOME, JSON, LINES, PROFILE, WORDS, YES, ask, show
+from pipulate.doors.door import HOME, JSON, LINES, PROFILE, WORDS, YES, Door, ask, opened, show
 
 LOOK = 0.1  # seconds between two looks at how far a run is
 
