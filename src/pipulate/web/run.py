@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import socket as sockets
 import time
 import webbrowser
@@ -175,7 +174,7 @@ class Server(uvicorn.Server):
             self.front.site.feed.end()  # answers that would never end by themselves
 
     def handle_exit(self, sig, frame):
-        super().handle_exit(sig, frame)
+        self.should_exit = True  # uvicorn's raises the signal once more at the end: no crash
         soon(self.loop, self.ended.set)
 
 
@@ -243,17 +242,10 @@ async def _serve_on(socket: sockets.socket, settings: Settings, mcp, ready: Read
     config = uvicorn.Config(guard, lifespan="off", proxy_headers=False, **quiet, **limits)
     server = Server(config, front, ready)
     front.begin(_watchdog(), _evict(server))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
     try:
         await server.serve(sockets=[socket])
     finally:
         await front.close()
-
-
-def _leave(number: int, frame):
-    """uvicorn raises the signal that ended it once more: no crash. Another one ends at once."""
-    signal.signal(number, signal.SIG_DFL)
 
 
 def open_browser(settings: Settings, url: str, window: bool = False) -> bool:
