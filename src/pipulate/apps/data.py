@@ -25,11 +25,11 @@ class Data(Refs):
     """What a Crud knows of its table."""
 
     def rows(self, caller: Caller):
-        """The scoped table; its rows are instances of the class."""
+        """Its rows are instances of the class."""
         return replace(self.plain(caller), row=lambda row: self.model(row, self, caller))
 
     def plain(self, caller: Caller):
-        """The scoped table; its rows are dictionaries of columns."""
+        """Its rows are dictionaries of columns."""
         return self._shelf(0 if self.model.shared else caller.profile.id)
 
     def _shelf(self, key: int):
@@ -65,7 +65,7 @@ class Data(Refs):
         return table(where, args, order, size, left - size)[::-1], count
 
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
-        """Rows by what is computed of each, empty last: SQLite knows nothing of it."""
+        """SQLite knows nothing of what is computed."""
         name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
         rows = table(where, args, "id", LARGE + 1)
         if len(rows) > LARGE:
@@ -119,7 +119,6 @@ class Data(Refs):
         return sql, args
 
     def _apart(self) -> dict[str, Field]:
-        """The fields whose values have their names elsewhere."""
         refs = {n: f for n, f in self.of_type(Ref).items() if self.known_target(f)}
         return refs | self.of_type(File)
 

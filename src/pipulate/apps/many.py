@@ -240,7 +240,7 @@ class Many(Rows):
         return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
     async def show_totals(self, visit: Visit):
-        """Totals of the list whose state the address carries."""
+        """Of the list whose state the address carries."""
         state = self.state(visit.query)
         found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
         heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")

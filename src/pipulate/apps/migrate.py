@@ -110,7 +110,6 @@ class Migration:
         raise Problem(what, f"{then}; a backup is made first.", accept=digest)
 
     def _filled(self, name: str) -> int:
-        """How many rows hold something in a column."""
         empty = f"coalesce({quote(name)}, '') IN ('', '[]', '{{}}')"
         return self.db.all(f"SELECT count(*) AS n FROM {self.table} WHERE NOT {empty}")[0]["n"]
 
@@ -129,7 +128,6 @@ class Migration:
         return [(r["id"], self._value(reader, field, r["value"], who)) for r, who in pairs]
 
     def _value(self, reader: Field, field: Field, stored: Any, caller: Caller) -> Any:
-        """A value by way of its text: of a reference, what it is called."""
         try:
             text = reader.text(reader.load(stored))
             if reader.type is Ref:
@@ -169,7 +167,6 @@ class Migration:
             self._rename_in_views()
 
     def _rename_in_views(self) -> None:
-        """Saved views filter, sort and show by the fields' new names."""
         names = self.app.named | self.renamed
         for profile in self.house.profiles.all():
             settings, key = self.house.settings_of(str(profile.id)), f"views:{self.app.slug}"

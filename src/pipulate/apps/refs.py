@@ -7,7 +7,7 @@ from typing import Any
 from pipulate.apps.query import State
 from pipulate.core.fields import Field, File, Ref, Secret, dumps
 from pipulate.core.kinds import SET
-from pipulate.core.problems import Conflict, Invalid, Missing, Problem, nearest
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
@@ -41,7 +41,7 @@ class Refs:
         if app := self.known_target(field):
             return app
         what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
-        raise Problem(what, nearest(field.target, self._apps()))
+        raise Unknown(what, nearest(field.target, self._apps()))
 
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
@@ -65,7 +65,7 @@ class Refs:
         return f"{count:,} {self.some if count == 1 else self.slug.replace('_', ' ')}"
 
     def title_of(self, row: Row) -> str:
-        """What a row of columns is called by those that refer to it."""
+        """What those that refer to a row call it."""
         name, field = next(iter(self.fields.items()))
         return field.show(field.load(row[name]))
 
@@ -116,7 +116,7 @@ class Refs:
         return stored
 
     def follow(self, row: Any, name: str, caller: Caller) -> Any:
-        """What a value stands for: the row of a Ref, the File, the text of a Secret, or None."""
+        """The row of a Ref, the File, the text of a Secret, or None."""
         field, value = self.fields[name], getattr(row, name)
         if value in (None, ""):
             return None
@@ -130,7 +130,7 @@ class Refs:
         return self.house.db.reveal(self.plain(caller).raw(row.id)[name])
 
     def refuse_lost(self, images: list[Row]) -> None:
-        """Raise Conflict when rows were so changed that they refer to others that are gone."""
+        """Raise Conflict when changed rows refer to others that are gone."""
         table = self.house.db.table(self.table_name)
         for name, field in self.of_type(Ref).items():
             if not (there := self.known_target(field)):

@@ -5,6 +5,7 @@ and tables work from those. A value comes out exactly as meant, or is refused wi
 """
 
 import copy
+import enum
 import inspect
 import json
 import math
@@ -73,7 +74,7 @@ class Field:
         return self.name.replace("_", " ").capitalize()
 
     def check(self, value: Any) -> Any:
-        """The Python value of a JSON value. Raises ValueError with the reason."""
+        """The Python value of a JSON value. Raises ValueError."""
         # in a form or a CSV cell nothing and an empty text look alike, and so do [] and no tag
         blank = value is None or isinstance(value, str) and not value.strip()
         if self.optional and blank:
@@ -83,7 +84,7 @@ class Field:
         return self._within(self.kind.check(value))
 
     def parse(self, text: str) -> Any:
-        """The Python value of text as typed in a form, shell or CSV cell. Raises ValueError."""
+        """The Python value of text as typed in a form, shell or CSV cell."""
         if not isinstance(text, str):
             raise ValueError("needs text")
         if not text.strip() and (self.optional or self.kind.input not in BLANK):
@@ -107,7 +108,7 @@ class Field:
         return value
 
     def show(self, value: Any) -> str:
-        """Text for an input or a cell."""
+        """Text for an input."""
         return "" if value is None or value is MISSING else self.kind.show(value)
 
     def text(self, value: Any) -> str:
@@ -126,7 +127,7 @@ class Field:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of this one value."""
+        """As JSON schema."""
         schema = {**self.kind.schema}
         empty = [None] if self.optional else []
         if isinstance(self.choices, tuple):
@@ -163,7 +164,7 @@ def _unwrap(annotation: Any, *extras: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = "") -> Field:
-    """Read one annotation. Raises Problem naming the nearest type we know."""
+    """Read one annotation. Raises Problem."""
     base, extras = _unwrap(annotation)
     said = {type(extra): extra for extra in reversed(extras)}
     bounds = said.get(Between)
@@ -175,6 +176,8 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
     if base not in KINDS:
         kind = getattr(annotation, "__name__", str(annotation))
         known = nearest(kind, [k.__name__ for k in KINDS])
+        if isinstance(base, enum.EnumType):
+            known = f"Write Literal{[member.value for member in base]}."
         raise wrong(f"there is no field type {kind!r}", known)
     one = str if base is Tags else base
     if isinstance(choices, tuple) and not all(issubclass(one, type(c)) for c in choices):

@@ -80,7 +80,7 @@ class Change:
 
 
 class Database:
-    """An open store. Raises Broken when the file is no SQLite file, damaged or from the future."""
+    """An open store. Raises Broken for what is no store, is damaged or from the future."""
 
     def __init__(self, path: Path, latest: int = 0):
         self.path = path
@@ -128,7 +128,7 @@ class Database:
         return getattr(self._local, "change", None)
 
     def all(self, sql: str, args: Any = ()) -> list[Row]:
-        """Rows of a reading query; values only as parameters."""
+        """Rows of a query; values only as parameters."""
         with IN_WORDS:
             return _dicts(self._reader().execute(sql, args))
 
@@ -136,20 +136,20 @@ class Database:
         return next(iter(self.all(sql, args)), None)
 
     def ask(self, sql: str, **limits: Any) -> Answer:
-        """What one SELECT of the user's gives, over a connection that cannot write: core/ask.py."""
+        """What one SELECT of the user's gives: see core/ask.py."""
         return ask(self.path, sql, **limits)
 
     def stream(self, sql: str, **limits: Any) -> Generator[tuple[Any, ...]]:
-        """The same without end, as it comes: the column names, then each row's values."""
+        """The same without end: the column names, then each row's values."""
         return answer(self.path, sql, **limits)
 
     def execute(self, sql: str, args: Any = ()) -> list[Row]:
-        """Run a writing statement inside the current change (or one of its own)."""
+        """Run a statement inside the current change (or one of its own)."""
         with self.change(), IN_WORDS:
             return _dicts(self.begin().execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
-        """The same writing statement for each row of values."""
+        """The same for each row of values."""
         with self.change(), IN_WORDS:
             self.begin().executemany(sql, rows)
 
@@ -232,25 +232,25 @@ class Database:
         return event | {"images": images}
 
     def hide(self, secret: str) -> str:
-        """Keep a secret apart from what is shown; returns what stands for it: its end and an id."""
+        """Keep a secret apart; returns what stands for it: its end and an id."""
         key = secrets.token_hex(8)
         self.execute("INSERT INTO secrets VALUES (?, ?, ?)", (key, secret, now()))
         return f"{secret[8:][-4:]} {key}"
 
     def reveal(self, told: str) -> str | None:
-        """The secret that this stands for, if it stands for one."""
+        """The secret that this stands for, if any."""
         found = self.one("SELECT value FROM secrets WHERE id = ?", (told.rpartition(" ")[2],))
         return found["value"] if found else None
 
     def columns(self, name: str) -> list[str]:
-        """Column names of a table, [] when there is none."""
+        """[] when there is no such table."""
         if not self._columns.get(name):
             found = self.all("SELECT name FROM pragma_table_info(?)", (name,))
             self._columns[name] = [r["name"] for r in found]
         return self._columns[name]
 
     def define(self, name: str, columns: Mapping[str, str]) -> None:
-        """Make a table, or add the columns it lacks. Keys: names; values: SQL types and clauses."""
+        """Make a table, or add the columns it lacks: {name: SQL type and clauses}."""
         have, table = self.columns(name), quote(name)
         lines = [f"{quote(n)} {sql}" for n, sql in columns.items() if n not in have]
         if not have:
@@ -294,7 +294,7 @@ class Database:
         self._columns.pop(name, None)
 
     def table(self, name: str, **options: Any) -> Table:
-        """A handle on a table; its options: see Table."""
+        """See Table for the options."""
         return Table(self, name, **options)
 
     def close(self) -> None:

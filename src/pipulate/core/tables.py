@@ -21,7 +21,7 @@ Pair = tuple[Row | None, Row | None]  # a row as it is and as it shall be; None:
 
 @functools.lru_cache(1_000)
 def quote(name: str) -> str:
-    """An SQL identifier. Names come from classes and are checked; values never pass here."""
+    """An SQL identifier; values never pass here."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Problem(f"{name!r} cannot be a column or table name.", "Use letters, digits, _.")
     return f'"{name}"'
@@ -29,7 +29,7 @@ def quote(name: str) -> str:
 
 @functools.lru_cache(1_000)
 def _writing(verb: str, table: str, names: tuple[str, ...], keys: tuple[str, ...]) -> str:
-    """The statement of a verb; its values are those of the columns, then those of the keys."""
+    """Its values are those of the columns, then those of the keys."""
     if verb == "INSERT":
         marks = ", ".join("?" * len(names))
         return f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({marks})"
@@ -66,7 +66,7 @@ class Table:
         return replace(self, scope={**self.scope, **scope})
 
     def select(self, what: str, where: str = "", args: Any = (), tail: str = "") -> list[Row]:
-        """SELECT what FROM the scoped rows that match; the SQL is our own, values go in `args`."""
+        """SELECT what FROM the scoped rows that match; values go in `args`."""
         tests = " AND ".join([*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"])
         sql = f"SELECT {what} FROM {self._table} WHERE {tests}{tail}"
         return self.db.all(sql, [*self.scope.values(), *map(to_column, args)])
@@ -74,7 +74,7 @@ class Table:
     def __call__(
         self, where: str = "", args: Any = (), order_by: str = "", limit: int = -1, offset: int = 0
     ) -> list[Any]:
-        """Rows that match; `where` and `order_by` are our own SQL, values go in `args`."""
+        """Rows that match; `where` and `order_by` are SQL, values go in `args`."""
         tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
         return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
 
@@ -102,7 +102,7 @@ class Table:
         return bool(self.select("1", f"{quote(self.pk)} = ?", [key]))
 
     def raw(self, key: Any) -> Row:
-        """The columns of one row as stored. Raises Missing."""
+        """One row as stored. Raises Missing."""
         for row in self.select("*", f"{quote(self.pk)} = ?", [key]):
             return row
         what = f"{self.name.removeprefix('app_')} has no row {key!r} here."
@@ -135,7 +135,7 @@ class Table:
         return self.row(row)
 
     def upsert(self, record: Any = None, /, **values: Any) -> Any:
-        """Update the row with this key, or insert it."""
+        """Update the row, or insert it."""
         new = self._values(record, values)
         return self.update(new) if new.get(self.pk) in self else self.insert(new)
 
@@ -178,7 +178,7 @@ class Table:
             self.write([(row, bumped(row, new)) for row, new in alike])
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
-        """Give all rows that match these values; returns how many there were."""
+        """Give all that match these values; returns how many there were."""
         new = self._values(None, values)
         self._stay(new)
         with self.db.writing():
@@ -187,7 +187,7 @@ class Table:
         return len(found)
 
     def delete_many(self, where: str, args: Any = ()) -> int:
-        """Remove all rows that match; returns how many there were."""
+        """Remove all that match; returns how many there were."""
         with self.db.writing():
             found = self.select("*", where, args)
             self.db.unindex(self.name, len(found))
@@ -195,7 +195,7 @@ class Table:
         return len(found)
 
     def write(self, pairs: Iterable[Pair]) -> None:
-        """Make of each row the other of its pair, in this order and whatever the scope."""
+        """Make of each row the other of its pair, in this order."""
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
         with self.db.change():
             for sql, same in groupby(map(self._told, pairs), key=itemgetter(0)):
@@ -203,7 +203,6 @@ class Table:
             self._log(pairs)
 
     def _write(self, before: Row | None, after: Row) -> Row:
-        """The same of one row; returns it as stored."""
         sql, values = self._told((before, after))
         with self.db.change():
             stored: Row = self.db.execute(f"{sql} RETURNING *", values)[0]
@@ -211,7 +210,6 @@ class Table:
         return stored
 
     def _told(self, pair: Pair) -> tuple[str, list[Any]]:
-        """The statement that makes one row of the other, and its values."""
         before, after = pair
         if not before or not after:
             new, verb = after or {}, "INSERT" if after else "DELETE"

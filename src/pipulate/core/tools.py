@@ -39,7 +39,7 @@ CAREFUL = ("outside", "destructive")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls and where: actor is user, model, mcp, shell or system; cwd resolves file paths."""
+    """Who calls: actor is user, model, mcp, shell or system; cwd resolves file paths."""
 
     actor: str
     profile: Profile
@@ -66,7 +66,7 @@ class Tool:
     counted: bool = False  # the rows it did change are counted, too
 
     def as_dict(self) -> Row:
-        """{name, description, class, schema}: the same for shell, model and MCP."""
+        """{name, description, class, schema}."""
         schema = schema_of(self.fields) | ({"required": ["id"]} if self.partial else {})
         said = {"name": self.name, "description": self.description}
         return {**said, "class": self.kind, "schema": schema}
@@ -86,7 +86,7 @@ def tool(
 
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", **options: Any) -> Tool:
     """The Tool of a function run(caller, …); its options are those of @tool."""
-    said = " ".join((about or inspect.getdoc(run) or "").split())  # one line, however written
+    said = " ".join((about or inspect.getdoc(run) or "").split())
     options = {"kind": "write"} | getattr(run, "tool_options", {}) | options
     return Tool(name or run.__name__, said, fields=fields_of(run), run=run, **options)
 
@@ -156,7 +156,7 @@ class Tools:
         self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
 
     def replace(self, owner: str | Path, tools: Iterable[Tool]) -> None:
-        """Register the tools of an owner in place of all it had. Raises Problem on a taken name."""
+        """Register tools in place of all the owner had. Raises Problem on a taken name."""
         fresh = {tool.name: replace(tool, owner=owner) for tool in tools}
         kept = {name: t for name, t in self.by_name.items() if t.owner != owner}
         for name in fresh.keys() & kept.keys():
@@ -230,7 +230,7 @@ class Tools:
         raise NeedsApproval(what, next_step, approval=key, address=address)
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
-        """Store the exact call; only a click on its address runs it, once, within ten minutes."""
+        """Store the exact call; only a click on its address runs it, once, in ten minutes."""
         arguments = dumps(given)
         record = self.approvals.insert(
             id=secrets.token_urlsafe(9),
@@ -280,7 +280,7 @@ class Tools:
         self.db.execute(old, (now(),))
 
     def secret_names(self) -> set[str]:
-        """What secrets are called, in all tools."""
+        """What they are called, in all tools."""
         fields = (field for tool in self.by_name.values() for field in tool.fields)
         return {field.name for field in fields if field.type is Secret}
 

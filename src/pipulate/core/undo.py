@@ -83,7 +83,6 @@ class Undoing:
         image["after"] = {n: v for n, v in (image["after"] or {}).items() if n not in lost} or None
 
     def _wanted(self, image: Row, row: Row | None) -> Row | None:
-        """What the row should be again; None means gone."""
         before, after, columns = image["before"], image["after"], self.db.columns(image["table"])
         names = changed(image) if before else [n for n in after if n not in LOOSE]
         gone = [n for n in names if n not in columns and before and before.get(n) is not None]
@@ -102,7 +101,6 @@ class Undoing:
         return row if row == row | new else bumped(row, new)
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
-        """The columns that hold neither what the image left there nor what was before it."""
         table, key = image["table"], image["id"]
         row, left = self.left.get((table, key), (row, image["after"]))
         before, after, here = image["before"] or {}, left or {}, row or {}
