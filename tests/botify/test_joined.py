@@ -62,6 +62,14 @@ def test_page_types_add_up_and_none_is_left_out(joined):
     assert sum(row["pages"] for row in types.values()) == 4
 
 
+def test_a_word_among_the_clicks_adds_nothing(tmp_path):
+    (tmp_path / "measured.csv").write_text(MEASURED)
+    (tmp_path / "known.csv").write_text(KNOWN.replace(",0,10", ",0,n/a"))
+    types = join(*(tmp_path / f"{name}.csv" for name in ("measured", "known", "nodes")))["types"]
+    clicks = {row["page_type"]: row["clicks"] for row in types}
+    assert clicks == {"home": 0, "article": 5, UNKNOWN: 0}
+
+
 def test_links_are_summed_by_the_depth_of_their_pages(joined):
     assert joined[0]["levels"] == [[0, 3], [1, 1]]
 

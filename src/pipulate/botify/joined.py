@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from pipulate import CsvFile
+from pipulate.plugins._formats import NUMBER
 from pipulate.plugins._picture import rows_of, typed
 
 TOP = 50  # rows that are shown
@@ -47,7 +48,8 @@ def join(measured, known, out):
 
 def _add(page, by_type, by_depth):
     sums = by_type[page.get(KIND) or UNKNOWN]
-    sums.update({name: float(page[name] or 0) for name in SUMS if name in page}, pages=1)
+    known = {name: page[name] for name in SUMS if name in page}
+    sums.update({n: float(v) if NUMBER.fullmatch(v) else 0 for n, v in known.items()}, pages=1)
     if page["depth"]:
         sums.update(reached=1, depth=int(page["depth"]))
         by_depth[int(page["depth"])] += int(page["out_degree"])

@@ -68,7 +68,7 @@ def _bytes(path, kind):
 
 
 def load(path, folder, labels, told=None):
-    """Write edges.csv (source, target) and nodes.csv (id and `labels`, what the export has besides).
+    """Write edges.csv (source, target) and nodes.csv (id and `labels`, what is exported besides).
 
     Returns counts by name, "container", "header", "sep" (whether there were such lines).
     `told(rows)` hears how far it is. Raises Problem."""
