@@ -220,6 +220,35 @@ def test_a_file_saved_while_the_program_runs_is_live_within_a_second(house, apps
     assert "things" in house.shelf.apps
 
 
+def test_a_fault_while_looking_does_not_end_the_watch(house, apps, run):
+    def fault():
+        house.shelf.on_change.remove(fault)
+        raise ZeroDivisionError
+
+    async def main():
+        watching = asyncio.create_task(house.shelf.watch(0.01))
+        for name in ("one", "two"):
+            (apps / f"{name}.py").write_text(THING.replace("Thing", name.capitalize()))
+            for _ in range(1_000):
+                await asyncio.sleep(0.01)
+                if f"{name}s" in house.shelf.apps:
+                    break
+        assert not watching.done()
+        watching.cancel()
+
+    house.shelf.on_change.append(fault)
+    run(main())
+    assert {"ones", "twos"} <= house.shelf.apps.keys()
+
+
+def test_a_record_of_a_draft_that_cannot_be_read_is_left_alone(house, apps):
+    folder = house.settings.folder("quarantine") / "odd"
+    folder.mkdir()
+    for name, text in (("a", "{"), ("b", "[1]"), ("c", '{"state": "waiting", "name": "odd"}')):
+        (folder / f"{name}.json").write_text(text)
+    assert house.shelf.scan() and house.shelf.drafts == []
+
+
 def test_a_file_that_vanishes_between_two_looks_does_not_end_the_watch(house, apps, run):
     async def main():
         watching = asyncio.create_task(house.shelf.watch(0.001))

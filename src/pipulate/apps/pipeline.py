@@ -100,32 +100,33 @@ class Guided(Feeds):
         run, states = self.open(profile, run_id)
         at, key = self.at(profile, run_id), f"run-{run_id}"
         cards = [await self._card(profile, run, states, name) for name in states]
-        gone = [await self._gone_card(profile, run, old) for old in self._gone(run)]
+        cards += [await self._gone_card(profile, run, old) for old in self._gone(run)]
         early = any(s.state not in PAST for s in states.values())
         foot = (press(at, "finish", "Finish and lock")(disabled=early),)
         if run["locked_utc"]:
             note = Small("Finished: steps cannot change until reopened.")
             foot = press(at, "reopen", "Reopen"), note
-        parts = self._head(profile, run, states), self._changed(run, states), *cards, *gone
+        parts = self._head(profile, run, states), self._changed(run, states), *cards
         foot = Nav(*foot, cls="pager")
         return Section(*parts, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
 
     def _head(self, profile, run: Row, states: States):
-        at, name = self.at(profile, run["id"]), {"name": "name", "value": run["name"]}
-        named = {"placeholder": "Name this run", "aria_label": "Title of the run", "maxlength": 100}
+        at, every = self.at(profile, run["id"]), states.values()
+        named = {"name": "name", "value": run["name"], "maxlength": 100}
+        named |= {"placeholder": "Name this run", "aria_label": "Title of the run"}
         form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
-        again = press(at, "again", "Run all again", "link")(hx_confirm=SURE)
-        idle = not run["locked_utc"] and not any(s.at_work for s in states.values())
-        begun = idle and any(s.state in PAST for s in states.values())
-        ends = press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")
         title = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}")
-        left = Div(title, Form(Input(**name, **named), **form), self._lineage(profile, run))
-        return Header(left, Div(again if begun else "", *ends, cls="bar"), cls="head")
+        left = Div(title, Form(Input(**named), **form), self._lineage(profile, run))
+        does = [press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")]
+        busy = run["locked_utc"] or any(s.at_work for s in every)
+        if not busy and any(s.state in PAST for s in every):
+            does.insert(0, press(at, "again", "Run all again", "link")(hx_confirm=SURE))
+        return Header(left, Div(*does, cls="bar"), cls="head")
 
     def _lineage(self, profile, run: Row):
         table, base, links = self.runs.table(profile.id), f"/{profile.slug}", []
         old, _, step = run["parent"].partition("/")
-        for up in table("id = ?", (old,)) if old else ():
+        for up in table("id = ?", (old,)):
             href = f"{base}/{up['pipeline']}/{old}#step-{old}-{step}"
             links += ["fed by ", A(f"run {old}, step {words(step)}", href=href), " · "]
         fed = "parent GLOB ? AND deleted_utc IS NULL", (f"{run['id']}/*",), "id", 20
@@ -229,9 +230,8 @@ class Guided(Feeds):
         return await self.show(visit), notice(f"{words(waits['step']).capitalize()} needs {needs}.")
 
     async def cancel(self, visit: Visit):
-        run_id = visit.number("run")
-        self.open(visit.caller.profile, run_id)
-        if job := self.jobs.cancel(run_id, visit.path["step"]):
+        self.open(visit.caller.profile, run := visit.number("run"))
+        if job := self.jobs.cancel(run, visit.path["step"]):
             await self.jobs.wait(job)
         return await self.show(visit)
 

@@ -22,7 +22,7 @@ from pipulate.apps.local import in_thread
 from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
 from pipulate.apps.plugin import BUNDLED, Plugin, line_in, load_file, plugin_files
-from pipulate.core.logs import redacted
+from pipulate.core.logs import log_fault, redacted
 from pipulate.core.problems import Busy, Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
@@ -30,6 +30,7 @@ from pipulate.core.tools import Tool, interrupt
 IMPORT_SECONDS = 10
 PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
 PAGE_WORDS += ["settings", "call", "inbox", "quit", "docs"]
+RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
 
@@ -85,7 +86,7 @@ class Shelf:
     def _changed(self) -> None:
         for plugin in self.plugins.values():
             if plugin.bundled and not plugin.apps and not plugin.problem:
-                self._commit(plugin)  # its name may be free again
+                self._load(plugin.path)  # its name may be free again
         self.version += 1
         for listener in self.on_change:
             listener()
@@ -94,14 +95,18 @@ class Shelf:
         """Scan for ever: a saved file is live within a second."""
         while True:
             await anyio.sleep(every)
-            with contextlib.suppress(OSError):
+            try:
                 await anyio.to_thread.run_sync(self.scan, abandon_on_cancel=True)
+            except OSError:  # a file went meanwhile
+                continue
+            except Exception as error:
+                log_fault(error)
 
     def _load(self, path: Path) -> None:
         old, content = self.plugins.get(path), b""
         try:
             content = path.read_bytes()
-            if not old or old.problem or old.content != content:
+            if not old or old.problem or not old.apps or old.content != content:
                 self._commit(self._run(Plugin(path, content)))
         except Exception as error:
             if isinstance(error, Busy):
@@ -254,25 +259,24 @@ class Shelf:
         return rows
 
     def _origin(self, plugin: Plugin) -> Row:
-        folder, kept = self.house.settings.folder, {"origin": "own file", "version": 1}
+        folder = self.house.settings.folder
         if plugin.path.parent != folder("apps"):
             return {"origin": "bundled", "version": __version__}
-        kept |= _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
+        kept = _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
         return {key: kept[key] for key in ("origin", "version")}
 
 
 def _record(path: Path) -> Row:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text("utf-8"))
-    return {}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return RECORD | json.loads(path.read_text("utf-8"))
+    return RECORD
 
 
 def _waiting(records: list[Path]) -> list[Row]:
     """Of each plugin the newest version that passed its trial, if it waits; see Shelf.drafts."""
-    kept = filter(None, map(_record, records))
-    inorder = sorted(kept, key=lambda record: (record["at"], record["version"]))
-    newest = {record["name"]: record for record in inorder if record["state"] != "faulty"}
-    waits = (record for record in newest.values() if record["state"] == "waiting")
+    kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
+    newest = {r["name"]: r for r in kept if r["at"] and r["state"] != "faulty"}
+    waits = (r for r in newest.values() if r["state"] == "waiting")
     return [{"name": r["name"], "said": r["wish"], "at_utc": r["at"]} for r in waits]
 
 
