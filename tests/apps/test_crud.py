@@ -288,6 +288,28 @@ def test_a_tool_reaches_its_table_and_those_of_other_apps_and_may_be_one_of_the_
     assert call("taking_list")["count"] == 0 and call("part_get", id=1)["count"] == 9
 
 
+SETS = """
+from pipulate import CrudApp, tool
+
+class Plant(CrudApp):
+    name: str
+    watered: bool = False
+
+    @tool
+    def water(self):
+        self.watered = True
+        return "watered"
+"""
+
+
+def test_a_field_that_is_set_on_a_row_is_refused_for_nothing_would_be_saved(plugin, call):
+    plugin(SETS)
+    call("plant_add", name="Fern")
+    with pytest.raises(AttributeError, match=r"self.table.update\(id=self.id, watered=…\)"):
+        call("plant_water", id=1)
+    assert call("plant_get", id=1)["watered"] is False
+
+
 SHEET = """
 from pipulate import CrudApp, tool
 

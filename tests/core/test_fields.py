@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from decimal import Decimal
+from http import HTTPMethod
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -102,6 +103,7 @@ def test_every_wrong_value_is_told_at_once_by_its_name():
     [
         (bytes, MISSING, "no field type 'bytes'"),
         (complex, MISSING, "no field type 'complex'"),
+        (HTTPMethod, MISSING, r"Write Literal\['CONNECT', "),
         (int | str, MISSING, "no field type"),
         (int, "three", "needs a whole number"),
         (Literal["a"], "b", "must be one of"),

@@ -70,8 +70,13 @@ class CrudApp:
     def __init__(self, row: Row, app=None, caller=None):
         self.id, self.version = row["id"], row["version"]
         self._app, self._caller, self._stored = app, caller, row
-        for name, field in self.fields.items():
-            setattr(self, name, field.load(row[name]))
+        vars(self).update({name: field.load(row[name]) for name, field in self.fields.items()})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.fields:
+            how = f"self.table.update(id=self.id, {name}=…)"
+            raise AttributeError(f"Setting {name} saves nothing. Use {how}.")
+        super().__setattr__(name, value)
 
     @property
     def table(self):

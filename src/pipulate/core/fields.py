@@ -177,7 +177,7 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
         kind = getattr(annotation, "__name__", str(annotation))
         known = nearest(kind, [k.__name__ for k in KINDS])
         if isinstance(base, enum.EnumType):
-            known = f"Write Literal{[member.value for member in base]}."
+            known = f"Write Literal{[one.value for one in typing.cast(Any, base)]}."
         raise wrong(f"there is no field type {kind!r}", known)
     one = str if base is Tags else base
     if isinstance(choices, tuple) and not all(issubclass(one, type(c)) for c in choices):
