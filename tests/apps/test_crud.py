@@ -232,6 +232,12 @@ def test_the_tools_say_what_they_do_in_right_english(house, plugin):
     assert said["task_delete"] == "Delete a task; can be undone."
 
 
+def test_a_model_is_told_how_filters_and_the_order_are_written(house, book):
+    told = house.tools.get("book_list").as_dict()["schema"]["properties"]
+    assert '"2..5"' in told["filters"]["description"]
+    assert "-field" in told["sort"]["description"]
+
+
 def test_a_method_marked_as_a_tool_works_on_one_row_in_one_event(add, call, house):
     add("Emma")
     assert call("book_rate", actor="model", id=1, stars=4) == "Emma: 4"

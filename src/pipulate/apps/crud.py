@@ -14,7 +14,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from html import escape
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from fasthtml.components import FT
 
@@ -242,10 +242,9 @@ class Crud(Listing):
         caller: Caller,
         q: str = "",
         page: int = 1,
-        sort: str = "",
-        filters: dict | None = None,
+        sort: Annotated[str, "a field; -field: largest first"] = "",
+        filters: Annotated[dict | None, '{field: "3", ">3", "2..5", "!=3", "=" (empty)}'] = None,
     ) -> Row:
-        """Filters: {field: "text"}, as in the page: 3, >3, 2..5, != ; sort: field or -field."""
         filters = filters or {}
         given = {f"f.{k}": "=" if v is None else str(v) for k, v in filters.items()}
         page = min(max(1, page), 10**8 - 1)
