@@ -236,6 +236,25 @@ def test_the_token_only_goes_encrypted_or_to_this_machine():
     assert "secret" not in repr(Connection("secret"))
 
 
+def test_an_address_in_capitals_is_encrypted_and_its_certificate_looked_at(run, monkeypatch):
+    verified = []
+    made = httpx2.AsyncClient
+
+    def making(**how):
+        verified.append(how["verify"])
+        return made(**how | {"verify": False})
+
+    monkeypatch.setattr(client, "_tls", lambda: "certificates")
+    monkeypatch.setattr(httpx2, "AsyncClient", making)
+
+    async def work():
+        async with Client(Connection("secret", "HTTPS://api.example/v1")):
+            pass
+
+    run(work())
+    assert verified == ["certificates"]
+
+
 def test_the_address_of_the_service_can_be_set(monkeypatch):
     monkeypatch.setenv("PIPULATE_BOTIFY_URL", "http://127.0.0.1:1234/v1/")
     assert Connection("x").url == "http://127.0.0.1:1234/v1"

@@ -7,7 +7,6 @@ tried again, with growing random waits; what spends credits is not: it may raise
 import functools
 import json
 import os
-from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
@@ -34,23 +33,17 @@ class _Failed(Exception):
     """A try that failed. `acted`: it may have had its effect. `wait`: seconds to wait, if told."""
 
     def __init__(self, problem, acted=True, wait=None):
-        super().__init__(problem.what)
         self.problem, self.acted, self.wait = problem, acted, wait
         self.limited = problem.details.get("status") == 429
 
 
-@dataclass(frozen=True)
 class Connection:
     """Where the API is, and the token that only goes there. Raises Problem for an unsafe base."""
 
-    token: str = field(repr=False)
-    url: str = ""
-    demo: bool = False
-
-    def __post_init__(self):
-        url = self.url or os.environ.get("PIPULATE_BOTIFY_URL") or PUBLIC
-        object.__setattr__(self, "url", url.rstrip("/"))
-        parts = urlsplit(self.url)
+    def __init__(self, token, url="", demo=False):
+        self.token, self.demo = token, demo
+        parts = urlsplit(url or os.environ.get("PIPULATE_BOTIFY_URL") or PUBLIC)
+        self.url = parts.geturl().rstrip("/")  # its scheme in small letters
         if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise Problem("A token is not sent unencrypted.", "Use an https address.")
 

@@ -36,14 +36,14 @@ class Uncertain(Invalid, status=409):
 @link_graph.step(auto=True)
 def account(job, refresh: bool = False):
     """Asks Botify for your projects. Ask anew, although the list is kept?"""
-    found, note = {"rows": [], "at": ""}, ""
+    note = ""
     try:
         found = waited(job, "projects", {"refresh": refresh})
-    except Problem as problem:  # an address can be pasted all the same
+    except Problem as problem:
         if problem.details.get("status") == 401:
             found = asked(job, "projects", refresh=True)
-        else:
-            note = str(problem)
+        else:  # an address can be pasted all the same
+            found, note = {"rows": [], "at": ""}, str(problem)
     status = job.tool("botify_status")
     projects = [f"{row['owner']}/{row['slug']}" for row in found["rows"]]
     about = {"user": status["user"], "data": "demo data" if status["demo"] else "Botify"}
