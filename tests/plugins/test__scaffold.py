@@ -44,6 +44,14 @@ def test_the_name_of_a_class_is_taken_for_that_of_its_file(home, monkeypatch):
         assert f"class {kind}(CrudApp)" in _scaffold.made(home, name, "app", "title:str")
 
 
+def test_a_field_that_may_be_empty_keeps_its_default(home, monkeypatch):
+    monkeypatch.setattr(_drafts, "tried", lambda *_: {"problems": []})
+    text = _scaffold.made(home, "film", "app", "year:int?=2000\nseen:date?\nsize:S|M?\nart:a|b")
+    wanted = "year: int | None = 2000", "seen: date | None = None"
+    wanted += 'size: Literal["S", "M"] | None = None', 'art: Literal["a", "b"] = "a"'
+    assert all(line in text for line in wanted)
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "parts", "said"),
     [

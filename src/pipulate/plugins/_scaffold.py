@@ -89,7 +89,7 @@ def field(said):
     kind = kind or "str"
     choices = kind.split("|")
     if len(choices) > 1:
-        needs, default = ("typing", "Literal"), choices[0] if default is None else default
+        needs, default = ("typing", "Literal"), default or (None if maybe else choices[0])
         kind = "Literal[{}]".format(", ".join(f'"{one}"' for one in choices))
     elif ref := re.fullmatch(r"Ref\[(\w+)\]", kind):
         needs, kind = ("pipulate", "Ref"), f'Ref["{ref[1]}"]'
@@ -99,11 +99,8 @@ def field(said):
         best = [f"Did you mean {one!r}?" for one in get_close_matches(kind, TYPES, 1)]
         known = f"Known: {', '.join(TYPES)}, a|b, Ref[app]."
         raise Problem(f"There is no type {kind!r}.", (best or [known])[0])
-    if maybe:
-        kind, value = f"{kind} | None", " = None"
-    else:
-        value = "" if default is None else f" = {written(kind, default)}"
-    return name, f"{name}: {kind}{value}", needs
+    value = f" = {written(kind, default)}" if default is not None else " = None" if maybe else ""
+    return name, f"{name}: {kind}{' | None' if maybe else ''}{value}", needs
 
 
 def word(name):
