@@ -134,9 +134,8 @@ def browsing(
     folder = Path(profile or next(homes, read_settings().home) / "browser").expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if headless is None:
-        headless = sys.platform == "linux" and not (
-            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        )
+        screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        headless = sys.platform == "linux" and not screen
     gate, coming = Gate(sites), list[Any]()
     with contextlib.ExitStack() as held:
         portal = held.enter_context(start_blocking_portal())
@@ -145,7 +144,7 @@ def browsing(
             context = held.enter_context(sync_playwright()).chromium.launch_persistent_context(
                 folder,
                 executable_path=path,
-                chromium_sandbox=not hasattr(os, "geteuid") or os.geteuid() != 0,  # not as root
+                chromium_sandbox=getattr(os, "geteuid", lambda: 1)() != 0,  # not as root
                 proxy={"server": address},
                 headless=headless,
                 no_viewport=not headless,
@@ -163,8 +162,8 @@ def browsing(
                 page.wait_for_timeout(50)
         except Error as error:
             if page.is_closed():
-                what = "The browser was closed."
-                raise Problem(what, "Resume the step: it opens again.") from error
+                then = "Resume the step: it opens again."
+                raise Problem("The browser was closed.", then) from error
             if "ERR_SOCKS_CONNECTION_FAILED" in str(error):
                 what = f"That leads where this run may not go ({', '.join(gate.refused)[:300]})."
                 raise Refused(what, "If it shall, name the site: job.browser(…).") from error

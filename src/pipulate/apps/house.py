@@ -144,22 +144,19 @@ class HouseTools(ExchangeTools, RunTools):
     @tool(seconds=60.0)
     def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):
         """Take back all that the assistant changed in one turn."""
-        events, profile_id = self.house.events, caller.profile.id
-        said = events.undo_turn(turn, profile_id, caller.actor, on_conflict)
-        return self._unused(caller, said)
+        undo = self.house.events.undo_turn
+        return self._unused(caller, undo(turn, caller.profile.id, caller.actor, on_conflict))
 
     def _unused(self, caller: Caller, said: str) -> str:
         """What an undo says, unless rows refer to what it took away, or those it put back to what
 
         is gone: then Conflict."""
         images = self.house.db.current.images
-        last = {(i["table"], i["id"]): i["after"] for i in images}
-        gone = [key for key, after in last.items() if after is None]
-        for app in self.house.shelf.apps.values():
-            if keys := [key for table, key in gone if table == getattr(app, "table_name", "")]:
-                app.refuse_used(caller, keys)
-            if isinstance(app, Refs):
-                app.refuse_lost([i for i in images if i["table"] == app.table_name and i["after"]])
+        for app in (a for a in self.house.shelf.apps.values() if isinstance(a, Refs)):
+            if own := [image for image in images if image["table"] == app.table_name]:
+                last = {image["id"]: image["after"] for image in own}
+                app.refuse_used(caller, [key for key, after in last.items() if after is None])
+                app.refuse_lost([image for image in own if image["after"]])
         return said
 
     @tool(kind="destructive", seconds=60.0)

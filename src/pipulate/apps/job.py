@@ -195,7 +195,10 @@ def settled(result: Any) -> Any:
 
 
 async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journal: Path | None):
-    known = dict(_journal_lines(journal)) if journal and journal.exists() else {}
+    known = dict[int, Any]()
+    for line in journal.read_text("utf-8").split("\n") if journal and journal.exists() else ():
+        with contextlib.suppress(ValueError):  # a line that was cut off
+            known.update([json.loads(line)])
     places, faults = asyncio.Semaphore(at_once), list[BaseException]()
     loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(at_once)
     plain = not inspect.iscoroutinefunction(function)
@@ -222,13 +225,6 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
     if faults:
         raise faults[0]
     return [from_json(known[n]) for n in range(len(rows))]
-
-
-def _journal_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        with contextlib.suppress(ValueError):  # a line that was cut off
-            n, value = json.loads(line)
-            yield n, value
 
 
 def fed(field: Field, output: Any, folder: Path) -> Any:
