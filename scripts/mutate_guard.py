@@ -60,7 +60,7 @@ MUTATIONS = {
     "bearer": ('if not hmac.compare_digest(given, f"Bearer {token}".encode()):', "if False:"),
     "declared size": ("or int(length) > limit:", "or False:"),
     "counted size": ("        if seen > limit:\n", "        if False:\n"),
-    "header list": ("[*own, *fixed, *keep]", "[*own, *keep]"),
+    "header list": ("*fixed, (b", "(b"),
     "policy": ('[*HEADERS, (b"content-security-policy"', '[*HEADERS, (b"x-nothing"'),
     "framing": ("    \"frame-ancestors 'none'\"\n", "    \"frame-ancestors 'self'\"\n"),
     "launch token works once": ("self._launch.pop(next", "self._launch.get(next"),

@@ -42,13 +42,11 @@ OPENED = (
 
 
 class Answer(BaseException):
-    """The response to a request that goes no further. No Exception, so that nothing behind the
-
-    guard that reads a body takes it for a fault of its own."""
+    """What ends a request. No Exception: whoever reads a body must not take it for a fault."""
 
 
 def refusal(status: int, what: str, then: str) -> Answer:
-    """The answer that says what was wrong and what to do."""
+    """What was wrong, and what to do."""
     text = f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}"
     return Answer(HTMLResponse(text, status))
 
@@ -58,8 +56,8 @@ class Keys:
 
     def __init__(self, secret: Callable[[str], str]):
         self._signer = TimestampSigner(secret("cookie"), digest_method=hashlib.sha256)
-        self.bearer = {"/mcp": secret("mcp"), "/shell": secret("shell")}
-        self.bearer["/events"] = self.bearer["/shell"]
+        shell = secret("shell")
+        self.bearer = {"/mcp": secret("mcp"), "/shell": shell, "/events": shell}
         self._launch: dict[str, float] = {}  # token → until when
         self._good: dict[str, float] = {}  # cookie seen to be signed by us → until when
         self.shares = Shares()
@@ -121,14 +119,12 @@ class Guard:
 
     def check_host(self, scope, headers: Headers):
         """Only our own names: a foreign one is a page that rebinds DNS."""
-        host = headers.getlist("host")
+        host, use = headers.getlist("host"), "Use http://127.0.0.1 and the port."
         if len(host) != 1 or host[0].lower() not in self.hosts:
-            raise refusal(
-                421, "This name is not served here.", "Use http://127.0.0.1 and the port."
-            )
+            raise refusal(421, "This name is not served here.", use)
 
     def check_origin(self, scope, headers: Headers):
-        """Nothing another page started: compare whole origins, sockets need one."""
+        """Nothing that another page started: whole origins are compared, sockets need one."""
         own = [f"http://{headers['host'].lower()}"]
         origin, site = headers.getlist("origin"), headers.getlist("sec-fetch-site")
         referer = headers.get("referer")
@@ -155,7 +151,7 @@ class Guard:
             raise Answer(HTMLResponse(OPENED, headers={"set-cookie": cookie}))
 
     def check_credential(self, scope, headers: Headers):
-        """The launch cookie; for programs the bearer token of their door. Before any routing."""
+        """The launch cookie; for programs the bearer token of their door."""
         for door, token in self.keys.bearer.items():
             if f"{scope['path']}/".startswith(f"{door}/"):
                 given = headers.get("authorization", "").encode()
@@ -164,12 +160,11 @@ class Guard:
                 return
         cookies = (c.strip().partition("=") for c in ";".join(headers.getlist("cookie")).split(";"))
         if not any(n == self.cookie and self.keys.cookie_is_good(value) for n, _, value in cookies):
-            raise refusal(
-                403, "This browser has not been let in.", "In a terminal, run: pipulate open"
-            )
+            how = "In a terminal, run: pipulate open"
+            raise refusal(403, "This browser has not been let in.", how)
 
     def check_size(self, scope, headers: Headers):
-        """A body that says it is too large is not read at all; see _counted for the others."""
+        """A body that says it is too large is not read at all."""
         length, limit = headers.get("content-length", "0"), self._limit(scope)
         if not length.isdecimal() or int(length) > limit:
             raise _too_large(limit)
@@ -183,7 +178,7 @@ def _too_large(limit: int) -> Answer:
 
 
 def _counted(receive, limit: int):
-    """Count a body as it comes: a length that was not given, or was a lie, stops at the limit."""
+    """A length that was not given, or was a lie, stops at the limit."""
     seen = 0
 
     async def counted():
@@ -205,12 +200,9 @@ def _with_headers(scope, send):
     async def sending(message):
         begun.add(message["type"])
         if message["type"] == "http.response.start":
-            own = message["headers"]
             lasting = scope["path"].startswith("/static/") and message["status"] < 400
             age = b"max-age=31536000, immutable" if lasting else b"no-store"
-            aged = any(name.lower() == b"cache-control" for name, _ in own)
-            keep = [] if aged else [(b"cache-control", age)]
-            message["headers"] = [*own, *fixed, *keep]
+            message["headers"] = [*message["headers"], *fixed, (b"cache-control", age)]
         await send(message)
 
     return sending, begun

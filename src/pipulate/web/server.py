@@ -283,7 +283,8 @@ class Site:
             return JSONResponse({"result": result})
         except Exception as error:
             problem = problem_of(error)
-            return JSONResponse({"problem": problem.as_dict()}, 200 if problem is error else 500)
+            status = problem.status if problem is error else 500
+            return JSONResponse({"problem": problem.as_dict()}, status)
 
     async def close(self):
         for profile_id in list(self.chat.turns):

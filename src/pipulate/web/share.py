@@ -28,7 +28,7 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Share:
-    """A CSV file, how its first column is called there, and until when it may be read."""
+    """A CSV file, the name of its first column there, and until when it may be read."""
 
     path: Path
     head: bytes
@@ -48,7 +48,7 @@ class Shares:
         return address
 
     def let_in(self, scope, headers: Headers) -> bool:
-        """Whether a request needs no cookie: a page of that site reads what is shared."""
+        """Whether a page of that site reads what is shared: it needs no cookie."""
         share, origin = self.kept.get(scope["path"]), headers.getlist("origin")
         reads = scope.get("method") == "GET" and origin in [[site] for site in SITES]
         return reads and share is not None and share.until > time.monotonic()
@@ -63,8 +63,8 @@ class Shares:
         size = share.path.stat().st_size - len(first) + len(head)
         headers = {"content-length": str(size), "content-encoding": "identity", "vary": "origin"}
         if (origin := request.headers.get("origin")) in SITES:
-            headers["access-control-allow-origin"] = origin
-            headers["access-control-expose-headers"] = "content-length"
+            allow = "access-control-"
+            headers |= {f"{allow}allow-origin": origin, f"{allow}expose-headers": "content-length"}
         pieces = _pieces(share.path, len(first), head)
         return StreamingResponse(pieces, 200, headers, "text/csv; charset=utf-8")
 
@@ -99,7 +99,7 @@ async def share(site, visit, request):
     await asyncio.to_thread(_note, site.house.db, profile)
     link = _link(f"http://{request.headers['host']}", shares, files)
     out = A("Open Cosmograph", href=link, target="_blank", rel="noopener noreferrer", role="button")
-    stop = Button("Stop sharing", cls="outline secondary", hx_vals='{"stop": "1"}', **to)
+    stop = Button("Stop sharing", cls="outline secondary", name="stop", **to)
     return Section(head, P(OTHERS), P(out, " ", stop))
 
 
