@@ -222,3 +222,34 @@ def test_the_recovery_page_restores_by_a_click_in_a_real_browser(browser, tmp_pa
         page.wait_for_url("**/default")
         page.goto(f"{server.url}/default/tasks")
         expect(page.locator("#rows")).to_contain_text("kept in the backup")
+
+
+def test_on_a_phone_the_bar_is_one_row_and_its_menu_is_opened_and_left_by_keys(window):
+    page = window(viewport={"width": 390, "height": 780})
+    page.goto("/default/tasks")
+    assert page.locator("body>nav").bounding_box()["height"] < 60
+    menu, history = (
+        page.get_by_role("button", name="Menu"),
+        page.get_by_role("link", name="History"),
+    )
+    expect(history).to_be_hidden()
+    menu.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#menu a").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(history).to_be_hidden()
+    expect(menu).to_be_focused()
+    menu.click()
+    history.click()
+    page.wait_for_url(re.compile("/default/history"))
+
+
+def test_the_manual_is_searched_while_its_words_are_typed(page):
+    page.goto("/default/docs/start.md")
+    box = page.get_by_label("Search Help")
+    box.press_sequentially("xtra handle")
+    expect(page.locator(".manual").get_by_role("link", name=re.compile("xtra"))).to_be_visible()
+    expect(box).to_be_focused()
+    page.wait_for_url(re.compile(r"README\.md\?q=xtra%20handle$"))
+    box.fill("")
+    expect(page.locator(".manual h1")).to_be_visible()

@@ -401,6 +401,13 @@ def test_a_run_goes_step_by_step_and_is_locked_when_finished(server):
     assert server.act("POST", f"{run}/-/reopen").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["hello/abc", "tasks/abc", f"hello/{'9' * 30}"])
+def test_an_address_that_is_no_number_is_named_as_it_is_and_not_as_run_minus_one(server, path):
+    answer = server.client.get(f"/default/{path}")
+    assert answer.status_code == 404 and "-1" not in answer.text.partition("<main")[2][:400]
+    assert path.partition("/")[2] in answer.text
+
+
 def test_a_run_of_one_profile_is_not_shown_in_another(server):
     run = start(server)
     server.call("profile_add", name="Stranger")

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipulate.core.problems import Missing
 from pipulate.core.sheets import write_csv
 from pipulate.core.tools import Caller
 
@@ -64,9 +65,11 @@ class Visit:
         return f"/{profile.slug}/undo/{event}"
 
     def number(self, name: str) -> int:
-        """-1, which no row has, for what is no number."""
+        """Raises Missing for what is no number of a row."""
         shown = self.path[name]
-        return int(shown) if shown.isdecimal() and len(shown) < 19 else -1
+        if not shown.isdecimal() or len(shown) > 18:
+            raise Missing(f"There is no {shown[:40]!r} in {self.app.title}.", "Check the address.")
+        return int(shown)
 
     async def call(self, tool: str, text: Mapping[str, str] | None = None, also=None, **values):
         """The page has asked for a yes where one is due."""

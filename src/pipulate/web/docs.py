@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
-from fasthtml.components import A, Form, Input, Li, NotStr, P, Section, Small, Ul
+from fasthtml.components import A, Div, Form, Input, Li, NotStr, P, Section, Small, Ul
 from starlette.responses import FileResponse
 
 from pipulate.apps.base import Go, Visit
+from pipulate.apps.listing import TURN
 from pipulate.apps.markup import commonmark
 from pipulate.core.problems import Missing
 
@@ -54,8 +55,9 @@ async def docs(site, visit: Visit, request):
         return FileResponse(files[name])
     texts = {n: p.read_text("utf-8") for n, p in sorted(files.items()) if n.endswith(".md")}
     said = {"placeholder": "Search Help", "aria_label": "Search Help"}
-    box = Input(type="search", name="q", value=q, **said)
+    typed = {"hx_get": LIST, "hx_trigger": "input delay:250ms", "hx_select": "#listing", **TURN}
+    box = Input(type="search", name="q", value=q, hx_sync="this:replace", **said, **typed)
     drawn = results(texts, q.lower().split()) if q else page(texts[name])
     back = A("← All pages", href=LIST) if q or name != LIST else ""
     find = Form(box, action=LIST, role="search", style="margin-bottom:.8rem")
-    return Section(find, back, drawn, cls="manual")
+    return Section(find, Div(back, drawn, id="listing"), cls="manual")

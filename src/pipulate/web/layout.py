@@ -137,14 +137,18 @@ class Layout:
         leave = Li(Button("Quit", cls="link", **leave))
         box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
         quiet = {"cls": "outline secondary"}
+        more = (  # on a phone: what the button "Menu" opens
+            self.menu(profile, app),
+            Form(box, action=f"{base}/search", role="search"),
+            A("History", href=f"{base}/history"),
+            Button("?", id="help", title="Keys (?)", aria_label="Keys", **quiet),
+        )
         return Nav(
             A(Strong("Pipulate"), href=base),
             Details(Summary(profile.name), Ul(*others, manage, manual, leave), cls="dropdown"),
-            self.menu(profile, app),
-            Form(box, action=f"{base}/search", role="search"),
+            Button("☰", popovertarget="more", aria_label="Menu", **quiet),
+            Div(*more, id="more", popover=True),
             A("Inbox ", NotStr("\0waiting\0"), href=f"{base}/inbox"),
-            A("History", href=f"{base}/history"),
-            Button("?", id="help", title="Keys (?)", aria_label="Keys", **quiet),
             Button("Chat", id="fold", title="Fold or unfold (c)", **quiet),
         )
 

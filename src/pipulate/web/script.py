@@ -8,24 +8,28 @@ from pipulate import __version__
 from pipulate.web.panel import SCRIPT as TALK
 from pipulate.web.widgets import ELEMENT
 
-SORTABLE = f"const SORTABLE = '/static/Sortable.min.js?{__version__}';"
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
 const all = (query, within = document) => [...within.querySelectorAll(query)];
-const on = (kind, query, run) => document.addEventListener(kind, event => {
-  const at = event.target.closest?.(query);
-  if (at) run(at, event);
-});
-const draw = (address, row) => htmx.ajax('GET', address, {target: row, swap: 'outerHTML'});
+const on = (kinds, query, run) => kinds.split(' ').forEach(kind =>
+  document.addEventListener(kind, event => {
+    const at = event.target.closest?.(query);
+    if (at) run(at, event);
+  }));
 
 // rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button and
 // sends what was changed in it
 const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
   : x.options ? [...x.options].every(one => one.selected == one.defaultSelected)
   : x.value == (x.defaultValue ?? x.value);
+const untouched = form => [...form.elements].every(same);
+const keep = (parameters, wanted) => {
+  for (const name of [...parameters.keys()]) if (!wanted(name)) parameters.delete(name);
+};
 const leave = form => {
   form.left = true;
-  draw(form.getAttribute('hx-patch'), form.closest('tr'));
+  const row = {target: form.closest('tr'), swap: 'outerHTML'};
+  htmx.ajax('GET', form.getAttribute('hx-patch'), row);
 };
 on('keydown', '.edit', (form, event) => {
   if (event.key == 'Escape') leave(form);
@@ -38,7 +42,7 @@ on('submit', '.edit', form => { form.left = true; });
 on('focusout', '.edit', (form, {relatedTarget: to}) => {
   if (form.left || form.contains(to) || !document.hasFocus()) return;
   const row = form.closest('tr'), stays = () => row.contains(document.activeElement);
-  if (![...form.elements].every(same)) {
+  if (!untouched(form)) {
     if (!form.matches('.whole') && !find(':disabled', form)) form.requestSubmit();
   } else if (!find('.error', form)) {
     setTimeout(() => form.isConnected && !form.left && !stays() && leave(form), 150);
@@ -50,9 +54,8 @@ on('focusin', '.edit input[autofocus]', box => {
 });
 on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
   if (find('.error', form)) return;
-  const kept = [...form.elements].filter(x => !same(x)).map(x => x.name);
-  const changed = kept.concat('version', 'edit.whole');
-  for (const name of [...parameters.keys()]) if (!changed.includes(name)) parameters.delete(name);
+  const changed = [...form.elements].filter(x => !same(x)).map(x => x.name);
+  keep(parameters, name => ['version', 'edit.whole', ...changed].includes(name));
 });
 
 // half a date is none, and would be sent as an empty one
@@ -82,7 +85,7 @@ document.addEventListener('click', event => {
   event.preventDefault();
   event.stopPropagation();
   wanted = [at.closest('tr').id, alike(at)];
-  if (!form.left) [...form.elements].every(same) ? leave(form) : form.requestSubmit();
+  if (!form.left) untouched(form) ? leave(form) : form.requestSubmit();
 }, true);
 on('htmx:afterSettle', '*', () => {
   const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
@@ -115,8 +118,8 @@ const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(ro
   {swap: 'none', values: {after: key(row.previousElementSibling)}});
 on('keydown', '[data-sortable] .grip button', (grip, event) => {
   const row = grip.closest('tr'), up = event.key == 'ArrowUp';
-  const next = up ? row.previousElementSibling : row.nextElementSibling;
-  if (!next || !event.altKey || !(up || event.key == 'ArrowDown')) return;
+  const next = up ? row.previousElementSibling : event.key == 'ArrowDown' && row.nextElementSibling;
+  if (!next || !event.altKey) return;
   event.preventDefault();
   up ? next.before(row) : next.after(row);
   grip.focus();
@@ -124,12 +127,13 @@ on('keydown', '[data-sortable] .grip button', (grip, event) => {
 });
 const sortable = async (list, then, handle) => {
   if (!list) return;
-  await import(SORTABLE);
+  await import('/static/Sortable.min.js?VERSION');
   new Sortable(list, {handle, animation: 120, onEnd: event => then(event.item, list)});
 };
 htmx.onLoad(page => {
-  sortable(page.matches('[data-sortable]') ? page : find('[data-sortable]', page), move, '.grip');
+  sortable(find('[data-sortable]', page), move, '.grip');
   sortable(find('[data-columns]', page), () => { pickColumns(); send(); });
+  if (page.matches('#notices>[role=status]')) note(page);
 });
 
 // the state of a list: boxes, columns and their order are one form; empty ones leave the address
@@ -155,25 +159,22 @@ const pickColumns = () => {
 };
 on('input', '[data-column]', pickColumns);
 on('htmx:configRequest', '*', (_, {detail: {verb, parameters}}) => {
-  if (verb != 'get') return;
-  for (const name of [...parameters.keys()]) if (!parameters.get(name)) parameters.delete(name);
+  if (verb == 'get') keep(parameters, name => parameters.get(name));
 });
 
 // ticked rows: all of a page, a range with Shift, how many; a list being worked on waits
 const BOXES = '.rows tbody .grip input';
 const ticks = () => all(BOXES).filter(x => x.checked).length;
+const tick = (boxes, on) => boxes.forEach(x => { x.checked = on; });
 let ticked, waiting = false;
 on('click', BOXES, (box, event) => {
   const boxes = all(BOXES), ends = [box, ticked].map(x => boxes.indexOf(x)).sort((a, b) => a - b);
-  if (event.shiftKey && ends[0] >= 0) {
-    boxes.slice(ends[0], ends[1] + 1).forEach(x => { x.checked = box.checked; });
-  }
+  if (event.shiftKey && ends[0] >= 0) tick(boxes.slice(ends[0], ends[1] + 1), box.checked);
   ticked = box;
 });
-on('change', '[data-every]', box => all(BOXES).forEach(x => { x.checked = box.checked; }));
+on('change', '[data-every]', box => tick(all(BOXES), box.checked));
 on('change', '.rows', () => {
-  const place = find('[data-ticked]');
-  if (place) place.textContent = `${ticks()} ticked`;
+  all('[data-ticked]').forEach(place => { place.textContent = `${ticks()} ticked`; });
   catchUp();
 });
 const busy = () => find('#listing .edit') || ticks() > 0 || !all('.filters [name]').every(same);
@@ -200,22 +201,20 @@ const offer = box => {
   const ask = {target: box.list || '#offers', values: {q: box.value}};
   box.later = setTimeout(() => htmx.ajax('GET', box.dataset.options, ask), 150);
 };
-on('input', '[data-options]', offer);
-on('focusin', '[data-options]', offer);
+on('input focusin', '[data-options]', offer);
 
 // a table sorts by a click on a heading, largest first
 on('click', '[data-sort]', head => {
-  const body = head.closest('table').tBodies[0], n = head.dataset.sort;
-  const down = head.ariaSort != 'descending', way = down ? -1 : 1;
-  const value = ({cells}) => cells[n].dataset.value ? +cells[n].dataset.value : cells[n].innerText;
-  const rank = (a, b) => value(a) > value(b) ? way : value(a) < value(b) ? -way : 0;
+  const body = head.closest('table').tBodies[0], down = head.ariaSort != 'descending';
+  const cell = row => row.cells[head.dataset.sort];
+  const value = row => cell(row).dataset.value ? +cell(row).dataset.value : cell(row).innerText;
+  const rows = [...body.rows].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
   head.ariaSort = down ? 'descending' : 'ascending';
-  body.append(...[...body.rows].sort(rank));
+  body.append(...down ? rows : rows.reverse());
 });
 
 // a chosen file is streamed up; its id lands in the box beside
-const files = name =>
-  `/files/${document.body.dataset.profile}?name=${encodeURIComponent(name)}`;
+const files = name => `/files/${document.body.dataset.profile}?name=${encodeURIComponent(name)}`;
 on('change', '[data-upload]', pick => {
   const file = pick.files[0], box = pick.previousElementSibling, ask = new XMLHttpRequest();
   const button = find('button', pick.form);
@@ -228,9 +227,9 @@ on('change', '[data-upload]', pick => {
     const done = ask.status == 200, said = ask.responseText;
     button.disabled = false;
     box.value = done ? said : '';
-    if (!done) box.placeholder = said || 'The upload broke off; try again';
-    else box.dispatchEvent(new Event('change', {bubbles: true}));
-    if (done && pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
+    if (!done) return box.placeholder = said || 'The upload broke off; try again';
+    box.dispatchEvent(new Event('change', {bubbles: true}));
+    if (pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
   };
   ask.open('PUT', files(file.name));
   ask.send(file);
@@ -261,10 +260,11 @@ on('keydown', 'form:not(#say) textarea', (box, event) => {
 
 // without the server the page says so, and looks for it; what was typed stays
 htmx.config.wsReconnectDelay = () => 1000;
-for (const kind of ['htmx:wsClose', 'htmx:sendError', 'htmx:wsOpen']) {
-  on(kind, '*', () => document.body.classList.toggle('gone', kind != 'htmx:wsOpen'));
-}
-on('htmx:wsOpen', '*', () => find('#ended') && location.reload());
+on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
+  if (!document.body.classList.toggle('gone', type != 'htmx:wsOpen') && find('#ended')) {
+    location.reload();
+  }
+});
 
 // notices leave by themselves, errors by a click; one that tells of a run is a badge in the title
 // of a hidden tab, and a notification of the browser where that is allowed
@@ -286,9 +286,6 @@ const note = card => {
   const said = new Notification('Pipulate', {body: link.textContent, tag: link.href});
   said.onclick = () => { focus(); location.assign(link.href); };
 };
-new MutationObserver(changes => changes.flatMap(({addedNodes}) => [...addedNodes])
-  .filter(card => card.matches?.('[role=status]')).forEach(note))
-  .observe(find('#notices'), {childList: true});
 const permit = () => window.Notification?.permission;
 const ask = () => document.body.classList.toggle('ask', permit() == 'default');
 on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
@@ -296,7 +293,7 @@ ask();
 
 // a run that is drawn anew: what is being typed, what was unfolded and what came out stay as they
 // are, the log follows its end, and the next step is where the keys go
-const typing = form => !form.left && ![...form.elements].every(same);
+const typing = form => !form.left && !untouched(form);
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: at => !at.matches?.('.output') && !(at.matches?.('.run form') && typing(at)),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
@@ -315,14 +312,12 @@ const lead = () => {
   if (!form || document.activeElement != document.body || location.hash) return;
   find('input:not([type=hidden]),select,textarea,button', form).focus();
 };
-on('htmx:oobAfterSwap', '*', lead);
-on('htmx:afterSettle', '*', lead);
+on('htmx:oobAfterSwap htmx:afterSettle', '*', lead);
 lead();
 on('click', '[data-copy]', async button => {
   const from = button.dataset.copy, code = find('pre', button.parentNode)?.textContent;
-  const text = from ? fetch(from).then(answer => answer.text()) : Promise.resolve(code);
-  const blob = text.then(said => new Blob([said], {type: 'text/plain'}));
-  await navigator.clipboard.write([new ClipboardItem({'text/plain': blob})]);
+  const text = from ? fetch(from).then(answer => answer.text()) : code;
+  await navigator.clipboard.write([new ClipboardItem({'text/plain': text})]);
   button.textContent = 'Copied';
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
@@ -372,7 +367,8 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
-SCRIPT = SORTABLE + SCRIPT + TALK + ELEMENT
-# Comments and room around operators are for readers; no text of the page has any of these.
+SCRIPT = SCRIPT.replace("VERSION", __version__) + TALK + ELEMENT
+# Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
-SCRIPT = re.sub(r"(?<=[,{]) | (?=[{}])| (=>|&&|\|\||[!=]=|[?=:<>+-]) ", r"\1", SCRIPT)
+ROOM = r";\n?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
+SCRIPT = re.sub(rf" (=>|[!=]=|&&|\|\||\?\?|[?=:<>+*/-]) |{ROOM}", r"\1", SCRIPT)
