@@ -33,9 +33,14 @@ OWN = {"state": "waiting", "origin": "own file", "wish": "", "problems": [], "no
 OWN |= {"apps": [], "pages": []}
 
 
+def word(name):
+    """Whether a file, field or step may be called so."""
+    return re.fullmatch("[a-z][a-z0-9_]*", name) and not keyword.iskeyword(name)
+
+
 def named(name):
     """A name, if a plugin file may have it. Raises Problem."""
-    if not re.fullmatch("[a-z][a-z0-9_]{0,40}", name) or keyword.iskeyword(name):
+    if len(name) > 41 or not word(name):
         how = "Use a word of small letters, none of Python's."
         raise Problem(f"{name[:60]!r} is no name for a plugin.", how)
     return name

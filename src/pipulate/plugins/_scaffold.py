@@ -1,7 +1,6 @@
 """Small, readable plugin files from a few words: `book title:str rating:int=0`."""
 
 import builtins
-import keyword
 import re
 from difflib import get_close_matches
 from itertools import pairwise
@@ -83,7 +82,7 @@ def field(said):
     """(name, its line, (module, name) to import) of title:str, due:date?, state:new|done."""
     found = re.fullmatch(r"(\w+)(?::([\w|\[\]]+)(\?)?)?(?:=(.*))?", said)
     name, kind, maybe, default = found.groups() if found else ("", "", "", None)
-    if not word(name) or name in TAKEN:
+    if not _drafts.word(name) or name in TAKEN:
         how = "Write name:type, such as title:str, due:date? or size:S|M|L."
         raise Problem(f"{said!r} names no field.", how)
     kind = kind or "str"
@@ -103,11 +102,6 @@ def field(said):
     return name, f"{name}: {kind}{' | None' if maybe else ''}{value}", needs
 
 
-def word(name):
-    """Whether a field or step may be called so."""
-    return re.fullmatch("[a-z][a-z0-9_]*", name) and not keyword.iskeyword(name)
-
-
 def written(kind, default):
     """A default as Python."""
     if kind in QUOTED or kind.startswith("Literal"):
@@ -125,7 +119,7 @@ def pipeline(name, steps):
     """The text of a pipeline of these steps. Raises Problem."""
     steps, call = steps or ["begin", "report"], '"Hello"'
     for step in steps:
-        if not word(step):
+        if not _drafts.word(step):
             raise Problem(f"{step!r} is no name for a step.", "Use a word of small letters.")
         if step in (*dir(builtins), "job", "text", name) or steps.count(step) > 1:
             raise Problem(f"The name {step!r} is taken.", f"Such as {step}_it.")
