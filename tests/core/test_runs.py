@@ -1,6 +1,7 @@
 """Runs: what is fresh, stale, blocked or interrupted follows from the attempts that were kept."""
 
 import json
+import threading
 
 import pytest
 
@@ -200,6 +201,29 @@ def test_given_a_run_at_work_then_it_cannot_be_deleted(begin, call, one):
     begin("first")
     with pytest.raises(Problem, match="at work"):
         call("run_delete", run=one)
+
+
+def test_a_step_that_begins_while_its_run_is_being_finished_is_refused(
+    begin, runs, one, monkeypatch
+):
+    said = []
+
+    def beginning():
+        try:
+            said.append(begin("first"))
+        except Locked as locked:
+            said.append(locked)
+
+    other = threading.Thread(target=beginning)
+
+    def meanwhile(*_):
+        other.start()
+        other.join(0.3)
+
+    monkeypatch.setattr(runs, "_refuse_at_work", meanwhile)
+    runs.mark(1, one, locked_utc="now")
+    other.join()
+    assert isinstance(said[0], Locked) and not runs.attempts.count()
 
 
 def test_a_deleted_run_is_gone_and_undo_brings_it_back(finished, call, runs, one, house, states):

@@ -93,7 +93,7 @@ class Waiting(Problem, status=202, exit_code=3):
 def from_dict(data: dict[str, Any]) -> Problem:
     """The Problem that `as_dict` described."""
     kinds = {kind.__name__.lower(): kind for kind in Problem.__subclasses__()}
-    details = {"next_step": "", "kind": "", **data}
+    details = {"kind": "", **data}
     kind = kinds.get(details.pop("kind"), Problem)
     return kind(details.pop("problem"), **details)
 

@@ -85,8 +85,7 @@ class StepState:
         return json.loads(self.attempt.get("error") or "{}")
 
     @property
-    def why(self) -> str:
-        """Of a stale step."""
+    def why(self) -> str:  # of a stale step
         if self.attempt.get("source") not in ("", self.step.source):
             return "its code changed"
         same = json.loads(self.attempt.get("inputs") or "{}") == self.inputs
@@ -109,7 +108,7 @@ def _hash(text: str) -> str:
 
 
 def inputs_of(step: Any, given: Row) -> Row:
-    """What a step is given: `step.name` is for it alone, `name` for every step that asks so."""
+    """What a step is given: `step.name` is for it alone, `name` for all."""
     names = [f.name for f in step.fields]
     given = given | {name: given[own] for name in names if (own := f"{step.name}.{name}") in given}
     return {name: given[name] for name in names if name in given}
@@ -237,7 +236,7 @@ class Runs:
         return self.attempts.insert(new, **more)
 
     def skip(self, profile_id: int, run_id: int, pipeline: Any, name: str, actor: str) -> None:
-        """Leave a step out: later steps get None for its output. Raises Locked, Waiting."""
+        """Later steps get None for its output. Raises Locked, Waiting."""
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "skipped", "was skipped"):
             old = self.states(self.keep(profile_id, run_id, {}, pipeline.slug), pipeline)[name]
@@ -256,7 +255,7 @@ class Runs:
             self._tidy(attempt)
 
     def journal(self, attempt: Row) -> Path:
-        """Where job.map keeps its results for the attempts of a key: files whose names begin so."""
+        """How the names of the files begin in which job.map keeps results, by key."""
         return self.files / "runs/{run_id}/.{step}-{key:.16}".format(**attempt)
 
     def journals(self, attempt: Row) -> list[Path]:
@@ -279,7 +278,7 @@ class Runs:
     def record(
         self, attempt: Row, kind: str, name: str, state: str, about: Row
     ) -> tuple[Row, bool]:
-        """The record of that name under the attempt's key, and whether it was made just now."""
+        """The record of that name under the attempt's key, and whether it is new."""
         key = {n: attempt[n] for n in ("run_id", "step", "key")} | {"kind": kind, "name": name}
         with self.db.writing():
             if found := self.records.xtra(**key)():
@@ -318,9 +317,10 @@ class Runs:
 
     def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
         """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run. Raises Problem."""
-        self.get(profile_id, run_id)
-        self._refuse_at_work(run_id)
-        return self.table(profile_id, logged=True).update(id=run_id, **columns)
+        with self.db.writing():
+            self.get(profile_id, run_id)
+            self._refuse_at_work(run_id)
+            return self.table(profile_id, logged=True).update(id=run_id, **columns)
 
     def _refuse_at_work(self, run_id: int, step: str = "") -> None:
         running = "run_id = ? AND ? IN ('', step) AND state = 'running'"
