@@ -1,9 +1,13 @@
 """The trial of a plugin in a child process: all of it is used, and nothing gets out."""
 
 import re
+from typing import Annotated
 
 import pytest
 
+from pipulate.apps.trial import sample
+from pipulate.core.fields import KINDS, File, Ref, make_field
+from pipulate.core.kinds import MISSING, Between
 from pipulate.core.source import PACKAGE
 from pipulate.plugins import _drafts
 
@@ -92,6 +96,16 @@ def later(first):
     """Has nothing to go on."""
     return first
 '''
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in (Ref, File)], ids=str)
+def test_a_sample_fits_its_field_and_an_empty_default_is_none(kind):
+    for default in (None, MISSING):
+        field = make_field("x", kind, default)
+        assert field.check(sample(field.schema, field.kind.input)) is not None
+        assert field.check(sample(field.schema)) is not None, "as a model answers"
+    bounded = make_field("x", Annotated[int, Between(5, 9)], None)
+    assert sample(bounded.schema) == 5
 
 
 @pytest.fixture

@@ -33,13 +33,7 @@ class Step:
 
     auto, optional, retry, seconds = False, False, 0, None  # Pipeline.step says otherwise
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        function: Callable[..., Any],
-        when: Callable[..., Any] | None = None,
-        source: str = "",
-    ):
+    def __init__(self, pipeline: Pipeline, function, when=None, source: str = ""):
         self.function, self.name, self.earlier = function, function.__name__, {**pipeline.steps}
         self.when = when
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
@@ -66,7 +60,7 @@ class Step:
         return step_here(self, given)
 
     def view(self, draw: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Decorator: a function that draws this step's output as elements."""
+        """Decorator: a function that draws its output as elements."""
         self.draw = draw
         return draw
 
@@ -153,20 +147,13 @@ class Pipeline:
         self.module = sys._getframe(1).f_globals.get("__name__", "")
 
     def step(
-        self,
-        function: Callable[..., Any] | None = None,
-        *,
-        auto: bool = False,
-        optional: bool = False,
-        when: Callable[..., Any] | None = None,
-        retry: int = 0,
-        seconds: float | None = None,
+        self, function=None, *, auto=False, optional=False, when=None, retry=0, seconds=None
     ) -> Any:
         """Decorator: add a function as the next step, `@p.step` or `@p.step(auto=True)`.
 
         auto: runs by itself on the page. optional: may be skipped. when: a function of earlier
-        steps; false skips this one. retry: how often it is tried again after a fault. seconds: its
-        limit. Raises Problem with the line of a mistake."""
+        steps, false skips this one. retry: how often it is tried again. seconds: its limit. Raises
+        Problem with the line of a mistake."""
 
         def add(function: Callable[..., Any]) -> Step:
             step = self._add(Step(self, function, when))

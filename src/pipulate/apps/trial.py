@@ -98,9 +98,9 @@ def sample(schema: Row, kind: str = "") -> Any:
     """A JSON value that fits a field of this schema and `kind` of input; its default, if any."""
     if "enum" in schema:
         return schema["enum"][0]
-    given = schema.get("default", schema.get("minimum"))
-    if given not in (None, ""):
-        return given
+    for given in (schema.get("default"), schema.get("minimum")):
+        if given not in (None, ""):
+            return given
     of = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
     if of == "array":
         return [sample(schema.get("items") or {"type": "string"})]
