@@ -9,7 +9,6 @@ import httpx2
 import pytest
 
 from pipulate.plugins import _desk
-from serving import serving
 
 ONE = '''"""Plants."""
 
@@ -25,10 +24,9 @@ SECONDS = 60  # a trial is a process of its own, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("home")) as started:
-        started.client.timeout = SECONDS
-        yield started
+def server(talking):
+    talking.client.timeout = SECONDS
+    return talking
 
 
 @pytest.fixture
