@@ -54,30 +54,25 @@ def printed(text: str, known: Collection[str]) -> list[Call]:
     """The calls that a whole reply consists of, printed as JSON, bare, fenced or in tags.
 
     [] if it says anything else, too: a call quoted in prose is not meant."""
-    decoder, calls = json.JSONDecoder(), list[Call]()
-    at = AROUND.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
+    decoder, calls, at = json.JSONDecoder(), list[Call](), 0
     try:
-        while at < len(text):
+        while (at := AROUND.match(text, at).end()) < len(text):  # type: ignore[union-attr]
             value, at = decoder.raw_decode(text, at)
-            for each in value if isinstance(value, list) else [value]:
-                call = _call(each)
-                if not call or call.name not in known:
-                    return []
-                calls.append(call)
-            at = AROUND.match(text, at).end()  # type: ignore[union-attr]
+            found = [*map(_call, value if isinstance(value, list) else [value])]
+            if any(call.name not in known for call in found):
+                return []
+            calls += found
     except (ValueError, RecursionError):
         return []
     return calls
 
 
-def _call(value: Any) -> Call | None:
-    if not isinstance(value, dict):
-        return None
-    inner = value.get("function")
+def _call(value: Any) -> Call:
+    """One without a name, if it is none."""
+    inner = value.get("function") if isinstance(value, dict) else {}
     value = inner if isinstance(inner, dict) else value
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")
-    given = next((value[key] for key in ARGUMENTS if key in value), {})
-    return Call(name, _text(given)) if name else None
+    return Call(name, _text(next((value[key] for key in ARGUMENTS if key in value), {})))
 
 
 def _text(given: Any) -> str:

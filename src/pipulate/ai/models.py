@@ -98,12 +98,12 @@ class Model:
                 index = len(calls) if self.ollama else piece.get("index", n)
                 calls.setdefault(index, Call()).join(piece)
         except (AttributeError, TypeError):
-            raise wrong(line) from None
+            raise _wrong(line) from None
 
     def _body(self, messages: list[Row], tools: list[Row], schema: Row | None) -> Row:
         body = {"model": self.name, "messages": [*map(self._sent, messages)], "stream": True}
         if tools:
-            body["tools"] = [{"type": "function", "function": _offer(tool)} for tool in tools]
+            body["tools"] = [*map(_offer, tools)]
         if self.ollama:
             body["options"] = {"num_ctx": self._window(body)}
         if schema and self.ollama:
@@ -141,22 +141,29 @@ def _message(line: str) -> Row:
     kind, _, text = line.partition(":")
     if kind.strip() in ("", "event", "id", "retry") or text.strip() == "[DONE]":
         return {}
+    said = loaded(text if kind == "data" else line)
+    if "error" in said:
+        raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
     try:
-        said = json.loads(text if kind == "data" else line)
-        if "error" in said:
-            raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
         choice = (said.get("choices") or [said])[0]
         return {**(choice.get("delta") or choice.get("message") or {})}
-    except (ValueError, RecursionError, AttributeError, TypeError, LookupError):
-        raise wrong(line) from None
+    except (AttributeError, TypeError, LookupError):
+        raise _wrong(line) from None
 
 
-def wrong(line: str) -> Problem:
-    """A line of a server's that makes no sense."""
+def loaded(line: str) -> Row:
+    """The JSON object of a server's line. Raises Problem."""
+    try:
+        return {**json.loads(line)}
+    except (ValueError, RecursionError, TypeError):
+        raise _wrong(line) from None
+
+
+def _wrong(line: str) -> Problem:
     what = f"The model server answered wrongly: {line[:200]}"
     return Problem(what, "Check its address and log.")
 
 
 def _offer(tool: Row) -> Row:
     about = {"name": tool["name"], "description": tool["description"][:500]}
-    return {**about, "parameters": tool["schema"]}
+    return {"type": "function", "function": {**about, "parameters": tool["schema"]}}

@@ -4,7 +4,6 @@ Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and those added in Sett
 """
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from pipulate.ai.models import Model, wrong
+from pipulate.ai.models import Model, loaded
 from pipulate.ai.wire import DAY, lines, value
 from pipulate.apps.house import House
 from pipulate.core.problems import Problem
@@ -26,6 +25,7 @@ NONE_FOUND = (
     "install Ollama (ollama.com), run `ollama pull llama3.2`, then send your message again; or set "
     "PIPULATE_MODEL_URL to an OpenAI-compatible server."
 )
+ADDRESS = re.compile(r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?", re.A)
 KEEP = 15.0  # seconds for which a model that was found is taken to be there
 ASSUMED = 8_192  # tokens of a context that no server tells
 UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  # as an answer
@@ -68,12 +68,13 @@ async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
 
 async def find(settings: Settings, more: Row | None = None) -> Model | None:
     """The first model of the first server that has one; the one that settings name."""
-    if settings.model_url and settings.model:
-        return Model(settings.model_url.removesuffix("/v1"), settings.model, False)
+    wanted, keys = settings.model, more or {}
+    if settings.model_url and wanted:
+        return Model(settings.model_url.removesuffix("/v1"), wanted, False)
     for server in await servers(settings, more):
-        name = settings.model if settings.model in server.models else next(iter(server.models), "")
-        if name:
-            return Model(server.url, name, server.ollama, key=(more or {}).get(server.url, ""))
+        if known := server.models:
+            name = wanted if wanted in known else known[0]
+            return Model(server.url, name, server.ollama, key=keys.get(server.url, ""))
     return None
 
 
@@ -92,9 +93,7 @@ class Choice:
     def add(self, url: str, key: str = "") -> None:
         """Keep a server. Raises Problem for what is no address."""
         url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.house.settings_of()
-        if not re.fullmatch(
-            r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?", url, re.A
-        ):
+        if not ADDRESS.fullmatch(url):
             raise Problem("That is no address of a server.", "Write http://127.0.0.1:8080, say.")
         if key and url.startswith("http:") and not is_local(url):
             raise Problem("A key is not sent unencrypted.", "Use the https address.")
@@ -122,12 +121,10 @@ class Choice:
         until, model = self._kept.get(profile_id, (0.0, None))
         if until > time.monotonic():
             return model
-        added, kept = self.added(), self.of(profile_id)
-        if kept:
+        added, model = self.added(), None
+        if kept := self.of(profile_id):
             model = Model(**kept, key=added.get(kept["url"], ""))
-        else:
-            model = await find(self.house.settings, added)
-        if model:
+        if model := model or await find(self.house.settings, added):
             wait = float(self.house.settings_of().get(WAIT) or 0)
             model = replace(model, context=await context(model), wait=wait)
             self._kept[profile_id] = time.monotonic() + KEEP, model
@@ -155,10 +152,7 @@ async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
     body = {"model": name, "stream": True}
     async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY, most=2**32)) as answer:
         async for line in answer:
-            try:
-                said = {**json.loads(line)}
-            except (ValueError, RecursionError, TypeError):
-                raise wrong(line) from None
+            said = loaded(line)
             if "error" in said:
                 raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
             yield said.get("completed", 0), said.get("total", 0), said.get("status", "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipulate.core.fields import Field
 from pipulate.core.problems import Problem, Unknown, nearest
-from pipulate.core.tools import Caller, Tools
+from pipulate.core.tools import Caller, Tool, Tools
 
 OFFERED = 8  # ways to go on with a command, at most
 
@@ -18,8 +18,7 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
     """(typed, values) of words: key=text is typed, key:=JSON a value; with `files`, key=@file the
 
     file's text. Raises Problem."""
-    typed: dict[str, str] = {}
-    values: dict[str, Any] = {}
+    typed, values = dict[str, str](), dict[str, Any]()
     for word in words:
         name, equals, text = word.partition("=")
         key = name.removesuffix(":")
@@ -62,9 +61,8 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
     typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
     done = "waits" if isinstance(result, dict) and result.get("state") == "waiting" else "done"
-    return (
-        f"`{name}` {done}.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
-    )
+    told = json.dumps(result, indent=1, ensure_ascii=False)[:4_000]
+    return f"`{name}` {done}.\n\n```\n{told}\n```"
 
 
 def _named(words: list[str], tools: Tools) -> list[str]:
@@ -76,11 +74,9 @@ def _named(words: list[str], tools: Tools) -> list[str]:
 
 
 def offers(line: str, tools: Tools, own: str = "") -> list[tuple[str, str]]:
-    """Ways to go on with a command that is being typed: (the line as it would be, what is added).
+    """Ways to go on with a command: (the line as it would be, what is added).
 
-    Commands first (those that begin with `own` before others), then their fields, then the values
-
-    of a field that has choices."""
+    Commands first (those of `own` before others), then fields, then the values of a field."""
     head, space, word = line.removeprefix("/").rpartition(" ")
     name, *given = _named(head.split(), tools) if head.strip() else [""]
     if any(head.count(mark) % 2 for mark in "\"'"):  # within a value
@@ -89,11 +85,9 @@ def offers(line: str, tools: Tools, own: str = "") -> list[tuple[str, str]]:
         added = _fields(tools.get(name).fields, {said.partition("=")[0] for said in given}, word)
     else:
         typed, space, head = line[1:].lower(), "", ""
-        found = sorted(
-            tools.by_name.items(), key=lambda pair: (not pair[0].startswith(own), pair[0])
-        )
-        names = ((n.replace("_", " ", 1), t) for n, t in found)
-        added = [(n, t.description.split(". ")[0]) for n, t in names if typed in n]
+        names = sorted(tools.by_name, key=lambda name: (not name.startswith(own), name))
+        told = ((name.replace("_", " ", 1), _brief(tools.get(name))) for name in names)
+        added = [pair for pair in told if typed in pair[0]]
         added.sort(key=lambda pair: not pair[0].startswith(typed))
     lines = ((f"/{head}{space}{more}", about) for more, about in added)
     return [pair for pair in lines if pair[0] != line][:OFFERED]
@@ -112,8 +106,12 @@ def _fields(fields: Iterable[Field], given: set[str], word: str) -> list[tuple[s
 
 
 def _about(field: Field) -> str:
-    said = [field.type.__name__, "needed" if field.required else "", field.help]
+    said = field.type.__name__, "needed" if field.required else "", field.help
     return ", ".join(filter(None, said))
+
+
+def _brief(tool: Tool) -> str:
+    return tool.description.split(". ")[0]
 
 
 def _help(tools: Tools, about: str) -> str:
@@ -124,6 +122,5 @@ def _help(tools: Tools, about: str) -> str:
     lines = ["Commands work without any model:", ""]
     for name, found in sorted(tools.by_name.items()):
         needs = "".join(f" {f.name}=…" for f in found.fields if f.required)
-        about = found.description.split(". ")[0]
-        lines.append(f"- `/{name.replace('_', ' ', 1)}{needs}` {about}")
+        lines.append(f"- `/{name.replace('_', ' ', 1)}{needs}` {_brief(found)}")
     return "\n".join(lines)

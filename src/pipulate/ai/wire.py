@@ -65,8 +65,8 @@ async def lines(
     """GET, or POST a body. Seconds: for the first bytes, for more, for all; `most`: bytes.
 
     Raises TimeoutError, Problem: `code` of a refusal, or `broken`. Closing it hangs up."""
-    told, loop = Answer(most), asyncio.get_running_loop()
-    wait, end = first, loop.time() + total
+    told, loop, wait = Answer(most), asyncio.get_running_loop(), first
+    end = loop.time() + total
     try:
         reader, writer = await _asked(urlsplit(url), key, body)
         with closing(writer):
@@ -101,10 +101,10 @@ async def value(url: str, key: str = "", body: Row | None = None) -> Any:
 
 async def _asked(at: SplitResult, key: str, body: Row | None) -> Any:
     tls, sent = at.scheme == "https", dumps(body).encode() if body else b""
-    head = [f"{'POST' if body else 'GET'} {at.path} HTTP/1.1", f"Host: {at.netloc}"]
-    head += [f"Content-Length: {len(sent)}", "Content-Type: application/json", "Connection: close"]
-    head += [f"Authorization: Bearer {key}"] if key else []
-    sent = "\r\n".join([*head, "", ""]).encode("latin-1") + sent
+    head = f"{'POST' if body else 'GET'} {at.path} HTTP/1.1\r\nHost: {at.netloc}\r\n"
+    head += f"Content-Length: {len(sent)}\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {key}\r\n" if key else ""
+    sent = f"{head}Connection: close\r\n\r\n".encode("latin-1") + sent
     where = at.hostname, at.port or (443 if tls else 80)
     async with asyncio.timeout(CONNECT):
         reader, writer = await asyncio.open_connection(*where, ssl=tls_context() if tls else None)

@@ -25,6 +25,7 @@ from pipulate.apps.markup import html, markdown, notice, problem_card
 from pipulate.apps.runner import Runner
 from pipulate.core.fields import dumps, to_json
 from pipulate.core.kinds import SET
+from pipulate.core.logs import problem_of
 from pipulate.core.outputs import Rows
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
@@ -173,8 +174,8 @@ class Work:
         try:
             async for step in steps:
                 self._show(step)
-        except Problem as problem:
-            self._show(problem_card(problem))
+        except Exception as error:
+            self._show(problem_card(problem_of(error)))
         except asyncio.CancelledError:
             self._show(P("Cancelled."))
             raise
@@ -299,7 +300,7 @@ async def _pulling(site, profile: Profile, url: str, name: str):
     at = f"/{profile.slug}/assistant"
     async for done, total, said in pull(url, name):
         size = f" · {done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else ""
-        bar = Progress(value=done, max=total) if total else Progress()
+        bar = Progress(value=done if total else None, max=total or None)
         yield P(f"{name}: {said}{size}"), bar, ask(f"{at}/cancel", "Cancel")
     site.chat.choice.forget()
     yield P(f"{name} is here: choose it above.", hx_get=at, hx_trigger="load")

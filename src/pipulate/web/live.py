@@ -70,7 +70,7 @@ class Hub:
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = ""):
-        """Send to a profile's tabs (None: all), those at `at` if given, but `skip`. From any thread."""
+        """Send to a profile's tabs (None: all), those at `at` if given, not `skip`. Thread-safe."""
         if threading.get_ident() != self._thread:
             return soon(self.loop, self.put, profile_id, fragment, at, skip)
         for tab in self.others(skip):

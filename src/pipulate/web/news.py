@@ -1,4 +1,4 @@
-"""What open tabs are told of runs: progress, pages drawn anew, what waits, how it ended."""
+"""What open tabs are told of runs."""
 
 import asyncio
 import re
@@ -16,8 +16,7 @@ from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice
 from pipulate.apps.rows import AGAIN
 from pipulate.core.jobs import Job
-from pipulate.core.logs import log_fault
-from pipulate.core.problems import Problem
+from pipulate.core.logs import problem_of
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.web.inbox import counter
@@ -28,7 +27,7 @@ OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets
 
 
 class News:
-    """Listens to the store and to steps at work. Each thing is told soon, and once."""
+    """Progress, pages drawn anew, what waits, how it ended: each is told soon, and once."""
 
     def __init__(self, house: House, hub: Hub):
         self.house, self.hub = house, hub
@@ -72,23 +71,20 @@ class News:
             return self.hub.put(profile.id, AGAIN, at)
         try:
             self.hub.put(profile.id, await self.drawn(profile, slug, run), at)
-        except Problem:  # the run was deleted
-            pass
         except Exception as error:
-            log_fault(error)
+            problem_of(error)  # that the run was deleted is no fault
 
     async def drawn(self, profile: Profile, slug: str, run: str) -> str:
-        """A run as open tabs take it in."""
         drawn = await self.house.shelf.pipeline(slug).draw_run(profile, int(run))
         return html(drawn(hx_swap_oob="morph"))
 
     def _event(self, event: Row) -> None:
-        found = re.match(r"runs/(\d+)", event["target"])
-        if found or OURS.match(event["verb"]) or OURS.match(event["target"]):
+        verb, target = event["verb"], event["target"]
+        found = re.match(r"runs/(\d+)", target)
+        if found or OURS.match(verb) or OURS.match(target):
             self.moved(event["profile_id"], found[1] if found else "")
 
     def _job(self, job: Job) -> None:
-        """A step moved on: its progress; when it asks or ends, all that shows the run."""
         run, key, asked = job.run, job.attempt["id"], tuple(job.questions)
         ended = self.house.jobs.live.get((run["id"], job.attempt["step"])) is not job
         if ended or asked != self._asked.get(key, ()):
@@ -105,13 +101,12 @@ class News:
             self.hub.put(job.run["profile_id"], html(drawn(hx_swap_oob="morph")), at)
 
     def _at(self, job: Job) -> str:
-        """The address of a job's run, "" if its profile is gone."""
+        """The address of its run, "" if the profile is gone."""
         run, profiles = job.run, self.house.profiles.all()
         base = next((p.slug for p in profiles if p.id == run["profile_id"]), "")
         return base and f"/{base}/{run['pipeline']}/{run['id']}"
 
     def _tell(self, job: Job, ended: bool, asked: tuple[int, ...]) -> None:
-        """A notice, if a person began it: it asks, it failed, or long work came to its end."""
         since = self._since.setdefault(job.run["id"], job.started)
         if asked:
             self._notice(job, "asks you something")

@@ -43,8 +43,8 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
     if kind == "user":
         edit = Button("Edit", data_edit=row["id"], cls="link")
         return Div(*_said(text), edit, id=key, cls="msg user")
-    thought = Div(row["thinking"], id=f"t{row['id']}")
-    thought = Details(Summary("Thoughts"), thought, cls="thought")  # the look hides an empty one
+    inner = Div(row["thinking"], id=f"t{row['id']}")
+    thought = Details(Summary("Thoughts"), inner, cls="thought")  # the look hides an empty one
     if row["state"] == "streaming":
         return Div(thought, text, id=key, cls="msg live", aria_busy="true")
     if not text and calls:
@@ -117,8 +117,8 @@ def talk(chat, profile: Profile, before: int = 2**62) -> str:
 
 def _log(chat, profile: Profile):
     said = NotStr(talk(chat, profile)) or P(HINT, cls="empty" if chat.there else "empty alone")
-    live = {"role": "log", "aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
-    return Section(said, id="talk", hx_ext="morph", **live)
+    about = {"aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
+    return Section(said, id="talk", hx_ext="morph", role="log", **about)
 
 
 def column(chat, profile: Profile, at: str) -> str:
@@ -131,11 +131,9 @@ def _leads(chat, at: str):
     app, run = app_at(chat.house, at)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
-    said = (
-        (Input(type="hidden", name="msg", value=said), Button(word, cls="outline"))
-        for word, said in LEADS.items()
-    )
-    return Div(*(Form(*pair, ws_send=True) for pair in said), cls="lead")
+    said = {word: Input(type="hidden", name="msg", value=text) for word, text in LEADS.items()}
+    leads = (Form(box, Button(word, cls="outline"), ws_send=True) for word, box in said.items())
+    return Div(*leads, cls="lead")
 
 
 @drawn_once
@@ -193,11 +191,11 @@ def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None
     if kind == "token":  # the hot path: no elements, one escape
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
-    final, drawn = kind == "final", message(row, profile, left)
+    final = kind == "final"
     # the talk is morphed: what is put at its end is the element itself, not what it holds
-    drawn = drawn(hx_swap_oob="true" if final else "beforeend:#talk")
+    to = "true" if final else "beforeend:#talk"
     busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
-    return html(drawn, stop_button(profile, busy))
+    return html(message(row, profile, left)(hx_swap_oob=to), stop_button(profile, busy))
 
 
 def approval_card(record: Row, profile: Profile):
@@ -205,11 +203,10 @@ def approval_card(record: Row, profile: Profile):
     what, count = Pre(record["shown"]), len(record.get("calls", ()))
     if record["state"] != "waiting":
         return Div(what, P(f"This was {record['state']}."))
-    said, these = f"{ASKING.get(record['actor'], 'Somebody')} asked to run", ""
-    if count > 1:
-        said, these = f"{said} these {count}", f" all {count}"
+    who = ASKING.get(record["actor"], "Somebody")
+    those, these = (f" these {count}", f" all {count}") if count > 1 else ("", "")
     return Form(
-        P(f"{said}, once:"),
+        P(f"{who} asked to run{those}, once:"),
         what,
         Input(type="hidden", name="hash", value=record["hash"]),
         Button(f"Approve{these}", name="yes", value="yes"),
@@ -222,7 +219,7 @@ def approval_card(record: Row, profile: Profile):
 SCRIPT = r"""
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
 const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers');
-let low = true, was = 0;
+let low = true, was = 0, next = 0;
 const picked = () => find('[aria-selected=true]', offered);
 const pick = item => {
   picked()?.setAttribute('aria-selected', 'false');
@@ -278,13 +275,11 @@ talk.addEventListener('scroll', () => {
   low = left < (talk.scrollTop < was ? 2 : 60);
   was = talk.scrollTop;
 });
-let next = 0;
 const follow = () => {
   next ||= requestAnimationFrame(() => {
     next = 0;
-    if (!low) return;
-    talk.scrollTop = talk.scrollHeight;
-    was = talk.scrollTop;
+    if (low) talk.scrollTop = talk.scrollHeight;
+    if (low) was = talk.scrollTop;
   });
 };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
@@ -294,8 +289,9 @@ on('htmx:beforeSwap', '#earlier', () => {
   setTimeout(() => { talk.scrollTop = talk.scrollHeight - below; });
 });
 const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
-const aside = innerWidth < 800 || find('.alone');
-if (localStorage.folded ?? aside) document.body.classList.add('folded');
+if (localStorage.folded ?? (innerWidth < 800 || find('.alone'))) {
+  document.body.classList.add('folded');
+}
 on('click', '#fold', () => fold());
 
 // a socket says which message it has seen last, so that none is lost while it was away
