@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from pipulate.apps.base import note
+from pipulate.apps.base import note, so_many
 from pipulate.apps.browser import ready
 from pipulate.apps.exchange import ExchangeTools
 from pipulate.apps.files import Files
@@ -118,7 +118,7 @@ class HouseTools(ExchangeTools, RunTools):
         found = self.profiles.at(profile)
         held = self.profiles.holdings(found)
         self.profiles.delete(found)
-        self.said(f"Deleted profile “{found.name}” with {sum(held.values())} rows")
+        self.said(f"Deleted profile “{found.name}” with {so_many(sum(held.values()), 'row')}")
         return {"deleted": found.slug, "hidden": held}
 
     @tool(kind="read")

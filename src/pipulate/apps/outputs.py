@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from fasthtml.components import H3, A, Button, Details, Div, Figcaption, Figure, Img, Nav, NotStr
 from fasthtml.components import P, Pre, Small, Span, Strong, Summary, Th
 
-from pipulate.apps.base import Download
+from pipulate.apps.base import Download, so_many
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import data_table, html, markdown, owned, problem_card
 from pipulate.core.fields import Field, File, dumps, to_json
@@ -154,7 +154,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
     count, first = len(rows), (page - 1) * PAGE
     every = _columns(islice(rows, PAGE) if isinstance(rows, Rows) else rows)
     shown = map(_row, _sorted(rows, sort, first + PAGE)[first:] if sort else rows[first:][:PAGE])
-    at, said = f"{place.at}?", f"{count:,} row{'s' * (count != 1)}"
+    at, said = f"{place.at}?", so_many(count, "row")
     if len(every) > WIDE:
         said += f" · {WIDE} of {len(every):,} columns"
     links, heads = [A("CSV", href=f"{place.at}.csv?{urlencode({'key': key})}", download=True)], None
