@@ -16,7 +16,7 @@ TOP = 50  # rows of the table of pages that are shown
 LINES = 1 << 13  # lines of a table that are written at once
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 FORMULA = re.compile("[=+@\t\r＝＋－＠-]")  # what a spreadsheet runs begins so
-QUOTED = re.compile('[",;\t\r\n]')
+PLAIN = re.compile(r"[\w/.][^\",;\t\r\n]*")  # needs no quotes, and nothing runs it
 
 
 def depths(first, target, start):
@@ -68,8 +68,10 @@ def defused(text):
 
 
 def cell(text):
+    if PLAIN.fullmatch(text):
+        return text
     text = defused(text)
-    return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
+    return '"' + text.replace('"', '""') + '"' if re.search('[",;\t\r\n]', text) else text
 
 
 class Column:
