@@ -350,6 +350,17 @@ def test_a_tool_that_turns_out_to_change_over_twenty_rows_waits_for_a_yes_and_sa
     assert call("cell_list")["count"] == 41
 
 
+def test_an_undo_of_over_twenty_rows_waits_for_a_yes_as_well(plugin, call, house):
+    plugin(SHEET)
+    call("cell_fill", confirmed=True, upto=21)
+    event = house.events.recent(1, 1)[0]["id"]
+    with pytest.raises(NeedsApproval):
+        call("undo", actor="model", event=event)
+    assert call("cell_list")["count"] == 21
+    call("undo", confirmed=True, event=event)
+    assert call("cell_list")["count"] == 0
+
+
 def test_every_profile_has_its_own_rows(add, call, titles):
     add("mine")
     call("profile_add", name="Shop")

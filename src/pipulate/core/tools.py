@@ -87,7 +87,7 @@ def tool(
 def tool_of(run: Callable[..., Any], name: str = "", about: str = "", **options: Any) -> Tool:
     """The Tool of a function run(caller, …); its options are those of @tool."""
     said = " ".join((about or inspect.getdoc(run) or "").split())
-    options = {"kind": "write"} | getattr(run, "tool_options", {}) | options
+    options = {"kind": "write", "counted": True} | getattr(run, "tool_options", {}) | options
     return Tool(name or run.__name__, said, fields=fields_of(run), run=run, **options)
 
 
