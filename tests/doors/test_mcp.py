@@ -467,3 +467,26 @@ def test_a_line_of_garbage_is_a_parse_error_and_the_next_one_is_read(tmp_path):
     said = [*map(json.loads, done.stdout.splitlines())]
     codes = [(answer["id"], answer.get("error", {}).get("code")) for answer in said]
     assert codes == [(None, -32700), (None, -32700), (None, -32600), (4, None)], done.stderr
+
+
+def test_a_client_that_gives_a_call_up_and_closes_its_side_is_not_kept_waiting(tmp_path):
+    (tmp_path / "apps").mkdir()
+    nap = "import time\nfrom pipulate import Pipeline\nnap = Pipeline('Nap')\n"
+    nap += "@nap.step\ndef sleeps():\n    time.sleep(100)\n"
+    (tmp_path / "apps/nap.py").write_text(nap)
+    begin = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    begin |= {"clientInfo": {"name": "pipe", "version": "1"}}
+    said = [
+        {"id": 1, "method": "initialize", "params": begin},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "nap_run", "arguments": {}}},
+        {"method": "notifications/cancelled", "params": {"requestId": 2}},
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "pipulate", "mcp", "--home", str(tmp_path)],
+        input="".join(json.dumps({"jsonrpc": "2.0", **one}) + "\n" for one in said),
+        stdout=subprocess.DEVNULL,
+        text=True,
+        timeout=door.PATIENCE / 2,
+        check=True,
+    )

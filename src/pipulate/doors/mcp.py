@@ -196,8 +196,11 @@ async def serve_stdio(ask):
                 if isinstance(item, Exception):
                     await writing.send(_unread(item))
                     continue
-                if hasattr(item.message, "method") and hasattr(item.message, "id"):
-                    unanswered.add(item.message.id)
+                message, method = item.message, getattr(item.message, "method", "")
+                if method and hasattr(message, "id"):
+                    unanswered.add(message.id)
+                elif method == "notifications/cancelled":
+                    unanswered.discard((message.params or {}).get("requestId"))
                 await asked.send(item)
             with anyio.move_on_after(PATIENCE):
                 while unanswered:
