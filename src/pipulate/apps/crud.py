@@ -14,7 +14,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from html import escape
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from fasthtml.components import FT
 
@@ -25,7 +25,7 @@ from pipulate.apps.markup import owned
 from pipulate.apps.plain import called
 from pipulate.apps.query import State
 from pipulate.apps.rows import of_all
-from pipulate.core.fields import MISSING, Field, check_values, fields_of, make_field, to_json
+from pipulate.core.fields import MISSING, check_values, fields_of, make_field, to_json
 from pipulate.core.problems import Problem, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tool_of, tools_in
@@ -44,10 +44,9 @@ class CrudApp:
     shared = False  # one shelf for all profiles
     menu_icon = ""
     menu_place = 50  # smaller comes first
-    links: ClassVar[dict[str, str]] = {}  # beside the heading: {text: a path of your own routes}
-    fields: ClassVar[dict[str, Field]] = {}
-    computed: ClassVar[dict[str, Field]] = {}
-    extra_routes: ClassVar[list[Route]] = []
+    links = {}  # beside the heading: {text: a path of your own routes}
+    fields, computed = {}, {}  # {name: Field}
+    extra_routes = []
 
     def __init_subclass__(cls) -> None:
         own, hints = {}, typing.get_type_hints(cls, include_extras=True)

@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Any, Literal
@@ -39,7 +38,7 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
     return replace(csv_file(name, ["id", *(f.name for f in fields)], cells, raw), rows=len(keys))
 
 
-def _rows(app, caller: Caller, keys: list[int]) -> Iterator[tuple[Any, dict[Any, str]]]:
+def _rows(app, caller: Caller, keys: list[int]):
     """(row, names of what it refers to), read when taken: a slow download locks nothing."""
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]

@@ -21,7 +21,6 @@ from pipulate.core.tools import Caller
 MOST = 200_000  # rows of one import: they are held until all of them are checked
 SECONDS = 600  # how long reading and checking may take
 SHOWN = 50  # rows that are left out, named in a report
-Rows = list[tuple[int, list[Any]]]  # (number as a person counts them, cells)
 
 
 class Intake:
@@ -152,7 +151,7 @@ class Intake:
         kind = self.app.fields.get(name, ID).type
         return () if self.sheet.typed else NOTATIONS.get(kind, ())
 
-    def _agreed(self, name: str, index: int, rows: Rows) -> list[str]:
+    def _agreed(self, name: str, index: int, rows) -> list[str]:
         """What is asked, else what all texts of a column agree on."""
         if self.written(name) and name not in self.notations:
             cells = {c[index] for _, c in rows if index < len(c) and isinstance(c[index], str)}
@@ -162,7 +161,7 @@ class Intake:
             self.notations[name] = ways[0]
         return [self.notations[name]] if name in self.notations else []
 
-    def _reader(self, name: str, index: int, rows: Rows) -> Callable[[Any], Any]:
+    def _reader(self, name: str, index: int, rows) -> Callable[[Any], Any]:
         """From a cell to what is stored, or MISSING; what it saw it knows again."""
         field, typed = self.app.fields.get(name, ID), self.sheet.typed
         ways = self._agreed(name, index, rows)

@@ -27,7 +27,7 @@ from pipulate.core.tables import Row
 from pipulate.core.tools import interrupt
 
 # What steps have kept that did not end well, by _key: {name: (state, value)}.
-MEMORY: dict[str, dict[str, tuple[str, Any]]] = {}
+MEMORY: dict[str, Row] = {}
 
 
 def run_step(step, known: Row) -> Any:
@@ -118,7 +118,7 @@ class LocalJob(JobHandle):
 
     whoever is there (`read`), what it keeps stays in `memory`."""
 
-    def __init__(self, step, memory: dict[str, tuple[str, Any]], read=None, screen=None):
+    def __init__(self, step, memory: Row, read=None, screen=None):
         folder, self.memory = Path(tempfile.mkdtemp(prefix="pipulate-")), memory
         super().__init__(self._told, self._got, folder, memory.get("", ("", None))[1])
         self.step, self.read, self.bar = step, read or input, Bar(screen or sys.stdout)
