@@ -45,7 +45,6 @@ class Account:
         return Connection(token)
 
     def client(self, token=""):
-        """A client; the pace is shared fairly between runs."""
         from pipulate.botify.client import Client
 
         who = self.caller.parent.partition("/")[0] or self.caller.actor if self.caller else ""
@@ -86,7 +85,6 @@ class Account:
     # -- asking
 
     async def ask(self, what, *about):
-        """What a method of the client gives."""
         async with self.client() as botify:
             return await getattr(botify, what)(*about)
 

@@ -53,7 +53,6 @@ class Faulty:
         return "", ""
 
     def _answer(self, kind, wait, about):
-        """What is said instead, if anything is."""
         key, path = about["headers"].get("authorization"), about["path"]
         made = {
             "429": lambda: refusal(429, 1053, "too many requests", {"retry-after": wait}),

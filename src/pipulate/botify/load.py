@@ -131,7 +131,6 @@ def _bare(name):
 
 
 def _order(names, more):
-    """Where source and target are, by their names, else first and second; then what follows."""
     source = next((names.index(name) for name in SOURCES if name in names), None)
     target = next((names.index(name) for name in TARGETS if name in names), None)
     if source is None or target is None:

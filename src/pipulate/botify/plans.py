@@ -120,7 +120,6 @@ def probe(analysis, label):
 
 
 def _page_query(analysis, labels, *more):
-    """What is known of each page; search data of the last days up to the analysis."""
     crawl = f"crawl.{analysis}"
     own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
     metrics = [METRICS[label] for label in labels if label in METRICS]

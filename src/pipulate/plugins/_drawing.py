@@ -179,12 +179,12 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     graph.setLinks(lines);
     wake();
     graph.render();
-    explain(by);
+    explain(by, of);
     label();
   };
-  const explain = by => {
+  const explain = (by, of) => {
     if (!by) return;
-    const of = colourOf(by), tally = Array(11).fill(0);
+    const tally = Array(11).fill(0);
     by.values.forEach((value, n) => {
       if (shown[n]) tally[by.words ? Math.min(value, 10) : value === value ? 0 : 10]++;
     });

@@ -133,7 +133,6 @@ class Graph:
         return np.flatnonzero(self.out).tolist() or [0]
 
     def measured(self, start):
-        """The counts and histograms, depth counted from `start`."""
         self.depth = depth = depths(np.append(0, np.cumsum(self.out)), self.target, start)
         self.component, sizes = components(self.n, self.origin, self.target)
         self.rank = pagerank(self.n, self.origin, self.target)

@@ -62,7 +62,6 @@ td a{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overfl
 
 
 def page_type(columns):
-    """The first column that says of what kind a page is, or None."""
     return next((name for name in columns if TYPE.fullmatch(name)), None)
 
 
@@ -132,7 +131,6 @@ class Survey:
 
 
 def published(title, measured, formats, job):
-    """What was measured, with its report and its graph in other formats as files of this step."""
     made = {"report": write_report(title, measured, job.files)}
     for done, form in enumerate(formats):
         job.progress(done, len(formats), f"graph.{form}")

@@ -186,7 +186,6 @@ class Changes:
             sums[f"pagerank_{word}_%"] += 100 * page.rank if page else 0
 
     def types(self):
-        """[{page_type, pages_before …}], the types with most pages first."""
         names = ("pages_before", "pages_after", *map(str.lower, WAYS[:4]))
         ranks = ("pagerank_before_%", "pagerank_after_%")
         rows = sorted(self.by_type.items(), key=lambda one: -one[1]["pages_after"])

@@ -246,7 +246,6 @@ async def analyses(table, profile, caller, refresh: bool = False):
 
 
 def back(profile):
-    """The page drawn anew, after a form was taken."""
     return RedirectResponse(f"/{profile.slug}/botify", 303)
 
 
