@@ -308,5 +308,16 @@ def test_a_tool_too_large_for_the_room_leaves_it_to_smaller_ones():
     assert prompt.offered([large, small], "", (), 500) == [small]
 
 
+def test_where_no_app_is_open_the_last_tools_offered_are_not_the_first_of_the_alphabet(sent, call):
+    def offered():
+        return {tool["name"] for tool in sent(8_192, "/default")[1]}
+
+    assert "task_add" not in offered()
+    call("task_add", title="used lately")
+    assert {"task_add", "find_tool", "hello_run"} <= offered()
+    two = [{"name": name, "description": "", "schema": {}} for name in ("a_move", "z_add")]
+    assert prompt.offered(two, "", (), prompt.tokens(two[1])) == two[1:]
+
+
 def test_no_more_messages_are_looked_at_than_the_prompt_may_need():
     assert HISTORY <= 200

@@ -258,7 +258,8 @@ class Chat:
         first, self.told[key] = prompt.cut(first, int(context * prompt.ABOUT)), newest
         tools, sizes = self._known()
         own, most = prompt.own(house, at), int(context * prompt.TOOLS)
-        tools = prompt.offered(tools, own, self.found[key], most, sizes)
+        used = {event["verb"] for event in house.events.recent(key, prompt.EVENTS)}
+        tools = prompt.offered(tools, own, self.found[key], most, sizes, used)
         room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
         room -= sum(sizes[tool["name"]] for tool in tools)
         if prompt.tokens(asked) > room:

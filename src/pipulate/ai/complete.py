@@ -64,10 +64,10 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
     """What the model answers: text for a schema of plain text, else JSON that fits it. `tell` hears
 
     the text, line by line. Raises Invalid when no answer fits, Problem when the server fails."""
-    import jsonschema
-
     if schema.get("type") == "string" and not schema.keys() & {"enum", "format"}:
         return await _said(model, [{"role": "user", "content": prompt}], None, tell)
+    import jsonschema
+
     fit = schema if schema.get("type") == "object" else _object(schema)
     talk, why = [{"role": "user", "content": f"{prompt}\n\n{ASKED}{dumps(fit)}"}], ""
     for _ in range(REPAIRS + 1):

@@ -120,18 +120,23 @@ def system(
 
 
 def offered(
-    tools: list[Row], own: str, found: Collection[str], room: int, sizes: Row | None = None
+    tools: list[Row],
+    own: str,
+    found: Collection[str],
+    room: int,
+    sizes: Row | None = None,
+    used: Collection[str] = (),
 ) -> list[Row]:
-    """All tools while they fit, else those found, ALWAYS, the `own` of the app, pipelines, what
+    """All tools while they fit, else those found, ALWAYS, the `own` of the app, those `used` last,
 
-    lists and adds rows, and the rest, as many as fit."""
+    pipelines, what lists and adds rows, and the rest, as many as fit."""
     sizes = sizes or {tool["name"]: tokens(tool) for tool in tools}
     if sum(sizes.values()) <= room:
         return tools
 
     def rank(tool: Row) -> int:
         name, ours = tool["name"], bool(own) and tool["name"].startswith(own)
-        likely = name.endswith("_run"), name.endswith(("_list", "_add"))
+        likely = name in used, name.endswith("_run"), name.endswith(("_list", "_add"))
         return [name in found, name in ALWAYS, ours, *likely, True].index(True)
 
     chosen = []
