@@ -316,11 +316,11 @@ async def _checking(model: Model | None, profile: Profile):
         yield P(f"{model.name}:"), Ul(*lines, cls="events"), stop if "…" in said.values() else ""
 
 
-PAGES = (  # (methods, path, handler)
-    ("GET", "/{profile}/assistant", settings),
-    ("POST", "/{profile}/assistant/{verb}", act),
-    ("POST", "/{profile}/chat/again", again),
-    ("GET", "/{profile}/chat/before/{id:int}", before),
-    ("GET", "/{profile}/chat/offers", offers),
-    ("GET", "/{profile}/chat/{id:int}", text),
+PAGES = (  # (methods, path below the profile, handler)
+    ("GET", "assistant", settings),
+    ("POST", "assistant/{verb}", act),
+    ("POST", "chat/again", again),
+    ("GET", "chat/before/{id:int}", before),
+    ("GET", "chat/offers", offers),
+    ("GET", "chat/{id:int}", text),
 )

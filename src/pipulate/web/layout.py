@@ -55,7 +55,7 @@ def _keys():
 
 
 def _own(name: str, text: str) -> str:
-    """The address of our own text; it tells versions apart, as browsers keep what is static."""
+    """The address of our own text; browsers keep it, so another version has another."""
     return f"/static/{name}?{zlib.crc32(text.encode()):x}"
 
 
@@ -69,8 +69,8 @@ class Layout:
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
         values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
-        values["waiting"] = html(counter(self.house))
         values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
+        values["waiting"] = html(counter(self.house))
         app, everyone = place(at)[0], tuple(self.house.profiles.all())
         key = (profile, app, everyone, self.house.shelf.version)
         if key not in self._frames:
@@ -113,28 +113,34 @@ class Layout:
         return Html(head, body, lang="en")
 
     def menu(self, profile: Profile, app: str, **attrs):
-        """The links to all apps, the user's own first, and to the cards of files that have a fault;
+        """The links to all apps, the user's own first, and to files that have a fault.
 
-        what is beyond the first few lies under "More", but not the app that is open."""
+        What is beyond the first few lies under "More", but not the app that is open."""
         base, shown, more = f"/{profile.slug}", [], []
-        plugins = [*self.house.shelf.plugins.values()]
-        every = ((p.bundled, *_place(a), a) for p in plugins for a in p.apps)
-        for *_, a in sorted(every, key=lambda place: place[:-1]):
+        every = [
+            (p.bundled, getattr(a, "place", 50), not isinstance(a, Crud), a.slug, a)
+            for p in [*self.house.shelf.plugins.values()]
+            for a in p.apps
+        ]
+        for *_, a in sorted(every):
             said, here = f"{getattr(a, 'icon', '')} {a.title}".strip(), a.slug == app
             link = A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None)
             (shown if here or len(shown) < SHOWN else more).append(link)
-        for name in (broken.name for broken in self.house.shelf.failures):
-            shown.append(A(f"⚠ {name}", href=f"{base}/plugin/{name}", cls="broken"))
+        for broken in self.house.shelf.failures:
+            at = f"{base}/plugin/{broken.name}"
+            shown.append(A(f"⚠ {broken.name}", href=at, cls="broken"))
         rest = Details(Summary("More"), Ul(*map(Li, more)), cls="dropdown") if more else ""
         return Div(Div(*shown, cls="apps"), rest, cls="menu", id="menu", **attrs)
 
     def _nav(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         base, below = f"/{profile.slug}", f"/{app}" if app in self.house.shelf.apps else ""
-        others = [Li(A(p.name, href=f"/{p.slug}{below}")) for p in everyone]
-        manage = Li(A("Settings, profiles…", href=f"{base}/settings"))
-        manual = Li(A("Help", href=f"{base}/docs"))
         leave = {"hx_post": f"{base}/quit", "hx_target": "#main", "hx_confirm": SURE}
-        leave = Li(Button("Quit", cls="link", **leave))
+        own = (
+            *(A(p.name, href=f"/{p.slug}{below}") for p in everyone),
+            A("Settings, profiles…", href=f"{base}/settings"),
+            A("Help", href=f"{base}/docs"),
+            Button("Quit", cls="link", **leave),
+        )
         box = Input(type="search", name="q", placeholder="Search all", aria_label="Search all apps")
         quiet = {"cls": "outline secondary"}
         more = (  # on a phone: what the button "Menu" opens
@@ -145,13 +151,9 @@ class Layout:
         )
         return Nav(
             A(Strong("Pipulate"), href=base),
-            Details(Summary(profile.name), Ul(*others, manage, manual, leave), cls="dropdown"),
+            Details(Summary(profile.name), Ul(*map(Li, own)), cls="dropdown"),
             Button("☰", popovertarget="more", aria_label="Menu", **quiet),
             Div(*more, id="more", popover=True),
             A("Inbox ", NotStr("\0waiting\0"), href=f"{base}/inbox"),
             Button("Chat", id="fold", title="Fold or unfold (c)", **quiet),
         )
-
-
-def _place(app) -> tuple[Any, ...]:
-    return getattr(app, "place", 50), not isinstance(app, Crud), app.slug

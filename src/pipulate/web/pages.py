@@ -17,12 +17,13 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.logs import log_fault
-from pipulate.core.problems import Busy, Missing, Problem, from_dict
+from pipulate.core.logs import problem_of
+from pipulate.core.problems import Busy, Missing, from_dict
 from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
+OLD = P("What you see is the last version that worked.", cls="hint")
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
 
@@ -53,27 +54,21 @@ async def app(site, visit: Visit, request):
             visit.path = values
             with shelf.trying(owner, f"{route.method} {route.path}"):
                 drawn = await route.run(visit)
-            return _with_faults(visit, owner, drawn)
+            if owner and owner.problem and not visit.partial and hasattr(drawn, "tag"):
+                return _fault(visit, owner), OLD, drawn
+            return drawn
     what = f"{visit.app.title} has no page {rest!r} for {request.method}."
     raise Missing(what, "Check the address.")
 
 
-def _with_faults(visit: Visit, owner, drawn):
-    """The page of an app whose file has a fault says that the last good version is shown."""
-    if visit.partial or not owner or not owner.problem or not hasattr(drawn, "tag"):
-        return drawn
-    note = P("What you see is the last version that worked.", cls="hint")
-    return _fault(visit, owner), note, drawn
-
-
 def _fault(visit: Visit, plugin):
     """A plugin's problem, and what can be done: try again, or accept the loss of values."""
-    at, sure = f"/{visit.caller.profile.slug}/call/plugin", None
-    tool, word = f"{at}_retry", "Try again"
+    tool, word, sure = "retry", "Try again", None
     if "accept" in plugin.problem.details:
+        tool, word = "accept", "Lose those values, and load it"
         sure = "The values named above will be gone from the app; a backup is made first."
-        tool, word = f"{at}_accept", "Lose those values, and load it"
-    return problem_card(plugin.problem)(assistant.ask(tool, word, confirm=sure, plugin=plugin.name))
+    at = f"/{visit.caller.profile.slug}/call/plugin_{tool}"
+    return problem_card(plugin.problem)(assistant.ask(at, word, confirm=sure, plugin=plugin.name))
 
 
 def _card(visit: Visit, plugin):
@@ -96,25 +91,23 @@ async def overview(site, visit: Visit, request):
         for a in sorted(working, key=attrgetter("slug"))
     )
     opened = [
-        _opened(r, base) for r in house.runs.listing(profile.id, limit=20) if _waits(house, r)
+        Li(
+            A(title(run), href=f"{base}/{run['pipeline']}/{run['id']}"),
+            Span(f"{run['state']} · {run['done']} steps done"),
+        )
+        for run in house.runs.listing(profile.id, limit=20)
+        if _waits(house, run)
     ]
-    own = any(p.apps and not p.bundled for p in plugins)
+    bare = not any(p.apps and not p.bundled for p in plugins)
     return _page(
         profile.name,
         *(_fault(visit, broken) for broken in house.shelf.failures),
         Div(*cards, cls="cards"),
-        *((H2("Runs to take up again"), Ul(*opened[:5], cls="runs")) if opened else ()),
-        *(
-            ()
-            if own
-            else (H2("Your own app"), markdown(FIRST_APP.format(home=house.settings.home)))
-        ),
+        opened and H2("Runs to take up again"),
+        opened and Ul(*opened[:5], cls="runs"),
+        bare and H2("Your own app"),
+        bare and markdown(FIRST_APP.format(home=house.settings.home)),
     )
-
-
-def _opened(run: Row, base: str):
-    link = A(title(run), href=f"{base}/{run['pipeline']}/{run['id']}")
-    return Li(link, Span(f"{run['state']} · {run['done']} steps done"))
 
 
 def _waits(house, run: Row) -> bool:
@@ -138,18 +131,16 @@ async def search(site, visit: Visit, request):
 
 async def _named(shelf, kind: Crud, caller, q: str) -> list[tuple[int, str]]:
     """(id, name) of the first rows that hold the words; none of an app that fails."""
+
+    def rows() -> list[tuple[int, str]]:
+        return [(row.id, str(row)) for row in kind.find(caller, State(q=q))[0][:8]]
+
     try:
         with shelf.trying(shelf.of(kind), "search"):
-            return await limited(_rows, kind, caller, q)
-    except Problem:
-        pass
+            return await limited(rows)
     except Exception as error:
-        log_fault(error)
+        problem_of(error)  # what is a fault is in the log
     return []
-
-
-def _rows(kind: Crud, caller, q: str) -> list[tuple[int, str]]:
-    return [(row.id, str(row)) for row in kind.find(caller, State(q=q))[0][:8]]
 
 
 async def settings(site, visit: Visit, request):

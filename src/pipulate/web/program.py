@@ -28,7 +28,7 @@ MANIFEST = {
 
 @functools.cache
 def icon(size: int) -> bytes:
-    """A white P on blue as PNG, drawn at so many pixels: a ring and a stem, smooth at the edges."""
+    """A white P on blue, so many pixels wide, as PNG: a ring and a stem, smooth at the edges."""
 
     def shade(x: float, y: float) -> int:
         ring = abs(math.hypot(x - 0.52, y - 0.42) - 0.14)
@@ -36,9 +36,8 @@ def icon(size: int) -> bytes:
         return round(255 * min(1.0, max(0.0, 0.5 - size * (min(ring, stem) - 0.055))))
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
+        own = kind + body
+        return struct.pack(">I", len(body)) + own + struct.pack(">I", zlib.crc32(own))
 
     at = [(n + 0.5) / size for n in range(size)]
     rows = b"".join(b"\0" + bytes(shade(x, y) for x in at) for y in at)
@@ -48,23 +47,19 @@ def icon(size: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def _icon(size: int, request) -> Response:
-    return Response(icon(size), media_type="image/png")
-
-
-def _manifest(request) -> Response:
-    return Response(json.dumps(MANIFEST), media_type="application/manifest+json")
+def _route(name: str, kind: str, draw) -> Route:
+    return Route(f"/static/{name}", lambda request: Response(draw(), media_type=kind))
 
 
 ROUTES = [
-    Route("/static/app.webmanifest", _manifest),
-    *(Route(f"/static/icon-{n}.png", functools.partial(_icon, n)) for n in SIZES),
+    _route("app.webmanifest", "application/manifest+json", lambda: json.dumps(MANIFEST)),
+    *(_route(f"icon-{n}.png", "image/png", functools.partial(icon, n)) for n in SIZES),
 ]
 
 
 async def end(site, visit, request):
     """End the program, as Ctrl-C does, once this answer is on its way."""
     asyncio.get_running_loop().call_later(0.1, signal.raise_signal, signal.SIGTERM)
-    then = "This page goes on by itself when it runs."
-    said = P("Pipulate has ended — run ", Code("pipulate"), " to start again. ", then)
+    then = " to start again. This page goes on by itself when it runs."
+    said = P("Pipulate has ended — run ", Code("pipulate"), then)
     return Section(H1("Until next time"), said, id="ended")

@@ -102,11 +102,9 @@ on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => 
 on('htmx:afterRequest', '.add', (form, event) => {
   if (!event.detail.successful) return;
   [...form.elements].forEach((x, n) => {
-    x.removeAttribute('aria-invalid');
     if (x.type == 'checkbox') x.checked = x.defaultChecked;
     else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
   });
-  all('.error', form).forEach(note => note.remove());
   all('[type=range]', form).forEach(x => { x.nextElementSibling.value = x.value; });
   const here = document.activeElement;
   if (here == document.body || form.contains(here)) find(FIRST)?.focus();

@@ -93,10 +93,7 @@ class Site:
             sess_cls=None,
             secret_key="unused: the guard signs its own cookie",
             routes=[
-                *(
-                    First(path, self.page(run), methods=how.split())
-                    for how, path, run in PAGES[-2:]
-                ),
+                *(self.route(*row, First) for row in PAGES[-2:]),
                 *(Route(path, self.home) for path in HOME),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
@@ -109,7 +106,9 @@ class Site:
                 Route("/events", self.feed.answer),
                 Route("/share/{token}", shares.answer),
                 Route("/files/{profile}", self.upload, methods=["PUT"]),
-                *(Route(path, self.page(run), methods=how.split()) for how, path, run in PAGES),
+                Route("/files/{profile}/{file:int}", self.page(download)),
+                Route("/files/{profile}/{file:int}/view", self.page(download)),
+                *(self.route(*row) for row in PAGES),
             ],
         )
 
@@ -158,6 +157,9 @@ class Site:
         return self.hub.put(profile_id, panel.fragment(kind, row, profile, left))
 
     # -- requests ----------------------------------------------------------------------------
+
+    def route(self, how: str, path: str, run: Callable[..., Awaitable[Any]], kind=Route):
+        return kind(f"/{{profile}}/{path}".rstrip("/"), self.page(run), methods=how.split())
 
     def page(self, handler: Callable[..., Awaitable[Any]]):
         """An endpoint from handler(site, visit, request): Problems drawn, pages framed."""
@@ -218,7 +220,6 @@ class Site:
         return self._answer(request, first, f"/{first.slug}", said, "Not found", False)
 
     async def home(self, request):
-        """Leads to the profile seen last."""
         last = self.house.settings_of().get("last_profile")
         slugs = [p.slug for p in self.house.profiles.all()]
         below = request.url.path.rstrip("/")
@@ -344,7 +345,6 @@ async def _form(request) -> dict[str, str]:
 
 
 def _sent(file: Download) -> StreamingResponse:
-    """A file that is made while it is sent, in threads."""
     saved = f"attachment; filename*=UTF-8''{quote(file.name)}"
     return StreamingResponse(file.chunks, 200, {"content-disposition": saved}, file.media_type)
 
@@ -353,35 +353,33 @@ def _address(request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-PAGES = (  # (methods, path, handler)
-    ("GET", "/files/{profile}/{file:int}", download),
-    ("GET", "/files/{profile}/{file:int}/view", download),
-    ("POST", "/{profile}/undo", history.undo),
-    ("POST", "/{profile}/undo/{event:int}", history.undo),
-    ("GET", "/{profile}/history", history.history),
-    ("GET", "/{profile}/history/{event:int}", history.change),
-    ("GET", "/{profile}/history/{turn}", history.turn),
-    ("POST", "/{profile}/history/{turn}", history.undo_turn),
-    ("GET", "/{profile}/approvals/{id}", pages.approval),
-    ("POST", "/{profile}/approvals/{id}", pages.decide),
-    ("POST", "/{profile}/chat/stop", pages.stop),
-    ("POST", "/{profile}/quit", program.end),
+PAGES = (  # (methods, path below the profile, handler)
+    ("POST", "undo", history.undo),
+    ("POST", "undo/{event:int}", history.undo),
+    ("GET", "history", history.history),
+    ("GET", "history/{event:int}", history.change),
+    ("GET", "history/{turn}", history.turn),
+    ("POST", "history/{turn}", history.undo_turn),
+    ("GET", "approvals/{id}", pages.approval),
+    ("POST", "approvals/{id}", pages.decide),
+    ("POST", "chat/stop", pages.stop),
+    ("POST", "quit", program.end),
     *assistant.PAGES,
-    ("POST", "/{profile}/call/{tool}", pages.call),
-    ("GET", "/{profile}/share", share),
-    ("POST", "/{profile}/share", share),
-    ("GET", "/{profile}/inbox", inbox.inbox),
-    ("POST", "/{profile}/inbox", inbox.discard),
-    ("GET", "/{profile}/search", pages.search),
-    ("GET", "/{profile}/docs", docs.docs),
-    ("GET", "/{profile}/docs/{name:path}", docs.docs),
-    ("GET", "/{profile}/settings", pages.settings),
-    ("GET", "/{profile}/plugin/{name}", pages.plugin),
-    ("GET", "/{profile}", pages.overview),
-    (EVERY, "/{profile}/{app}", pages.app),
-    (EVERY, "/{profile}/{app}/{rest:path}", pages.app),
+    ("POST", "call/{tool}", pages.call),
+    ("GET", "share", share),
+    ("POST", "share", share),
+    ("GET", "inbox", inbox.inbox),
+    ("POST", "inbox", inbox.discard),
+    ("GET", "search", pages.search),
+    ("GET", "docs", docs.docs),
+    ("GET", "docs/{name:path}", docs.docs),
+    ("GET", "settings", pages.settings),
+    ("GET", "plugin/{name}", pages.plugin),
+    ("GET", "", pages.overview),
+    (EVERY, "{app}", pages.app),
+    (EVERY, "{app}/{rest:path}", pages.app),
 )
-WORDS = {*re.findall(r"/{profile}/(\w+)", " ".join(path for _, path, _ in PAGES))}
+WORDS = {path.partition("/")[0] for _, path, _ in PAGES}
 
 
 class First(Route):
