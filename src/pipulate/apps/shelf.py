@@ -39,9 +39,7 @@ class Shelf:
 
     def __init__(self, house):
         self.house, self.version = house, 0
-        self.plugins: dict[
-            Path, Plugin
-        ] = {}  # replaced, never changed: other threads go through it
+        self.plugins: dict[Path, Plugin] = {}  # replaced, never changed: threads go through it
         self.on_change: list[Callable[[], None]] = []
         self.back: list[tuple[str, str]] = []  # (slug, words) of what came again, to be told
         self.drafts: list[Row] = []  # {name, said, at_utc} of what waits in quarantine/ for a yes
