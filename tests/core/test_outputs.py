@@ -29,6 +29,12 @@ def test_a_part_of_the_rows_is_a_list(rows, at):
     assert rows[at] == [*rows][at]
 
 
+@pytest.mark.parametrize("at", [slice(None, None, -1), slice(4, 1, -2), slice(1, 4, -1)])
+def test_rows_read_backwards_are_those_of_a_list_and_no_error(rows, at):
+    assert rows[at] == [*rows][at]
+    assert Rows(rows.path, 0)[at] == []
+
+
 @pytest.mark.parametrize("at", [5, -6])
 def test_a_place_beyond_the_end_is_refused(rows, at):
     with pytest.raises(IndexError):

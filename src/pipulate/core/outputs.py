@@ -32,8 +32,11 @@ class Rows:
         if not isinstance(at, slice):
             at = range(self.count)[at]  # or IndexError
             return self[at : at + 1][0]
+        places = range(self.count)[at]
+        forth = places if places.step > 0 else places[::-1]
         with self.path.open(encoding="utf-8") as file:  # what lies before is not parsed
-            return [*map(json.loads, islice(file, *at.indices(self.count)))]
+            found = [*map(json.loads, islice(file, forth.start, forth.stop, forth.step))]
+        return found if forth is places else found[::-1]
 
 
 class Large:

@@ -67,13 +67,12 @@ def _bounded(step: Step) -> Iterator[None]:
     if not step.seconds or not ours:
         yield
         return
-    before = signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, step.seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _object(source: Iterable[str] | None) -> Row:
