@@ -1,6 +1,7 @@
 """Elements every app shares; whatever text they are given, it stays text."""
 
 from datetime import date
+from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Annotated, Literal
 
@@ -194,6 +195,11 @@ def test_a_column_that_only_a_later_row_has_is_in_the_table():
 def test_a_chart_tells_its_numbers_in_words_too(pairs, shown):
     text = html(bar_chart(pairs, "Depth"))
     assert shown in text and "NaN" not in text and 'aria-label="Depth' in text
+
+
+def test_a_number_of_many_digits_is_not_cut_off_at_the_edge_of_a_chart():
+    text = html(bar_chart([("a", 22 / 7), ("b", Decimal("2.50")), ("c", 10**12)], "Guesses"))
+    assert re.findall("([0-9.,]+)</text>", text) == ["3.14286", "2.50", "1,000,000,000,000"]
 
 
 def test_half_a_pair_of_a_file_name_does_not_break_the_page():

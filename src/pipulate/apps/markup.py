@@ -215,17 +215,22 @@ def _cell(value):
     return Td(text[:300])
 
 
+def _figure(value: float) -> str:
+    text = f"{value:,}"
+    return f"{value:,.5f}" if "." in text and len(text) > 11 else text
+
+
 def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200."""
     pairs = pairs[:SHOWN_ROWS]
     top = max((float(value) for _, value in pairs), default=0) or 1
-    said = escape(title + ": " + ", ".join(f"{a} {b:,}" for a, b in pairs[:20]))
+    said = escape(title + ": " + ", ".join(f"{a} {_figure(b)}" for a, b in pairs[:20]))
     svg = f'<svg viewBox="0 0 600 {22 * len(pairs)}" role="img" aria-label="{said}">'
     for n, (label, value) in enumerate(pairs):
         y, width = n * 22, 380 * float(value) / top
         svg += (
             f'<text x="112" y="{y + 15}" text-anchor="end">{escape(str(label)[:16])}</text>'
             f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
-            f'<text x="{126 + width:.1f}" y="{y + 15}">{value:,}</text>'
+            f'<text x="{126 + width:.1f}" y="{y + 15}">{_figure(value)}</text>'
         )
     return Figure(Figcaption(title), NotStr(f"{svg}</svg>"), cls="chart")
