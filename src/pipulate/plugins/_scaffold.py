@@ -13,7 +13,7 @@ TYPES = dict.fromkeys(("str", "int", "float", "bool", "list", "dict"), "")  # an
 TYPES |= {"date": "datetime", "datetime": "datetime", "Decimal": "decimal"}
 TYPES |= dict.fromkeys(("Text", "Url", "Email", "File", "Secret"), "pipulate")
 QUOTED = ("str", "Text", "Url", "Email")
-TAKEN = {*dir(CrudApp), "id", "version", "position", "table"}
+TAKEN = {*CrudApp.__dict__, "id", "version", "position", "table"}
 
 APP = '''"""{title}.
 
