@@ -60,6 +60,17 @@ def test_a_table_pasted_into_the_list_leads_to_its_import(page, tasks):
     assert tasks() == ["Buy milk", "Call Ann"]
 
 
+def test_what_a_column_becomes_is_chosen_on_a_phone_without_scrolling_aside(window):
+    page = window(viewport={"width": 390, "height": 780})
+    page.goto("/default/tasks/import")
+    page.locator("[name=text]").fill(f"Title\tDue\n{'Buy milk and bread' * 3}\t31.12.2026\n")
+    page.locator("[data-paste] button").click()
+    expect(page.get_by_label("How due is written")).to_be_visible()
+    places = [page.get_by_label(f"{name} becomes").bounding_box() for name in ("Title", "Due")]
+    places += [page.get_by_label("How due is written").bounding_box()]
+    assert all(place["x"] + place["width"] < 390 for place in places)
+
+
 def test_a_word_pasted_into_a_box_stays_there(page):
     page.goto("/default/tasks")
     page.evaluate(PASTE, "just words")

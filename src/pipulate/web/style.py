@@ -238,6 +238,8 @@ main :is(.step,.problem){margin-bottom:.8rem}
 
 @media(max-width:800px){
   body{grid-template:auto 1fr auto/minmax(0,1fr)}
+  #import td:nth-child(2):not(:last-child){max-width:7.5rem}
+  #import td:nth-child(3){white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
   nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
