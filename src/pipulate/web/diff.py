@@ -41,19 +41,16 @@ class Told:
 
     def row(self, row: Row) -> str:
         """Task “Buy milk”, or what the table and the row itself say."""
-        name = row.get("name") or f"#{row['id']}"
-        if self.app is None:
-            return f"{self.table.removeprefix('app_').removesuffix('s').capitalize()} {name}"
+        name, kind = row.get("name") or f"#{row['id']}", self.table.removeprefix("app_")
         with contextlib.suppress(KeyError, ValueError, TypeError):  # the class had other fields
-            name = f"“{self.app.title_of(row)[:80]}”"
-        return f"{self.app.some.capitalize()} {name}"
+            name = f"“{self.app.title_of(row)[:80]}”" if self.app else name
+        return f"{(self.app.some if self.app else kind.removesuffix('s')).capitalize()} {name}"
 
     def label(self, name: str) -> str:
         field = self.fields.get(name)
         return field.label if field else name.replace("_", " ").capitalize()
 
     def value(self, name: str, value: Any) -> str:
-        """A column's value; a secret only as set."""
         field = self.fields.get(name)
         if value is None or field is None:
             return "" if value is None else str(value)
@@ -81,7 +78,7 @@ def _row(told: Told, image: Row):
 
 
 def _change(old: str, new: str, between: bool):
-    """A value before and after, from where they begin to differ; `between` says which is empty."""
+    """From where they begin to differ; `between` says which is empty."""
     same = len(os.path.commonprefix([old, new]))
     start = same - 40 if same > LONG // 2 else 0
     parts = [tag(_cut(text, start)) if text else "" for tag, text in ((Del, old), (Ins, new))]

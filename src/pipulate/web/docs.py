@@ -30,14 +30,14 @@ def page(text: str):
     return NotStr(re.sub(r"<h([1-6])>(.*?)</h\1>", anchored, drawn))
 
 
-def results(texts: dict[str, str], words: list[str]):
+def results(files: dict[str, Path], words: list[str]):
     """The pages that hold all these words, each with a line that holds one; titles first."""
     found = []
-    for name, text in texts.items():
-        title, *lines = text.split("\n")
+    for name in (name for name in files if name.endswith(".md")):
+        text = files[name].read_text("utf-8")
         if all(word in text.lower() for word in words):
+            title, *lines = re.sub("[`*|]", "", text).split("\n")  # without its marks
             line = next((n for n in lines if any(word in n.lower() for word in words)), "")
-            line = re.sub("[`*|]", "", line)  # without its marks
             found.append((words[0] not in title.lower(), name, title[2:], line))
     items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in sorted(found))
     return Ul(*items) if found else P("No page holds these words.", cls="hint")
@@ -53,11 +53,10 @@ async def docs(site, visit: Visit, request):
         raise Missing(f"The manual has no page {name!r}.", "Look into its list: Help.")
     if not name.endswith(".md"):
         return FileResponse(files[name])
-    texts = {n: p.read_text("utf-8") for n, p in sorted(files.items()) if n.endswith(".md")}
     said = {"placeholder": "Search Help", "aria_label": "Search Help"}
     typed = {"hx_get": LIST, "hx_trigger": "input delay:250ms", "hx_select": "#listing", **TURN}
     box = Input(type="search", name="q", value=q, hx_sync="this:replace", **said, **typed)
-    drawn = results(texts, q.lower().split()) if q else page(texts[name])
+    drawn = results(files, q.lower().split()) if q else page(files[name].read_text("utf-8"))
     back = A("← All pages", href=LIST) if q or name != LIST else ""
     find = Form(box, action=LIST, role="search", style="margin-bottom:.8rem")
     return Section(find, Div(back, drawn, id="listing"), cls="manual")
