@@ -111,6 +111,27 @@ def test_thoughts_are_kept_apart_and_no_call_in_them_counts(talk, call):
     assert ADD not in json.dumps(talk.sent()), "thoughts are not sent again"
 
 
+def test_stop_before_the_answer_is_kept_leaves_no_message_that_streams_for_ever(talk, monkeypatch):
+    talk.server.script(Reply("too late", first_delay=5))
+    keep, begun = talk.chat._keep, asyncio.Event()
+
+    async def slowly(profile_id, row):
+        if row["state"] == "streaming":
+            begun.set()
+            await asyncio.sleep(0.05)
+        return await keep(profile_id, row)
+
+    async def stopped():
+        await talk.chat.say(talk.profile, "Hello")
+        await begun.wait()
+        await talk.chat.stop(talk.profile.id)
+
+    monkeypatch.setattr(talk.chat, "_keep", slowly)
+    talk.run(stopped())
+    assert [row["state"] for row in talk.rows()] == ["done", "stopped"]
+    talk.server.queue.clear()
+
+
 # -- rounds --------------------------------------------------------------------------------------
 
 
@@ -262,6 +283,20 @@ def test_a_remark_is_told_what_happened_and_where_and_can_call_nothing(talk):
 @pytest.mark.parametrize("nothing", ["-", " – ", "", "—\n"])
 def test_where_there_is_nothing_to_say_nothing_stays(talk, nothing):
     assert talk.remark(reply=nothing) == [] and talk.heard[-1][1] == "gone"
+
+
+def test_a_remark_with_nothing_to_say_takes_along_no_message_that_came_meanwhile(talk):
+    talk.server.script(Reply("-", first_delay=0.3))
+
+    async def both():
+        talk.chat.remark(talk.profile, "key", "something")
+        while not talk.server.requests:
+            await asyncio.sleep(0.01)
+        await talk.chat.decided(talk.profile, "x", {"deleted": "y"})
+        await talk.ended()
+
+    talk.run(both())
+    assert [row["role"] for row in talk.rows()] == ["note"]
 
 
 def test_a_remark_that_fails_is_no_note(talk):

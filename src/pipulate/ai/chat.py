@@ -160,8 +160,8 @@ class Chat:
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
         """Let the model speak; what it prints, though it is a call, is one."""
-        messages, tools = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
-        row, calls = await self._stream(caller, model, messages, tools)
+        asked = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
+        row, calls = await self._stream(caller, model, *asked)
         if calls:
             self.native.add(model.name)  # of such a model text is text
         elif model.name not in self.native and (
@@ -172,15 +172,13 @@ class Chat:
             self.publish(caller.profile.id, "final", row)
         return calls
 
-    async def _stream(
-        self, caller: Caller, model: Model, messages: list[Row], tools: list[Row]
-    ) -> tuple[Row, list[Call]]:
+    async def _stream(self, caller: Caller, model: Model, *asked) -> tuple[Row, list[Call]]:
         """(the message, its calls), saved every second, and however it ends."""
         profile, calls, state, row = caller.profile, list[Call](), "cut off", {}
         begun = self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
         adding, saved = asyncio.create_task(begun), time.monotonic()  # while the model is asked
         try:
-            async for piece in model.stream(messages, tools):
+            async for piece in model.stream(*asked):
                 self.streaming[profile.id] = row = row or await asyncio.shield(adding)
                 if isinstance(piece, Call):
                     calls.append(piece)
