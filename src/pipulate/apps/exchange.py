@@ -13,8 +13,7 @@ from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
 from pipulate.apps.intake import SECONDS, Intake
 from pipulate.apps.markup import data_table, field_input, grid, html, problem_card, select
 from pipulate.apps.query import State
-from pipulate.apps.refs import AMONG
-from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, make_field
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, make_field
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import BATCH, EMPTY, write_json
 from pipulate.core.store import Row
@@ -42,7 +41,7 @@ def _rows(app, caller: Caller, keys: list[int]):
     """(row, names of what it refers to), read when taken: a slow download locks nothing."""
     for start in range(0, len(keys), BATCH):
         batch = keys[start : start + BATCH]
-        found = {row.id: row for row in app.rows(caller)(AMONG, [dumps(batch)])}
+        found = {row.id: row for row in app.rows(caller).these(batch)}
         labels = app.labels(caller, found.values())
         yield from ((found[key], labels) for key in batch if key in found)
 

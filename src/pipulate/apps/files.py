@@ -10,8 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
-from pipulate.apps.refs import AMONG
-from pipulate.core.fields import File, dumps
+from pipulate.core.fields import File
 from pipulate.core.problems import Conflict, Missing, Problem, Refused
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
@@ -96,8 +95,8 @@ class Files:
 
     def names(self, profile: Profile, references: Iterable[str]) -> dict[str, str]:
         """{"file:12": its name} of those that are there."""
-        keys = dumps([int(said.removeprefix("file:")) for said in references])
-        return {f"file:{row['id']}": row["name"] for row in self.table(profile)(AMONG, [keys])}
+        keys = [int(said.removeprefix("file:")) for said in references]
+        return {f"file:{row['id']}": row["name"] for row in self.table(profile).these(keys)}
 
     def resolve(self, said: str | File, caller: Caller) -> File:
         """The file a field names: "file:12" (an upload), or a path that a person gave.

@@ -17,12 +17,11 @@ from fasthtml.components import Select, Small, Span, Summary, Td, Th, Ul
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.markup import field_input, grid, notice
 from pipulate.apps.query import Sql, State, order_sql
-from pipulate.apps.refs import AMONG
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
 from pipulate.core.fields import to_json
 from pipulate.core.problems import Problem, nearest
-from pipulate.core.store import Row, quote
+from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
 
 SECONDS = 120.0
@@ -48,7 +47,7 @@ class RowTools:
     def _meant(self, caller: Caller, app: str, ids, where: str) -> tuple[Any, Sql]:
         crud = self.house.shelf.crud(app)
         if ids:
-            return crud, (AMONG, [dumps(ids)])
+            return crud, (f"id {AMONG}", [dumps(ids)])
         state = crud.state_of(where)
         if not state.narrow and "all=1" not in where.split("&"):
             raise Problem("Which rows?", "Give ids:=[1,2], or where=f.done=yes (all=1: every row).")

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from pipulate.core.fields import Field, Ref, Secret, Tags, make_field, to_column
 from pipulate.core.kinds import LINE
 from pipulate.core.problems import Invalid
-from pipulate.core.tables import quote
+from pipulate.core.tables import AMONG, quote
 
 PAGE = 50  # rows of one page
 ID = make_field("id", int)
@@ -103,7 +103,7 @@ def condition(field: Field, text: str) -> Sql:
     if len(text) > LINE:
         raise ValueError(f"may be {LINE:,} characters long")
     if field is ID and re.fullmatch(r"[0-9]+(,[0-9]+)+", text):
-        return "id IN (SELECT value FROM json_each(?))", [f"[{text}]"]
+        return f"id {AMONG}", [f"[{text}]"]
     found = re.match(r"(<=|>=|!=|<|>|=)?(.*)", text, re.DOTALL)
     chosen = isinstance(field.choices, tuple) and text in map(str, field.choices)
     sign, said = ("=", text) if chosen else (found[1] or "", found[2].strip())

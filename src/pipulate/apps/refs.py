@@ -8,11 +8,10 @@ from pipulate.apps.query import State
 from pipulate.core.fields import Field, File, Ref, Secret, dumps
 from pipulate.core.kinds import SET
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, nearest
-from pipulate.core.store import Row, quote
+from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
 
 THERE = "Add it there first."
-AMONG = "id IN (SELECT value FROM json_each(?))"  # one JSON list: any number of keys
 
 
 def numbered(said: str) -> int | None:
@@ -57,7 +56,7 @@ class Refs:
 
     def ref_names(self, caller: Caller, field: Field, keys: Iterable[int]) -> dict[int, str]:
         app = self.known_target(field)
-        kept = app.plain(caller)(AMONG, [dumps([*keys])]) if app and keys else []
+        kept = app.plain(caller).these(keys) if app and keys else []
         return {row["id"]: app.title_of(row) for row in kept}
 
     def told(self, count: int) -> str:
@@ -139,7 +138,7 @@ class Refs:
             old = {i["id"]: (i["before"] or {}).get(name) for i in images}
             keys = dumps([key for key, value in new.items() if value != old[key]])
             gone = f"{quote(name)} NOT IN (SELECT id FROM {there.table_name})"
-            for row in table(f"{AMONG} AND {gone}", [keys], limit=1):
+            for row in table(f"id {AMONG} AND {gone}", [keys], limit=1):
                 what = f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}"
                 raise Conflict(f"{what}: it is gone.", "Bring that back first, in History.")
 
@@ -149,9 +148,9 @@ class Refs:
         uses = [(a, n) for a in apps for n, f in a.of_type(Ref).items() if f.target == self.name]
         for app, name in uses:
             table = app.house.db.table(app.table_name) if self.model.shared else app.plain(caller)
-            where, wanted = AMONG.replace("id", quote(name), 1), [gone]
+            where, wanted = f"{quote(name)} {AMONG}", [gone]
             if app.name == self.name:  # those that go along do not count
-                where, wanted = f"{where} AND NOT {AMONG}", [gone, gone]
+                where, wanted = f"{where} AND id NOT {AMONG}", [gone, gone]
             if count := table.count(where, wanted):
                 said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
                 raise Conflict(

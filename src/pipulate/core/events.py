@@ -10,6 +10,7 @@ from pipulate.core.fields import dumps
 from pipulate.core.images import unpack
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.store import Database, Row, quote
+from pipulate.core.tables import AMONG
 from pipulate.core.undo import OnConflict, Recast, Undoing
 
 KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
@@ -159,8 +160,7 @@ class Events:
         left = {row["id"] for row in secrets}
         for rows in self._held() if left else ():
             left -= {*SECRET.findall(str(rows))}
-        gone = "DELETE FROM secrets WHERE id IN (SELECT value FROM json_each(?))"
-        self.db.execute(gone, (dumps([*left]),))
+        self.db.execute(f"DELETE FROM secrets WHERE id {AMONG}", (dumps([*left]),))
 
     def _held(self) -> Iterator[list[Row]]:
         """All that may refer to a secret: columns of Secret fields, answers, then every image."""

@@ -15,6 +15,7 @@ from pipulate.core.fields import dumps, to_column
 from pipulate.core.kinds import SET
 from pipulate.core.problems import Conflict, Missing, Problem, nearest
 
+AMONG = "IN (SELECT value FROM json_each(?))"  # one JSON list: any number of keys
 Row = dict[str, Any]
 Pair = tuple[Row | None, Row | None]  # a row as it is and as it shall be; None: it is not there
 
@@ -77,6 +78,10 @@ class Table:
         """Rows that match; `where` and `order_by` are SQL, values go in `args`."""
         tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
         return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
+
+    def these(self, keys: Iterable[Any]) -> list[Any]:
+        """The rows with these keys."""
+        return self(f"{quote(self.pk)} {AMONG}", [dumps([*keys])])
 
     def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
         """The keys of the rows that match."""
@@ -165,9 +170,8 @@ class Table:
 
         was changed since."""
         with self.db.writing():
-            keys = dumps([row[self.pk] for row, _ in changes])
-            where = f"{quote(self.pk)} IN (SELECT value FROM json_each(?))"
-            read = self.select(f"{quote(self.pk)} AS key, version", where, [keys])
+            key, keys = quote(self.pk), dumps([row[self.pk] for row, _ in changes])
+            read = self.select(f"{key} AS key, version", f"{key} {AMONG}", [keys])
             versions = {row["key"]: row["version"] for row in read}
             for row, _ in changes:
                 if versions.get(row[self.pk]) != row["version"]:

@@ -50,8 +50,7 @@ class Undoing:
                 if event < since:
                     self._recast(image)
             table = self.db.table(name, pk="id" if "id" in columns else "key")
-            keys = json.dumps([image["id"] for image in here])
-            found = table(f"{table.pk} IN (SELECT value FROM json_each(?))", [keys])
+            found = table.these(image["id"] for image in here)
             table.write(self._pairs(here, {row[table.pk]: row for row in found}, rows <= PART))
 
     def _pairs(self, images: list[Row], rows: dict[Any, Row | None], few: bool) -> Iterable[Pair]:
