@@ -18,6 +18,7 @@ ANALYSIS = re.compile(r"(\d{4})(\d\d)(\d\d)(?:-([1-9]\d{0,3}))?")
 # First words of addresses that are no owner's.
 PAGES = {"account", "admin", "api", "help", "login", "logout", "settings", "signup", "static"}
 LONGEST = 2_000
+COPY = f"Open the project at {APP} and copy its address, or write owner/project."
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,17 @@ def read_address(text):
     """The project that a pasted address or a bare owner/project means. Raises Problem: why not."""
     text = text.strip()
     if not text:
-        raise Problem("No address was given.", f"Paste one of {APP}, or write owner/project.")
+        raise Problem("No address was given.", COPY)
     if len(text) > LONGEST or re.search(r"[\s\0\\]", text):
-        raise Problem("That is no single address.", f"Paste one address of {APP}.")
+        raise Problem("That is no single address.", COPY)
     names = [unquote(part) for part in _path(text).split("/") if part]
     if names and names[0].lower() in PAGES:
-        what = f"That is Botify's own page {names[0]!r}, not a project's."
-        raise Problem(what, "Open the project in Botify and copy its address.")
+        raise Problem(f"That is Botify's own page {names[0]!r}, not a project's.", COPY)
     if len(names) < 2:
-        raise Problem("That names no project.", "It takes two words: owner/project.")
+        raise Problem("That names no project: it takes an owner, too.", COPY)
     for name in names[:2]:
         if not NAME.fullmatch(name):
-            what = f"{name[:50]!r} cannot be the name of an owner or a project."
-            raise Problem(what, "Copy the address from the browser once more.")
+            raise Problem(f"{name[:50]!r} cannot be the name of an owner or a project.", COPY)
     third = next(filter(ANALYSIS.fullmatch, names[2:3]), "")  # else a section of the app
     if third:
         crawl_date(third)
@@ -75,20 +74,18 @@ def read_address(text):
 
 def _path(text):
     """The path below the host, without what the API puts before an owner."""
-    bare = text.split("/")[0].lower() not in (APP, API)
-    if "://" not in text and bare:
+    if "://" not in text and text.split("/")[0].lower() not in (APP, API):
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
-            raise Problem("That is no web address.", f"Paste one of {APP}, or owner/project.")
+            raise Problem("That is no web address.", COPY)
         return re.split(r"[?#]", text)[0]
     try:
         url = urlsplit(text if "://" in text else f"https://{text}")
         host, port = (url.hostname or "").rstrip("."), url.port
     except ValueError:
-        raise Problem("That address cannot be read.", f"Paste one of {APP}.") from None
+        raise Problem("That address cannot be read.", COPY) from None
     if url.scheme.lower() not in ("http", "https") or url.username is not None:
-        raise Problem("That is no plain web address.", f"Paste one of {APP}.")
+        raise Problem("That is no plain web address.", COPY)
     if host not in (APP, API) or port not in (None, 80, 443):
-        what = f"That is an address of {host[:80] or 'nowhere'}, not of {APP}."
-        raise Problem(what, "Open the project in Botify and copy the address from there.")
+        raise Problem(f"That is an address of {host[:80] or 'nowhere'}, not of {APP}.", COPY)
     asked = re.fullmatch(r"(/api)?/v1/(projects|analyses|users)(/.*)?", url.path)
     return (asked[3] or "") if asked else url.path

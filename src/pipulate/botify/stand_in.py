@@ -137,8 +137,8 @@ class Service:
 
     async def collection(self, request):
         """The fields of the crawl; those of search data are not listed."""
-        fields = [{"id": n, "kind": "dimension"} for n in bql.FIELDS if n not in self.lacks]
-        own = [f for f in fields if not f["id"].startswith("search_console")]
+        names = [n for n in bql.FIELDS if n not in self.lacks and "search_console" not in n]
+        own = [{"id": name, "kind": "dimension"} for name in names]
         return JSONResponse({"datasets": [{"name": "crawl", "fields": own}]})
 
     def _rows(self, query):

@@ -187,12 +187,10 @@ class Changes:
 
     def types(self):
         names = ("pages_before", "pages_after", *map(str.lower, WAYS[:4]))
-        ranks = ("pagerank_before_%", "pagerank_after_%")
+        names += ("pagerank_before_%", "pagerank_after_%")
         rows = sorted(self.by_type.items(), key=lambda one: -one[1]["pages_after"])
         return [
-            {"page_type": kind or "(none)"}
-            | {name: sums[name] for name in names}
-            | {name: round(sums[name], 2) for name in ranks}
+            {"page_type": kind or "(none)"} | {name: round(sums[name], 2) for name in names}
             for kind, sums in rows
         ]
 

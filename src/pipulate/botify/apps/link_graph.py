@@ -176,9 +176,8 @@ def plan(
     owner, project = crawl["project"].split("/")
     query = plans.export_query(crawl["analysis"], depth, labels)
     payload = plans.payload_of(owner, project, query, depths["limit"])
-    about = {"project": crawl["project"], "analysis": crawl["analysis"], "data": crawl["data"]}
-    about |= {"depth": depth, "rows": rows, "credits": plans.credits_of(rows), "fields": labels}
-    return about | {"payload": payload}
+    about = {"depth": depth, "rows": rows, "credits": plans.credits_of(rows), "fields": labels}
+    return crawl | about | {"payload": payload}
 
 
 @plan.view
