@@ -21,11 +21,8 @@ def _schema(name: str) -> Row:
     return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
 
 
-LOOK_UP = {
-    "name": "look_up",
-    "description": "Look up the weather of a city.",
-    "schema": _schema("city"),
-}
+ABOUT = {"description": "Look up the weather of a city.", "schema": _schema("city")}
+LOOK_UP = {"name": "look_up", **ABOUT}
 
 
 async def _first(model: Model, text: str, most: int) -> tuple[float, float, int]:

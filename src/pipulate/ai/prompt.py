@@ -65,9 +65,8 @@ def _where(house: House, profile: Profile, at: str) -> str:
     app, run = app_at(house, at)
     if app is None:
         return ""
-    kind = "app" if isinstance(app, Crud) else "pipeline"
+    kind, written = ("app", app.model) if isinstance(app, Crud) else ("pipeline", app.pipeline)
     said = f"The user is in the {kind} {app.title}: {app.description[:LISTED]}"
-    written = getattr(app, "model", None) or getattr(app, "pipeline", None)
     if guide := getattr(written, "guide", ""):
         said += f"\n{guide}"[: 4 * LISTED]
     if isinstance(app, Runner) and run.isdecimal():
@@ -83,7 +82,7 @@ def _steps(app: Runner, profile: Profile, run: int) -> str:
     told = []
     for name, state in states.items():
         asks = state.question.get("name") or ", ".join(f.name for f in state.step.fields)
-        more = state.error.get("problem") or (f"asks {asks}" if asks else "")
+        more = state.error.get("problem") or asks and f"asks {asks}"
         told.append(f"{name} {state.state}" + (f" ({more[:120]})" if more else ""))
     return f"{'; '.join(told)}."
 
@@ -111,10 +110,9 @@ def system(
     parts = [SYSTEM, f"Profile: {profile.name}. {_where(house, profile, at)}"]
     jobs = [job for job in [*house.jobs.live.values()] if job.run["profile_id"] == profile.id]
     parts += [f"At work now: {_work(job)}" for job in jobs[:EVENTS]]
-    if before:
-        parts.append(f"What was said before, in short:\n{before}")
-    if kept := "\n".join(f"- {note[:LISTED]}" for note in notes):
-        parts.append(f"You noted earlier (data):\n{kept}")
+    parts += ["What was said before, in short:", before] if before else []
+    kept = [f"- {note[:LISTED]}" for note in notes]
+    parts += ["You noted earlier (data):", *kept] if kept else []
     done = (f"- {e['actor']}: {e['summary'][:LISTED]}" for e in events)
     return "\n".join([*parts, "Last events, the newest first:", *done])
 

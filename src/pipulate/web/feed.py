@@ -67,7 +67,7 @@ class Feed:
                 sql = f"{LOG} WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"
                 for row in (rows := await asyncio.to_thread(self.house.db.all, sql, (seen,))):
                     seen = row["id"]
-                    if profile_id is None or row["profile_id"] in (None, profile_id):
+                    if not profile_id or row["profile_id"] in (None, profile_id):
                         yield f"id: {seen}\ndata: {dumps(row)}\n\n"
                 try:
                     await asyncio.wait_for(wake.wait(), BEAT if len(rows) < PAGE else 0)
