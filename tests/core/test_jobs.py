@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -321,6 +322,33 @@ def test_given_any_step_then_it_is_cancelled_within_two_seconds_with_all_it_star
     until(lambda: not alive(pid_of(engine, job)), 2)
     assert engine.state(step).state == "cancelled"
     assert "problem" not in engine.state(step).error, "to cancel is no fault"
+
+
+def test_a_step_whose_caller_goes_while_it_is_begun_is_cancelled_and_runs_again(
+    engine, run, monkeypatch
+):
+    begin, inside, go_on = engine.house.runs.begin, threading.Event(), threading.Event()
+
+    def slow(*about):
+        inside.set()
+        go_on.wait(10)
+        return begin(*about)
+
+    async def main():
+        monkeypatch.setattr(engine.house.runs, "begin", slow)
+        starting = asyncio.create_task(engine.start("quick"))
+        await asyncio.to_thread(inside.wait)
+        starting.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        while not engine.house.runs.attempts.count():
+            await asyncio.sleep(0.01)
+
+    run(main())
+    assert engine.state("quick").state == "cancelled"
+    assert engine("quick").state == "done"
 
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.02], ids=str)

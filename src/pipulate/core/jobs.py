@@ -127,8 +127,14 @@ class Jobs:
         """Begin a step (inputs as JSON, checked) and return while it works; see Runs.begin."""
         self._lock.acquire(timeout=0)
         about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh, caller.actor)
-        attempt, used = await asyncio.to_thread(self.runs.begin, *about)
         run = self.runs.get(caller.profile.id, run_id)
+        beginning = asyncio.create_task(asyncio.to_thread(self.runs.begin, *about))
+        try:
+            attempt, used = await asyncio.shield(beginning)
+        except asyncio.CancelledError:  # whoever asked is gone: it would be at work for ever
+            attempt, _ = await beginning
+            await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
+            raise
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
         job.work = asyncio.create_task(self._work(job, self._request(job, pipeline, used)))
         job.task = asyncio.create_task(self._settle(job))
