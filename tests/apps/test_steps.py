@@ -148,6 +148,11 @@ def test_the_source_of_a_step_is_its_own(flow):
     assert one.steps["second"].source != two.steps["second"].source
 
 
+def test_a_pipeline_without_steps_says_so_when_it_loads_not_when_it_runs(plugin):
+    found = plugin("from pipulate import Pipeline\np = Pipeline('Empty')\n")
+    assert "Empty has no step" in found.problem.what and found.apps == []
+
+
 def test_a_need_that_nobody_knows_is_refused(plugin):
     text = "from pipulate import Pipeline\np = Pipeline('Odd', needs='camera')\n"
     assert "Odd needs 'camera'. Known: browser, model." in str(plugin(text).problem)

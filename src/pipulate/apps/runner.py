@@ -35,6 +35,8 @@ class Runner:
     """The engine's side of what the shelf holds for a Pipeline."""
 
     def __init__(self, pipeline: Pipeline):
+        if not pipeline.steps:
+            raise Problem(f"{pipeline.title} has no step.", "Write a function under @….step.")
         self.pipeline, self.slug = pipeline, pipeline.slug
         self.title, self.description = pipeline.title, pipeline.description
         self.following: set[asyncio.Task[None]] = set()
