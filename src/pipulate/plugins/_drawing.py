@@ -3,6 +3,7 @@
 LOOK = """
 .graph .bar{display:flex;flex-wrap:wrap;gap:.4rem .7rem;align-items:center;margin:.4rem 0}
 .graph .bar :is(label,select,input:not([type=checkbox]),button){margin:0;width:auto;font-size:.9em}
+.graph .bar select{max-width:16rem}
 .graph .bar :is(label,span){display:flex;flex:none;gap:.3rem;align-items:center}
 .graph .bar [type=number]{width:5rem!important}
 .graph .stage{position:relative;height:32rem;overflow:hidden;border:1px solid #8884;
