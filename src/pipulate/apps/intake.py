@@ -107,10 +107,12 @@ class Intake:
         self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults({})
         for start in range(0, len(rows), 2_000):
             tell(start)
-            self._each(rows[start : start + 2_000], self._take)
+            self._each(rows[:2_000], self._take)
+            del rows[:2_000]  # they are held once
         if self.match:  # what the rows mean is looked up at once: the table may be large
             self._look_up({new.get(self.match[0]) for _, new in self.taken})
         self._each(self.taken, self._sort)
+        self.taken.clear()
         self.skip.sort(key=itemgetter(0))
         return self.report()
 
