@@ -93,9 +93,8 @@ class Database:
             self._writer = self._connect()
             version = self._writer.pragma("user_version")
             if latest and version > latest:
-                what = f"This home was written by a newer Pipulate (schema {version}; here: "
-                then = "Install that version again, or restore an older backup."
-                raise Broken(f"{what}{latest}).", then)
+                what = f"A newer Pipulate wrote this home (schema {version}; here: {latest})."
+                raise Broken(what, "Install that version again, or restore an older backup.")
             self._writer.pragma("journal_mode", "wal")
             self._writer.pragma("cache_size", -16_000)  # kB: counting 100,000 rows reads none anew
         except apsw.Error as error:
@@ -203,9 +202,11 @@ class Database:
         return self._writer
 
     def _release(self, change: Change) -> None:
-        if change.soft:
-            self._writer.pragma("synchronous", PRAGMAS["synchronous"])
-        self._lock.release()
+        try:
+            if change.soft:
+                self._writer.pragma("synchronous", PRAGMAS["synchronous"])
+        finally:
+            self._lock.release()
 
     def _end(self, change: Change, word: str) -> None:
         if change.begun and not self._writer.get_autocommit():

@@ -183,8 +183,7 @@ class Table:
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
         """Give all that match these values; returns how many there were."""
-        new = self._values(None, values)
-        self._stay(new)
+        self._stay(new := self._values(None, values))
         with self.db.writing():
             found = self.select("*", where, args)
             self.write((row, bumped(row, new)) for row in found)
@@ -270,22 +269,21 @@ class DictLikeDB(MutableMapping[str, Any]):
         self.store, self.Store = store, Store
 
     def __getitem__(self, key: str) -> Any:
-        return json.loads(self._row(key)["value"])
+        for row in self.store("key = ?", [key]):
+            return json.loads(row["value"])
+        raise KeyError(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.set(key, value)
 
     def set(self, key: str, value: Any, secret: bool = False) -> None:
         """Keep a JSON value; a key once secret stays secret."""
-        hidden = secret or (key in self and self._row(key)["secret"])
-        self.store.upsert(vars(self.Store(key, dumps(value), int(hidden))) | self.store.scope)
+        hidden = secret or self.store("key = ? AND secret", [key])
+        self.store.upsert(vars(self.Store(key, dumps(value), int(bool(hidden)))) | self.store.scope)
 
     def __delitem__(self, key: str) -> None:
-        self.store.delete(self._row(key)["key"])
-
-    def _row(self, key: str) -> Row:
         try:
-            return self.store.raw(key)
+            self.store.delete(key)
         except Missing:
             raise KeyError(key) from None
 
