@@ -40,14 +40,7 @@ class Now:
 class JobHandle:
     """What a step's parameter `job` is: tell(message) sends, need(name, *values) waits for JSON."""
 
-    def __init__(
-        self,
-        tell: Callable[[Row], Any],
-        need: Callable[..., Any],
-        folder: Path,
-        checkpoint=None,
-        journal: Path | None = None,
-    ):
+    def __init__(self, tell, need, folder: Path, checkpoint=None, journal: Path | None = None):
         self.checkpoint_data, self._tell, self._need_ = checkpoint, tell, need
         self._folder, self._journal, self._last = folder, journal, 0.0
         self._names: Counter[str] = Counter()

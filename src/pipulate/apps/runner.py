@@ -32,7 +32,7 @@ class Outputs(dict[str, Any]):
 
 
 class Runner:
-    """The engine's side of what the shelf holds for a Pipeline."""
+    """What the shelf holds for a Pipeline, as the engine sees it."""
 
     def __init__(self, pipeline: Pipeline):
         if not pipeline.steps:
@@ -143,7 +143,7 @@ class Runner:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
     async def fresh(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
-        """The same as `new`. Raises Problem when there is not what the pipeline needs."""
+        """As `new`. Raises Problem when what the pipeline needs is missing."""
         for need in self.pipeline.needs & self.house.needs.keys():
             await self.house.needs[need](caller)
         return await asyncio.to_thread(self.new, caller, inputs, like)
@@ -185,7 +185,7 @@ class Runner:
     async def begin(
         self, caller: Caller, run_id: int, name: str, inputs: Row, fresh: bool = False
     ) -> Job:
-        """Start a step (inputs as JSON) and, when it is done, what runs by itself after it."""
+        """Start a step (inputs as JSON) and what runs by itself after it."""
         job = await self.jobs.start(caller, self.pipeline, run_id, name, inputs, fresh)
 
         async def then():
@@ -196,7 +196,7 @@ class Runner:
         return job
 
     def follow(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Do some work whoever is there; a Problem in it is told by the step's own card."""
+        """Work that nobody waits for; a Problem in it is told by the step's own card."""
 
         async def followed():
             with contextlib.suppress(Problem):
@@ -207,7 +207,7 @@ class Runner:
         return task
 
     async def advance(self, caller: Caller, run_id: int) -> None:
-        """Skip steps whose condition says so; start those that run by themselves and may."""
+        """Skip the steps whose condition says so, start those that run by themselves."""
         run, states = self.open(caller.profile, run_id)
         for name, state in states.items() if not run["locked_utc"] else ():
             if state.state not in ("ready", "stale") or state.late:

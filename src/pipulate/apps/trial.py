@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -111,9 +110,9 @@ def sample(schema: Row, kind: str = "") -> Any:
 
 
 class TrialJob(LocalJob):
-    """`job` in a trial: tools of the trial's house, samples for answers of people and models."""
+    """`job` in a trial: tools of the trial's house, samples as answers of people and models."""
 
-    def __init__(self, step, call: Callable[..., Any]):
+    def __init__(self, step, call):
         super().__init__(step, {}, screen=io.StringIO())
         self.call = call
 
@@ -274,7 +273,7 @@ class Trial:
 
 
 def main(name: str) -> None:
-    """Write report.json; end when standard input does, as it does when the parent is dead."""
+    """Write report.json; end when standard input does, as when the parent is dead."""
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
     Path("sample.csv").write_text(TABLE)
     home = Path.cwd()
