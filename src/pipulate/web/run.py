@@ -45,7 +45,7 @@ PAGE = """<!doctype html><html lang="en"><title>Recovery · Pipulate</title>
 <p>The file was not touched. Restoring puts a backup's copy in its place and keeps the file.</p>
 %s</main>"""
 PROBE = 0.1  # seconds; another command holds the lock for less, just to look
-LAG = 0.25  # seconds between two looks at the event loop, and how late it may be
+LAG = 0.25  # seconds the event loop may be late before it is logged
 Ready = Callable[[dict[str, Any]], None]
 log = logging.getLogger("pipulate.server")
 
@@ -151,8 +151,8 @@ async def _evict(server: uvicorn.Server):
 async def _watchdog():
     """Log when the event loop was held up: something blocks that should be in a thread."""
     while True:
-        due = time.monotonic() + LAG
-        await asyncio.sleep(LAG)
+        due = time.monotonic() + 0.1
+        await asyncio.sleep(0.1)
         if (late := time.monotonic() - due) > LAG:
             log.warning("event loop was %.0f ms late", late * 1000)
 
