@@ -9,10 +9,10 @@ from operator import itemgetter
 from typing import Any
 
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
-from pipulate.apps.query import refuse, spellings
+from pipulate.apps.query import spellings
 from pipulate.apps.refs import Refs, numbered
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, to_column
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
@@ -93,7 +93,9 @@ class Data(Refs):
             except ValueError as error:
                 bad[name] = str(error)
         if bad:
-            raise refuse(bad)
+            said = "; ".join(f"{name.replace('_', ' ')} {why}" for name, why in bad.items())
+            then = "Write a value, >3, <=3, 2..5, != or =."
+            raise Invalid(f"A filter cannot be read: {said}", then, fields=bad)
         parts += [self._holds(caller, *words) for words in self._words(state.q)]
         return joined(" AND ", parts)
 

@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from pipulate.core.fields import Field, Ref, Secret, Tags, make_field, to_column
 from pipulate.core.kinds import LINE
-from pipulate.core.problems import Invalid
 from pipulate.core.tables import AMONG, quote
 
 PAGE = 50  # rows of one page
@@ -173,10 +172,3 @@ def spellings(text: str) -> list[str]:
 def joined(word: str, parts: list[Sql]) -> Sql:
     """Conditions with AND or OR between them."""
     return word.join(f"({sql})" for sql, _ in parts), [v for _, values in parts for v in values]
-
-
-def refuse(filters: Mapping[str, str]) -> Invalid:
-    """The Problem of filters that cannot be read: {name: reason}."""
-    said = "; ".join(f"{name.replace('_', ' ')} {why}" for name, why in filters.items())
-    then = "Write a value, >3, <=3, 2..5, != or =."
-    return Invalid(f"A filter cannot be read: {said}", then, fields=filters)
