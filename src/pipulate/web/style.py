@@ -39,14 +39,14 @@ button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;bo
 
 /* what stands in a line, and what stands below one another */
 .head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
-  .sends,.tools,.tools details>div,.approval,
+  .sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(.bar,.inline,#bulk,#filter,#import) :is(input:not([type=checkbox]),select){width:auto}
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
   height:2.2rem;padding-block:.2rem;line-height:1.6rem}
 .head{margin-bottom:.8rem}
-.add,#import form,#check,.beside form,.edit.whole,.cards{display:grid;gap:.6rem .8rem}
+.add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
 .add label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{justify-self:start}
 :is(.edit,.step) [role=switch]{margin-left:.6rem}
@@ -76,8 +76,8 @@ main{padding:1rem 1.4rem 4rem;max-width:76rem}
 .add:has(.error){align-items:start}
 .add:has(.error)>button{margin-top:1.5rem}
 .bar{margin:.8rem 0 .3rem}
-#bulk,#picked{position:sticky;bottom:0;padding:.6rem;background:var(--card);z-index:2;
-  border:var(--edge);border-radius:.6rem}
+#bulk,#picked{position:sticky;bottom:0;padding:.6rem;z-index:2}
+#bulk,#picked,#more,#offers ul{background:var(--card);border:var(--edge);border-radius:.6rem}
 #bulk-value>*{max-width:14rem}
 .crud:not(:has(.rows tbody .grip :checked)) #bulk,
   .history:not(:has(.log :checked)) #picked{display:none}
@@ -112,9 +112,10 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .scroll{overflow:auto;max-height:30rem;margin:.6rem 0}
 .data,.rows,.lead form{margin:0}
 .data :is(td,th){padding:.2rem .6rem}
-.data td{max-width:28rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.data td{max-width:28rem}
+.data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .data thead{position:sticky;top:0;background:var(--card)}
-.chart svg{width:100%;max-width:40rem;font:12px sans-serif;fill:currentColor}
+.chart svg{width:100%;max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
 .beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
 .beside form{grid-template-columns:repeat(3,max-content) 1fr}
@@ -147,7 +148,7 @@ body .tree{padding:0}
 .manual pre{white-space:pre}
 pre.live{max-height:12rem}
 .inputs p{margin:.2rem 0}
-.question{display:grid;gap:.4rem;justify-items:start;margin:.3rem 0}
+.question{justify-items:start}
 .state,.who{flex:0 0 5.5rem}
 .runs .state:is(.waiting,.question,.approval){color:var(--ink);font-weight:600}
 .step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
@@ -189,7 +190,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .notice{padding:.6rem .8rem;border-radius:.6rem;flex-wrap:nowrap;gap:.8rem;
   background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a){text-decoration:underline;color:inherit}
-.notice .problem{color:var(--ink)}
+.notice .problem,.msg.user pre{color:var(--ink)}
 .notice.clash{display:block;background:var(--card);color:var(--ink);border:var(--edge)}
 .gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
   position:fixed;inset:auto 0 0;padding:.6rem;z-index:9;text-align:center;background:var(--bad);
@@ -205,7 +206,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #earlier{display:block;margin:auto}
 .msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
-.msg.user pre{color:var(--ink)}
 .msg.user summary{color:inherit}
 .msg:is(.user,.live){white-space:pre-wrap}
 .msg.tool{padding:.2rem .6rem}
@@ -221,7 +221,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .live:has(span)::before{display:none!important}
 .thought{margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
-#stop,.lead{padding:0 .8rem .4rem;display:flex;gap:.4rem}
+#stop,.lead{padding:0 .8rem .4rem}
 .assistant>h2,.assistant .inline{margin-top:.8rem}
 .assistant label select{max-width:100%;margin:0 .4rem}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
@@ -232,8 +232,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #say label{color:var(--muted)}
 #say label[for]{cursor:pointer;text-decoration:underline}
 #offers{position:absolute;inset:auto .6rem 100%;z-index:4}
-#offers ul{padding:.2rem;background:var(--card);border:var(--edge);border-radius:.6rem;
-  max-height:19rem;overflow:auto}
+#offers ul{padding:.2rem;max-height:19rem;overflow:auto}
 #offers li{list-style:none;margin:0;padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
 
 @media(max-width:800px){
@@ -242,9 +241,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
   #import td:nth-child(3){white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
-  nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-  #more{inset:3.2rem 0 auto auto;padding:.8rem;border:var(--edge);background:var(--card);
-    color:inherit}
+  #more{inset:3.2rem 0 auto auto;padding:.8rem;color:inherit}
   #more:popover-open,.menu,.apps{display:grid;gap:.4rem}
   #more :is(ul,details){position:static;margin:0}
   main{padding:.8rem}
