@@ -203,8 +203,7 @@ class Data(Refs):
         if field and self._large():
             by = quote(name) if field.type in (Ref, File) else order_sql(field)
             index = f"{self.table_name}_by_{name}"
-            sql = f"CREATE INDEX IF NOT EXISTS {index} ON {self.table_name} (profile_id, {by})"
-            self._once(index, sql)
+            self._once(index, f"CREATE INDEX {index} ON {self.table_name} (profile_id, {by})")
 
     def _search_index(self, texts: list[str]) -> bool:
         """Make the index of words, or go on with it; whether it is whole. To enter thousands of
@@ -216,17 +215,15 @@ class Data(Refs):
         names = [quote(name) for name in texts]
         said = " || char(10) || ".join(f"coalesce(new.{name}, '')" for name in names)
         come = f"INSERT OR REPLACE INTO {fts} (rowid, said) VALUES (new.id, {said})"
-        self._once(
-            fts,
-            f"CREATE VIRTUAL TABLE {fts} USING fts5"
-            "(said, content='', contentless_delete=1, tokenize=trigram);"
-            f"CREATE TRIGGER {fts}_i AFTER INSERT ON {table} BEGIN {come}; END;"
-            f"CREATE TRIGGER {fts}_d AFTER DELETE ON {table} BEGIN"
-            f" DELETE FROM {fts} WHERE rowid = old.id; END;"
-            f"CREATE TRIGGER {fts}_u AFTER UPDATE OF {', '.join(names)} ON {table}"
-            f" BEGIN {come}; END;"
-            f"DELETE FROM store WHERE scope = '' AND key = '{key}'",
+        work = {"INSERT": come, "DELETE": f"DELETE FROM {fts} WHERE rowid = old.id"}
+        work[f"UPDATE OF {', '.join(names)}"] = come
+        triggers = "".join(
+            f"CREATE TRIGGER {fts}_{when[0].lower()} AFTER {when} ON {table} BEGIN {what}; END;"
+            for when, what in work.items()
         )
+        kind = "fts5(said, content='', contentless_delete=1, tokenize=trigram)"
+        clean = f"DELETE FROM store WHERE scope = '' AND key = '{key}'"
+        self._once(fts, f"CREATE VIRTUAL TABLE {fts} USING {kind}; {triggers} {clean}")
         while (last := settings.get(key, 0)) >= 0:  # the last id entered; -1: all of them
             with db.writing():
                 some = f"SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT {FILL_ROWS}"

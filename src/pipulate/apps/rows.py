@@ -65,8 +65,8 @@ class Rows(Data):
 
     def _frame(self, base: str) -> str:
         one = f"{base}/\0id\0"
-        pick = {"type": "checkbox", "name": "bulk.ids[]", "value": "\0id\0", "form": "bulk"}
-        pick = Input(**pick, aria_label="Select")
+        bulk = {"name": "bulk.ids[]", "value": "\0id\0", "form": "bulk"}
+        pick = Input(type="checkbox", aria_label="Select", **bulk)
         grip = Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓", aria_label="Move")
         own = [
             Button(n.replace("_", " ").capitalize(), cls="link", hx_post=f"{one}/call/{n}")
@@ -86,10 +86,8 @@ class Rows(Data):
         if field.type is bool and not field.optional:
             on = " checked" if value else ""
             flip = f'{{"{name}":"{str(not value).lower()}"}}'
-            inner = (
-                f'<input type="checkbox" aria-label="{field.label}"{on} '
-                f'hx-patch="{at}" hx-trigger="change" hx-vals=\'{flip}\'>'
-            )
+            box = f'<input type="checkbox" aria-label="{field.label}"{on} hx-patch="{at}"'
+            inner = f"{box} hx-trigger=\"change\" hx-vals='{flip}'>"
         elif shown := value is not None and self._linked(field, value, base, labels):
             pen = f'<button class="link pen" hx-get="{at}/{name}" aria-label="Edit">✎</button>'
             inner = f'<div class="linked">{shown}{pen}</div>'
