@@ -153,6 +153,13 @@ def test_a_pipeline_without_steps_says_so_when_it_loads_not_when_it_runs(plugin)
     assert "Empty has no step" in found.problem.what and found.apps == []
 
 
+def test_a_pipeline_that_asks_for_nothing_cannot_follow_another(plugin):
+    text = "from pipulate import Pipeline\np = Pipeline('P')\n@p.step\ndef a():\n    return 1\n"
+    assert "P asks for nothing" in plugin(text + "both = p.then(p)\n").problem.what
+    fed = "q = Pipeline('Q')\nq.use(p, {'wrod': p.steps['a']})\n"
+    assert "P asks for no 'wrod'" in plugin(text + fed).problem.what, "not when it runs"
+
+
 def test_a_need_that_nobody_knows_is_refused(plugin):
     text = "from pipulate import Pipeline\np = Pipeline('Odd', needs='camera')\n"
     assert "Odd needs 'camera'. Known: browser, model." in str(plugin(text).problem)

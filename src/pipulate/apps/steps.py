@@ -196,6 +196,9 @@ class Pipeline:
         here. Choices that depend on its own steps are left to it (the first one)."""
         fed, self.outside = fed or {}, self.outside or other.outside
         self.needs |= other.needs
+        if unknown := [n for n in fed if n not in other.fields]:
+            hint = nearest(unknown[0], other.fields)
+            raise Problem(f"{other.title} asks for no {unknown[0]!r}.", hint)
         hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
         asked = {n: h for n, h in hints.items() if n not in fed and not other.fields[n].computed}
 
@@ -222,6 +225,7 @@ class Pipeline:
         """A new pipeline: this one, then the other, fed with this one's output."""
         both = Pipeline(title or f"{self.title} then {other.title}", other.description)
         both.module = sys._getframe(1).f_globals.get("__name__", "")
-        first = next(f.name for step in other.steps.values() for f in step.fields)
-        both.use(other, {first: both.use(self)})
+        if not other.fields:
+            raise Problem(f"{other.title} asks for nothing that it could be fed.", "Use it first.")
+        both.use(other, {next(iter(other.fields)): both.use(self)})
         return both
