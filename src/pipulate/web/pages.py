@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 from fasthtml.components import A, Article, Code, Div, H1, H2, Header, Input, Li, P
 from fasthtml.components import Pre, Section, Small, Span, Ul
-from starlette.responses import Response
 
 from pipulate import __version__
-from pipulate.apps.base import Visit, origin_tab
+from pipulate.apps.base import Go, Visit, origin_tab
 from pipulate.apps.card import title
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, markdown, problem_card
@@ -61,14 +60,18 @@ async def app(site, visit: Visit, request):
     raise Missing(what, "Check the address.")
 
 
+def _ask(visit: Visit, tool: str, word: str, *inputs, **more):
+    """A button that calls a tool of the house."""
+    return assistant.ask(f"/{visit.caller.profile.slug}/call/{tool}", word, *inputs, **more)
+
+
 def _fault(visit: Visit, plugin):
     """A plugin's problem, and what can be done: try again, or accept the loss of values."""
-    tool, word, sure = "retry", "Try again", None
+    does, sure = ("plugin_retry", "Try again"), None
     if "accept" in plugin.problem.details:
-        tool, word = "accept", "Lose those values, and load it"
+        does = "plugin_accept", "Lose those values, and load it"
         sure = "The values named above will be gone from the app; a backup is made first."
-    at = f"/{visit.caller.profile.slug}/call/plugin_{tool}"
-    return problem_card(plugin.problem)(assistant.ask(at, word, confirm=sure, plugin=plugin.name))
+    return problem_card(plugin.problem)(_ask(visit, *does, confirm=sure, plugin=plugin.name))
 
 
 def _card(visit: Visit, plugin):
@@ -149,12 +152,11 @@ async def settings(site, visit: Visit, request):
     kept = backups.listing(house.settings.folder("backups"))
     listed = (Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept)
     name = Input(name="name", placeholder="Name of a new profile", required=True, aria_label="Name")
-    add = f"/{visit.caller.profile.slug}/call/profile_add"
     return _page(
         "Settings",
         H2("Profiles"),
         Ul(*map(partial(_profile, visit), everyone, [None, *everyone]), cls="events"),
-        assistant.ask(add, "Add profile", name),
+        _ask(visit, "profile_add", "Add profile", name),
         assistant.part(site, visit.caller.profile),
         H2("Backups"),
         Ul(*listed, cls="events"),
@@ -166,15 +168,15 @@ async def settings(site, visit: Visit, request):
 def _profile(visit: Visit, profile, above):
     """A profile with what may be done with it; `above`: the one before it, if any."""
     held, name, slug = visit.house.profiles.holdings(profile), profile.name, profile.slug
-    call, ask = f"/{visit.caller.profile.slug}/call/profile", assistant.ask
+    ask = partial(_ask, visit)
     told = ", ".join(f"{n} {what}" for what, n in held.items()) or "nothing in it"
     sure = f"Delete the profile “{name}” with {told}? History can bring it back."
     box, up = Input(name="new_name", value=name, aria_label=f"Name of {name}"), f"Move {name} up"
     return Li(
-        ask(f"{call}_rename", "Rename", box, profile=slug),
+        ask("profile_rename", "Rename", box, profile=slug),
         Span(Small(told)),
-        above and ask(f"{call}_move", "↑", label=up, profile=above.slug, after=slug),
-        ask(f"{call}_delete", "Delete…", confirm=sure, profile=slug),
+        above and ask("profile_move", "↑", label=up, profile=above.slug, after=slug),
+        ask("profile_delete", "Delete…", confirm=sure, profile=slug),
     )
 
 
@@ -183,7 +185,7 @@ async def call(site, visit: Visit, request):
     await visit.call(visit.path["tool"], text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
     back = "" if visit.path["tool"].startswith("plugin_") else "/settings"
-    return Response(headers={"HX-Redirect": f"/{here.slug}{back}"})
+    return Go(f"/{here.slug}{back}")
 
 
 async def plugin(site, visit: Visit, request):
