@@ -286,7 +286,7 @@ def test_where_there_is_nothing_to_say_nothing_stays(talk, nothing):
 
 
 def test_a_remark_with_nothing_to_say_takes_along_no_message_that_came_meanwhile(talk):
-    talk.server.script(Reply("-", first_delay=0.3))
+    talk.server.script(Reply("-", first_delay=0.3), "It is gone.")
 
     async def both():
         talk.chat.remark(talk.profile, "key", "something")
@@ -296,7 +296,19 @@ def test_a_remark_with_nothing_to_say_takes_along_no_message_that_came_meanwhile
         await talk.ended()
 
     talk.run(both())
-    assert [row["role"] for row in talk.rows()] == ["note"]
+    assert [row["role"] for row in talk.rows()] == ["note", "assistant"]
+
+
+def test_what_was_decided_at_the_very_end_of_a_turn_is_told_to_the_model(talk, monkeypatch):
+    decided = []
+
+    async def late(profile, model):
+        if not decided:
+            decided.append(await talk.chat.decided(profile, "x", {"deleted": "y"}))
+
+    monkeypatch.setattr(talk.chat, "_summarise", late)
+    assert talk.say("Delete it", "I asked.", "It is gone.")[-1] == ("assistant", "It is gone.")
+    assert "deleted" in json.dumps(talk.sent())
 
 
 def test_a_remark_that_fails_is_no_note(talk):

@@ -55,6 +55,7 @@ class Chat:
         self.told: dict[int, int] = {}
         self.found = defaultdict[int, set[str]](set)
         self.remarked: dict[int, float] = {}
+        self.unheard = set[int]()  # profile ids: an approval was decided during the turn
         self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
         self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
         self.native: set[str] = set()  # models that have called a tool by the protocol
@@ -120,6 +121,7 @@ class Chat:
         finally:
             if self.turns.get(profile.id) is asyncio.current_task():
                 del self.turns[profile.id]
+                self._hear(profile)
 
     async def _command(self, profile: Profile, text: str, kept: str):
         calls = None
@@ -160,6 +162,7 @@ class Chat:
 
     async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
         """Let the model speak; what it prints, though it is a call, is one."""
+        self.unheard.discard(caller.profile.id)  # the prompt tells it
         asked = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
         row, calls = await self._stream(caller, model, *asked)
         if calls:
@@ -242,7 +245,12 @@ class Chat:
         """Tell the outcome of an approval, and let the model go on."""
         text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
         await self._add(profile, "note", text)
-        if profile.id not in self.turns:
+        self.unheard.add(profile.id)
+        self._hear(profile)
+
+    def _hear(self, profile: Profile):
+        if profile.id in self.unheard and profile.id not in self.turns:
+            self.unheard.discard(profile.id)
             self._begin(profile, partial(self._turn, at=""))
 
     def prompt(self, profile: Profile, at: str, context: int) -> tuple[list[Row], list[Row]]:
