@@ -138,7 +138,7 @@ class Field:
         if self.optional:
             kinds = schema["type"]
             schema["type"] = [*(kinds if isinstance(kinds, list) else [kinds]), "null"]
-        if self.default is not MISSING and not makes(self.default):
+        if self.default not in (MISSING, None) and not makes(self.default):
             schema["default"] = to_json(self.default)
         said = self.help or self.target and f"id or exact name of a row of {self.target}"
         return schema | ({"description": said} if said else {})
