@@ -227,6 +227,10 @@ def test_it_tells_the_app_with_its_guide(plugin, sent):
     assert "in the app Cows: Cows and what they give." in said and "Never sell a cow." in said
 
 
+def test_on_the_page_of_a_plugin_without_rows_it_tells_that_app_and_does_not_break_off(sent):
+    assert "The user is in the app Plugins" in sent(at="/default/plugins")[0][0]["content"]
+
+
 def test_it_tells_the_run_with_its_steps_and_why_one_failed(plugin, call, sent):
     plugin(LONG)
     with pytest.raises(Problem):

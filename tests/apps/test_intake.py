@@ -163,6 +163,23 @@ def test_an_empty_cell_where_nothing_may_be_empty_is_the_default(bring, rows):
     assert (rows()[0]["stars"], rows()[0]["shelf"]) == (0, "home")
 
 
+def test_what_a_function_makes_for_a_new_row_it_makes_for_each_that_is_brought(
+    bring, plugin, house
+):
+    made = """
+        from itertools import count
+        from pipulate import CrudApp
+
+        class Coupon(CrudApp):
+            title: str
+            number: int = count(1).__next__
+    """
+    coupon = plugin(made, "coupons").apps[0]
+    bring("title,number\na,\nb,70\nc,\n", app=coupon)
+    found = {row.title: row.number for row in coupon.rows(house.caller("user"))()}
+    assert found["b"] == 70 and len({*found.values()}) == 3
+
+
 def test_a_row_that_lacks_a_needed_value_is_left_out(bring):
     assert why(bring("stars\n3\n")) == {2: {"title": "is needed"}}
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from pipulate.ai.calls import Call
-from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.runner import Runner
 from pipulate.core.fields import dumps
@@ -65,11 +64,12 @@ def _where(house: House, profile: Profile, at: str) -> str:
     app, run = app_at(house, at)
     if app is None:
         return ""
-    kind, written = ("app", app.model) if isinstance(app, Crud) else ("pipeline", app.pipeline)
+    guided = isinstance(app, Runner)
+    kind, written = ("pipeline", app.pipeline) if guided else ("app", app.model)
     said = f"The user is in the {kind} {app.title}: {app.description[:LISTED]}"
     if guide := getattr(written, "guide", ""):
         said += f"\n{guide}"[: 4 * LISTED]
-    if isinstance(app, Runner) and run.isdecimal():
+    if guided and run.isdecimal():
         said += f"\nRun {run}: {_steps(app, profile, int(run))}"
     return said
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.query import ID
-from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, to_column
+from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, makes
+from pipulate.core.fields import to_column
 from pipulate.core.notations import NOTATIONS, agreed, plain
 from pipulate.core.problems import Invalid, Problem, nearest
 from pipulate.core.sheets import EMPTY, read_sheet
@@ -105,6 +106,8 @@ class Intake:
         named = enumerate(self.columns.values())
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
         self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults({})
+        open_ = ((n, f) for n, f in self.app.fields.items() if f.type is not Secret)
+        self.makers = {n: f for n, f in open_ if makes(f.default)}
         for start in range(0, len(rows), 2_000):
             tell(start)
             self._each(rows[:2_000], self._take)
@@ -211,14 +214,20 @@ class Intake:
         needed = (n for n, f in self.app.fields.items() if f.required and not known)
         if lacking := {name: "is needed" for name in needed if name not in new}:
             raise Invalid("That row lacks a value.", fields=lacking)
+        row = (known or self._blank(new)) | new
         if self.app.checks:
-            row, fields = (known or self.blank) | new, self.app.fields.items()
+            fields = self.app.fields.items()
             given = {n: new[n] for n, f in fields if f.type is Secret and n in new}
             self.app.checked({n: f.load(row[n]) for n, f in fields} | given, self.caller)
         if known:
             self.update.append((known, new))
         else:
-            self.add.append(self.blank | new)
+            self.add.append(row)
+
+    def _blank(self, new: Row) -> Row:
+        """A new row before its own values; what a function makes it makes for each."""
+        made = {n: to_column(f.initial) for n, f in self.makers.items() if n not in new}
+        return self.blank | made
 
     def _known(self, number: int, new: Row) -> Row | None:
         """The row that this row of the file means. Raises Invalid when unclear."""
