@@ -190,6 +190,20 @@ def test_a_file_that_ends_the_process_or_does_not_load_is_told(home, text, said)
     assert said in _drafts.tried(home, "bad", text)["problems"][0]
 
 
+def test_what_only_the_walls_keep_away_is_told_with_its_line(home):
+    text = """
+from pipulate import Pipeline
+
+look = Pipeline("Look")
+
+@look.step
+def at():
+    raise PermissionError(13, "as the walls say it")
+"""
+    found = _drafts.tried(home, "look", text)
+    assert found["notes"][0].startswith("Step at (line 8): ") and found["reached"] == ["files"]
+
+
 def test_a_file_that_never_ends_is_stopped(home, monkeypatch):
     monkeypatch.setattr(_drafts, "SECONDS", 2)
     assert (

@@ -173,12 +173,13 @@ class Trial:
         try:
             return await work
         except BaseException as error:
+            line = line_in(self.plugin.path, error)
             walled = isinstance(error, PermissionError | apsw.CantOpenError)
             if walled and len(self.reached) == before:  # not by the fence
                 refused = getattr(error, "errno", errno.EACCES) == errno.EPERM
                 self.reached.append("network" if refused else "files")
                 error = PermissionError("A trial has no network and no files but its own.")
-            known, line = isinstance(error, Problem), line_in(self.plugin.path, error)
+            known = isinstance(error, Problem)
             said = str(error) if known else f"{type(error).__name__}: {error}"
             unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
             meant = known and meant and not isinstance(error, Unknown) and not unfit
