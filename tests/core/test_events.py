@@ -40,6 +40,22 @@ def milk(db, tasks):
         return tasks.insert(title="milk", position=1)
 
 
+# -- pruning ---------------------------------------------------------------------------------
+
+
+def test_when_a_row_holds_the_last_old_secret_no_image_is_looked_through(
+    house, db, milk, monkeypatch
+):
+    told, run = db.hide("sk-secret-1234"), house.runs.create(1, "hello")
+    asked = {"run_id": run["id"], "step": "s", "key": "k"}
+    record, _ = house.runs.record(asked, "question", "Which?", "waiting", {})
+    house.runs.close(record["id"], told)
+    db.execute("UPDATE secrets SET created_utc = '2020'")
+    monkeypatch.setattr(house.events, "_parts", lambda *event: pytest.fail("an image is read"))
+    house.events.prune()
+    assert db.reveal(told) == "sk-secret-1234"
+
+
 # -- listing ---------------------------------------------------------------------------------
 
 

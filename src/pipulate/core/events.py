@@ -160,6 +160,8 @@ class Events:
         left = {row["id"] for row in secrets}
         for rows in self._held() if left else ():
             left -= {*SECRET.findall(str(rows))}
+            if not left:  # else every image is looked through
+                break
         self.db.execute(f"DELETE FROM secrets WHERE id {AMONG}", (dumps([*left]),))
 
     def _held(self) -> Iterator[list[Row]]:
