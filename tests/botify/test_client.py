@@ -84,6 +84,15 @@ def test_a_list_that_never_ends_is_left(ask, service, monkeypatch):
     assert "never ends" in refused(ask, "analyses", *HERE).what
 
 
+def test_a_list_that_never_ends_is_not_taken_for_its_first_million_rows(ask, monkeypatch):
+    async def page(*asked, **how):
+        return {"results": [{"slug": "x"}] * 600_000, "next": "more"}
+
+    monkeypatch.setattr(client, "PAGES", 2)
+    monkeypatch.setattr(Client, "_ask", page)
+    assert "never ends" in refused(ask, "analyses", *HERE).what
+
+
 def test_a_query_gives_rows_of_dimensions_and_metrics(ask, service):
     total = {"function": "sum", "args": [f"{CRAWL}.outlinks_internal.nb.total"]}
     query = {"dimensions": [f"{CRAWL}.depth"], "metrics": [total]}

@@ -7,6 +7,7 @@ tried again, with growing random waits; what spends credits is not: it may raise
 import functools
 import json
 import os
+import sys
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
@@ -148,7 +149,7 @@ class Client:
                 raise
         return await self._listed("GET", other, **how)
 
-    async def _listed(self, method, path, most=SIZE * PAGES, params=None, **how):
+    async def _listed(self, method, path, most=sys.maxsize, params=None, **how):
         """The first rows, page after page. `next` only says that there is more: its address is
 
         not used, so nothing can lead the token elsewhere."""
