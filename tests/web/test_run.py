@@ -336,6 +336,20 @@ def test_an_idle_server_does_not_look_again_and_again_whether_it_shall_end(run, 
     assert looks == [False, True]
 
 
+def test_a_second_signal_waits_for_no_answer_that_is_still_being_made(run):
+    from types import SimpleNamespace as Thing
+
+    from pipulate.web import run as running
+
+    async def main():
+        server = running.Server(running.uvicorn.Config(None), Thing(site=None), None)
+        for forced in (False, True):
+            server.handle_exit(signal.SIGINT, None)
+            assert (server.should_exit, server.force_exit) == (True, forced)
+
+    run(main())
+
+
 def test_connections_that_ask_nothing_are_closed_and_others_stay(run, monkeypatch):
     import asyncio
     from types import SimpleNamespace as Thing

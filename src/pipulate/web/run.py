@@ -174,6 +174,7 @@ class Server(uvicorn.Server):
             self.front.site.feed.end()  # answers that would never end by themselves
 
     def handle_exit(self, sig, frame):
+        self.force_exit = self.should_exit  # a second one waits for no answer
         self.should_exit = True  # uvicorn's raises the signal once more at the end: no crash
         soon(self.loop, self.ended.set)
 
