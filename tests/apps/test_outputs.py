@@ -195,6 +195,13 @@ def text_of(value, form):
     return "".join(download(value, "p-1-step", form).chunks)
 
 
+def test_the_first_page_of_a_large_table_does_not_read_what_lies_behind_it(rows):
+    large = rows(PAGE + 1)
+    lines = large.path.read_text().splitlines()
+    large.path.write_text("\n".join([*lines[:PAGE], "no JSON"]))
+    assert f"row {PAGE - 1}" in html(table(large, HERE))
+
+
 def test_a_table_goes_out_as_csv_with_every_column_any_row_has(rows):
     value = [{"a": 1}, {"a": "=1+1", "b": [1, 2]}, {"c": None}]
     assert text_of(value, "csv") == '\ufeffa,b,c\r\n1,,\r\n\'=1+1,"[1,2]",\r\n,,\r\n'

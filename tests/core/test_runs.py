@@ -197,6 +197,12 @@ def test_given_a_finished_run_then_every_step_refuses_until_it_is_reopened(
     begin("second")
 
 
+def test_given_a_step_at_work_then_it_cannot_be_discarded_before_it_is_cancelled(begin, call, one):
+    begin("first")
+    with pytest.raises(Problem, match="first is at work. Cancel it first."):
+        call("run_discard", run=one, step="first")
+
+
 def test_given_a_run_at_work_then_it_cannot_be_deleted(begin, call, one):
     begin("first")
     with pytest.raises(Problem, match="at work"):

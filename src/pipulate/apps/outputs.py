@@ -153,7 +153,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
     """One page of rows. Headings sort all of them (`sort`: a column, "-" before it: downwards)."""
     count, first = len(rows), (page - 1) * PAGE
     every = _columns(islice(rows, PAGE) if isinstance(rows, Rows) else rows)
-    shown = map(_row, _sorted(rows, sort, first + PAGE)[first:] if sort else rows[first:][:PAGE])
+    some = _sorted(rows, sort, first + PAGE)[first:] if sort else rows[first : first + PAGE]
     at, said = f"{place.at}?", so_many(count, "row")
     if len(every) > WIDE:
         said += f" · {WIDE} of {len(every):,} columns"
@@ -169,7 +169,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
         links += [to("← Before", page=page - 1)] if page > 1 else []
         links += [to("Next →", page=page + 1)] if first + PAGE < count else []
         heads = [_head(to, column, sort) for column in every[:WIDE]]
-    drawn = data_table([*shown], every[:WIDE], heads)
+    drawn = data_table([*map(_row, some)], every[:WIDE], heads)
     links = links if place.at else []  # nothing answers in a notebook
     return Div(drawn, Nav(Small(said), *links, cls="tools"), cls="table")
 
@@ -241,7 +241,7 @@ def _csv(rows: Iterable[Any]) -> Iterator[str]:
 
 
 def takes(field: Field, value: Any) -> bool:
-    """Whether a pipeline that first asks for this field can be fed with an output (job.fed)."""
+    """Whether a pipeline that first asks for this field can be fed with an output."""
     if field.type is File:
         return is_rows(value) or bool(_files_in(value))
     try:

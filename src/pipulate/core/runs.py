@@ -295,8 +295,8 @@ class Runs:
     def answers(self, run_id: int) -> dict[tuple[str, str], Row]:
         """{(step, key): {question: answer as JSON}}, without secrets."""
         said = defaultdict[tuple[str, str], Row](dict)
-        open_ = "kind = 'question' AND state = 'done' AND about ->> 'type' IS NOT 'Secret'"
-        for record in self.records(f"run_id = ? AND {open_}", (run_id,)):
+        told = "kind = 'question' AND state = 'done' AND about ->> 'type' IS NOT 'Secret'"
+        for record in self.records(f"run_id = ? AND {told}", (run_id,)):
             said[record["step"], record["key"]][record["name"]] = json.loads(record["value"])
         return said
 
@@ -325,7 +325,8 @@ class Runs:
     def _refuse_at_work(self, run_id: int, step: str = "") -> None:
         running = "run_id = ? AND ? IN ('', step) AND state = 'running'"
         if self.attempts.count(running, (run_id, step)):
-            raise Problem(f"{step or 'This run'} is at work.", "Cancel its step first.")
+            what, then = (step, "it") if step else ("This run", "its step")
+            raise Problem(f"{what} is at work.", f"Cancel {then} first.")
 
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
         """Forget what a step left that failed or was stopped, its checkpoint and question too."""
