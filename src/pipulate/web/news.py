@@ -37,7 +37,7 @@ class News:
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
         house.tools.on_approval.append(lambda record: self.moved())
-        house.shelf.on_change.append(self.moved)
+        house.shelf.on_change.append(partial(self.moved, 0))  # nobody's runs: the inbox alone
 
     def moved(self, profile_id: int | None = None, run: str = "") -> None:
         """Runs, or this one, moved on. From any thread."""
