@@ -151,9 +151,11 @@ async def _extra(function, visit: Visit):
 
 
 def _shown(result):
-    if isinstance(result, tuple) and len(result) != 1:
-        return tuple(_shown((part,)) for part in result)
-    (part,) = result if isinstance(result, tuple) else (result,)
+    parts = [*map(_part, result if isinstance(result, tuple) else [result])]
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _part(part):
     if isinstance(part, str):
         return escape(part)
     drawn = isinstance(part, FT) or hasattr(part, "_esm") or hasattr(part, "__ft__")

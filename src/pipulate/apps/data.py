@@ -236,10 +236,10 @@ class Data(Refs):
         return True
 
     def _once(self, name: str, sql: str) -> None:
-        db, missing = self.house.db, "SELECT 1 WHERE ? NOT IN (SELECT name FROM sqlite_master)"
-        if db.all(missing, (name,)):
+        db, there = self.house.db, "SELECT 1 FROM sqlite_master WHERE name = ?"
+        if not db.all(there, (name,)):
             with db.writing():
-                if db.all(missing, (name,)):
+                if not db.all(there, (name,)):
                     # without figures SQLite takes every index for a good one
                     db.execute(f"{sql}; PRAGMA analysis_limit = 400; ANALYZE {self.table_name}")
 

@@ -47,10 +47,10 @@ class Refs:
         found: dict[tuple[str, Any], str] = {}
         for name, field in (self.of_type(Ref) | self.of_type(File)).items():
             keys = {getattr(row, name) for row in rows} - {None}
-            names, about = self.house.files.names, caller.profile
-            known = (
-                names(about, keys) if field.type is File else self.ref_names(caller, field, keys)
-            )
+            if field.type is File:
+                known = self.house.files.names(caller.profile, keys)
+            else:
+                known = self.ref_names(caller, field, keys)
             found |= {(name, key): text for key, text in known.items()}
         return found
 

@@ -110,8 +110,9 @@ def _hash(text: str) -> str:
 def inputs_of(step: Any, given: Row) -> Row:
     """What a step is given: `step.name` is for it alone, `name` for all."""
     names = [f.name for f in step.fields]
-    given = given | {name: given[own] for name in names if (own := f"{step.name}.{name}") in given}
-    return {name: given[name] for name in names if name in given}
+    own = {n: given[f"{step.name}.{n}"] for n in names if f"{step.name}.{n}" in given}
+    known = given | own
+    return {name: known[name] for name in names if name in known}
 
 
 def _state(

@@ -183,7 +183,8 @@ class Table:
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
         """Give all that match these values; returns how many there were."""
-        self._stay(new := self._values(None, values))
+        new = self._values(None, values)
+        self._stay(new)
         with self.db.writing():
             found = self.select("*", where, args)
             self.write((row, bumped(row, new)) for row in found)
