@@ -14,9 +14,8 @@ class Plugin(CrudApp):
     async def draft(table, caller, name: str, source: Text, wish: str = "", origin: str = ""):
         """Try the text of a plugin NAME.py in an empty home; it waits for the user's approval."""
         by = "the assistant" if caller.parent or caller.actor == "model" else caller.actor
-        by = (
-            origin if origin and by == "shell" else by
-        )  # what a program says of itself is no origin
+        if by == "shell" and origin:  # what a program says of itself is no origin
+            by = origin
         found = _drafts.draft(_drafts.home_of(table), name, source, by, wish)
         address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
         about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
