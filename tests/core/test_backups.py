@@ -3,6 +3,7 @@
 import os
 import stat
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,32 @@ def test_given_a_backup_when_it_is_restored_then_its_rows_are_there_and_the_stor
     assert names(again) == ["before"] and names(replaced) == ["before", "after"]
     again.close(), replaced.close()
     assert made.read_bytes() == content, "the backup itself stays as it was"
+
+
+@pytest.mark.parametrize("moves", [2, 3])
+def test_given_a_restore_that_was_killed_half_way_then_the_next_start_ends_it(
+    settings, folder, monkeypatch, moves
+):
+    db = open_store(settings)
+    add(db, "before")
+    made = backup(db, folder)
+    add(db, "after")  # in the -wal: the process is killed, so nothing tidies up
+    move, left = Path.replace, [None] * moves  # the copy's own, the store's, the -wal's
+
+    def killed(path, to):
+        left.pop()  # or IndexError
+        return move(path, to)
+
+    with monkeypatch.context() as patch, pytest.raises(IndexError):
+        patch.setattr(Path, "replace", killed)
+        restore(settings, made.name)
+    again = open_store(settings)
+    assert names(again) == ["before"]
+    again.close(), db.close()
+    (aside,) = folder.glob("replaced-*.db")
+    replaced = Database(aside)
+    assert names(replaced) == ["before", "after"]
+    replaced.close()
 
 
 @pytest.mark.parametrize("name", ["nope.db", "../pipulate.db", "", ".", "/etc/passwd"])

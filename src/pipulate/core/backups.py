@@ -81,9 +81,13 @@ def restore(settings: Settings, name: str) -> Path:
     known = [kept["name"] for kept in listing(folder)]
     if name not in known:
         raise Missing(f"There is no backup {name!r}.", nearest(name, known) or "None was made yet.")
-    fresh = _copy(folder / name, settings.home, "restoring")
-    aside = folder / f"replaced-{datetime.now():%Y%m%d-%H%M%S}.db"
-    for suffix in ("-wal", "-shm", ""):
+    return _exchange(settings, _copy(folder / name, settings.home, "restoring"))
+
+
+def _exchange(settings: Settings, fresh: Path) -> Path:
+    name = fresh.name.replace("pipulate", "replaced", 1).replace("-restoring", "")
+    aside = settings.folder("backups") / name
+    for suffix in ("", "-wal", "-shm"):
         part = Path(f"{settings.database}{suffix}")
         if part.exists():
             part.replace(f"{aside}{suffix}")
@@ -94,6 +98,9 @@ def restore(settings: Settings, name: str) -> Path:
 def open_store(settings: Settings) -> Database:
     """Open the store of a home, migrated (after a backup). Raises Broken."""
     latest = len(MIGRATIONS)
+    if not settings.database.exists():  # a restore may have been killed half-way
+        for fresh in sorted(settings.home.glob("pipulate-*-restoring*.db"))[-1:]:
+            _exchange(settings, fresh)
     db = Database(settings.database, latest)
     if 0 < _version(db) < latest:
         backup(db, settings.folder("backups"), f"before-v{latest}")
