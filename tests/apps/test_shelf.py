@@ -263,6 +263,15 @@ def test_a_file_that_vanishes_between_two_looks_does_not_end_the_watch(house, ap
     run(main())
 
 
+def test_a_file_that_raises_what_ctrl_c_raises_does_not_end_the_program(settings, run):
+    settings.make_home()
+    (settings.folder("apps") / "bad.py").write_text("raise KeyboardInterrupt")
+    house = House(settings)
+    (failure,) = house.shelf.failures
+    assert "bad.py, line 1: KeyboardInterrupt" in failure.problem.what
+    run(house.close())
+
+
 @pytest.mark.parametrize("source", ["import time; time.sleep(9)", "while True: pass"])
 def test_given_a_file_that_never_ends_loading_then_the_house_opens_and_says_which(
     settings, run, source, monkeypatch

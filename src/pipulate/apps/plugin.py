@@ -5,6 +5,7 @@ import hashlib
 import linecache
 import re
 import sys
+import threading
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ def load_file(path: Path, content: bytes) -> Plugin:
         exec(compile(content, str(path), "exec"), vars(module))
     except BaseException as error:
         sys.modules.pop(name, None)
-        if isinstance(error, KeyboardInterrupt):
+        ours = threading.current_thread() is threading.main_thread()  # where Ctrl-C comes
+        if isinstance(error, KeyboardInterrupt) and ours:
             raise
         raise _load_problem(plugin, error) from error
     for pipeline in plugin.pipelines.values():
