@@ -263,6 +263,18 @@ def test_a_file_that_vanishes_between_two_looks_does_not_end_the_watch(house, ap
     run(main())
 
 
+def test_a_record_of_a_draft_with_odd_values_does_not_keep_the_house_from_opening(settings, run):
+    settings.make_home()
+    folder = settings.folder("quarantine") / "odd"
+    folder.mkdir()
+    about = {"name": "odd", "at": "2026-01-01", "state": "waiting", "wish": "", "version": 1}
+    for n, odd in enumerate(({}, {"at": 5}, {"name": ["x"]}, {"version": {}}, {"wish": 7})):
+        (folder / f"{n}.json").write_text(json.dumps(about | odd))
+    house = House(settings)
+    assert [draft["name"] for draft in house.shelf.drafts] == ["odd"]
+    run(house.close())
+
+
 def test_a_file_that_raises_what_ctrl_c_raises_does_not_end_the_program(settings, run):
     settings.make_home()
     (settings.folder("apps") / "bad.py").write_text("raise KeyboardInterrupt")

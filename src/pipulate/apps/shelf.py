@@ -265,15 +265,18 @@ class Shelf:
 
 
 def _record(path: Path) -> Row:
+    kept: Row = {}
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return RECORD | json.loads(path.read_text("utf-8"))
-    return RECORD
+        kept = {**json.loads(path.read_text("utf-8"))}
+    fits = {n: kept[n] for n, blank in RECORD.items() if isinstance(kept.get(n), type(blank))}
+    return RECORD | fits
 
 
 def _waiting(records: list[Path]) -> list[Row]:
     """Of each plugin the newest version that passed its trial, if it waits; see Shelf.drafts."""
     kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
-    newest = {r["name"]: r for r in kept if r["at"] and r["state"] != "faulty"}
+    told = (r for r in kept if r["name"] and r["at"] and r["state"] != "faulty")
+    newest = {r["name"]: r for r in told}
     waits = (r for r in newest.values() if r["state"] == "waiting")
     return [{"name": r["name"], "said": r["wish"], "at_utc": r["at"]} for r in waits]
 
