@@ -121,6 +121,22 @@ def test_given_a_revision_back_then_all_is_fresh_again_without_running(
     assert len(runs.attempts("run_id = ?", [one])) == count
 
 
+def test_a_look_at_a_run_reads_one_output_of_a_step_however_often_it_was_tried(
+    do, states, house, monkeypatch
+):
+    read, all_rows = [], house.db.all
+    for n in range(5):
+        do("first", f"{n}" * 1_000, name=f"{n}")
+
+    def reading(*query):
+        read.append(found := all_rows(*query))
+        return found
+
+    monkeypatch.setattr(house.db, "all", reading)
+    assert states()["first"] == "done"
+    assert 1_000 < len(str(read)) < 5_000
+
+
 def test_pressing_run_always_runs(finished, do, states):
     first, _ = do("second")
     again, _ = do("second")

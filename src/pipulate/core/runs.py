@@ -116,9 +116,16 @@ def inputs_of(step: Any, given: Row) -> Row:
 
 
 def _state(
-    step: Any, given: Row, tries: list[Row], before: dict[str, StepState], asked: Row
+    step: Any,
+    given: Row,
+    tries: list[Row],
+    before: dict[str, StepState],
+    asked: Row,
+    attempts: Table,
 ) -> StepState:
-    """`tries`: newest first; `before`: of earlier steps; `asked`: its open question by key."""
+    """`tries`: newest first, without what they gave; `before`: of earlier steps;
+
+    `asked`: its open question by key."""
     inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
     late = [up.step.name for up in ups if up.state not in PAST]
     key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
@@ -134,6 +141,7 @@ def _state(
         state, found = "stale", done[0]
     else:
         state, found = "blocked" if late else "ready", {}
+    found = attempts.raw(found["id"]) if found else {}
     return StepState(step, state, key, inputs, found, late, asked.get(key, {}))
 
 
@@ -177,13 +185,15 @@ class Runs:
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         tries, asked = defaultdict(list), defaultdict[str, Row](dict)
-        for attempt in self.attempts("run_id = ?", (run["id"],), "id DESC"):
+        tell, newest = "id, step, state, key", " ORDER BY id DESC"
+        for attempt in self.attempts.select(tell, "run_id = ?", (run["id"],), newest):
             tries[attempt["step"]].append(attempt)
         for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],), "id"):
             asked[record["step"]].setdefault(record["key"], record)
         given, found = json.loads(run["inputs"]), dict[str, StepState]()
         for name, step in pipeline.steps.items():
-            found[name] = _state(step, given, tries[name], found, asked[name])
+            known = (tries[name], found, asked[name])
+            found[name] = _state(step, given, *known, self.attempts)
         return found
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
