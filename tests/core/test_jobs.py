@@ -412,6 +412,37 @@ def test_a_step_that_keeps_a_checkpoint_does_not_wait_for_those_behind_it(house,
     assert engine.state("keeps").output == 19
 
 
+ASKS = """
+    import asyncio
+    from pipulate import Pipeline
+    asks = Pipeline("Asks")
+
+    @asks.step(seconds=20)
+    async def both(job):
+        return await asyncio.gather(job.ask("One?"), job.ask("Two?"))
+"""
+
+
+def test_of_two_questions_at_once_the_answer_to_one_does_not_let_the_time_run_on(
+    house, plugin, run
+):
+    engine = Engine(house, plugin(ASKS, "asks").pipelines["asks"], run)
+
+    async def main():
+        job = await engine.start("both")
+        for left in (2, 1):
+            async with asyncio.timeout(15):
+                while (len(job.questions), job.waits) != (left, left):
+                    await asyncio.sleep(0.01)
+            assert job.limit.when() is None
+            record = house.runs.records("state = 'waiting'", order_by="id", limit=1)[0]
+            house.jobs.answer(record, "yes")
+        await house.jobs.wait(job)
+
+    run(main())
+    assert engine.state("both").output == ["yes", "yes"]
+
+
 def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
     engine, run, monkeypatch
 ):

@@ -55,6 +55,8 @@ class Job:
     questions: dict[int, asyncio.Future[Any]] = field(default_factory=dict)  # by record
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     limit: asyncio.Timeout = field(init=False)
+    pauses: int = 0  # for how many things its time stands still
+    left: float | None = None  # seconds of its limit meanwhile
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -300,7 +302,7 @@ class Jobs:
         finally:
             job.waits -= 1
             if not job.waits and not over:
-                with _paused(job.limit):
+                with _paused(job):
                     await self._places.acquire()
                 if job.placed or job.waits:  # meanwhile another need of it ended, or came
                     self._places.release()
@@ -342,7 +344,7 @@ class Jobs:
         job.asked.set()
         self.changed(job)
         try:
-            with _paused(job.limit):
+            with _paused(job):
                 return await waiting
         finally:
             job.questions.pop(record["id"], None)
@@ -364,13 +366,17 @@ class Jobs:
 
 
 @contextlib.contextmanager
-def _paused(limit: asyncio.Timeout) -> Iterator[None]:
-    end, clock = limit.when(), asyncio.get_running_loop().time
-    left = end and end - clock()
-    limit.reschedule(None)
+def _paused(job: Job) -> Iterator[None]:
+    clock = asyncio.get_running_loop().time
+    if not job.pauses:
+        end = job.limit.when()
+        job.left = end and end - clock()
+        job.limit.reschedule(None)
+    job.pauses += 1
     yield
-    if left:
-        limit.reschedule(clock() + left)
+    job.pauses -= 1
+    if job.left and not job.pauses:
+        job.limit.reschedule(clock() + job.left)
 
 
 def question_field(record: Row) -> Field:
