@@ -121,6 +121,15 @@ def test_what_fits_the_new_class_is_taken_along_after_a_backup(
     assert "hunter2" not in str(house.db.all("SELECT * FROM app_books"))
 
 
+def test_what_a_function_makes_for_an_added_field_it_makes_for_each_row(book, call, rows):
+    book()
+    for title in "abc":
+        call("book_add", title=title)
+    plugin = book("code: int = __import__('itertools').count(1).__next__")
+    assert plugin.problem is None
+    assert len({row["code"] for row in rows()}) == 3
+
+
 def test_a_class_that_is_as_it_was_is_not_looked_at_again(book, call, house, kept):
     book("stars: int = 0")
     call("book_add", title="a")

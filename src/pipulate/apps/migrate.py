@@ -11,7 +11,7 @@ from typing import Any
 
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
+from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, makes, to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -153,9 +153,15 @@ class Migration:
         columns = {n: fields[n].kind.column for n in self.added + self.retyped}
         self.db.define(table, columns)
         for name in columns:
-            default = fields[name].initial
-            if default not in (MISSING, None) and fields[name].type is not Secret:
-                self.db.execute(f"UPDATE {table} SET {quote(name)} = ?", (to_column(default),))
+            field, sql = fields[name], f"UPDATE {table} SET {quote(name)} = ?"
+            if field.type is Secret or field.default in (MISSING, None):
+                continue
+            if makes(field.default):  # for each row its own
+                keys = self.db.all(f"SELECT id FROM {table}")
+                own = ((to_column(field.initial), row["id"]) for row in keys)
+                self.db.execute_many(f"{sql} WHERE id = ?", own)
+            else:
+                self.db.execute(sql, (to_column(field.default),))
         for name, pairs in read.items():
             sql = f"UPDATE {table} SET {quote(name)} = ? WHERE id = ?"
             known = [(value, key) for key, value in pairs if value not in (MISSING, None)]

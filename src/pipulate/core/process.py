@@ -70,8 +70,8 @@ async def kill(process: Process) -> None:
             process.kill()
     # What left its group (a browser, a daemon) may hold the pipes open: wait for none of them.
     # Closing the transport would reap the process before the one who watches it does.
-    for end in range(3):
-        if pipe := process._transport.get_pipe_transport(end):  # type: ignore[attr-defined]
+    for number in range(3):
+        if pipe := process._transport.get_pipe_transport(number):  # type: ignore[attr-defined]
             pipe.close()
     await process.wait()
 
