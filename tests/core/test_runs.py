@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from pipulate.core import runs as core_runs
 from pipulate.core.problems import Conflict, Locked, Missing, Problem, Waiting
 from pipulate.core.runs import step_key
 
@@ -223,6 +224,22 @@ def test_given_a_run_at_work_then_it_cannot_be_deleted(begin, call, one):
     begin("first")
     with pytest.raises(Problem, match="at work"):
         call("run_delete", run=one)
+
+
+def test_a_step_that_ends_while_its_run_is_looked_at_is_at_work_or_done_and_not_both(
+    begin, chain, runs, one, monkeypatch
+):
+    attempt, _ = begin("first")
+    look = core_runs._state
+
+    def meanwhile(step, *about):
+        if step.name == "first":
+            runs.settle(attempt, runs.get(1, one), "done", "user", output="1")
+        return look(step, *about)
+
+    monkeypatch.setattr(core_runs, "_state", meanwhile)
+    seen = runs.states(runs.get(1, one), chain)["first"]
+    assert (seen.state == "running") == seen.at_work
 
 
 def test_a_step_that_begins_while_its_run_is_being_finished_is_refused(

@@ -141,7 +141,7 @@ def _state(
         state, found = "stale", done[0]
     else:
         state, found = "blocked" if late else "ready", {}
-    found = attempts.raw(found["id"]) if found else {}
+    found = attempts.raw(found["id"]) | found if found else {}  # its state as it was above
     return StepState(step, state, key, inputs, found, late, asked.get(key, {}))
 
 
