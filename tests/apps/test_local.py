@@ -278,6 +278,28 @@ def test_what_a_step_kept_for_one_output_of_an_earlier_step_is_not_taken_for_ano
         pipeline.steps["second"].run(first={"name": object()})
 
 
+def test_what_a_step_kept_for_many_rows_is_not_taken_for_as_many_others(tmp_path):
+    seen, many = [], Pipeline("Many")
+
+    @many.step
+    def lines():
+        """Given."""
+
+    @many.step
+    def work(lines, job):
+        seen.append(job.checkpoint_data)
+        job.checkpoint(next(iter(lines)))
+        raise ZeroDivisionError
+
+    for n, word in enumerate(("old", "old", "new")):
+        path = tmp_path / f"pipulate-{n}/rows.jsonl"
+        path.parent.mkdir()
+        path.write_text(f'{{"word": "{word}"}}\n')
+        with pytest.raises(ZeroDivisionError):
+            work.run(lines=Rows(path, 1))
+    assert seen == [None, {"word": "old"}, None]
+
+
 def test_an_effect_whose_end_was_lost_is_not_repeated_without_asking(answers):
     done, pipeline = [], Pipeline("Lost")
 

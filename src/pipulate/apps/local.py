@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import contextlib
+import hashlib
 import inspect
 import itertools
 import re
@@ -20,7 +21,7 @@ from typing import Any
 
 from pipulate.apps.job import END, JobHandle, in_loop, kept, settled
 from pipulate.core.fields import File, check_values, dumps, from_json, to_json
-from pipulate.core.outputs import loaded
+from pipulate.core.outputs import Large, Rows, loaded
 from pipulate.core.problems import Busy, Invalid, Problem, nearest
 from pipulate.core.runs import inputs_of
 from pipulate.core.tables import Row
@@ -203,7 +204,12 @@ def _key(step, inputs: Row, ups: Row) -> str:
         text = dumps([inputs, known])
     except Problem:  # a notebook may give what JSON cannot hold
         text = dumps(inputs)
-    return step.source + re.sub(r"pipulate-\w+", "", text)
+    seen = hashlib.sha256(re.sub(r"pipulate-\w+", "", text).encode())
+    for value in known.values():
+        if isinstance(value, Rows | Large):
+            with contextlib.suppress(OSError), value.path.open("rb") as file:
+                seen.update(hashlib.file_digest(file, "sha256").digest())
+    return step.source + seen.hexdigest()
 
 
 def step_here(step, given: Row) -> Any:
