@@ -75,6 +75,14 @@ def test_undo_and_history_are_tools_as_well(call):
     assert call("task_list")["count"] == 0
 
 
+def test_undo_without_an_event_takes_back_the_last_change_then_the_one_before(call):
+    for title in ("a", "b"):
+        call("task_add", title=title)
+    assert [call("undo"), call("undo")] == ["Undid: Added task “b”", "Undid: Added task “a”"]
+    with pytest.raises(Missing, match="nothing to undo"):
+        call("undo")
+
+
 def test_given_six_first_commands_at_once_on_a_new_home_then_each_finds_it_whole(tmp_path):
     listing = [sys.executable, "-m", "pipulate", "apps", "--home", str(tmp_path / "new")]
     started = [subprocess.Popen(listing, stderr=subprocess.PIPE) for _ in range(6)]

@@ -132,13 +132,17 @@ class HouseTools(ExchangeTools, RunTools):
     def undo(
         self,
         caller: Caller,
-        event: int,
+        event: int | None = None,
         on_conflict: OnConflict = "refuse",
         more: list | None = None,
     ):
-        """Take back an event of the history, `more` ids with it, as one. Undo an undo to redo."""
-        keys = [event, *(int(key) for key in more or [] if str(key).isdecimal())]
-        said = self.house.events.undo(keys, caller.profile.id, caller.actor, on_conflict)
+        """Take back an event of the history (else the last change), `more` ids with it, as one.
+
+        Undo an undo to redo."""
+        events, profile = self.house.events, caller.profile.id
+        first = events.last(profile) if event is None else event
+        keys = [first, *(int(key) for key in more or [] if str(key).isdecimal())]
+        said = events.undo(keys, profile, caller.actor, on_conflict)
         return self._unused(caller, said)
 
     @tool(seconds=60.0)

@@ -88,6 +88,13 @@ class Events:
             return found
         raise Missing(f"There is no event {event_id} in this profile.", "See History.")
 
+    def last(self, profile_id: int) -> int:
+        """The id of the newest change that can be undone and is no undo. Raises Missing."""
+        for event in self.recent(profile_id, 1_000):
+            if event["undoable"] and event["verb"] != "undo":
+                return int(event["id"])
+        raise Missing("There is nothing to undo.", "See History.")
+
     def of_turn(self, turn: str, profile_id: int) -> list[Row]:
         """What the model changed in one turn, newest first: what is left to undo, else all."""
         sql = f"{EVENTS} AND e.turn = :turn AND e.changed ORDER BY e.id DESC"
