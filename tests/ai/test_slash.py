@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipulate.ai.slash import read_words, slash, without_secrets
+from pipulate.ai.slash import offers, read_words, slash, without_secrets
 from pipulate.core.problems import Problem, Unknown
 
 
@@ -62,6 +62,37 @@ def test_an_unknown_command_names_the_nearest(say, line, near):
     with pytest.raises(Unknown) as raised:
         say(line)
     assert near in str(raised.value)
+
+
+def test_the_hint_for_a_command_is_a_command_with_its_slash(say):
+    with pytest.raises(Unknown, match="'/task list'"):
+        say("/tsk_list")
+
+
+@pytest.mark.parametrize("line", ["/task add title=x", "/task add title='a b'"])
+def test_behind_a_value_that_was_typed_the_fields_that_are_left_are_offered(house, line):
+    assert offers(line, house.tools)[0][0] == f"{line} priority="
+    assert not offers("/task add title='a b", house.tools), "the value goes on"
+
+
+def test_for_a_reference_names_of_rows_are_offered(house, plugin, call):
+    plugin(
+        "from pipulate import *\nclass Pet(CrudApp):\n    name: str\n"
+        'class Visit(CrudApp):\n    pet: Ref["pet"]\n    day: str = ""\n',
+        "pets",
+    )
+    call("pet_add", name="Rex the dog")
+    pets = house.shelf.crud("pet")
+
+    def ways(line):
+        def rows(field, typed):
+            return pets.options(house.caller("user"), typed)
+
+        return [line for line, _ in offers(line, house.tools, rows=rows)]
+
+    assert ways("/visit add pet=re") == ["/visit add pet='Rex the dog #1'"]
+    assert ways("/visit add pet='Rex the dog #1'") == ["/visit add pet='Rex the dog #1' day="]
+    assert ways("/visit add pet=") == ways("/visit add pet=re")
 
 
 @pytest.mark.parametrize(

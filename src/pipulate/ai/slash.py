@@ -3,15 +3,16 @@
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import Field
+from pipulate.core.fields import Field, Ref
 from pipulate.core.problems import Problem, Unknown, nearest
 from pipulate.core.tools import Caller, Tool, Tools
 
 OFFERED = 8  # ways to go on with a command, at most
+LAST = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')*$""")  # the word that is being written
 
 
 def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], dict[str, Any]]:
@@ -55,8 +56,8 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         return _help(tools, "_".join(words[1:]))
     name, *given = _named(words, tools)
     if name not in tools.by_name:
-        known = [n.replace("_", " ") for n in tools.by_name]
-        said = " ".join(word for word in words[:2] if "=" not in word)
+        known = ["/" + n.replace("_", " ") for n in tools.by_name]
+        said = "/" + " ".join(word for word in words[:2] if "=" not in word)
         raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
     typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
@@ -73,36 +74,48 @@ def _named(words: list[str], tools: Tools) -> list[str]:
     return [two, *words[2:]] if two in tools.by_name else words
 
 
-def offers(line: str, tools: Tools, own: str = "") -> list[tuple[str, str]]:
+def offers(
+    line: str, tools: Tools, own: str = "", rows: Callable[[Field, str], list[str]] | None = None
+) -> list[tuple[str, str]]:
     """Ways to go on with a command: (the line as it would be, what is added).
 
-    Commands first (those of `own` before others), then fields, then the values of a field."""
-    head, space, word = line.removeprefix("/").rpartition(" ")
+    Commands first (those of `own` before others), then fields, then the values of a field; those
+    of a Ref are names of rows(field, as typed)."""
+    said = line.removeprefix("/")
+    head = LAST.sub("", said, count=1)
+    word = said[len(head) :]
     name, *given = _named(head.split(), tools) if head.strip() else [""]
     if any(head.count(mark) % 2 for mark in "\"'"):  # within a value
         return []
     if name in tools.by_name:
-        added = _fields(tools.get(name).fields, {said.partition("=")[0] for said in given}, word)
+        given = {said.partition("=")[0] for said in given}
+        added = _fields(tools.get(name).fields, given, word, rows)
     else:
-        typed, space, head = line[1:].lower(), "", ""
+        typed, head = said.lower(), ""
         names = sorted(tools.by_name, key=lambda name: (not name.startswith(own), name))
         told = ((name.replace("_", " ", 1), _brief(tools.get(name))) for name in names)
         added = [pair for pair in told if typed in pair[0]]
         added.sort(key=lambda pair: not pair[0].startswith(typed))
-    lines = ((f"/{head}{space}{more}", about) for more, about in added)
+    lines = ((f"/{head}{more}", about) for more, about in added)
     return [pair for pair in lines if pair[0] != line][:OFFERED]
 
 
-def _fields(fields: Iterable[Field], given: set[str], word: str) -> list[tuple[str, str]]:
+def _fields(fields: Iterable[Field], given: set[str], word: str, rows) -> list[tuple[str, str]]:
     name, equals, start = word.partition("=")
+    before = ""
     if equals:
         chosen = [f for f in fields if f.name == name]
         both = ("true", "false")
         values = [v for f in chosen for v in f.schema.get("enum") or both * (f.type is bool) if v]
-        return [(f"{name}={shlex.quote(v)}", "") for v in map(str, values) if v.startswith(start)]
+        values, typed = [v for v in map(str, values) if v.startswith(start)], start.strip("\"'")
+        for field in chosen if rows else ():
+            values += rows(field, typed) if field.type is Ref else ()
+        if not start or values not in ([], [typed]):
+            return [(f"{name}={shlex.quote(v)}", "") for v in values]
+        before, given, name = f"{word} ", given | {name}, ""
     left = [f for f in fields if f.name.startswith(name) and f.name not in given]
     left.sort(key=lambda f: not f.required)
-    return [(f"{f.name}=", _about(f)) for f in left]
+    return [(f"{before}{f.name}=", _about(f)) for f in left]
 
 
 def _about(field: Field) -> str:

@@ -23,7 +23,7 @@ from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, markdown, notice, problem_card
 from pipulate.apps.runner import Runner
-from pipulate.core.fields import dumps, to_json
+from pipulate.core.fields import Field, dumps, to_json
 from pipulate.core.kinds import SET
 from pipulate.core.logs import problem_of
 from pipulate.core.outputs import Rows
@@ -31,7 +31,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.runs import PAST
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller
+from pipulate.core.tools import Caller, limited
 from pipulate.web import panel
 from pipulate.web.live import Tab
 
@@ -118,7 +118,13 @@ async def text(site, visit: Visit, request):
 async def offers(site, visit: Visit, request):
     """Ways to go on with a command, ?q=; those of the app that is open come first."""
     line, first = visit.query.get("q", "")[:500], own(site.house, urlsplit(visit.here).path)
-    return panel.options(ways(line, site.house.tools, first) if line.startswith("/") else [])
+
+    def rows(field: Field, typed: str) -> list[str]:
+        return site.house.shelf.crud(field.target).options(visit.caller, typed)
+
+    if not line.startswith("/"):
+        return panel.options([])
+    return panel.options(await limited(ways, line, site.house.tools, first, rows))
 
 
 def opened(site, profile: Profile, at: str):
