@@ -244,6 +244,7 @@ def test_a_method_marked_as_a_tool_works_on_one_row_in_one_event(add, call, hous
     assert call("book_get", id=1)["done"] is True
     event = house.events.recent(1, 1)[0]
     assert (event["verb"], event["actor"]) == ("book_rate", "model")
+    assert event["summary"] == "Rate book “Emma”", "the history tells which row"
     with pytest.raises(Invalid, match="needed"):
         call("book_rate", id=1)
 

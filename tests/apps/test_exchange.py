@@ -193,6 +193,19 @@ def test_a_number_that_is_none_is_a_reason_too(visit, file):
     assert "2 id needs a whole number" in text_of(visit("GET", "import", **query))
 
 
+def test_a_left_out_row_shows_the_value_that_did_not_fit_but_no_secret(visit, file, call):
+    drawn = text_of(visit("GET", "import", file=file("Title,Done\nDune,hgh\n")))
+    assert "2 Done needs yes or no (it is 'hgh')" in drawn
+    given = file('name,key\nAnn,"two\nparts"\n', "a.csv")
+    (left,) = call("rows_import", app="author", file=given, dry_run=True)["skipped"]
+    assert "key" in left["why"] and left["was"] == {}
+
+
+def test_a_column_whose_first_word_is_a_field_is_guessed(visit, file):
+    drawn = visit("GET", "import", file=file("Title,Price in euro\nDune,9\n"))
+    assert re.search(r'name="c.Price in euro".*?<option[^>]*value="price"[^>]*selected', drawn)
+
+
 def test_two_columns_for_one_field_are_a_message_not_a_failure(visit, file):
     query = {"file": file("a,b\n1,2\n"), "c.a": "title", "c.b": "title", "header": "true"}
     assert "2 columns of the file" in visit("GET", "import", **query)

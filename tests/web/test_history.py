@@ -30,6 +30,11 @@ def opened(server, event=0):
     return unescape(re.sub(r"<[^>]+>", " ", drawn)).split()
 
 
+def test_the_filter_by_app_lists_each_app_once(server):
+    names = re.findall(r"<option[^>]*>(.*?)</option>", server.page("/default/history"))
+    assert "Files" in names and len(names) == len({*names})
+
+
 # -- the list --------------------------------------------------------------------------------
 
 

@@ -222,9 +222,12 @@ class Crud(Listing):
             rows = self.rows(caller)
             one = rows[values.pop("id")] if key else rows
             meant = {n: self.house.meant(kinds[n], v, caller) for n, v in values.items()}
-            return method(one, **meant)
+            result, change = method(one, **meant), self.house.db.current
+            if key and change and change.images and not change.summary:
+                change.summary = f"{words.capitalize()} {self.some} “{str(one)[:80]}”"
+            return result
 
-        said = (inspect.getdoc(method) or name).split("\n")[0]
+        said, words = (inspect.getdoc(method) or name).split("\n")[0], name.replace("_", " ")
         fields = (*key, *fields_of(method, "table"))
         kinds = {field.name: field for field in fields}
         options = {"fields": fields, "run": run, "counted": True, **method.tool_options}

@@ -156,7 +156,7 @@ def _columns(intake: Intake, first: list[list[Any]]):
 def _written(intake: Intake, name: str):
     """Chosen where it is not plain to see."""
     known, chosen = intake.written(name), intake.notations.get(name, "")
-    if not known or not (chosen or any(name in why for _, why in intake.skip)):
+    if not known or not (chosen or any(name in why for _, why, _ in intake.skip)):
         return ""
     said = {"name": f"n.{name}", "id": f"n-{name}", "aria_label": f"How {name} is written"}
     return select({"": "– say how –"} | {how: how for how in known}, chosen, **said)
@@ -220,7 +220,9 @@ def _report(app, report: Row):
         return said
     rows = []
     for skip in report["skipped"]:
-        why = (f"{known.get(n, n)} {why}".strip() for n, why in skip["why"].items())
+        was = {name: f" (it is {cell!r})" for name, cell in skip["was"].items() if cell.strip()}
+        told = ((known.get(n, n), why, was.get(n, "")) for n, why in skip["why"].items())
+        why = (f"{name} {why}{cell}".strip() for name, why, cell in told)
         rows.append({"Row": skip["row"], "Why it is left out": "; ".join(why)})
     more = report["skip"] - len(rows)
     note = Small(f"and {more:,} more") if more else ""

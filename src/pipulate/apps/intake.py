@@ -48,6 +48,8 @@ class Intake:
         self.sheet = read_sheet(path, header=self._headed if header is None else header, **how)
         known = {_plain(name): name for name in (*self.match, *app.fields)}
         named = {column: known.pop(_plain(column), "") for column in self.sheet.columns}
+        for column in named if guess else ():  # "Found on" may be the field found
+            named[column] = named[column] or known.pop(_plain(column.partition(" ")[0]), "")
         unknown = not any(name in app.fields for name in named.values())
         self.ordered = guess and unknown and self.sheet.header
         if self.ordered or not self.sheet.header:
@@ -60,7 +62,8 @@ class Intake:
         self.seen: dict[Any, int] = {}  # rows of the file, by the same
         self.add: list[Row] = []
         self.update: list[tuple[Row, Row]] = []  # (the row as it is, its new values)
-        self.skip: list[tuple[int, dict[str, str]]] = []  # (row of the file, {field: why})
+        # (row of the file, {field: why}, {field: what stands there})
+        self.skip: list[tuple[int, dict[str, str], dict[str, str]]] = []
         self.unchanged = 0
 
     def _headed(self, rows: list[list[Any]]) -> bool:
@@ -124,7 +127,8 @@ class Intake:
             try:
                 work(number, row)
             except Invalid as problem:
-                self.skip.append((number, problem.details.get("fields") or {"": problem.what}))
+                said, why = problem.details, {"": problem.what}
+                self.skip.append((number, said.get("fields") or why, said.get("was") or {}))
 
     def _look_up(self, keys: set[Any]) -> None:
         """Take up the rows whose first matched field has one of these values."""
@@ -136,7 +140,7 @@ class Intake:
             self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
 
     def report(self, done: bool = False) -> Row:
-        """{add, update, unchanged, skip, skipped: the first rows and why, columns, ignored,
+        """{add, update, unchanged, skip, skipped: the first rows, why, what was, columns, ignored,
 
         notations: {field: how its texts were read, where they are not plain}}."""
         named = {column: name for column, name in self.columns.items() if name}
@@ -145,7 +149,7 @@ class Intake:
             "update": len(self.update),
             "unchanged": self.unchanged,
             "skip": len(self.skip),
-            "skipped": [{"row": number, "why": why} for number, why in self.skip[:SHOWN]],
+            "skipped": [{"row": n, "why": why, "was": was} for n, why, was in self.skip[:SHOWN]],
             "columns": named,
             "ignored": [column for column in self.columns if column not in named],
             "notations": {n: how for n, how in self.notations.items() if n in named.values()},
@@ -188,7 +192,7 @@ class Intake:
         return read if field.type in (Tags, dict, list) else functools.lru_cache(4_096, True)(read)
 
     def _take(self, number: int, cells: list[Any]) -> None:
-        stored, bad = {}, {}
+        stored, bad, was = {}, {}, {}
         if len(cells) > len(self.columns):
             bad[""] = f"has {len(cells)} cells where the heading has {len(self.columns)}"
         for index, name, read in self.readers:
@@ -201,8 +205,10 @@ class Intake:
                 bad[name] = "cannot be a list or an object"
             except (ValueError, Problem) as error:
                 bad[name] = str(error)
+                if self.app.fields.get(name, ID).type is not Secret:
+                    was[name] = str(cells[index])[:40]
         if bad:
-            raise Invalid("That row cannot be read.", fields=bad)
+            raise Invalid("That row cannot be read.", fields=bad, was=was)
         self.taken.append((number, stored))
 
     def _sort(self, number: int, new: Row) -> None:

@@ -22,7 +22,7 @@ from pipulate.web.diff import SHOWN, clash_card, diff
 
 PAGE = 50  # events of one page
 WHO = {"user": "You", "model": "Assistant", "mcp": "MCP", "shell": "Shell", "system": "Pipulate"}
-HOUSE = {"runs": "Runs", "profiles": "Profiles", "files": "Files"}  # tables without a class
+HOUSE = {"runs": "Runs", "profiles": "Profiles"}  # tables without a class
 ABOUT = "Every change, by whomever. What it changed is kept for 30 days, to look at and to undo."
 EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be listed here."
 
