@@ -148,6 +148,23 @@ async def at(job, plant: Ref["plant"]):
 """
 
 
+OPENS = """
+from pipulate import Pipeline, Url
+
+look = Pipeline("Look", outside=True)
+
+@look.step
+def titles(job, address: Url):
+    return job.browser(address).title()
+"""
+
+
+def test_a_step_that_opens_a_browser_is_no_fault_but_reaches_the_network(home):
+    found = _drafts.tried(home, "opens", OPENS)
+    assert (found["problems"], found["reached"]) == ([], ["network"])
+    assert "A trial has no network" in found["notes"][0] and "(line 8)" in found["notes"][0]
+
+
 def test_an_app_that_refuses_every_sample_is_no_fault_nor_is_one_that_refers_to_it(home):
     found = _drafts.tried(home, "choosy", CHOOSY)
     assert found["problems"] == []

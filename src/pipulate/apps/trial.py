@@ -116,6 +116,9 @@ class TrialJob(LocalJob):
         super().__init__(step, {}, screen=io.StringIO())
         self.call = call
 
+    def browser(self, *sites: str, **options: Any) -> Any:
+        raise PermissionError(errno.EPERM, "A trial has no browser.")
+
     def _got(self, kind: str, *values: Any) -> Any:
         match kind, values:
             case "call", [name, given]:
