@@ -66,6 +66,11 @@ def test_two_uploads_of_one_name_are_two_files(house, first, upload):
     assert one != two and house.files.get(first, one).path.read_bytes() == b"1"
 
 
+def test_the_same_file_uploaded_again_is_kept_once(upload, house):
+    one, _, again = upload("a.csv", b"1"), upload("b.csv", b"1"), upload("a.csv", b"1")
+    assert again == one and len([*house.files.folder.glob("uploads/*")]) == 2
+
+
 def test_an_empty_file_is_refused(upload, house, first):
     with pytest.raises(Problem, match="empty"):
         upload("a.csv", b"")

@@ -47,6 +47,12 @@ def table(house):
     return {row["path"] for row in house.db.all("SELECT path FROM files")}
 
 
+def test_files_that_were_there_are_listed_newest_first(put, listed):
+    for days, name in enumerate(["new.txt", "b/old.txt", "a/oldest.txt"]):
+        os.utime(put(name), (LONG_AGO - days, LONG_AGO - days))
+    assert [*listed()] == ["new.txt", "old.txt", "oldest.txt"]
+
+
 def test_a_file_that_appears_is_entered_and_one_that_vanishes_goes(house, put, listed):
     put("report.csv")
     deep = put("2026/october/notes.txt", b"four")

@@ -1,6 +1,7 @@
 """Files of the home: uploads and outputs, served by id from a table, never by path."""
 
 import contextlib
+import filecmp
 import os
 import re
 import secrets
@@ -58,6 +59,9 @@ class Files:
                     file.write(chunk)
             if not part.stat().st_size:
                 raise Problem("That file is empty.", "Choose another one.")
+            if kept := self._same(profile, part, final.name):
+                shutil.rmtree(folder)
+                return kept
             part.replace(final)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -66,6 +70,15 @@ class Files:
             what = f"The upload could not be kept ({error.strerror})."
             raise Problem(what, "Free space.") from error
         return self.record(profile, final)
+
+    def _same(self, profile: Profile, path: Path, name: str) -> int:
+        """The id of an upload of this name with the same content, or 0."""
+        where = "name = ? AND size = ? AND path GLOB 'uploads/*'"
+        for row in self.table(profile)(where, [name, path.stat().st_size]):
+            there = self.folder / row["path"]
+            if there.is_file() and filecmp.cmp(path, there, shallow=False):
+                return row["id"]
+        return 0
 
     def record(self, profile: Profile, path: Path) -> int:
         """The id of a file in the home, entered at first sight."""
@@ -131,7 +144,7 @@ class Files:
         not among the `known`, and the known ones that are gone."""
         known, there = set(known), dict(self._there())
         kept = {row["path"]: row for row in self._all()}
-        for path in there.keys() - kept.keys():
+        for path in sorted(there.keys() - kept.keys(), key=lambda path: there[path].st_mtime):
             size, changed = there[path].st_size, there[path].st_mtime
             if not path.startswith(OURS) or changed < time.time() - FRESH:
                 self.db.execute(ENTER, (path, Path(path).name, size, now()))
@@ -142,7 +155,7 @@ class Files:
                 self._all.delete(row["id"])
             elif there[path].st_size != row["size"]:
                 self._all.update(id=row["id"], size=there[path].st_size)
-        keys = self.table(profile).keys("path NOT LIKE ?", [f"{TRASH}/%"])
+        keys = self.table(profile).keys("path NOT LIKE ?", [f"{TRASH}/%"], "id")
         found = [f"file:{key}" for key in keys]
         return [ref for ref in found if ref not in known], [*known.difference(found)]
 
