@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from pipulate.apps.house import House
-from pipulate.core.problems import Broken, Missing
+from pipulate.core.problems import Broken, Missing, NeedsApproval
 
 CORE = {
     "profile_list": "read",
@@ -81,6 +81,20 @@ def test_undo_without_an_event_takes_back_the_last_change_then_the_one_before(ca
     assert [call("undo"), call("undo")] == ["Undid: Added task “b”", "Undid: Added task “a”"]
     with pytest.raises(Missing, match="nothing to undo"):
         call("undo")
+
+
+def test_an_approval_of_a_profiles_deletion_tells_what_it_would_hide(house, call):
+    call("profile_add", name="Shop")
+    profile = house.profiles.at("shop")
+    call("task_add", at="shop", title="x")
+    with pytest.raises(NeedsApproval) as asked:
+        call("profile_delete", actor="model", profile="shop")
+    told = house.tools.approval(asked.value.details["approval"], house.profiles.at())
+    assert told["shown"].endswith("It hides 1 task; History can bring it back.")
+    call("note_add", at="shop", title="y")
+    call("task_add", at="shop", title="z")
+    house.files.record(profile, house.files.folder)
+    assert {*house.held(profile).split(", ")} == {"2 tasks", "1 note"}, "files stay where they are"
 
 
 def test_given_six_first_commands_at_once_on_a_new_home_then_each_finds_it_whole(tmp_path):

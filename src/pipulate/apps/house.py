@@ -19,7 +19,7 @@ from pipulate.core.events import Events
 from pipulate.core.fields import Field, File, Ref
 from pipulate.core.jobs import Jobs
 from pipulate.core.problems import Missing, nearest
-from pipulate.core.profiles import Profiles
+from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
 from pipulate.core.store import DictLikeDB, Row, Store
@@ -39,6 +39,7 @@ class House:
         self.db.on_event.append(note)
         self.profiles, self.events = Profiles(self.db), Events(self.db, self._recast)
         self.tools, self.files = Tools(self.db), Files(self.db, files)
+        self.tools.told["profile_delete"] = self._hides
         self.runs = Runs(self.db, files)
         self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         # What pipelines need is there, or the check of that name raises a Problem.
@@ -56,6 +57,19 @@ class House:
     def _recast(self, table: str, row: Row) -> Row:
         apps = (a for a in self.shelf.apps.values() if getattr(a, "table_name", "") == table)
         return next((recast(app, row) for app in apps), row)
+
+    def held(self, profile: Profile) -> str:
+        """What a deletion of the profile would hide: "13 runs, 1 finding"."""
+        apps, told = self.shelf.apps, []
+        for name, count in self.profiles.holdings(profile).items():
+            app = apps.get(name)
+            said = app.told(count) if isinstance(app, Refs) else None
+            told.append(said or so_many(count, name.removesuffix("s")))
+        return ", ".join(told)
+
+    def _hides(self, profile: str) -> str:
+        held = self.held(self.profiles.at(profile))
+        return held and f"It hides {held}; History can bring it back."
 
     def settings_of(self, scope: str = "") -> DictLikeDB:
         """The settings of a scope ('': the whole program) as a dictionary."""

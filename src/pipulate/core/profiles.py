@@ -88,10 +88,10 @@ class Profiles:
             raise Problem("The last profile cannot be deleted.", "Add another one first.")
 
     def holdings(self, profile: Profile) -> dict[str, int]:
-        """How many rows, runs and messages a deletion would hide, by table."""
+        """How many rows, runs and messages a deletion would hide, by table; files stay on disk."""
         sql = """SELECT t.name FROM sqlite_master t, pragma_table_info(t.name) c
             WHERE t.type = 'table' AND c.name = 'profile_id'
-            AND t.name NOT IN ('events', 'approvals', 'old_slugs')"""
+            AND t.name NOT IN ('events', 'approvals', 'old_slugs', 'files', 'app_files')"""
         tables = (self.db.table(r["name"]).xtra(profile_id=profile.id) for r in self.db.all(sql))
         return {t.name.removeprefix("app_"): n for t in tables if (n := t.count())}
 

@@ -151,6 +151,8 @@ class Tools:
     def __init__(self, db: Database):
         self.db, self.approvals = db, db.table("approvals", logged=False)
         self.by_name: dict[str, Tool] = {}
+        # By a tool's name: told(**values) is what a call would do, or "", for whoever approves it.
+        self.told: dict[str, Callable[..., str]] = {}
         self.url = ""  # of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
         self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
@@ -309,8 +311,14 @@ class Tools:
         record: Row = calls[0] | {"id": key, "calls": calls}
         if several:
             record["hash"] = _hash(dumps([(call["id"], call["hash"]) for call in calls]))
-        shown = (self.shown(call["tool"], call["arguments"]) for call in calls)
-        return record | {"shown": "\n".join(shown)}
+        return record | {"shown": "\n".join(map(self._told, calls))}
+
+    def _told(self, call: Row) -> str:
+        name, said = call["tool"], self.shown(call["tool"], call["arguments"])
+        with contextlib.suppress(Problem):
+            if call["arguments"] and name in self.told:
+                said += "\n" + self.told[name](**json.loads(call["arguments"]))
+        return said.rstrip()
 
     def approval_result(self, approval: str, profile: Profile) -> Row:
         """{state, result} of an approval of this profile. Raises Missing."""

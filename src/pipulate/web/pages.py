@@ -167,9 +167,8 @@ async def settings(site, visit: Visit, request):
 
 def _profile(visit: Visit, profile, above):
     """A profile with what may be done with it; `above`: the one before it, if any."""
-    held, name, slug = visit.house.profiles.holdings(profile), profile.name, profile.slug
+    told, name, slug = visit.house.held(profile) or "no rows", profile.name, profile.slug
     ask = partial(_ask, visit)
-    told = ", ".join(f"{n} {what}" for what, n in held.items()) or "nothing in it"
     sure = f"Delete the profile “{name}” with {told}? History can bring it back."
     box, up = Input(name="new_name", value=name, aria_label=f"Name of {name}"), f"Move {name} up"
     return Li(
