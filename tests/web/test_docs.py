@@ -47,6 +47,15 @@ def test_the_manual_is_searched_by_words(server):
     assert "No page holds these words." in nothing and "<qwxz" not in nothing
 
 
+def test_the_page_where_the_words_stand_together_is_found_first_with_that_paragraph(server):
+    drawn = server.act("GET", "/default/docs/README.md?q=undo+import").text
+    (name, title, line), *_ = re.findall(r'href="(\w+\.md)">([^<]*)</a>\s*<small>(.*?)<', drawn)
+    assert (name, title) == ("rows.md", "Working with rows")
+    assert "import" in line.lower() and "undo" in line.lower(), "the best paragraph"
+    assert not re.search(r"[*`|#]|]\(", line), "as plain text"
+    assert 'href="first-app.md"' in server.act("GET", "/default/docs/README.md?q=crudapp").text
+
+
 @pytest.mark.parametrize("path", ["/docs", "/docs/start.md"])
 def test_the_manual_has_an_address_without_a_profile(server, path):
     answer = server.client.get(path, follow_redirects=True)

@@ -1,6 +1,7 @@
 """The manual as pages of the app: docs/ as it lies beside the source, or inside the package."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 from fasthtml.components import A, Div, Form, Input, Li, NotStr, P, Section, Small, Ul
@@ -13,6 +14,8 @@ from pipulate.core.problems import Missing
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "docs"
+ASIDE = r"(?ms)^ *```.*?^ *```$|<!--.*?-->"  # is not shown as found
+PART = r"\n(?=\s*\n|[|#]|[-*] |\d+\. )"  # before a paragraph, a row of a table, a point
 WIDE = r"(?s)<(pre|table)>.*?</\1>"  # it is scrolled, by keys too
 LIST = "README.md"  # the page that lists the others, as forges show it too
 
@@ -31,16 +34,33 @@ def page(text: str):
 
 
 def results(files: dict[str, Path], words: list[str]):
-    """The pages that hold all these words, each with a line that holds one; titles first."""
+    """The pages that hold all these words, each with its best paragraph.
+
+    First those with words in their title or a heading, then those where they stand together."""
+
+    def holds(part: str) -> tuple[int, int]:
+        counts = [part.lower().count(word) for word in words]
+        return len(words) - counts.count(0), sum(counts)
+
     found = []
     for name in (name for name in files if name.endswith(".md")):
         text = files[name].read_text("utf-8")
-        if all(word in text.lower() for word in words):
-            title, *lines = re.sub("[`*|]", "", text).split("\n")  # without its marks
-            line = next((n for n in lines if any(word in n.lower() for word in words)), "")
-            found.append((words[0] not in title.lower(), name, title[2:], line))
-    items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in sorted(found))
+        if not all(word in text.lower() for word in words):
+            continue
+        title, *parts = re.split(PART, re.sub(ASIDE, "", text))
+        heads = [holds(part)[0] for part in parts if part.lstrip().startswith("#")]
+        best = max(parts, key=holds)
+        rank = holds(title)[0], max(heads, default=0), *holds(best), holds(text)[1]
+        found.append((rank, name, _plain(title), _plain(best) if holds(best)[0] else ""))
+    found.sort(reverse=True)
+    items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in found)
     return Ul(*items) if found else P("No page holds these words.", cls="hint")
+
+
+def _plain(part: str) -> str:
+    """The words of a paragraph as they are shown, without any marks."""
+    drawn = re.sub("<[^>]*>", "", commonmark().render(part))
+    return " ".join(unescape(drawn).replace("|", " ").split())
 
 
 async def docs(site, visit: Visit, request):
