@@ -4,11 +4,13 @@ import asyncio
 import json
 import threading
 import time
+from typing import Literal
 
 import pytest
 
 from pipulate.apps.job import AGAIN, DONE, JobHandle, fed, kept
 from pipulate.core.fields import Text, make_field
+from pipulate.core.jobs import question_field
 from pipulate.core.kinds import File
 from pipulate.core.outputs import INLINE, Large, Rows
 from pipulate.core.problems import Problem
@@ -140,6 +142,16 @@ def test_an_answer_has_the_type_that_was_asked_for(engine):
     assert job.ask("When?", date) == date(2026, 1, 31)
     assert job.ask("How many?", int) == 3 and job.ask("Which?", ["a", "b"]) == "b"
     assert engine.asked[-1] == ("ask", "Which?", {"choices": ["a", "b"], "type": ""})
+
+
+def test_any_of_some_words_is_asked_with_the_words_to_choose_from(engine):
+    engine.answers = [["b", "c"], "b"]
+    assert engine.job().ask("Which ones?", list[Literal["a", "b", "c"]]) == ["b", "c"]
+    kind, key, about = engine.asked[-1]
+    field = question_field({"about": json.dumps(about), "step": "x"})
+    assert (field.many, field.choices) == (True, ("a", "b", "c"))
+    assert engine.job().ask("Which one?", Literal["a", "b"]) == "b"
+    assert engine.asked[-1][2]["choices"] == ("a", "b")
 
 
 def test_a_question_of_megabytes_is_asked_by_its_beginning_and_says_so(engine):

@@ -100,10 +100,11 @@ class JobHandle:
 
         Answers are kept: a step that runs again after a restart asks nothing twice."""
         choices = [*answer] if isinstance(answer, list | tuple) else None
-        about = {"choices": choices, "type": getattr(answer, "__name__", "")}
         shown, size = str(question)[:LONG], len(str(question))
         shown += f"… (the first {LONG:,} of {size:,} characters)" if size > LONG else ""
         kind, key = make_field("answer", str if choices else answer), self._named(shown)
+        typed = "" if choices or kind.optional or kind.target else kind.type.__name__
+        about = {"choices": choices or kind.choices, "type": typed}
 
         def work():
             said = from_json(self._need_("ask", key, about))

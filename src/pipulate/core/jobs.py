@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field
 from pipulate.core.fields import to_json
-from pipulate.core.kinds import KINDS, Choices, Secret
+from pipulate.core.kinds import KINDS, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
@@ -384,5 +384,6 @@ def question_field(record: Row) -> Field:
     about, kinds = json.loads(record["about"]), {kind.__name__: kind for kind in KINDS}
     kind = kinds.get(about.get("type", ""), str)
     if choices := about.get("choices"):
-        kind = Annotated[type(choices[0]), Choices(tuple(choices))]
+        one = list[str] if kind is Tags else type(choices[0])
+        kind = Annotated[one, Choices(tuple(choices))]
     return make_field("answer", kind, owner=f"{record['step']}: ")
