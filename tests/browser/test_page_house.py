@@ -108,6 +108,19 @@ def test_on_a_phone_a_list_is_filtered_sorted_and_ticked_as_a_whole(window, serv
     expect(page.locator("#rows tr")).to_have_count(0)
 
 
+def test_on_a_phone_the_chat_opens_in_sight_ready_to_be_typed_into_and_the_list_stays(window):
+    page = window(viewport={"width": 390, "height": 400}, is_mobile=True, has_touch=True)
+    page.goto("/default/tasks")
+    page.evaluate("scrollTo(0, 200)")
+    page.locator("#fold").tap()
+    message = page.get_by_label("Message", exact=True)
+    expect(message).to_be_focused()
+    expect(message).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 200
+    page.locator("#fold").tap()
+    expect(message).to_be_hidden()
+
+
 def brightness(colour):
     values = [float(n) for n in re.findall(r"[\d.]+", colour)[:3]]
     return sum(values) / 3

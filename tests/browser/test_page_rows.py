@@ -138,6 +138,33 @@ def test_rows_are_sorted_by_dragging_and_by_keys(tasks, server):
     assert order(tasks) == ["three", "two", "one"]
 
 
+def test_alt_and_an_arrow_move_the_row_in_focus_and_never_scroll_the_page(tasks, server):
+    for title in ("three", "two", "one"):
+        server.call("task_add", title=title)
+    tasks.set_viewport_size({"width": 1280, "height": 300})
+    for at, then in (("", ["two", "one", "three"]), ("?sort=title", ["one", "three", "two"])):
+        tasks.goto(f"/default/tasks{at}")
+        row(tasks, "one").focus()
+        before = tasks.evaluate("scrollY")
+        tasks.keyboard.press("Alt+ArrowDown")
+        expect(tasks.locator("#rows tr:focus")).to_contain_text("one")
+        assert order(tasks) == then
+        assert tasks.evaluate("scrollY") - before < 60  # at most what shows the row where it is now
+    tasks.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_headings_stand_exactly_above_their_values(tasks, server):
+    server.call("task_add", title="one")
+    tasks.reload()
+    left = """place => {
+        const text = document.createRange();
+        text.selectNodeContents(document.querySelector(place));
+        return text.getBoundingClientRect().x;
+    }"""
+    places = ("thead th:nth-child(2) a", "#rows td:nth-child(2) button")
+    assert len({round(tasks.evaluate(left, f".rows {place}")) for place in places}) == 1
+
+
 def test_typing_into_the_search_narrows_the_list_and_the_address_keeps_it(tasks, server):
     for title in ("apple", "pear", "pineapple"):
         server.call("task_add", title=title)
@@ -538,6 +565,29 @@ def test_a_filter_acts_while_it_is_typed_and_a_click_on_a_heading_keeps_it(thing
     assert shown(page)[0] == "row 5"  # half a filter is none yet
     page.keyboard.type("3")
     expect(cell(page, "Title")).to_have_text("row 2")
+
+
+def test_a_filter_that_cannot_be_read_says_why_after_a_pause(things):
+    page = things(*FIVE, at="?f.count=<9")
+    said, box = page.locator("#listing").get_by_role("alert"), page.locator("#f-count")
+    box.fill("abc")
+    expect(said).to_contain_text("needs a whole number")
+    expect(box).to_be_focused()
+    box.fill("3")
+    expect(cell(page, "Title")).to_have_text("row 3")
+
+
+def test_the_boxes_of_a_filter_that_acts_are_not_closed(things):
+    page = things(*FIVE, at="?f.count=<3&sort=-count")
+    page.keyboard.press("Escape")
+    for act in (lambda: page.keyboard.press("f"), page.locator("[data-filter]").click):
+        act()
+        expect(page.locator("#f-title")).to_be_focused()
+        page.keyboard.press("Escape")
+    page.reload()
+    assert shown(page) == ["row 2", "row 1"]
+    page.locator("#f-count").fill("")
+    expect(page.locator("#rows tr")).to_have_count(5)
 
 
 def test_headings_order_the_rows_and_a_view_keeps_how_they_are_shown(things, server):

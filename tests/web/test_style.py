@@ -31,3 +31,10 @@ def test_the_first_load_stays_within_its_budget():
     files = [ASSETS / name for name in ("pico.min.css", *SCRIPTS)]
     packed = sum(len(zlib.compress(path.read_bytes(), 5)) for path in files)
     assert packed + len(zlib.compress(INLINE.encode())) < 60_000
+
+
+def test_only_a_delete_turns_red_when_it_is_pointed_at():
+    red = [rule for rule in THEME.split("}") if ":hover" in rule and "color:var(--bad)" in rule]
+    assert [re.findall(r"([^,{(]*):(?:is\()?:?hover", rule) for rule in red] == [
+        ["[aria-label=Delete]"]
+    ]

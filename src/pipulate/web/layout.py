@@ -38,7 +38,7 @@ e or Enter: edit the row in focus
 Space: flip its first yes or no
 x: tick it (with Shift and a click: a range)
 d or Delete: delete it
-Alt+↑, Alt+↓: move it, on its grip
+Alt+↑, Alt+↓: move it, in a list that has its own order
 Esc: leave an edit, or a box for the list
 /: search
 f: filter columns

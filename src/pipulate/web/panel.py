@@ -288,8 +288,11 @@ on('htmx:beforeSwap', '#earlier', () => {
   const below = talk.scrollHeight - talk.scrollTop;
   setTimeout(() => { talk.scrollTop = talk.scrollHeight - below; });
 });
-const fold = to => { localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : ''; };
-if (localStorage.folded ?? (innerWidth < 800 || find('.alone'))) {
+const fold = to => {
+  localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : '';
+  say.focus();
+};
+if (innerWidth < 800 || (localStorage.folded ?? find('.alone'))) {  // there it lies over the page
   document.body.classList.add('folded');
 }
 on('click', '#fold', () => fold());

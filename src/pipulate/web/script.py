@@ -114,14 +114,15 @@ on('htmx:afterRequest', '.add', (form, event) => {
 const key = row => row ? row.id.split('-').pop() : '';
 const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
   {swap: 'none', values: {after: key(row.previousElementSibling)}});
-on('keydown', '[data-sortable] .grip button', (grip, event) => {
-  const row = grip.closest('tr'), up = event.key == 'ArrowUp';
-  const next = up ? row.previousElementSibling : event.key == 'ArrowDown' && row.nextElementSibling;
-  if (!next || !event.altKey) return;
-  event.preventDefault();
+on('keydown', '.rows tbody :is(tr,.grip button):focus', (at, event) => {
+  const row = at.closest('tr'), up = event.key == 'ArrowUp', list = row.parentElement;
+  if (!event.altKey || !up && event.key != 'ArrowDown') return;
+  event.preventDefault();  // a page scrolls by these
+  const next = up ? row.previousElementSibling : row.nextElementSibling;
+  if (!next || !list.dataset.sortable) return;
   up ? next.before(row) : next.after(row);
-  grip.focus();
-  move(row, row.parentElement);
+  at.focus();
+  move(row, list);
 });
 const sortable = async (list, then, handle) => {
   if (!list) return;
@@ -136,8 +137,12 @@ htmx.onLoad(page => {
 
 // the state of a list: boxes, columns and their order are one form; empty ones leave the address
 const send = () => htmx.trigger('#state', 'submit');
-on('change', '.filters *', send);
-on('input', '.filters input', () => htmx.trigger('#state', 'input'));
+on('change', '#listing:not(.htmx-swapping) .filters *', send);  // not as its box is replaced
+let pause;  // after it the reason is said why a filter cannot be read
+on('input', '.filters input', () => {
+  clearTimeout(pause);
+  htmx.trigger('#state', 'input');
+});
 on('mousedown', '[data-order]', (_, event) => event.preventDefault());  // a box is not left yet
 on('click', '[data-order]', (head, event) => {
   event.preventDefault();
@@ -146,10 +151,8 @@ on('click', '[data-order]', (head, event) => {
 });
 on('click', '[data-filter]', () => {
   const row = find('.filters'), boxes = all('input,select', row);
-  row.hidden = !row.hidden;
-  if (!row.hidden) return boxes[0]?.focus();
-  boxes.forEach(x => { x.value = ''; });
-  send();
+  row.hidden = !row.hidden && boxes.every(x => !x.value);  // what filters stays in sight
+  if (!row.hidden) boxes[0]?.focus();
 });
 const pickColumns = () => {
   const shown = all('[data-column]:checked').map(x => x.dataset.column);
@@ -182,6 +185,7 @@ on('htmx:beforeSwap', '#listing', (_, {detail}) => {
   const more = elt.id == 'state' && all('.filters input').some(typed);
   const half = detail.isError && by?.type == 'input', again = elt.id == 'again' && busy();
   if (more || half || again) detail.shouldSwap = false;
+  if (half) pause = setTimeout(send, 1500);
   if (again) waiting = true;
 });
 const catchUp = () => {
@@ -323,7 +327,7 @@ on('click', '[data-copy]', async button => {
 // keys: the sheet that ? opens says what each does
 const near = way => {
   const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
-  list[Math.min(list.length - 1, Math.max(0, now + way))]?.focus();
+  (list[Math.max(0, now + way)] || list.at(-1))?.focus();
 };
 const press = query => {
   const row = document.activeElement.closest('.rows tr');
@@ -340,7 +344,7 @@ const KEYS = {
   ' ': () => press('td:not(.grip) input[type=checkbox]'),
   d: () => press('[aria-label=Delete]'),
   f: () => find('[data-filter]')?.click(),
-  c: () => { fold(false); say.focus(); },
+  c: () => fold(false),
   '?': () => find('#keys').showModal(),
 };
 on('click', '#help', KEYS['?']);
@@ -368,5 +372,5 @@ on('keydown', '*', (at, event) => {
 SCRIPT = SCRIPT.replace("VERSION", __version__) + TALK + ELEMENT
 # Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
-ROOM = r";\n?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
-SCRIPT = re.sub(rf" (=>|[!=]=|&&|\|\||\?\?|[?=:<>+*/-]) |{ROOM}", r"\1", SCRIPT)
+ROOM = r";\s?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
+SCRIPT = re.sub(rf"\s(=>|[!=<>]=|&&|\|\|=?|\?\?|[?=:<>+*/-])\s|{ROOM}", r"\1", SCRIPT)

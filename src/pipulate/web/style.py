@@ -25,9 +25,9 @@ body *+:is(p,form){margin-top:.3rem}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
 pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
 .beside textarea,pre{font-family:var(--pico-font-family-monospace);font-size:.88em}
-.head p,.empty,.hint,.computed,.pen,.none,.actions button,.pager,.badge,.step.blocked :is(h2,p),
+.head p,.empty,.hint,.computed,.pen,.none,.pager,.badge,.step.blocked :is(h2,p),
   legend,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){color:var(--muted)}
-.broken,.error,.actions button:is(:hover,:focus),.state:is(.failed,.interrupted){
+.broken,.error,[aria-label=Delete]:is(:hover,:focus),.state:is(.failed,.interrupted){
   color:var(--bad)}
 [aria-current],.msg.user,#offers [aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
@@ -38,7 +38,7 @@ button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;bo
 .tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label{font-size:.88em}
 
 /* what stands in a line, and what stands below one another */
-.head,.bar,#state,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
+.head,.bar,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
   .sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
@@ -52,8 +52,7 @@ button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;bo
 :is(.edit,.step) [role=switch]{margin-left:.6rem}
 
 /* the frame: navigation above, main column, chat beside it */
-body{display:grid;grid-template:auto 1fr/minmax(0,1fr) 23rem;min-height:100vh}
-body.folded{grid-template-columns:minmax(0,1fr) 0}
+body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
 body.folded #chat{display:none}
 body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
@@ -70,14 +69,16 @@ nav [role=search]{width:11rem}
 main{padding:1rem 1.4rem 4rem;max-width:76rem}
 
 /* lists of rows */
-.add{align-items:end;padding:.6rem;border:var(--edge);border-radius:.6rem;
+.add{align-items:end;padding:.6rem;
   grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .add label:has(textarea){grid-row:span 2}
 .add:has(.error){align-items:start}
 .add:has(.error)>button{margin-top:1.5rem}
 .bar{margin:.8rem 0 .3rem}
+#state,#kept{display:contents}
 #bulk,#picked{position:sticky;bottom:0;padding:.6rem;z-index:2}
-#bulk,#picked,#more,#offers ul{background:var(--card);border:var(--edge);border-radius:.6rem}
+.add,#bulk,#picked,#more,#offers ul,.notice.clash{background:var(--card);border:var(--edge);
+  border-radius:.6rem}
 #bulk-value>*{max-width:14rem}
 .crud:not(:has(.rows tbody .grip :checked)) #bulk,
   .history:not(:has(.log :checked)) #picked{display:none}
@@ -99,7 +100,7 @@ th a{color:inherit}
 body button.cell{width:100%;white-space:pre-wrap}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
-.linked>:is(a,span),.md{padding:.3rem}
+.linked>:is(a,span),.md,.rows th a{padding:.3rem}
 @media(hover:hover){.linked:not(:hover,:focus-within)>.pen{opacity:0}}
 .linked img{max-width:6rem;max-height:3.5rem}
 .md{max-height:14rem;overflow:auto;flex:1}
@@ -111,7 +112,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .values span+span::before{content:" · "}
 .scroll{overflow:auto;max-height:30rem;margin:.6rem 0}
 .data,.rows,.lead form{margin:0}
-.data :is(td,th){padding:.2rem .6rem}
+.data :is(td,th),.rows .computed{padding:.2rem .6rem}
 .data td{max-width:28rem}
 .data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .data thead{position:sticky;top:0;background:var(--card)}
@@ -174,10 +175,9 @@ main :is(.step,.problem){margin-bottom:.8rem}
 /* history */
 #filter [type=search]{flex:1 1 9rem}
 .log li{align-items:start}
-.entry{flex:1;display:flex;gap:.6rem;align-items:baseline;min-width:0}
+.entry,.entry :is(summary,p){display:flex;gap:.6rem;line-height:inherit;align-items:baseline}
+.entry,.entry>:is(details,p){flex:1;min-width:0}
 .entry>:is(input,i){flex:0 0 1.25em;margin:0}
-.entry>:is(details,p){flex:1;min-width:0}
-.entry :is(summary,p){display:flex;gap:.6rem;line-height:inherit;align-items:baseline}
 :not(.undone)>.entry span{color:var(--ink)}
 .undone span{text-decoration:line-through}
 .diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem;margin:0}
@@ -191,14 +191,14 @@ main :is(.step,.problem){margin-bottom:.8rem}
   background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a){text-decoration:underline;color:inherit}
 .notice .problem,.msg.user pre{color:var(--ink)}
-.notice.clash{display:block;background:var(--card);color:var(--ink);border:var(--edge)}
+.notice.clash{display:block;color:var(--ink)}
 .gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
   position:fixed;inset:auto 0 0;padding:.6rem;z-index:9;text-align:center;background:var(--bad);
   color:#fff}
 
 /* chat */
 #chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;
-  height:calc(100vh - 3.2rem)}
+  width:23rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
 #talk>*+*{margin-top:.6rem}
 #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
@@ -236,7 +236,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 #offers li{list-style:none;margin:0;padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
 
 @media(max-width:800px){
-  body{grid-template:auto 1fr auto/minmax(0,1fr)}
   #import td:nth-child(2):not(:last-child){max-width:7.5rem}
   #import td:nth-child(3){white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
@@ -246,22 +245,23 @@ main :is(.step,.problem){margin-bottom:.8rem}
   #more :is(ul,details){position:static;margin:0}
   main{padding:.8rem}
   .beside{grid-template-columns:minmax(0,1fr)}
-  #chat{position:static;height:70vh;border:0;border-top:var(--edge)}
+  #chat{position:fixed;inset:auto 0 0;width:auto;height:70vh;z-index:4;
+    border-top:var(--edge);background:var(--card)}
+  #state [type=search]{flex:1 0 100%}
   .rows thead tr:not([hidden]){display:flex;flex-wrap:wrap;align-items:end}
-  .rows th:is(.grip,.actions){width:auto}
   .rows :is(td,th){border:0}
-  .rows .filters th[data-label]{flex:1 1 8rem}
+  .filters [data-label]{flex:1 1 8rem}
   .rows tbody tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;
     border-bottom:var(--edge);padding:.3rem 0}
   .rows td{grid-column:2/-1;text-align:left}
   .rows td:nth-child(2){grid-column:2}
-  .rows td:is(.grip,.actions){grid-row:1;width:auto}
-  .rows td.grip{grid-column:1}
-  .rows td.actions{grid-column:3}
-  .rows td.computed:empty{display:none}
+  .rows :is(.grip,.actions){grid-row:1;width:auto}
+  .rows .grip{grid-column:1}
+  .rows .actions{grid-column:3}
+  .computed:empty{display:none}
   .rows :is(.filters th,td:not(:nth-child(2)))[data-label]::before{font-size:.8em;
     content:attr(data-label) " ";color:var(--muted)}
-  .rows td:not(:nth-child(2)) button.cell{width:auto}
+  .rows td:not(:nth-child(2)) .cell{width:auto}
   :is(.runs,.events) li{flex-wrap:wrap;gap:.3rem}
   .entry :is(summary,p){flex-wrap:wrap;gap:0 .6rem}
   .entry span{order:9;flex:1 1 100%}
