@@ -167,6 +167,11 @@ def test_a_table_tells_numbers_links_and_how_many_more():
     assert "No rows" in html(data_table([]))
 
 
+def test_a_short_table_is_shown_whole_and_does_not_scroll_by_itself():
+    short, long = (html(data_table([{"n": 1}] * rows)) for rows in (20, 21))
+    assert "max-height:none" in short and "style" not in long
+
+
 def test_a_heading_stands_where_its_numbers_stand():
     text = html(data_table([{"page": "a", "depth": None}, {"page": "b", "depth": 2}]))
     heads = re.findall(r"<th( [^>]*)?>", text)

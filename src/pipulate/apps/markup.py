@@ -18,6 +18,7 @@ from pipulate.core.problems import Problem
 
 TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
 SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
+WHOLE = 20  # rows of a table that does not scroll
 
 
 def html(*elements) -> str:
@@ -200,7 +201,8 @@ def grid(heads, rows, *notes):
     right = {n for cells in rows for n, cell in enumerate(cells) if cell.get("class") == "number"}
     heads = (head(cls="number") if n in right else head for n, head in enumerate(heads))
     drawn = Table(Thead(Tr(*heads)), Tbody(*(Tr(*cells) for cells in rows)), cls="data")
-    return Div(drawn, *notes, cls="scroll", tabindex="0")
+    whole = "max-height:none" if len(rows) <= WHOLE else None
+    return Div(drawn, *notes, cls="scroll", style=whole, tabindex="0")
 
 
 def _cell(value):
