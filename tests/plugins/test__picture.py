@@ -1,11 +1,13 @@
 """What a picture of a graph sends to the page: numbers as bytes, names and rows when asked for."""
 
+import re
 from array import array
 
 import pytest
 
 from pipulate import Problem
 from pipulate.plugins import _picture
+from pipulate.plugins._drawing import SCRIPT
 from pipulate.plugins._picture import Picture
 
 NODES = """page,depth,pagerank,component,page_type
@@ -121,3 +123,15 @@ def test_a_table_without_rows_is_a_graph_without_pages(picture):
     picture.nodes.write_text("page,depth\n")
     about, parts = picture.graph(None, [])
     assert (about["pages"], about["links"], parts) == (0, 0, [b""])
+
+
+def test_the_colours_of_numbers_are_seen_on_a_light_and_on_a_dark_page():
+    def light(hex_colour):
+        parts = (int(hex_colour[at : at + 2], 16) / 255 for at in (0, 2, 4))
+        linear = (x / 12.92 if x <= 0.04 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+        return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True)) + 0.05
+
+    ramp = re.findall("#(\\w{6})", re.search(r"RAMP = \[(.*?)\]", SCRIPT)[1])
+    assert len(ramp) == 5
+    for colour in ramp:
+        assert light("ffffff") / light(colour) > 3 and light(colour) / light("13171f") > 3

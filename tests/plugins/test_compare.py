@@ -56,6 +56,13 @@ def test_two_files_of_links_are_measured_and_compared_page_by_page(call, pair):
     assert [*rows][-1] == "/old" and len(rows) == 6 and told["types"] == []
 
 
+def test_which_graph_and_which_links_are_meant_is_said(call, pair):
+    told = call("compare_run", **pair())
+    chosen = call("run_output", run=told["run"], step="graphs")
+    assert {*chosen} == {"before", "after", "before_file", "after_file"}
+    assert {"in_degree_before", "in_degree_after"} <= {*told["output"]["tables"]["New"][0]}
+
+
 def test_tables_of_pages_are_taken_as_they_are_and_added_up_by_page_type(call, pair):
     told = call("compare_run", **pair(OLD, NEW))["output"]
     assert (pages(told, "Out of reach"), pages(told, "In reach again")) == (["/x"], ["/y"])

@@ -369,6 +369,28 @@ def test_no_row_names_two_pages(write, job):
         measure(write("source,target\n/a,\n,/b\n"), job)
 
 
+TITLES = "Title,To\nNo heading,shop.invalid\nTwo headings,shop.invalid\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        (TITLES, "'Title'"),
+        ("from,to\nAda,Ben\nEve,Kim\n", "'from' and 'to'"),
+        ("from,to\n/a,Read more\n/b,Read more\n", "'to'"),
+        ("from,to\nAda,Ben\nBen,Ada\n", ""),  # names are pages when they are at both ends
+        ("from,to\na.org,/x\nb.org,/y\n", ""),
+    ],
+)
+def test_columns_that_hold_no_pages_are_measured_with_a_word_of_doubt(write, job, text, odd):
+    source = sniff(write(text))
+    chosen = links.columns(source, *source["columns"])
+    result = links.measure(source, chosen, job)
+    assert chosen.get("note") == result.get("note") and bool(odd) == ("note" in chosen)
+    assert chosen.get("note", "").startswith(f"Most cells of {odd} are no address" if odd else "")
+    assert chosen.get("note", "") == links.draw_columns(chosen)[-1] == links.draw_measure(result)[0]
+
+
 def test_the_same_column_twice_is_refused(write):
     source = sniff(write("source,target\n/a,/b\n"))
     with pytest.raises(Problem, match="Both ends"):

@@ -26,7 +26,7 @@ LOOK = """
 SCRIPT = r"""
 const COLOURS = ['#4e79a7', '#f28e2b', '#59a14f', '#e15759', '#b07aa1', '#76b7b2', '#edc948',
   '#ff9da7', '#9c755f', '#d37295'];
-const RAMP = ['#3b4cc0', '#22a0c4', '#3fbf7f', '#d9c62f', '#e8590c'];
+const RAMP = ['#5f74e8', '#1b8fb3', '#2a9960', '#a5870d', '#e0560f'];  // on light and dark
 const LAYOUT = 20e3;  // milliseconds for which a slow machine goes on with it at a time
 const TOP = 12, NEAR = 30, GREY = [0.6, 0.6, 0.6, 1];
 const rgb = hex => [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16) / 255);

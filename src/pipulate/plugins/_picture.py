@@ -17,6 +17,8 @@ from pipulate.plugins._drawing import LOOK, SCRIPT
 PAGES, LINKS = 200_000, 1_000_000  # what is drawn at most
 FOUND, WORDS = 20, 40  # pages that a search offers; values of a column that have a name
 NAMED = re.compile(r"component|communit|status|code|type|segment|template", re.IGNORECASE)
+COUNTED = {"component", "community"}  # of these the names are numbers: 1 is the largest
+RANKS = {"pagerank", "pagerank_before", "pagerank_after"}
 
 
 class Picture:
@@ -98,9 +100,24 @@ def typed(head, rows):
     """Rows of text by the names of their cells, columns of numbers as such, None where empty."""
     columns = dict(zip(head, zip(*rows, strict=True), strict=False))
     for name in head[1:]:
-        if name in columns and not NAMED.search(name) and as_numbers(columns[name]):
+        named = NAMED.search(name) and name not in COUNTED
+        if name in columns and not named and as_numbers(columns[name]):
             columns[name] = map(_number, columns[name])
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+class Share(float):
+    """A PageRank, shown with the same number of digits as any other."""
+
+    def __format__(self, spec):
+        return format(float(self), "#.5g")
+
+
+def evened(rows):
+    """The rows of a table with their PageRank as such."""
+    return [
+        {k: Share(v) if k in RANKS and v is not None else v for k, v in row.items()} for row in rows
+    ]
 
 
 def _number(cell):

@@ -10,11 +10,11 @@ from collections import defaultdict
 from datetime import date
 
 from fasthtml.common import H1, H2, A, Body, Dd, Div, Dl, Dt, Head, Header, Html, Main, Meta, Nav, P
-from fasthtml.common import Section, Style, Th, Title, to_xml
+from fasthtml.common import Section, Style, Th, Title, Wbr, to_xml
 
 from pipulate import BarChart, DataTable, File
 from pipulate.plugins._formats import save_as
-from pipulate.plugins._picture import rows_of, typed
+from pipulate.plugins._picture import evened, rows_of, typed
 
 MOST = 50  # rows of a table
 KINDS = 30  # bars of a chart, rows of a table by page type or community
@@ -26,6 +26,11 @@ TITLES = RANKED, LINKED, DEEPEST, LOST, ORPHANS, ENDS = (
     "Out of reach from the start",
     "Orphans: no page links to them",
     "Dead ends: they link to no page",
+)
+LEGEND = (
+    "In-degree: how many pages link to a page. Out-degree: how many pages it links to.",
+    "Depth: clicks from the start page, by the shortest way; empty where there is none.",
+    "PageRank: the share of time that somebody who clicks at random is there; it adds up to 1.",
 )
 MEASURES = ("in_degree", "out_degree", "depth", "pagerank")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever a page is called, nothing runs
@@ -151,6 +156,7 @@ def write_report(title, measured, folder):
     for name, best in survey.tables.items():
         parts.append(table(name, typed(survey.head, best.rows), best.count))
     said = f"{counts['pages']:,} pages and {counts['links']:,} links, measured on {date.today()}."
+    said = f"{said} {counts.pop('note', '')}".strip()
     return save_page(folder, title, said, counts, parts)
 
 
@@ -158,7 +164,7 @@ def save_page(folder, title, said, counts, parts):
     """report.html of that title; below it a sentence, {name: figure}, and sections."""
     links = [A(part.children[0].children[0], href=f"#{part.attrs['id']}") for part in parts]
     head = Header(H1(title), P(said), Nav(*links))
-    page = Body(head, Main(Dl(*map(_figure, counts, counts.values())), *parts))
+    page = Body(head, Main(Dl(*map(_figure, counts, counts.values())), *map(P, LEGEND), *parts))
     about = Meta(charset="utf-8"), Meta(name="viewport", content="width=device-width")
     safe = Meta(http_equiv="Content-Security-Policy", content=POLICY)
     whole = Html(Head(*about, safe, Title(title), Style(LOOK)), page, lang="en")
@@ -179,13 +185,15 @@ def table(title, rows, count=0, word="first"):
     note = P(f"The {word} {len(rows)} of {count:,}.") if count > len(rows) else ""
     numbers = {name for row in rows for name, value in row.items() if not isinstance(value, str)}
     heads = [Th(name.replace("_", " "), cls="number" * (name in numbers)) for name in rows[0]]
-    return section(title, note, DataTable(rows, heads=heads))
+    return section(title, note, DataTable(evened(rows), heads=heads))
 
 
 def _figure(name, value):
     shown = value if isinstance(value, str) else f"{value:,}"
-    wide = "wide" if len(shown) > 16 else None
-    return Div(Dt(f"{name[:1].upper()}{name[1:]}".replace("_", " ")), Dd(shown), cls=wide)
+    wide = "wide" if len(shown) > 12 else None
+    parts = re.split(r"(?<=/)(?=[^/])", shown)  # a long address breaks behind a slash
+    broken = [each for part in parts for each in (Wbr(), part)][1:]
+    return Div(Dt(f"{name[:1].upper()}{name[1:]}".replace("_", " ")), Dd(*broken), cls=wide)
 
 
 def _charts(measured, groups):

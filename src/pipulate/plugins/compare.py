@@ -19,6 +19,7 @@ from fasthtml.components import H3, P
 
 from pipulate import BarChart, Choices, DataTable, File, Pipeline, Problem
 from pipulate.plugins import links
+from pipulate.plugins._picture import evened
 from pipulate.plugins._report import MEASURES, Best, page_type, save_page, section, table
 
 PIPELINES = {"link_graph": "graph", "links": "measure"}  # pipeline: its step that has the pages
@@ -109,7 +110,7 @@ def graphs(
     if filecmp.cmp(files["before"].path, files["after"].path, shallow=False):
         raise Problem("Both are the same graph, page by page.", "Choose another one for one side.")
     names = {side: given.name if given else chosen for side, (chosen, given) in sides.items()}
-    return names | {"old": files["before"], "new": files["after"]}
+    return names | {f"{side}_file": file for side, file in files.items()}
 
 
 # -- what became of each page ------------------------------------------------------------------
@@ -170,7 +171,7 @@ class Changes:
             found, row = ways(was, now), {"page": page}
             row |= {"page_type": (now or was).kind} if self.typed else {}
             row |= {"change": ", ".join(found).lower()}
-            for name, field in (("depth", "depth"), ("links", "into"), ("pagerank", "rank")):
+            for name, field in (("depth", "depth"), ("in_degree", "into"), ("pagerank", "rank")):
                 row[f"{name}_before"] = getattr(was, field, None)
                 row[f"{name}_after"] = getattr(now, field, None)
             for way, size in found.items():
@@ -211,7 +212,7 @@ def totals(pages):
 def changes(graphs, job):
     """Compares them page by page."""
     (old, some), (new, more) = (
-        read(graphs[side], job.files / side, job) for side in ("old", "new")
+        read(graphs[f"{side}_file"], job.files / side, job) for side in ("before", "after")
     )
     if old.keys().isdisjoint(new):
         what = f"The two graphs have no page in common: one has {next(iter(old))[:LONG]}, "
@@ -264,5 +265,5 @@ def draw_changes(output):
     for way, rows in output["tables"].items():
         count = output["changes"][way]
         more = f", the first {len(rows)}" if count > len(rows) else ""
-        drawn += [H3(f"{way} ({count:,}{more})"), DataTable(rows)]
+        drawn += [H3(f"{way} ({count:,}{more})"), DataTable(evened(rows))]
     return tuple(drawn)

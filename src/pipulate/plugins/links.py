@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Literal
 
 from pipulate import Choices, File, Pipeline, Problem
@@ -24,7 +25,9 @@ from pipulate.plugins._exports import MARKS, known, sifted
 ORIGINS = ["source", "from", "origin", "referring", "referrer", "linking", "src", "url", "page"]
 TARGETS = ["target", "to", "destination", "linked", "href", "outlink", "link", "url", "page"]
 PAGE = re.compile(r"(\w+:)?//\S|\.{0,2}/|[^\s/]+/\S*$|\S+\.(html?|php|aspx?)\b", re.IGNORECASE)
+HOST = re.compile(r"[^\s.]+(\.[^\s.]+)+")
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+FIRST = 1_000  # rows that are looked at for what may be no pages
 
 links = Pipeline("Links", "Measures a CSV of links: pages, depth, components and PageRank.")
 
@@ -138,7 +141,39 @@ def columns(source, origin: Origin, target: Target):
     """Which column links to which?"""
     if origin == target:
         raise Problem(f"Both ends of a link are {origin!r}.", "Choose another column for one end.")
-    return {"origin": origin, "target": target}
+    note = doubted(source, origin, target)
+    return {"origin": origin, "target": target} | ({"note": note} if note else {})
+
+
+@columns.view
+def draw_columns(output):
+    from fasthtml.common import P
+
+    return P(f"{output['origin']} → {output['target']}"), output.get("note", "")
+
+
+def doubted(source, *columns):
+    """What speaks against two columns, as a sentence: cells unlike pages and never at both ends."""
+    at, ends = [source["columns"].index(name) for name in columns], (set(), set())
+    with (
+        suppress(OSError, csv.Error, UnicodeError),  # the next step tells of these
+        open(source["file"].path, encoding=source["encoding"], newline="") as text,
+    ):
+        rows = filter(None, csv.reader(text, delimiter=source["delimiter"]))
+        for row in islice(rows, source["skip"], FIRST):
+            for cells, n in zip(ends, at, strict=True):
+                cells.update(filter(None, map(str.strip, row[n : n + 1])))
+
+    def unlike(cells):
+        like = sum(1 for cell in cells if PAGE.match(cell) or HOST.fullmatch(cell))
+        return 2 * like < len(cells)
+
+    odd = [name for name, cells in zip(columns, ends, strict=True) if unlike(cells)]
+    if not odd or ends[0] & ends[1]:
+        return ""
+    named = " and ".join(map(repr, odd))
+    said = f"Most cells of {named} are no address or path, and none stands in both columns."
+    return f"{said} If these are no links between pages, choose other columns."
 
 
 def read_links(source, columns, job):
@@ -201,6 +236,7 @@ def measure(source, columns, job, start: str = "", communities: Grouped = False)
     begin = find_start(pages, start.strip(), graph.linking)
     job.progress(70, 100, f"{len(pages):,} pages; depth and PageRank next")
     measured = graph.measured(begin) | {"start": pages[begin]} | counts
+    measured |= {"note": columns["note"]} if "note" in columns else {}
     if communities:
         job.progress(80, 100, f"{measured['links']:,} links; communities next")
         measured |= graph.grouped()
@@ -221,11 +257,11 @@ def figures(word, values):
 def pictured(output):
     """The graph itself, its top pages as a table, and two histograms."""
     from pipulate import BarChart, DataTable
-    from pipulate.plugins._picture import Picture
+    from pipulate.plugins._picture import Picture, evened
 
     return (
         Picture(output["nodes"].path, output["edges"].path),
-        DataTable(output["top"]),
+        DataTable(evened(output["top"])),
         BarChart(output["degrees"], "Pages by how many pages link to them"),
         BarChart(output["depths"], "Pages by clicks from the start"),
     )
@@ -233,7 +269,8 @@ def pictured(output):
 
 @measure.view
 def draw_measure(output):
-    return told_left_out(output), figures("measured", output), *pictured(output)
+    told = " ".join(filter(None, [output.get("note"), told_left_out(output)]))
+    return told, figures("measured", output | {"note": None}), *pictured(output)
 
 
 Formats = Annotated[list[Literal["gexf", "graphml"]], "for Gephi and other programs"]
@@ -241,7 +278,7 @@ Formats = Annotated[list[Literal["gexf", "graphml"]], "for Gephi and other progr
 
 @links.step(auto=True)
 def report(source, measure, job, formats: Formats = []):  # noqa: B006
-    """Writes a report that any browser opens. The graph in other formats, too?"""
+    """Writes a report that any browser opens; other formats by Revise."""
     from pipulate.plugins._report import published
 
     return published(f"Links of {source['file'].name}", measure, formats, job)

@@ -333,7 +333,7 @@ def draw_graph(output):
 
 @link_graph.step(auto=True)
 def report(crawl, graph, job, formats: Formats = []):  # noqa: B006
-    """Writes a report that any browser opens. The graph in other formats, too?"""
+    """Writes a report that any browser opens; other formats by Revise."""
     from pipulate.plugins._report import published
 
     return published(f"Links of {crawl['project']}, {crawl['analysis']}", graph, formats, job)
