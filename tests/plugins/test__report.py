@@ -121,11 +121,11 @@ def test_groups_are_added_up_the_largest_first(tmp_path):
 
 def test_its_words_are_explained_and_its_numbers_stand_alike(tmp_path):
     nodes = ["/,9,2,0,1,1,0.00424444,home", "/b,3,1,1,1,1,0.0041742,list"]
-    text, _ = report(tmp_path, nodes, start="https://ex.c/om/")
+    text, _ = report(tmp_path, nodes, start="https://ex.invalid/om/")
     for word in ("In-degree", "Out-degree", "Depth", "PageRank"):
         assert f"{word}: " in text
     assert re.findall(r'class="number">(0\.0.*?)<', text)[:2] == ["0.0042444", "0.0041742"]
-    assert "<dd>https://<wbr>ex.c/<wbr>om/</dd>" in text
+    assert "<dd>https://<wbr>ex.invalid/<wbr>om/</dd>" in text
     ranked = text.partition('id="highest-pagerank"')[2]
     for name in ("component", "community"):
         assert re.search(f'<th class="number">{name}<', ranked)

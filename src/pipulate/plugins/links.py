@@ -147,9 +147,7 @@ def columns(source, origin: Origin, target: Target):
 
 @columns.view
 def draw_columns(output):
-    from fasthtml.common import P
-
-    return P(f"{output['origin']} → {output['target']}"), output.get("note", "")
+    return figures("end", output | {"note": None}), output.get("note", "")
 
 
 def doubted(source, *columns):
