@@ -7,7 +7,9 @@ from datetime import datetime
 
 import httpx2
 import pytest
+from fasthtml.common import to_xml
 
+from pipulate.core.profiles import Profile
 from pipulate.plugins import _desk
 
 ONE = '''"""Plants."""
@@ -105,6 +107,35 @@ def test_a_file_that_you_wrote_yourself_is_in_the_list_too(server):
     (server.home / "apps/herbs.py").write_text(ONE.replace("Plant", "Herb"))
     assert 'href="/default/plugins/herbs"' in server.page("/default/plugins")
     assert "This is in apps/ now" in server.page("/default/plugins/herbs")
+
+
+def test_where_a_live_file_leads_is_said_for_each_of_its_apps_or_for_none():
+    record = {"hash": "0", "apps": [{"slug": n, "title": n.title()} for n in ("pots", "herbs")]}
+    profile = Profile(1, "default", "Default")
+
+    def told(record):
+        drawn = html.unescape(
+            re.sub("<[^>]+>", "", to_xml(_desk.decision("", profile, record, True)))
+        )
+        return " ".join(drawn.split())
+
+    assert "in apps/ now: Pots , Herbs" in told(record).replace("Pots,", "Pots ,")
+    assert "in apps/ now: the menu leads to it." in told(record | {"apps": []})
+
+
+def test_the_forms_have_labels_to_see_and_say_what_a_wish_needs(server):
+    page = server.page("/default/plugins")
+    for word in ("Your wish", "Name", "Kind", "Parts"):
+        assert re.search(rf"<label[^>]*>\s*{word}", page), word
+    assert re.search(r'A model writes it: see in\s*<a href="/default/settings">', page)
+
+
+def test_an_error_of_before_does_not_stand_on_the_page_that_comes_after_it(server):
+    gone = '<div id="notices" hx-swap-oob="innerHTML"></div>'
+    assert gone in server.act("GET", "/default/plugins", HX_Target="main").text
+    assert gone not in server.act("GET", "/default/plugins").text
+    refused = {"name": "url", "kind": "app", "parts": "url:url"}
+    assert gone not in server.act("POST", "/default/plugins/new", refused, HX_Target="main").text
 
 
 def test_powers_and_faults_are_told_and_a_faulty_version_has_no_yes(server, draft):

@@ -8,7 +8,7 @@ from datetime import datetime
 from difflib import unified_diff
 
 from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
-from fasthtml.common import Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
+from fasthtml.common import Label, Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
 from fasthtml.common import Textarea, Ul
 from starlette.responses import Response
 
@@ -36,9 +36,9 @@ def index(table, profile):
         told.setdefault(path.stem, [Small("your own file")])
     items = [Li(A(name, href=f"{at}/{name}"), *parts) for name, parts in told.items()]
     new = Form(
-        Input(name="name", placeholder="book", required=True, aria_label="Name"),
-        Select(Option("app"), Option("pipeline"), name="kind", aria_label="Kind"),
-        Textarea(name="parts", rows=3, placeholder="title:str\nrating:int=0", aria_label="Parts"),
+        Label("Name", Input(name="name", placeholder="book", required=True)),
+        Label("Kind", Select(Option("app"), Option("pipeline"), name="kind")),
+        Label("Parts", Textarea(name="parts", rows=3, placeholder="title:str\nrating:int=0")),
         Small("A field a line (name:type=default), or a step a line."),
         Button("Make a file", cls="secondary"),
         hx_post=f"{at}/new",
@@ -59,9 +59,12 @@ def index(table, profile):
 
 def wished(profile, example, plugin=""):
     """A form that begins the pipeline Builder."""
-    box = Textarea(name="wish", rows=2, required=True, placeholder=example, aria_label="Your wish")
+    box = Textarea(name="wish", rows=2, required=True, placeholder=example)
     hidden = Input(type="hidden", name="plugin", value=plugin)
-    return Form(box, hidden, Button("Write it"), hx_post=f"/{profile.slug}/builder", style=BELOW)
+    parts = Label("Your wish", box), hidden, Button("Write it")
+    where = A("Settings", href=f"/{profile.slug}/settings")
+    needs = Small("A model writes it: see in ", where, " whether one is there.")
+    return Form(*parts, needs, hx_post=f"/{profile.slug}/builder", style=BELOW)
 
 
 def about(record):
@@ -122,7 +125,8 @@ def decision(at, profile, record, live):
     said = P(Small("SHA-256 ", Code(record["hash"], style="overflow-wrap:anywhere")))
     links = [A(app["title"], href=f"/{profile.slug}/{app['slug']}") for app in record["apps"]]
     if live:
-        return Div(P("This is in apps/ now: ", *links), said)
+        named = [part for link in links for part in (", ", link)][1:]
+        return Div(P("This is in apps/ now: ", *named or ["the menu leads to it."]), said)
     if record["problems"]:
         return said
     yes = Button("Approve: put it into apps/", hx_post=f"{at}/approve", **AGAIN)

@@ -44,6 +44,7 @@ from pipulate.web.share import Shares, share
 from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
+NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # a new page: errors are over
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
 HOME = ("/", "/docs", "/docs/{name:path}")  # each leads to the same below a profile
 EVERY = "GET POST PATCH PUT DELETE"
@@ -204,6 +205,8 @@ class Site:
                 headers = {"HX-Retarget": target, "HX-Reswap": swap, "HX-Push-Url": "false"}
             result, status = result.elements, result.status
         drawn = html(*result) if isinstance(result, tuple) else html(result)
+        if request.headers.get("hx-target") == "main" and status < 400:
+            drawn += NO_NOTICES
         if not wanted:
             assistant.opened(self, profile, at)
             talk, nonce = panel.column(self.chat, profile, at), request.scope["nonce"]
