@@ -258,3 +258,8 @@ def test_what_may_be_done_with_an_output(value, words):
 )
 def test_an_output_may_be_used_where_the_first_value_takes_it(kind, value, fits):
     assert takes(make_field("first", kind), value) is fits
+
+
+def test_a_dictionary_of_one_is_one_name():
+    shown = html(draw({"a": {"b": [1, 2, 3, 4, 5]}}, HERE))
+    assert "1 name<" in shown and "5 values<" in shown and "1 names" not in shown

@@ -101,7 +101,7 @@ def _tree(name: str, value: Any, room: list[int], level: int = 0) -> str:
     if short or level > DEEP:
         return f"<li>{label}<code>{escape(dumps(value)[:300])}</code></li>"
     pairs = value.items() if isinstance(value, dict) else enumerate(value, 1)
-    lines, count = [], f"{len(value):,} {'names' if isinstance(value, dict) else 'values'}"
+    lines, count = [], so_many(len(value), "name" if isinstance(value, dict) else "value")
     for key, one in pairs:
         if room[0] <= 0:
             lines.append("<li>… the rest is in the download</li>")
