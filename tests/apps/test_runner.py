@@ -642,3 +642,50 @@ def test_given_a_file_with_a_fault_then_what_runs_is_said_to_be_the_last_good_ve
     assert plugin(good, "p").problem is None
     plugin(good + "def b(:", "p")
     assert "line 5: SyntaxError" in call("p_run")["note"]
+
+
+def test_a_value_that_a_later_step_refuses_is_not_said_to_be_unsaved(plugin, call, house):
+    plugin("""
+        from typing import Annotated
+        from pipulate import Choices, Pipeline
+        pick = Pipeline("Pick")
+
+        @pick.step
+        def names(words: str):
+            return words.split()
+
+        def offered(names):
+            return names
+
+        @pick.step
+        def chosen(names, name: Annotated[str, Choices(offered)]):
+            return name
+    """)
+    with pytest.raises(Invalid) as refused:
+        call("pick_run", words="a b", name="c")
+    assert "Run 1 was begun" in refused.value.next_step and "nothing" not in str(refused.value)
+    assert house.runs.listing(1)[0]["inputs"] == '{"words":"a b","name":"c"}'
+    assert call("pick_run", run=1, name="b")["output"] == "b"
+
+
+def test_a_choice_whose_file_is_given_is_not_told_as_taken(plugin, call, tmp_path):
+    plugin("""
+        from typing import Annotated
+        from pipulate import Choices, File, Pipeline
+        pair = Pipeline("Pair")
+
+        @pair.step
+        def known():
+            return ["old", "new"]
+
+        def offered(known):
+            return known
+
+        @pair.step
+        def read(known, *, one: Annotated[str, Choices(offered)], one_file: File | None = None):
+            return one_file.name if one_file else one
+    """)
+    assert call("pair_run")["note"] == "read took one=old."
+    (tmp_path / "a.csv").write_text("a")
+    told = call("pair_run", one_file=str(tmp_path / "a.csv"))
+    assert told["output"] == "a.csv" and "note" not in told

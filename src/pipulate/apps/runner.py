@@ -13,7 +13,7 @@ from pipulate.core.fields import Field, check_values, foreign, from_json, make_f
 from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Missing, Problem, Unknown, Waiting, nearest
+from pipulate.core.problems import Invalid, Missing, Problem, Unknown, Waiting, nearest
 from pipulate.core.runs import PAST, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
@@ -99,13 +99,18 @@ class Runner:
             return state, _asks(state)
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
-        inputs, missing = await self._inputs(caller, run, states, name)
+        try:
+            inputs, missing = await self._inputs(caller, run, states, name)
+        except Invalid as wrong:
+            then = f"Run {run_id} was begun and keeps it: go on there with another one."
+            raise Invalid(wrong.what, then, **wrong.details, **result) from None
         if missing and step.optional:
             return await self._left_out(caller, run_id, name)
         if missing:
             return state, {"waiting_for": missing}
         said = inputs_of(step, json.loads(run["inputs"]))
-        free = [f for f in step.fields if f.computed]
+        # a file given in its stead (before_file for before) counts
+        free = [f for f in step.fields if f.computed and not said.get(f"{f.name}_file")]
         if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
             result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
