@@ -105,6 +105,15 @@ def test_an_inbox_full_of_failed_runs_is_cleared_at_once_and_comes_back(server, 
     assert number(server) == 3 and "division by zero" in server.page("/other/inbox")
 
 
+def test_a_failure_whose_file_was_mended_waits_no_more(server, until, tmp_path):
+    run = start(server, "default", "fails")
+    until(lambda: number(server) == 1)
+    (tmp_path / "home/apps/asks.py").write_text(ASKS.replace("1 / 0", "1 / 2"))
+    until(lambda: number(server) == 0)
+    assert "division by zero" not in server.page("/default/inbox")
+    assert ">next<" in server.page(run)
+
+
 def test_what_waits_in_a_deleted_profile_waits_no_more(server, until):
     server.call("profile_add", name="Other")
     start(server, "other", "fails")

@@ -1,5 +1,6 @@
 """The inbox: what waits for the user in all profiles."""
 
+import contextlib
 import json
 from collections import Counter
 
@@ -9,6 +10,7 @@ from fasthtml.components import Ul
 from pipulate.apps.base import Visit
 from pipulate.apps.card import local, press, question_form, title, words
 from pipulate.apps.markup import notice
+from pipulate.core.problems import Problem
 from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
@@ -22,8 +24,18 @@ def waiting(house) -> list[Row]:
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
     rows += [row | {"kind": "draft", "profile_id": min(profiles)} for row in house.shelf.drafts]
-    known = (row for row in rows if row["profile_id"] in profiles)
-    return [row | {"profile": profiles[row["profile_id"]]} for row in known]
+    known = (row | {"profile": profiles.get(row["profile_id"])} for row in rows)
+    return [row for row in known if row["profile"] and not _mended(house, row)]
+
+
+def _mended(house, row: Row) -> bool:
+    """Whether a step that stopped has another file or other inputs since."""
+    if row["kind"] not in STOPPED:
+        return False
+    with contextlib.suppress(Problem):  # a file that is gone may come back
+        _, states = house.shelf.pipeline(row["pipeline"]).open(row["profile"], row["run"])
+        return row["step"] not in states or states[row["step"]].state not in STOPPED
+    return False
 
 
 def counter(house):
