@@ -131,3 +131,20 @@ def test_what_a_step_asked_for_is_not_kept_in_the_conversation_as_it_may_be_a_se
         without_secrets("/run answer run=3 answer='a b'", house.tools)
         == "/run answer run=3 answer=…"
     )
+
+
+def test_a_run_that_waits_says_so_in_words_with_the_way_on(say, plugin):
+    plugin("""
+        from pipulate import Pipeline
+        asks = Pipeline("Asks")
+
+        @asks.step
+        def which(word: str, job):
+            return job.ask("Which one?", [word, "b"])
+    """)
+    needs = say("/asks run")
+    assert "[Run 1](/default/asks/1) is waiting for word." in needs and "{" not in needs
+    assert "`/asks run run=1 word=…`" in needs
+    asked = say("/asks run run=1 word=a")
+    assert "> Which one? (a, b)" in asked and "`/run answer run=1 answer=…`" in asked
+    assert "done" in say("/run answer run=1 answer=b"), "the way it names is one"

@@ -61,14 +61,27 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
         raise Unknown(f"There is no command /{name}.", f"{nearest(said, known)} Try /help.")
     typed, values = read_words(given)
     result = await tools.call(name, values, caller, typed)
-    done = "waits" if isinstance(result, dict) and result.get("state") == "waiting" else "done"
+    if isinstance(result, dict) and result.get("state") == "waiting":
+        return _waits(name, result)
     told = json.dumps(result, indent=1, ensure_ascii=False)[:4_000]
-    return f"`{name}` {done}.\n\n```\n{told}\n```"
+    return f"`{name}` done.\n\n```\n{told}\n```"
+
+
+def _waits(name: str, result: dict[str, Any]) -> str:
+    """What a run waits for, where it is, and the command that goes on."""
+    run, needs = result["run"], result.get("waiting_for", [])
+    said = f"[Run {run}]({result['address']}) is waiting for {', '.join(needs)}."
+    how = f"{name.replace('_', ' ')} run={run}" + "".join(f" {need}=…" for need in needs)
+    if not needs:
+        choices = f" ({', '.join(map(str, result['choices']))})" if result["choices"] else ""
+        said = f"[Run {run}]({result['address']}) asks:\n\n> {result['question']}{choices}"
+        how = f"run answer run={run} answer=…"
+    return f"{said}\n\nGo on with `/{how}`."
 
 
 def _named(words: list[str], tools: Tools) -> list[str]:
     """The same with the tool's name as one word: of task add, run hello."""
-    if words[0] == "run":
+    if words[0] == "run" and "_".join(words[:2]) not in tools.by_name:
         words = [*words[1:2], "run", *words[2:]]
     two = "_".join(words[:2])
     return [two, *words[2:]] if two in tools.by_name else words
