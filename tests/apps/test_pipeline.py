@@ -287,6 +287,14 @@ def test_a_locked_run_shows_no_form_and_refuses_on_the_server(visit, page, state
     assert 'name="kind"' in page()
 
 
+def test_a_locked_run_says_so_at_its_top(visit, page):
+    visit("POST", "")
+    assert "finished and locked</h1>" not in page()
+    visit("POST", "1/shelf", kind="fruit")
+    visit("POST", "1/-/finish")
+    assert "finished and locked</h1>" in page()
+
+
 def test_deleting_a_run_offers_to_take_it_back(visit, call, house):
     visit("POST", "")
     assert 'hx-post="/default/undo/' in html(visit("POST", "1/-/delete"))

@@ -115,7 +115,8 @@ class Guided(Feeds):
         named = {"name": "name", "value": run["name"], "maxlength": 100}
         named |= {"placeholder": "Name this run", "aria_label": "Title of the run"}
         form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
-        title = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}")
+        locked = " · finished and locked" if run["locked_utc"] else ""
+        title = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}{locked}")
         left = Div(title, Form(Input(**named), **form), self._lineage(profile, run))
         does = [press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")]
         busy = run["locked_utc"] or any(s.at_work for s in every)
