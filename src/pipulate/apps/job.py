@@ -1,6 +1,6 @@
 """`job` inside a step: progress, checkpoints, questions, effects, rows, tools, the model.
 
-In an async step what asks the engine is awaited (not csv, files); in a plain one it is there at once.
+In an async step what asks the engine is awaited (not csv, files); in a plain one it is at hand.
 """
 
 import asyncio
