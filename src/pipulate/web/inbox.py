@@ -15,6 +15,7 @@ from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
 ABOUT = "What waits for you in all profiles: questions, approvals, drafts, steps that stopped."
+LOOKED_AT = 20  # of those that stopped: every page shows how many wait
 EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will be listed here."
 
 
@@ -24,8 +25,12 @@ def waiting(house) -> list[Row]:
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
     rows += [row | {"kind": "draft", "profile_id": min(profiles)} for row in house.shelf.drafts]
-    known = (row | {"profile": profiles.get(row["profile_id"])} for row in rows)
-    return [row for row in known if row["profile"] and not _mended(house, row)]
+    known = [row | {"profile": profiles.get(row["profile_id"])} for row in rows]
+    return [
+        row
+        for n, row in enumerate(known)
+        if row["profile"] and not (n < LOOKED_AT and _mended(house, row))
+    ]
 
 
 def _mended(house, row: Row) -> bool:
