@@ -17,7 +17,7 @@ from pipulate.apps.markup import html, markdown, problem_card
 from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Busy, Missing, from_dict
+from pipulate.core.problems import Busy, Invalid, Missing, from_dict
 from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
@@ -181,6 +181,8 @@ def _profile(visit: Visit, profile, above):
 
 async def call(site, visit: Visit, request):
     """A form posted to a tool of the house by its name; the page is drawn anew."""
+    if not visit.form:
+        raise Invalid("That form held nothing.", "Reload the page and send it again.")
     await visit.call(visit.path["tool"], text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
     back = "" if visit.path["tool"].startswith("plugin_") else "/settings"
