@@ -181,11 +181,12 @@ def _profile(visit: Visit, profile, above):
 
 async def call(site, visit: Visit, request):
     """A form posted to a tool of the house by its name; the page is drawn anew."""
+    tool = site.house.tools.get(visit.path["tool"])
     if not visit.form:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
-    await visit.call(visit.path["tool"], text=visit.form)
+    await visit.call(tool.name, text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
-    back = "" if visit.path["tool"].startswith("plugin_") else "/settings"
+    back = "" if tool.name.startswith("plugin_") else "/settings"
     return Go(f"/{here.slug}{back}")
 
 
