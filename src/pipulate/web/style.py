@@ -137,7 +137,7 @@ body .name input:is(:hover,:focus){border-color:var(--pico-form-element-border-c
 .step details[open]>summary{margin:0}
 .step .scroll{max-height:20rem}
 .step .data{width:auto;min-width:20rem}
-.tools{margin-top:.3rem;gap:1rem}
+.tools{margin-top:.3rem;gap:1rem;justify-content:start}
 body :is(.step,.msg.tool) button.link{color:var(--link);padding:0}
 .tree ul{padding-left:1rem}
 body .tree{padding:0}
