@@ -311,6 +311,17 @@ def test_no_function_is_too_long() -> None:
     assert wrong == {}
 
 
+def test_every_public_function_and_class_says_what_it_is() -> None:
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    silent = [
+        f"{short(path)}:{node.lineno} {node.name}"
+        for path, tree in TREES.items()
+        for node in tree.body
+        if isinstance(node, named) and node.name[0] != "_" and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
 def test_bundled_apps_are_short() -> None:
     apps = {p: text for p, text in CODE.items() if layer_of(p) == "plugins" and "(CrudApp)" in text}
     assert len(apps) >= 3

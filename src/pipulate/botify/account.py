@@ -15,6 +15,7 @@ DEMO = "Demo data: a made-up site from a stand-in on this machine. This is not B
 
 @functools.cache
 def demo_service():
+    """The stand-in of this process, started when it is first asked for."""
     from pipulate.botify.stand_in import Service, start
 
     service = Service()
@@ -99,6 +100,7 @@ class Account:
 
 
 def age(at):
+    """How long ago a moment (ISO, with its zone) was, in words: "2 hours ago"."""
     seconds = max(0, (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds())
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:

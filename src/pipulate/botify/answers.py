@@ -17,6 +17,7 @@ HINTS = {
 
 
 def hint(status):
+    """What to do after an answer with this HTTP status."""
     rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
     return HINTS.get(status, rest)
 
@@ -52,6 +53,7 @@ def misshapen(wanted, got):
 
 
 def part(said, name, kind):
+    """A value of an answer, which has to be of this kind. Raises Problem."""
     value = said.get(name) if isinstance(said, dict) else None
     if not isinstance(value, kind):
         raise misshapen(f"{name!r}", said)
@@ -70,6 +72,7 @@ def project(row, user):
 
 
 def analysis(row):
+    """{slug, status, finished (to the minute), pages} of a row of the list of analyses."""
     return {
         "slug": part(row, "slug", str),
         "status": str(row.get("status") or "success"),

@@ -85,5 +85,6 @@ def _swallow(reset):
 
 
 def refusal(status, code, message, headers=None):
+    """A refusal in the service's own form; `code`: its error_code."""
     said = {"error": {"message": message, "error_code": str(code), "error_detail": {}}}
     return JSONResponse(said, status, headers)

@@ -52,6 +52,7 @@ class Form:
 
 
 def write(form, payload, rows):
+    """The rows as bytes in this form, packed as it says, for the query of an export (payload)."""
     asked, out = payload.get("formatter_config") or {}, io.StringIO()
     inner = payload["query"]["query"]
     names = [*inner["dimensions"], *(inner.get("metrics") or [])]

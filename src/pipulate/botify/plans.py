@@ -49,6 +49,7 @@ def _upto(crawl, depth):
 
 
 def number(row):
+    """The first metric of a row as a whole number, 0 where there is none."""
     values = row.get("metrics") or [0]
     return int(values[0] or 0)
 
@@ -79,6 +80,7 @@ def search_levels(total, limit):
 
 
 def depth_table(levels, limit):
+    """[{depth, links, total, fits, note}] of (depth, links); `limit`: rows of one export."""
     rows, total = [], 0
     for depth, links in levels:
         total += links
@@ -152,6 +154,7 @@ def payload_of(owner, project, query, rows):
 
 
 def credits_of(rows):
+    """What an export of so many rows costs, in credits, rounded up."""
     return math.ceil(rows * CREDITS)
 
 

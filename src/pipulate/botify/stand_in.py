@@ -253,6 +253,7 @@ def start(service):
 
 @contextlib.contextmanager
 def standing(service):
+    """The service, listening until the block ends."""
     stop = start(service)
     try:
         yield service

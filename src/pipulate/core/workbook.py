@@ -16,6 +16,7 @@ SECONDS = 120
 
 
 def limit() -> None:
+    """Bound the memory (bytes) and CPU time (seconds) of this process, where the system can."""
     with contextlib.suppress(ImportError):  # Windows
         import resource
 

@@ -68,6 +68,7 @@ def wished(profile, example, plugin=""):
 
 
 def about(record):
+    """A version in a line: its wish, number, origin, local time, state."""
     at = datetime.fromisoformat(record["at"]).astimezone()
     told = f"version {record['version']} · {record['origin']} · {at:%Y-%m-%d %H:%M}"
     return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
@@ -135,6 +136,7 @@ def decision(at, profile, record, live):
 
 
 def faults(title, lines):
+    """A list under a title; nothing when it is empty."""
     return Div(P(f"{title}:"), Ul(*map(Li, lines))) if lines else ""
 
 

@@ -47,6 +47,7 @@ def named(name):
 
 
 def home_of(table):
+    """The home folder to which a table belongs."""
     return table.db.path.parent
 
 
@@ -60,6 +61,7 @@ def live(home, name):
 
 
 def digest(text):
+    """The SHA-256 of a text, by which an approval binds it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

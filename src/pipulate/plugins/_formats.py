@@ -52,6 +52,7 @@ def save_as(form, nodes, edges, folder):
 
 
 def lines(form, nodes, edges):
+    """The file in parts: columns, pages, links. `nodes`, `edges`: the CSV files."""
     kinds, ids, rows = columns(nodes), {}, rows_of(nodes)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n' + form["columns"]
     for n, name in enumerate(next(rows)[1:]):
@@ -87,4 +88,5 @@ def columns(nodes):
 
 
 def safe(text):
+    """A text for XML: escaped, without the characters it cannot hold."""
     return escape(ODD.sub("\ufffd", text), BLANKS)

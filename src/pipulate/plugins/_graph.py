@@ -64,10 +64,12 @@ def pagerank(n, origin, target, damping=0.85, tolerance=1e-9):
 
 
 def defused(text):
+    """A text that no spreadsheet takes for a formula."""
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def cell(text):
+    """A text as a cell of a CSV: defused, quoted where it has to be."""
     if PLAIN.fullmatch(text):
         return text
     text = defused(text)

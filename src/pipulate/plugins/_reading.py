@@ -62,6 +62,7 @@ def faults(text):
 
 
 def refused(name):
+    """Why a plugin may not import a module, in a sentence; "" when it may."""
     root, _, rest = name.partition(".")
     if root in INSTEAD:
         return f"{root} is not used in plugins. {INSTEAD[root]}"

@@ -67,6 +67,7 @@ td a{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overfl
 
 
 def page_type(columns):
+    """The name of the column that tells the type of a page, or None."""
     return next((name for name in columns if TYPE.fullmatch(name)), None)
 
 
@@ -136,6 +137,7 @@ class Survey:
 
 
 def published(title, measured, formats, job):
+    """What was measured, with the report and a file in each of `formats` added."""
     made = {"report": write_report(title, measured, job.files)}
     for done, form in enumerate(formats):
         job.progress(done, len(formats), f"graph.{form}")
@@ -175,6 +177,7 @@ def save_page(folder, title, said, counts, parts):
 
 
 def section(title, *parts):
+    """A part of the report; links lead to its title."""
     return Section(H2(title), *parts, id=re.sub(r"\W+", "-", title.lower()))
 
 

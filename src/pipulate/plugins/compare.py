@@ -77,15 +77,18 @@ def called(run, made):
 
 @runs.view
 def draw_runs(output):
+    """The runs to choose from."""
     shown = [{name: row[name] for name in row if name != "nodes"} for row in output]
     return DataTable(shown) if shown else "No run has measured links yet; two files will do."
 
 
 def newest(runs):
+    """Graphs of runs, the newest first, then the choice of a file."""
     return [*(row["graph"] for row in runs), GIVEN]
 
 
 def older(runs):
+    """The same, but the newest last: what is compared with it comes before."""
     return [*newest(runs)[1:], *newest(runs)[:1]]
 
 
@@ -197,6 +200,7 @@ class Changes:
 
 
 def totals(pages):
+    """Figures of a whole graph by their names."""
     depths = [page.depth for page in pages.values() if page.depth is not None]
     return {
         "pages": len(pages),
@@ -240,6 +244,7 @@ def changes(graphs, job):
 
 
 def reported(told, folder):
+    """report.html in a folder, of what `changes` told."""
     counts = told["changes"]
     parts = [table("Figures", told["figures"]), section("Chart", chart(counts))]
     parts += [table("By page type", told["types"])] if told["types"] else []
@@ -255,6 +260,7 @@ def chart(counts):
 
 @changes.view
 def draw_changes(output):
+    """Figures, bars and tables of what changed."""
     said = f"{output['before']} → {output['after']}: {output['shared']:,} pages are in both."
     drawn = [P(said), DataTable(output["figures"])]
     if not output["tables"]:

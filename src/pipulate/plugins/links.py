@@ -101,6 +101,7 @@ def source(csv: File):
 
 @source.view
 def draw_source(output):
+    """The first rows, as a table."""
     from pipulate import DataTable
 
     named = (dict(zip(output["columns"], row, strict=False)) for row in output["sample"])
@@ -123,6 +124,7 @@ def likeliest(source, hints, role):
 
 
 def origin_columns(source):
+    """Columns that may hold where links stand, the likeliest first."""
     return likeliest(source, ORIGINS, "origin")
 
 
@@ -147,6 +149,7 @@ def columns(source, origin: Origin, target: Target):
 
 @columns.view
 def draw_columns(output):
+    """The two columns, and what speaks against them."""
     return figures("end", output | {"note": None}), output.get("note", "")
 
 
@@ -267,6 +270,7 @@ def pictured(output):
 
 @measure.view
 def draw_measure(output):
+    """What was left out and why, the figures, the picture."""
     told = " ".join(filter(None, [output.get("note"), told_left_out(output)]))
     return told, figures("measured", output | {"note": None}), *pictured(output)
 
@@ -284,4 +288,5 @@ def report(source, measure, job, formats: Formats = []):  # noqa: B006
 
 @report.view
 def draw_report(output):
+    """What the report is."""
     return "The report is one file: open it in a browser, keep it, send it on."

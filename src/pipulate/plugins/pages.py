@@ -124,6 +124,7 @@ def joined(base, href):
 
 
 def host_of(url):
+    """Host and port of an address, in small letters."""
     return urlsplit(url).netloc.lower()
 
 

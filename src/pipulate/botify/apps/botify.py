@@ -156,6 +156,7 @@ def token_form(at, word, **more):
 
 
 def token_card(account, at):
+    """Who is connected, how the token is shown, and the ways to leave or replace it."""
     gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
     return Article(
         P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. ", gone),
@@ -164,12 +165,14 @@ def token_card(account, at):
 
 
 def tour_card(at):
+    """The offer of made-up data to those without an account."""
     go = acts(at, "demo", hx_vals='{"on": "true"}')
     said = P(Strong("No account? "), "Take the tour with a made-up site. ", DEMO)
     return Article(said, P(Button("Show demo data", cls="outline", **go)))
 
 
 def demo_card(at):
+    """Says that all that is shown is made up, and the way out."""
     leave = acts(at, "demo", hx_vals='{"on": "false"}')
     out = Button("Leave the demo", cls="outline secondary", **leave)
     return Article(P(Strong("Demo. "), DEMO), P(out), role="note")
@@ -196,6 +199,7 @@ def site_card(account, profile):
 
 
 def gets(at, name, more=""):
+    """The htmx attributes by which a list is fetched into the element of its name."""
     return {"hx_get": f"{at}/{name}{more}", "hx_target": f"#{name}", "hx_swap": "innerHTML"}
 
 
@@ -221,6 +225,8 @@ async def listing(at, name, label, ask, option):
 
 @Botify.rt("/projects", methods=["GET"])
 async def projects(table, profile, caller, refresh: bool = False):
+    """Those that the token may see, to choose one."""
+
     def option(row):
         name = f"{row['owner']}/{row['slug']}"
         return name, f"{row['name']} ({name})"
@@ -246,28 +252,33 @@ async def analyses(table, profile, caller, refresh: bool = False):
 
 
 def back(profile):
+    """An answer that leads back to this page."""
     return RedirectResponse(f"/{profile.slug}/botify", 303)
 
 
 @Botify.rt("/token", methods=["POST"])
 async def set_token(table, profile, caller, token: Secret, username: str = ""):
+    """Check a token and keep it."""
     await Botify.connect(table, caller, token, username)
     return back(profile)
 
 
 @Botify.rt("/forget", methods=["POST"])
 def forget(table, profile, caller):
+    """Delete the token."""
     Botify.disconnect(table, caller)
     return back(profile)
 
 
 @Botify.rt("/demo", methods=["POST"])
 def set_demo(table, profile, caller, on: bool = True):
+    """Begin with the made-up data, or leave it."""
     Botify.demo(table, caller, on)
     return back(profile)
 
 
 @Botify.rt("/site", methods=["POST"])
 def set_site(table, profile, caller, address: str):
+    """Remember the project and analysis of an address."""
     Botify.choose(table, caller, address)
     return back(profile)

@@ -52,12 +52,14 @@ def account(job, refresh: bool = False):
 
 @account.view
 def draw_account(output):
+    """Who, how many projects, whose data, in a line."""
     count = len(output["projects"])
     said = f"{count:,} project{'s' * (count != 1)}"
     return " · ".join(filter(None, [output["user"], said, output["data"], output["note"]]))
 
 
 def known_projects(account):
+    """owner/project: that used last first; where there is none, the wish to paste one."""
     last = "/".join((account["site"] or "").split("/")[:2])
     return [*dict.fromkeys(filter(None, [last, *account["projects"]]))] or [PASTE]
 
@@ -83,6 +85,7 @@ def site(account, job, project: Annotated[str, Choices(known_projects)], address
 
 @site.view
 def draw_site(output):
+    """The analyses as a table."""
     from pipulate import DataTable
 
     return DataTable(output["analyses"])
@@ -147,6 +150,7 @@ def fields_there(job, project, analysis):
 
 @depths.view
 def draw_depths(output):
+    """Links by depth, as a table and as bars."""
     from pipulate import BarChart, DataTable
 
     bars = [(row["depth"], row["links"]) for row in output["table"]]
@@ -160,6 +164,7 @@ def fitting(depths):
 
 
 def available(depths):
+    """The fields that this project has."""
     return depths["fields"]
 
 
@@ -182,6 +187,7 @@ def plan(
 
 @plan.view
 def draw_plan(output):
+    """What would be exported, as figures."""
     return figures("planned", output | {"fields": ", ".join(output["fields"])})
 
 
@@ -234,6 +240,7 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
 
 
 def agreed(plan, job):
+    """Ask whether the credits may be spent. Raises Problem when not."""
     question = (
         f"Export {plan['rows']:,} links of {plan['project']} {plan['analysis']} down to depth "
         f"{plan['depth']}? That spends about {plan['credits']:,} credits of Botify"
@@ -244,6 +251,7 @@ def agreed(plan, job):
 
 
 def ordered(plan, found, note):
+    """{job, note, project, rows, credits}: what later steps have to know of an export."""
     about = {"job": found["job_id"], "note": note, "project": plan["project"]}
     return about | {"rows": plan["rows"], "credits": plan["credits"]}
 
@@ -298,6 +306,7 @@ def load(download, plan, job):
 
 @load.view
 def draw_load(output):
+    """What was in the file, as figures."""
     first = {name: output[name] for name in ("data", "pages", "links", "rows", "planned")}
     return figures("found", first | output)
 
@@ -307,6 +316,7 @@ measured = link_graph.use(links, {"csv": load})
 
 @measured.view
 def draw_counts(output):
+    """The measures as figures."""
     return figures("measured", output)
 
 
@@ -322,6 +332,7 @@ def graph(load, links, job):
 
 @graph.view
 def draw_graph(output):
+    """The picture, and charts by depth and by page type."""
     from pipulate import BarChart, DataTable
 
     drawn = [*pictured(output), BarChart(output["levels"], "Links by clicks from the start")]
