@@ -170,6 +170,7 @@ def test_every_number_that_is_written_as_usual_is_read(value):
 @example("class")
 @example("ﬁ")
 @example("a b-c")
+@example("❶")
 def test_every_column_has_a_name_in_expressions(column):
     row = {column: "3"}
     assert named(column).isidentifier()

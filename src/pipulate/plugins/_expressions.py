@@ -63,6 +63,7 @@ PARTS += (ast.Name, ast.Subscript, ast.Slice, ast.Tuple, ast.List)
 def named(column):
     """The name of a column in expressions."""
     name = re.sub(r"\W+", "_", normalize("NFKC", column))
+    name = "".join(c if f"_{c}".isidentifier() else "_" for c in name)  # ❶ is a word for re
     return f"{name}_" if iskeyword(name) else name if name.isidentifier() else f"_{name}"
 
 
