@@ -90,15 +90,19 @@ $(BIN)/python:
 	@$(PYTHON) $(VENV) 2>/dev/null || { \
 		echo "This Python has no venv module. On Debian or Ubuntu, as root:"; \
 		echo "  apt-get install python3-venv"; exit 1; }
-	@echo "Setting up .venv (once; about a minute) ..."
+	@echo "Setting up, once:"
+	@echo "  a Python environment in .venv (about 5 seconds) ..."
 	@$(PYTHON) -m venv .venv
 
 .venv/.installed: requirements.lock $(BUILD) | $(BIN)/python
+	@echo "  the packages it needs, each checked against its hash (about half a minute) ..."
 	@$(PIP) install --require-hashes -r requirements.lock
+	@echo "  Pipulate itself and the files of its pages, such as htmx (about 10 seconds) ..."
 	@$(PIP) install --no-deps -e .
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.lock | .venv/.installed
+	@echo "  what tests, checks and builds need (about a minute) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 

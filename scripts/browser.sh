@@ -19,7 +19,7 @@ debian_root() {
 }
 
 install_browser() {
-    echo "Installing Debian's chromium for the browser tests (once) ..." >&2
+    echo "Installing Debian's chromium for the browser tests (once; about a minute) ..." >&2
     export DEBIAN_FRONTEND=noninteractive
     apt="apt-get -qq -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3"
     $apt update >/dev/null && $apt install -y --no-install-recommends chromium >/dev/null

@@ -7,6 +7,7 @@ pip is told to ask no index, and the rest is as it is.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -118,3 +119,11 @@ def test_from_it_a_wheel_is_built_installed_and_run_with_the_network_off(
     with zipfile.ZipFile(source / said["wheel"]) as wheel:
         assert not [name for name in wheel.namelist() if "test" in name or name.endswith(".db")]
         assert "pipulate/docs/start.md" in wheel.namelist()
+
+
+def test_setting_up_says_each_long_thing_before_it_does_it():
+    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
+    long = r"\t@\$\((PIP|PYTHON)\) (install .*-[er] |-m venv)"
+    told = [before for before, line in zip(lines, lines[1:], strict=False) if re.match(long, line)]
+    assert len(told) == 4
+    assert all(re.match(r'\t@echo "  .* \(about .*\) \.\.\."', line) for line in told), told
