@@ -340,6 +340,24 @@ def test_a_copy_has_the_inputs_and_the_name_and_can_be_taken_back(visit, house):
     assert 'href="/default/shop/3"' in told and 'hx-post="/default/shop/3/-/delete"' in told
 
 
+def test_a_copy_shows_the_name_of_an_upload_and_still_reads_it(visit, house, run, tmp_path):
+    async def body():
+        yield b"a,b"
+
+    key = run(house.files.upload(house.profiles.at(), "links.csv", body()))
+    visit("POST", "")
+    visit("POST", "1/table", source=f"file:{key}")
+    visit("POST", "1/-/copy")
+    text = html(visit("GET", "2"))
+    assert 'value="links.csv"' in text and str(house.files.folder) not in text
+    visit("POST", "2/table", source="links.csv")
+    assert "a,b" in html(visit("GET", "2"))
+    (own := tmp_path / "own.csv").write_text("c,d")
+    visit("POST", "2/table", source=str(own))
+    text = html(visit("GET", "2"))
+    assert "c,d" in text and f'value="{own}"' in text, "a path that a person gave stays one"
+
+
 def test_the_rest_runs_as_far_as_inputs_allow_and_says_what_is_missing(visit, states, run):
     visit("POST", "")
     drawn, told = visit("POST", "1/table", query={"rest": "1"})

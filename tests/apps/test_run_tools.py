@@ -77,6 +77,27 @@ def test_what_was_discarded_comes_back(work, call, house):
     assert call("run_discard_all", "shell", confirmed=True, kind="failed")["discarded"] == 1
 
 
+def test_a_run_whose_file_was_mended_is_failed_no_more_nor_discarded_with_the_others(
+    work, call, plugin, house
+):
+    with pytest.raises(Exception, match="no such page"):
+        call("work_run", name="eve")
+    plugin(WORK.replace('raise LookupError("no such page")', "return first"), "work")
+    assert [run["state"] for run in call("run_list")] == ["open", "open"]
+    assert house.runs.inbox() == []
+    assert call("run_discard_all", "shell", confirmed=True)["discarded"] == 0
+    plugin(WORK, "work")
+    assert [run["state"] for run in call("run_list")] == ["failed", "failed"], "as it was"
+    assert call("run_discard_all", "shell", confirmed=True)["discarded"] == 2
+
+
+def test_what_failed_in_a_deleted_profile_is_not_discarded_unseen(work, call, house):
+    call("profile_add", name="Other")
+    call("profile_delete", "user", confirmed=True, profile="default")
+    assert house.runs.inbox() == []
+    assert call("run_discard_all", "user", "other", confirmed=True)["discarded"] == 0
+
+
 def test_a_step_is_skipped_only_in_its_turn(work, call):
     call("run_copy", run=1)
     with pytest.raises(Waiting, match="earlier steps first"):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 
 import pytest
 
@@ -441,6 +442,26 @@ def test_of_two_questions_at_once_the_answer_to_one_does_not_let_the_time_run_on
 
     run(main())
     assert engine.state("both").output == ["yes", "yes"]
+
+
+def test_the_time_in_which_an_answer_is_thought_of_is_no_work_of_the_step(house, plugin, run):
+    engine = Engine(house, plugin(ASKS, "asks").pipelines["asks"], run)
+    whole, thought = time.monotonic(), 0.5
+
+    async def main():
+        job = await engine.start("both")
+        async with asyncio.timeout(15):
+            while len(job.questions) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(thought)
+        for record in house.runs.records("state = 'waiting'"):
+            house.jobs.answer(record, "yes")
+        await house.jobs.wait(job)
+
+    run(main())
+    whole, attempt = time.monotonic() - whole, engine.state("both").attempt
+    ended, began = (datetime.fromisoformat(attempt[f"{n}_utc"]) for n in ("ended", "started"))
+    assert 0 < (ended - began).total_seconds() < whole - thought
 
 
 def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(

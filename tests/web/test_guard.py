@@ -1,5 +1,6 @@
 """Nobody but the person who started it comes in: pages, sockets, doors, sizes (T1–6, T15, T16)."""
 
+import asyncio
 import json
 import stat
 import subprocess
@@ -541,3 +542,29 @@ def test_an_upload_never_leaves_its_folder(server, name):
 def test_a_malformed_or_lookalike_referer_is_refused_and_no_fault(server, referer):
     headers = {"Referer": said(server, referer), **let_in(server)}
     assert send(server.port, "POST", "/default/tasks", headers, b"title=x").status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "sent"),
+    [
+        ("/default", "", "no-store"),
+        ("/default", "no-cache, no-transform", "no-cache, no-transform, no-store"),
+        ("/default", "public, max-age=60", "public, max-age=60, no-store"),
+        ("/default", "no-store, no-transform", "no-store, no-transform"),
+        ("/static/a.js", "max-age=60", "max-age=60"),
+    ],
+)
+def test_an_answer_that_speaks_of_caching_does_not_send_the_header_twice(path, own, sent):
+    async def app(scope, receive, send):
+        headers = [(b"cache-control", own.encode())] if own else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def hear(message):
+        sent_headers.extend(message["headers"])
+
+    keys, sent_headers = Keys(lambda name: name), []
+    cookie = f"pipulate_80={keys.make_cookie()}".encode()
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+    scope["headers"] = [(b"host", b"localhost"), (b"cookie", cookie)]
+    asyncio.run(Guard(app, keys, 80, lambda *_: None)(scope, None, hear))
+    assert [said.decode() for name, said in sent_headers if name == b"cache-control"] == [sent]

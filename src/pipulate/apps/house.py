@@ -52,6 +52,7 @@ class House:
         self.jobs.sweep()
         self.shelf = Shelf(self)
         self.tools.trying = self.shelf.calling
+        self.runs.pipeline = lambda slug: getattr(self.shelf.apps.get(slug), "pipeline", None)
         self.shelf.scan()
 
     def _recast(self, table: str, row: Row) -> Row:

@@ -15,7 +15,7 @@ from pipulate.apps.listing import offered
 from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import check_values
+from pipulate.core.fields import File, check_values, from_json
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
@@ -48,8 +48,8 @@ class Guided(Feeds):
         """The runs of this pipeline, newest first: ?q= words, ?page=."""
         q, page, base = visit.query.get("q", ""), number(visit.query.get("page", "")), visit.base
         first = (max(1, page) - 1) * LISTED
-        about = (visit.caller.profile.id, self.slug, first + LISTED + 1, q)
-        found = (await asyncio.to_thread(self.runs.listing, *about))[first:]
+        about = (visit.caller.profile.id, self.slug, LISTED + 1, q, first)
+        found = await asyncio.to_thread(self.runs.listing, *about)
         turn = [("← Newer", page - 1)] if first else []
         turn += [("Older →", page + 1)] if len(found) > LISTED else []
         links = (A(w, href=f"{base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
@@ -181,8 +181,15 @@ class Guided(Feeds):
             fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
+        typed = {n: file.name for n, file in self._files(state).items()} | typed
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
         return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
+
+    def _files(self, state: StepState) -> dict[str, File]:
+        """The inputs that are files of the home: a form says their names, not where they lie."""
+        found = {n: v for n, v in from_json(state.inputs).items() if isinstance(v, File)}
+        folder = self.house.files.folder
+        return {n: file for n, file in found.items() if file.path.is_relative_to(folder)}
 
     async def offer(self, visit: Visit):
         return await offered(visit, self.pipeline.fields)
@@ -203,8 +210,10 @@ class Guided(Feeds):
         run, states = self.open(caller.profile, run_id, name)
         fields = await self.fields(states, name)
         typed = {f.name: visit.form[f.name] for f in fields if f.name in visit.form}
+        kept = self._files(states[name])
+        same = {n: str(f.path) for n, f in kept.items() if typed.get(n) == f.name}
         try:
-            values = self._resolve(check_values(fields, typed, text=True), caller)
+            values = self._resolve(check_values(fields, typed | same, text=True), caller)
         except Invalid as problem:
             shown = (caller.profile, run, states, name, problem.details["fields"], typed)
             return Refusal(await self._card(*shown), target=f"#step-{run_id}-{name}")

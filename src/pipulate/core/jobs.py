@@ -15,6 +15,7 @@ from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,7 @@ class Job:
     total: float = 0
     message: str = ""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=200))
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)  # later by all the time it stood still
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
     waits: int = 0  # for how many things it waits now
     placed: bool = False  # among those that work; not while it waits
@@ -57,6 +58,7 @@ class Job:
     limit: asyncio.Timeout = field(init=False)
     pauses: int = 0  # for how many things its time stands still
     left: float | None = None  # seconds of its limit meanwhile
+    halted: float = 0  # since when
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -184,6 +186,8 @@ class Jobs:
         await asyncio.wait([job.work])
         state, kept = job.result()
         kept["log"] = "\n".join(job.log)[-20_000:]
+        worked = timedelta(seconds=time.monotonic() - job.started)
+        kept["started_utc"] = (datetime.now(UTC) - worked).isoformat()
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
             while busy := await self._refused(*about, **kept):
@@ -209,7 +213,7 @@ class Jobs:
     async def _work(self, job: Job, request: Row) -> Row:
         """The worker's last answer: {"done": output} or {"failed": a problem}."""
         await self._places.acquire()
-        job.placed, listening = True, None
+        job.placed, job.started, listening = True, time.monotonic(), None
         process, self._warm = self._warm, None
         try:
             if not process or process.returncode is not None:
@@ -369,12 +373,14 @@ class Jobs:
 def _paused(job: Job) -> Iterator[None]:
     clock = asyncio.get_running_loop().time
     if not job.pauses:
-        end = job.limit.when()
+        end, job.halted = job.limit.when(), time.monotonic()
         job.left = end and end - clock()
         job.limit.reschedule(None)
     job.pauses += 1
     yield
     job.pauses -= 1
+    if not job.pauses:
+        job.started += time.monotonic() - job.halted
     if job.left and not job.pauses:
         job.limit.reschedule(clock() + job.left)
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,20 @@ LISTING = f"""SELECT r.*, count(DISTINCT a.step) FILTER (WHERE a.state IN {PAST}
     FROM runs r LEFT JOIN attempts a ON a.run_id = r.id
     WHERE profile_id = ? AND ? IN ('', pipeline) AND deleted_utc IS NULL
         AND instr(lower(r.id || ' ' || name || ' ' || r.inputs), ?)
-    GROUP BY r.id ORDER BY r.id DESC LIMIT ?"""
-INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, q.step,
+    GROUP BY r.id ORDER BY r.id DESC LIMIT ? OFFSET ?"""
+LIVE = """deleted_utc IS NULL
+        AND profile_id IN (SELECT id FROM profiles p WHERE p.deleted_utc IS NULL)"""
+INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, r.inputs, q.step,
         'question' AS kind, q.name AS said, q.at_utc FROM records q JOIN runs r ON r.id = q.run_id
-    WHERE q.state = 'waiting' AND deleted_utc IS NULL
+    WHERE q.state = 'waiting' AND {LIVE}
     UNION ALL
-    SELECT a.id, r.profile_id, r.pipeline, r.id, r.name, a.step, a.state,
+    SELECT a.id, r.profile_id, r.pipeline, r.id, r.name, r.inputs, a.step, a.state,
         coalesce(json_extract(a.error, '$.problem'), ''), coalesce(ended_utc, started_utc)
     FROM attempts a JOIN runs r ON r.id = a.run_id
-    WHERE {STUCK} AND deleted_utc IS NULL AND locked_utc IS NULL
+    WHERE {STUCK} AND {LIVE} AND locked_utc IS NULL
         AND NOT EXISTS ({ASKED} AND q.step = a.step)
     ORDER BY at_utc DESC LIMIT ?"""
+LOOKED_AT = 20  # of what waits, whether it was mended: every page shows how many wait
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,7 @@ class Runs:
 
     def __init__(self, db: Database, files: Path):
         self.db, self.files = db, files
+        self.pipeline: Callable[[str], Any] = lambda slug: None  # the one of that name now, if any
         self.attempts = db.table("attempts", logged=False)
         self.records = db.table("records", logged=False)
 
@@ -170,18 +174,34 @@ class Runs:
         return found[0]
 
     def listing(
-        self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = ""
+        self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = "", skip: int = 0
     ) -> list[Row]:
         """Newest first, each with its count of `done` steps and its `state` (see LISTING).
 
         `q`: only those whose number, name or inputs hold it."""
-        return self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit))
+        rows = self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit, skip))
+        mended = {"state": "open"}
+        return [r | mended if r["state"] == "failed" and self._mended(r) else r for r in rows]
+
+    def _mended(self, run: Row, step: str = "") -> bool:
+        """Whether what stopped a run, or this step of it, is over: the file or inputs changed."""
+        if not (pipeline := self.pipeline(run["pipeline"])):
+            return False  # a file that is gone may come back
+        stopped = {n for n, s in self.states(run, pipeline).items() if s.state in STOPPED}
+        return step not in stopped if step else not stopped
 
     def inbox(self, limit: int = 200) -> list[Row]:
         """What waits for somebody in all runs of all profiles, newest first.
 
-        {id, profile_id, pipeline, run, name, step, kind: question or of STOPPED, said, at_utc}"""
-        return self.db.all(INBOX, (limit,))
+        {id, profile_id, pipeline, run, name, inputs, step, kind: question or of STOPPED, said,
+        at_utc}; but nothing of deleted profiles, and of the newest no step that was mended."""
+        return [
+            row
+            for n, row in enumerate(self.db.all(INBOX, (limit,)))
+            if row["kind"] not in STOPPED
+            or n >= LOOKED_AT
+            or not self._mended(row | {"id": row["run"]}, row["step"])
+        ]
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         tries, asked = defaultdict(list), defaultdict[str, Row](dict)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from itsdangerous import BadSignature, TimestampSigner
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse
 from starlette.websockets import WebSocketClose
 
@@ -201,8 +201,13 @@ def _with_headers(scope, send):
         begun.add(message["type"])
         if message["type"] == "http.response.start":
             lasting = scope["path"].startswith("/static/") and message["status"] < 400
-            age = b"max-age=31536000, immutable" if lasting else b"no-store"
-            message["headers"] = [*message["headers"], *fixed, (b"cache-control", age)]
+            message["headers"] = [*message["headers"], *fixed]
+            headers = MutableHeaders(scope=message)
+            own = headers.get("cache-control", "")
+            if lasting:
+                headers.setdefault("cache-control", "max-age=31536000, immutable")
+            elif "no-store" not in own:  # what is private is kept by nobody, whatever else it says
+                headers["cache-control"] = f"{own}, no-store".lstrip(", ")
         await send(message)
 
     return sending, begun

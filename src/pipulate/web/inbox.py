@@ -1,6 +1,5 @@
 """The inbox: what waits for the user in all profiles."""
 
-import contextlib
 import json
 from collections import Counter
 
@@ -10,12 +9,10 @@ from fasthtml.components import Ul
 from pipulate.apps.base import Visit
 from pipulate.apps.card import local, press, question_form, title, words
 from pipulate.apps.markup import notice
-from pipulate.core.problems import Problem
 from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
 ABOUT = "What waits for you in all profiles: questions, approvals, drafts, steps that stopped."
-LOOKED_AT = 20  # of those that stopped: every page shows how many wait
 EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will be listed here."
 
 
@@ -25,22 +22,8 @@ def waiting(house) -> list[Row]:
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
     rows += [row | {"kind": "draft", "profile_id": min(profiles)} for row in house.shelf.drafts]
-    known = [row | {"profile": profiles.get(row["profile_id"])} for row in rows]
-    return [
-        row
-        for n, row in enumerate(known)
-        if row["profile"] and not (n < LOOKED_AT and _mended(house, row))
-    ]
-
-
-def _mended(house, row: Row) -> bool:
-    """Whether a step that stopped has another file or other inputs since."""
-    if row["kind"] not in STOPPED:
-        return False
-    with contextlib.suppress(Problem):  # a file that is gone may come back
-        _, states = house.shelf.pipeline(row["pipeline"]).open(row["profile"], row["run"])
-        return row["step"] not in states or states[row["step"]].state not in STOPPED
-    return False
+    known = (row | {"profile": profiles.get(row["profile_id"])} for row in rows)
+    return [row for row in known if row["profile"]]
 
 
 def counter(house):
