@@ -1,6 +1,7 @@
 """The page of a CRUD app: rows, cells edited in place, and what other tabs are sent."""
 
 import re
+import time
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, quote
 
@@ -39,6 +40,19 @@ OWN = """
 
         def __ft__(self):
             return B(self.text)
+"""
+
+DATED = """
+    from datetime import datetime
+    from itertools import count
+    from pipulate import CrudApp
+
+    made = count(1)
+
+    class Parcel(CrudApp):
+        name: str
+        number: int = lambda: next(made)
+        sent: datetime | None = None
 """
 
 
@@ -129,6 +143,34 @@ def test_what_a_reference_misses_is_added_there_when_its_app_needs_more_than_a_n
     link = re.search('<a href="/default/shops"[^>]*>([^<]*)</a>', text)
     assert link[1] == "Add “&lt;Corner&gt;” to Shops" and "add.shop" not in text
     assert "/default/shops" not in html(visit("POST", form={"shop": "#7"}, app=app).elements)
+
+
+def test_adding_what_a_reference_misses_does_not_save_the_row_beside_it(plugin, visit, call):
+    app = plugin(
+        """
+        from pipulate import CrudApp, Ref
+
+        class Site(CrudApp):
+            name: str
+
+        class Crawl(CrudApp):
+            title: str
+            site: Ref["site"]
+        """
+    ).apps[1]
+    form = {"title": "May", "site": "Shop"}
+    answer = visit("POST", form=form | {"add.site": "Shop"}, app=app)
+    text = html(answer.elements)
+    assert answer.target == "#add" and 'value="Shop #1"' in text and 'value="May"' in text
+    assert "not saved yet" in text and call("crawl_list")["count"] == 0
+    visit("POST", form={"title": "May", "site": "Shop #1"}, app=app)
+    row = {"title": "June", "site": "Blog", "version": "1", "edit.whole": "1", "add.site": "Blog"}
+    text = html(visit("PATCH", "1", row, app=app).elements)
+    assert 'value="Blog #2"' in text and 'value="June"' in text
+    assert call("crawl_get", id=1)["title"] == "May"
+    cell = {"site": "News", "version": "1", "add.site": "News"}
+    assert "News" in drawn(visit("PATCH", "1", cell, app=app)), "of one cell there is no more to it"
+    assert call("crawl_get", id=1)["site"] == 3
 
 
 def seen(text):
@@ -518,3 +560,37 @@ def test_after_a_refusal_the_next_row_that_is_taken_leaves_an_empty_form(book, v
     text = drawn(visit("POST", form={"title": "Emma", REFUSED: "1"}))
     assert 'id="add"' in text and 'hx-swap-oob="true"' in text and 'value="7"' not in text
     assert 'id="add"' not in drawn(visit("POST", form={"title": "Emma"}))
+
+
+def test_a_page_open_since_yesterday_adds_a_row_with_what_its_default_makes_now(
+    plugin, visit, house
+):
+    (app,) = plugin(DATED, "parcels").apps
+    old, new = (drawn(visit("GET", app=app, partial=False)) for _ in range(2))
+    numbers = [re.search(r'value="(\d+)" name="number"', text)[1] for text in (old, new)]
+    assert numbers[0] != numbers[1]  # no visit is shown what another one was
+    sent = dict(re.findall(r'name="(made\.\w+)" value="([^"]*)"', old)) | {"name": "Box"}
+    for _ in range(2):  # the form is emptied, not drawn anew
+        visit("POST", form=sent | {"number": numbers[0]}, app=app)
+    refused = visit("POST", form=sent | {"number": numbers[0], "name": ""}, app=app).elements
+    assert f'name="made.number" value="{numbers[0]}"' in drawn(refused)
+    visit("POST", form=sent | {"number": "7000"}, app=app)
+    kept = [row.number for row in app.rows(house.caller("user"))(order_by="id")]
+    assert kept[2] == 7000 and len({*kept}) == 3 and int(numbers[0]) not in kept
+
+
+def test_a_form_of_a_whole_row_changes_nothing_but_what_was_typed(plugin, visit, call, monkeypatch):
+    monkeypatch.setenv("TZ", "America/St_Johns")
+    time.tzset()
+    try:
+        (app,) = plugin(DATED, "parcels").apps
+        late = "2026-11-01T05:00:00+00:00"  # the second 01:30 of that night
+        call("parcel_add", name="Box", sent=late)
+        text = drawn(visit("GET", "1/*", app=app))
+        form = {"name": "Bag", "sent": "2026-11-01T01:30", "edit.whole": "1", "version": seen(text)}
+        assert 'value="2026-11-01T01:30"' in text
+        assert "Bag" in drawn(visit("PATCH", "1", form, app=app))
+        assert call("parcel_get", id=1)["sent"] == late
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -16,7 +16,7 @@ from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notic
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import QUIET, Many
 from pipulate.apps.rows import AGAIN, count_mark, mark
-from pipulate.core.fields import Field, Ref, Secret
+from pipulate.core.fields import Field, Ref, Secret, makes
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
 
@@ -30,7 +30,9 @@ class Listing(Many):
 
     def __init__(self):
         super().__init__()
-        self._top, self._state_form = drawn_once(self._top), drawn_once(self._state_form)
+        if not any(makes(f.default) for f in self.fields.values()):
+            self._top = drawn_once(self._top)
+        self._state_form = drawn_once(self._state_form)
         self._frame_of, self._views_menu = drawn_once(self._frame_of), drawn_once(self._views_menu)
         self._kept_again = drawn_once(lambda state: self._kept(state, hx_swap_oob="true"))
         self.routes = [
@@ -87,7 +89,11 @@ class Listing(Many):
         first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
         boxes = []
         for name, f in self.fields.items():
-            shown, why = typed.get(name, f.show(f.initial)), bad.get(name, "")
+            made, why = f"made.{name}", bad.get(name, "")
+            given = typed.get(made, f.show(f.initial))
+            if makes(f.default):  # what comes back as it was given is made anew
+                boxes.append(Input(type="hidden", name=made, value=given))
+            shown = typed.get(name, given)
             more = self.look_up(f, base, shown, why, {"hx_post": base})
             boxes.append(labelled(f, shown, why, autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
@@ -210,8 +216,9 @@ class Listing(Many):
 
     async def add(self, visit: Visit):
         """A clean form comes back, the row is put at the top of the list."""
-        await self._add_there(visit)
-        known = {n: t for n, t in visit.form.items() if n in self.fields}
+        added = await self._add_there(visit)
+        given = {n: visit.form.get(f"made.{n}") for n in self.fields}
+        known = {n: t for n, t in visit.form.items() if n in given and t != given[n]}
         state, refused = self._asking(visit), REFUSED in visit.form
         seen = visit.partial and not refused and self._movable(state) and not state.columns
 
@@ -220,6 +227,8 @@ class Listing(Many):
             return lambda: (self.drawn_rows(rows, visit.caller), counted)
 
         try:
+            if added:
+                raise added
             drawn = await visit.call(f"{self.name}_add", known, look if seen else None)
         except Invalid as problem:
             bad = self._untold(known, problem.details.get("fields", {"": str(problem)}))
@@ -242,11 +251,17 @@ class Listing(Many):
 
     async def edit(self, visit: Visit):
         """What is refused stays in its cell with the reason."""
-        await self._add_there(visit)
+        added = await self._add_there(visit)
         key = visit.number("id")
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
-        kept = {n: t for n, t in typed.items() if t or n not in self.of_type(Secret)}
+        row = self.rows(visit.caller)[key]
+        labels = self.labels(visit.caller, [row])
+        whole = [*self.fields] if "edit.whole" in visit.form else self.of_type(Secret)
+        stands = {n: self.shown(self.fields[n], getattr(row, n), labels) for n in whole}
+        kept = {n: t for n, t in typed.items() if t != stands.get(n)}  # read anew it may differ
         try:
+            if added and "edit.whole" in visit.form:
+                raise added
             row = await self._saved(visit, key, kept)
         except (Invalid, Conflict) as problem:
             sent = [n for n in typed if n in self.fields]
@@ -255,18 +270,22 @@ class Listing(Many):
             bad = problem.details.get("fields") or dict.fromkeys(sent, problem.what)
             one = len(sent) == 1 and "edit.whole" not in visit.form
             how = {"name": sent[0] if one else "*", "bad": self._untold(kept, bad)}
-            row = self.rows(visit.caller)[key]
             drawn = await self._draw(visit, self.editor, row, typed=typed, **how)
             return Refusal(drawn, problem.status)
         return await self._draw(visit, self.drawn_rows, [row])
 
-    async def _add_there(self, visit: Visit) -> None:
-        """The row that an offer adds to another app, for a Ref to mean it."""
+    async def _add_there(self, visit: Visit) -> Invalid | None:
+        """Add the row that an offer adds to another app, for a Ref to mean it: what the form says
+
+        then, for it was not sent by its own button."""
+        added = {}
         for name, field in self.of_type(Ref).items():
             if said := visit.form.get(f"add.{name}"):
                 app = self.target(field)
                 made = await visit.call(f"{app.name}_add", {next(iter(app.fields)): said})
                 visit.form = {**visit.form, name: f"{said} #{made['id']}"}
+                added[name] = f"Added to {app.title}. The row here is not saved yet."
+        return Invalid("; ".join(added.values()), fields=added) if added else None
 
     def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
         """A secret is not sent back into its box, which has to say so."""
