@@ -13,9 +13,11 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 OFF = ["unshare", "-rn"]
@@ -127,3 +129,14 @@ def test_setting_up_says_each_long_thing_before_it_does_it():
     told = [before for before, line in zip(lines, lines[1:], strict=False) if re.match(long, line)]
     assert len(told) == 4
     assert all(re.match(r'\t@echo "  .* \(about .*\) \.\.\."', line) for line in told), told
+
+
+def test_the_default_install_is_53_packages_and_140_mb():
+    """The budget is 45 packages, NOT met: FastHTML is 25, mcp 17 more. A new one has to pay."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"[\w-]+==", line)]
+    names = [one.name for one in pinned if not one.marker or one.marker.evaluate()]
+    paths = (Path(file.locate()) for name in names for file in metadata.files(name) or [])
+    sizes = [path.stat().st_size for path in paths if path.suffix != ".pyc" and path.is_file()]
+    assert 40 < len(names) <= 53
+    assert 100 < sum(sizes) / 1e6 <= 140

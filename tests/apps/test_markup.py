@@ -213,3 +213,29 @@ def test_half_a_pair_of_a_file_name_does_not_break_the_page():
 
 def test_a_chart_of_very_many_bars_shows_the_first_of_them():
     assert html(bar_chart([(n, n) for n in range(5_000)])).count("<rect") == SHOWN_ROWS
+
+
+def test_the_words_of_a_chart_keep_their_size_on_a_phone():
+    """They shrank with the picture: what is placed in % of the width has no size of its own."""
+    pairs = [("a page type of many words", 28_172), ("b", 2), ("c", 0)]
+    text = html(bar_chart(pairs, "Pages"))
+    assert "viewbox" not in text.lower() and 'width="100%"' in text
+    ends = [float(end) for end in re.findall('x="([0-9.]+)%" dx="6"', text)]
+    start = float(re.search('<rect x="([0-9.]+)%"', text)[1])
+    assert ends[0] == pytest.approx(100 - 2.4 * len("28,172") - 3, abs=1) and ends[2] == start
+    assert ">a page type of …<" in text, "what is cut says so"
+    assert 'aria-label="Pages: a page type of many words 28,172, b 2, c 0"' in text
+
+
+def test_few_beside_very_many_are_seen_where_bars_grow_by_powers_of_ten():
+    def widths(log):
+        text = html(bar_chart([("0", 10_000), ("1", 10), ("2", 1), ("3", 0)], "", log))
+        bars = [float(width) for width in re.findall('<rect [^>]*width="([0-9.]+)%"', text)]
+        return [bar / bars[0] for bar in bars], text
+
+    assert widths(False)[0] == pytest.approx([1, 0.001, 0, 0], abs=0.001)
+    grown, text = widths(True)
+    assert grown == pytest.approx([1, 2 / 5, 1 / 5, 0], abs=0.001)
+    assert text.count("<line") == 5 and "Lines at 1, 10, 100" in text
+    assert html(bar_chart([("a", 0.5)], "", True)).count("<line") == 0
+    assert "nan" not in html(bar_chart([], "", True)) + html(bar_chart([("a", 0)], "", True))

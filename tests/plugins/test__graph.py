@@ -84,6 +84,16 @@ def test_bars():
     ]
 
 
+def test_each_of_the_first_depths_has_a_bar_however_deep_a_site_is():
+    """A chain of 200 pages hid depths 2 to 7, where all others are, in two bars."""
+    deep = _graph.bars(np.array([0, 3, 3, 4, 15, 16, 31, 32, 200]), 16)
+    assert [label for label, _ in deep[:16]] == [str(depth) for depth in range(16)]
+    assert deep[:5] == [["0", 1], ["1", 0], ["2", 0], ["3", 2], ["4", 1]]
+    assert deep[15:] == [["15", 1], ["16–31", 2], ["32–63", 1], ["64–127", 0], ["128–255", 1]]
+    assert sum(pages for _, pages in deep) == 9
+    assert len(_graph.bars(np.array([30]), 16)) == 31
+
+
 @pytest.mark.parametrize(
     ("text", "written"),
     [

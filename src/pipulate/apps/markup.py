@@ -2,13 +2,14 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
 from fasthtml.components import FT, A, Article, Button, Datalist, Div, Fieldset
-from fasthtml.components import Figcaption, Figure, Input, Label, NotStr, Option, Output, P
-from fasthtml.components import Select, Small, Span, Strong, Table, Tbody, Td, Textarea
+from fasthtml.components import Figcaption, Figure, Input, Label, Line, NotStr, Option, Output, P
+from fasthtml.components import Rect, Select, Small, Span, Strong, Svg, Table, Tbody, Td, Textarea
+from fasthtml.components import Text as SvgText
 from fasthtml.components import Th, Thead, Tr, to_xml
 
 from pipulate.apps.base import so_many
@@ -222,17 +223,28 @@ def _figure(value: float) -> str:
     return f"{value:,.5f}" if "." in text and len(text) > 11 else text
 
 
-def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = ""):
-    """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200."""
-    pairs = pairs[:SHOWN_ROWS]
-    top = max((float(value) for _, value in pairs), default=0) or 1
-    said = escape(title + ": " + ", ".join(f"{a} {_figure(b)}" for a, b in pairs[:20]))
-    svg = f'<svg viewBox="0 0 600 {22 * len(pairs)}" role="img" aria-label="{said}">'
-    for n, (label, value) in enumerate(pairs):
-        y, width = n * 22, 380 * float(value) / top
-        svg += (
-            f'<text x="112" y="{y + 15}" text-anchor="end">{escape(str(label)[:16])}</text>'
-            f'<rect x="120" y="{y + 3}" width="{width:.1f}" height="16" rx="2"/>'
-            f'<text x="{126 + width:.1f}" y="{y + 15}">{_figure(value)}</text>'
+def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = False):
+    """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200.
+
+    `log`: few are seen beside very many."""
+    rows = [(str(name), _figure(value), float(value)) for name, value in pairs[:SHOWN_ROWS]]
+    said = f"{title}: " + ", ".join(f"{name} {figure}" for name, figure, _ in rows[:20])
+    sizes = [1 + math.log10(n) if log and n > 1 else n for *_, n in rows]
+    top = max(sizes, default=0)
+    # all in %, so that text keeps its size on a phone; about 2.4 of it for a letter
+    left, right = (
+        3 + round(2.4 * max((len(row[n][:16]) for row in rows), default=0)) for n in (0, 1)
+    )
+    share = (100 - left - right) / (top or 1)
+    ends = [f"{left + share * size:.2f}%" for size in (*sizes, *range(1, int(top * log) + 1))]
+    drawn = [Line(x1=x, x2=x, y2="100%", stroke="#8886") for x in ends[len(rows) :]]
+    for n, (name, figure, _) in enumerate(rows):
+        y = 22 * n + 15
+        name = name[:15] + "…" * (len(name) > 15)
+        drawn += (
+            SvgText(name, x=f"{left}%", dx=-8, y=y, text_anchor="end"),
+            Rect(x=f"{left}%", y=y - 12, width=f"{share * sizes[n]:.2f}%", height=16, rx=2),
+            SvgText(figure, x=ends[n], dx=6, y=y),
         )
-    return Figure(Figcaption(title), NotStr(f"{svg}</svg>"), cls="chart")
+    svg = Svg(*drawn, role="img", aria_label=said, width="100%", height=22 * len(rows))
+    return Figure(Figcaption(title, Small(" Lines at 1, 10, 100 …" * log)), svg, cls="chart")

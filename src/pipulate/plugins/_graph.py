@@ -108,13 +108,19 @@ def save(path, header, *columns):
     return File(part.replace(path))
 
 
-def bars(values):
-    """[label, number of pages]: a bar per value, or per power of two if values exceed 30."""
-    if values.max() <= 30:
-        return [[str(value), pages] for value, pages in enumerate(np.bincount(values).tolist())]
-    counts = np.bincount(np.frexp(values)[1]).tolist()  # 0, 1, 2–3, 4–7 …
-    labels = ["0", "1"] + [f"{1 << power}–{(2 << power) - 1}" for power in range(1, len(counts))]
-    return [list(pair) for pair in zip(labels, counts, strict=False)]
+def bars(values, alone=2):
+    """[label, number of pages]: a bar per value; if values exceed 30 only of those below `alone`,
+
+    a power of two, from where a bar goes up to the next power of two."""
+    most = int(values.max())
+    edges = [*range(most + 1)] if most <= 30 else [*range(alone)]
+    labels = [*map(str, edges)]
+    while 30 < most >= alone:
+        edges.append(alone)
+        alone *= 2
+        labels.append(f"{edges[-1]}–{alone - 1}")
+    sums = np.add.reduceat(np.bincount(values), edges).tolist()
+    return [list(pair) for pair in zip(labels, sums, strict=True)]
 
 
 class Graph:
@@ -150,7 +156,7 @@ class Graph:
             "dead_ends": int((self.out == 0).sum()),
             "max_depth": int(depth.max()),
             "degrees": bars(self.into),
-            "depths": bars(depth[depth >= 0]),
+            "depths": bars(depth[depth >= 0], 16),
         }
 
     def grouped(self):

@@ -50,10 +50,10 @@ dt{font-size:.85rem}
 dd{margin:0;font-size:1.2rem;font-weight:600;overflow-wrap:anywhere}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));
   gap:1.5rem}
-figure{margin:0;overflow:auto}
+figure{margin:0}
 figcaption{font-weight:600;margin:.5rem 0}
-svg{width:100%;min-width:24rem;max-width:40rem;display:block}
-svg text{font-size:15px;fill:currentColor}
+svg{max-width:40rem;display:block;font-size:13px;fill:currentColor}
+small{font-weight:400}
 rect{fill:var(--bar)}
 .scroll{overflow:auto;max-height:30rem;border:1px solid var(--line);border-radius:.4rem}
 table{border-collapse:collapse;font-size:.9rem;width:max-content;min-width:100%}
@@ -202,7 +202,7 @@ def _figure(name, value):
 def _charts(measured, groups):
     charts = [
         BarChart(measured["depths"], "Pages by clicks from the start"),
-        BarChart(measured["degrees"], "Pages by how many pages link to them"),
+        BarChart(measured["degrees"], "Pages by how many pages link to them", log=True),
     ]
     for name, rows in groups.items():
         for column, word in (("pages", "Pages by {}"), ("pagerank_%", "PageRank by {}, %")):

@@ -263,7 +263,7 @@ def pictured(output):
     return (
         Picture(output["nodes"].path, output["edges"].path),
         DataTable(evened(output["top"])),
-        BarChart(output["degrees"], "Pages by how many pages link to them"),
+        BarChart(output["degrees"], "Pages by how many pages link to them", log=True),
         BarChart(output["depths"], "Pages by clicks from the start"),
     )
 
