@@ -273,3 +273,10 @@ def test_a_secret_is_given_only_to_who_asks_by_name_and_stays_secret(prefs, db):
 def test_a_short_secret_is_not_shown_whole(prefs):
     prefs.set("pin", "1234", secret=True)
     assert "1234" not in str(prefs.items())
+
+
+def test_given_none_for_conditions_values_or_order_then_they_are_left_out(mine):
+    for title in ("B", "A"):
+        mine.insert(title=title)
+    assert [row["title"] for row in mine(None, None, "title")] == ["A", "B"]
+    assert len(mine(None, None, None)) == 2

@@ -76,8 +76,9 @@ class Table:
         self, where: str = "", args: Any = (), order_by: str = "", limit: int = -1, offset: int = 0
     ) -> list[Any]:
         """Rows that match; `where` and `order_by` are SQL, values go in `args`."""
-        tail = f"{order_by and f' ORDER BY {order_by}'} LIMIT ? OFFSET ?"
-        return [self.row(r) for r in self.select("*", where, [*args, limit, offset], tail)]
+        tail = f"{f' ORDER BY {order_by}' if order_by else ''} LIMIT ? OFFSET ?"
+        values = [*(args or ()), limit, offset]
+        return [self.row(r) for r in self.select("*", where, values, tail)]
 
     def these(self, keys: Iterable[Any]) -> list[Any]:
         """The rows with these keys."""
