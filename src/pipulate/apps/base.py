@@ -26,7 +26,9 @@ def note(event: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Route:
-    """method and path below the app's address, such as "{id}/{field}"; run(visit) → elements."""
+    """method and path below the app's address, such as "{id}/{field}" or "try/{rest:path}" (all
+
+    that follows); run(visit) → elements."""
 
     method: str
     path: str
@@ -38,7 +40,8 @@ class Route:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path))
+        path = re.sub(r"{(\w+):path}", r"(?P<\1>.*)", self.path)
+        return re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
 
 
 @dataclass

@@ -130,6 +130,7 @@ class CrudApp:
 async def _extra(function, visit: Visit):
     app, caller, crud = visit.app, visit.caller, visit.house.shelf.crud
     values = {"table": app.rows(caller), "profile": caller.profile, "caller": caller}
+    values["visit"] = visit
     values["tables"] = lambda name: crud(name).rows(caller)
     asked, texts = fields_of(function, *values), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}

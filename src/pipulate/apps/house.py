@@ -32,7 +32,7 @@ MOST = 64_000  # characters of one file told at once
 class House:
     """Everything of one home. Raises Broken when its store cannot be used."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, engine: type[Jobs] = Jobs):
         settings.make_home()
         self.settings, files = settings, settings.folder("files")
         self.db = backups.open_store(settings)
@@ -41,7 +41,7 @@ class House:
         self.tools, self.files = Tools(self.db), Files(self.db, files)
         self.tools.told["profile_delete"] = self._hides
         self.runs = Runs(self.db, files)
-        self.jobs = Jobs(self.runs, self.tools, settings.home, "pipulate.apps.worker")
+        self.jobs = engine(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         # What pipelines need is there, or the check of that name raises a Problem.
         self.needs: dict[str, Callable[[Caller], Awaitable[Any]]]
         self.needs = {"browser": lambda caller: asyncio.to_thread(ready)}

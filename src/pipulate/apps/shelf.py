@@ -17,6 +17,7 @@ import anyio.to_thread
 from filelock import FileLock
 
 from pipulate import __version__
+from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud, CrudApp
 from pipulate.apps.local import in_thread
 from pipulate.apps.pipeline import Guided
@@ -148,6 +149,17 @@ class Shelf:
         self._changed()
         if problem := self.plugins[plugin.path].problem:
             raise problem
+
+    async def answer(self, visit: Visit, method: str, rest: str):
+        """What the visit's app says to a request below its address. Raises Missing."""
+        for route in visit.app.routes:
+            values = route.match(method, rest)
+            if values is not None:
+                visit.path = values
+                with self.trying(self.of(visit.app), f"{method} {route.path}"):
+                    return await route.run(visit)
+        what = f"{visit.app.title} has no page {rest!r} for {method}."
+        raise Missing(what, "Check the address.")
 
     @contextlib.contextmanager
     def trying(self, plugin: Plugin | None, what: str) -> Iterator[None]:

@@ -1,9 +1,7 @@
-"""The trial of a plugin that nobody has approved yet: `python -m pipulate.apps.trial NAME`.
+"""The trial of a plugin that nobody has approved yet, in a process that plugins/_walls.py begins.
 
-A child process in an empty home with the plugin's file in apps/ uses all that it defines once:
-pages, rows, undo, tools, each step with samples. What came of it is in report.json. The fence keeps
-network, programs and other files away and tells what reached for them: it holds off mishaps and
-plain misuse, no cunning. That stands before the walls (plugins/_walls.py).
+On an empty home with the plugin's file in apps/ it uses all that this defines once: pages, rows,
+undo, tools, each step with samples. What came of it is in report.json.
 """
 
 import asyncio
@@ -14,6 +12,7 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,10 @@ from pipulate.apps.local import LocalJob, run_step
 from pipulate.apps.markup import html
 from pipulate.apps.outputs import Place, draw, viewed
 from pipulate.apps.pipeline import Guided
-from pipulate.apps.plugin import line_in
+from pipulate.apps.plugin import Plugin, line_in
 from pipulate.core import fetch as fetching
 from pipulate.core.fields import Ref, dumps, from_json
-from pipulate.core.jobs import question_field
+from pipulate.core.jobs import Jobs, question_field
 from pipulate.core.kinds import File
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Problem, Unknown
@@ -39,58 +38,12 @@ from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 from pipulate.core.tools import CAREFUL, tools_in
 
-NETWORK = ("connect", "bind", "sendto", "sendmsg", "getaddrinfo", "gethostbyname")
-PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.kill")
-PROGRAMS += ("os.forkpty", "os.startfile", "pty.spawn", "ctypes.dlopen", "os.killpg")
-CHANGES = ("remove", "rename", "rmdir", "mkdir", "link", "symlink", "chmod", "chown", "truncate")
-KINDS = dict.fromkeys([f"socket.{name}" for name in NETWORK], "network")
-KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files", "open": "files"}
-KINDS |= {f"os.{name}": "files" for name in CHANGES}
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 TABLE = "name,value,url\nsample,1,https://www.example.org/\n"
 MOMENT = datetime.now().replace(microsecond=0)
 BY_TYPE = {"boolean": True, "object": {}}  # a number: 1
 BY_FORMAT = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
 BY_FORMAT |= {"date": MOMENT.date().isoformat(), "date-time": MOMENT.isoformat()}
-
-
-class Fence:
-    """An audit hook; `reached`: what was reached for, such as "network"."""
-
-    def __init__(self, home: Path):
-        self.reached = list[str]()
-        read = (*sys.path, sys.prefix, sys.base_prefix, "/usr", "/lib", "/etc/localtime", "/dev")
-        self.own = {os.path.realpath(path) for path in (home, os.devnull)}
-        self.read = self.own | {os.path.realpath(path) for path in (*read, "/etc/mime.types")}
-        self.read -= {"/"}
-
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        kind, paths, roots = KINDS.get(event), args, self.own
-        if event == "open":
-            writes = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            paths, roots = args[:1], roots if writes else self.read
-        if kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
-            return  # an event loop begins so, there
-        if kind and not (kind == "files" and all(_below(path, roots) for path in paths)):
-            self._refuse(kind, f"{event} {str(args[:1])[:100]}")
-
-    def opened(self, connection: apsw.Connection) -> None:
-        """Called for each store that is opened: none elsewhere, and none beside it."""
-        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
-        if (path := connection.filename) and not _below(path, self.own):
-            self._refuse("files", path)
-
-    def _refuse(self, kind: str, what: str) -> None:
-        self.reached.append(kind)
-        raise PermissionError(f"A trial has no {kind} ({what}).")
-
-
-def _below(path: Any, roots: set[str]) -> bool:
-    """Whether a path is one of these or below it; what is no path reaches nothing new."""
-    if not isinstance(path, str | bytes | os.PathLike):
-        return True
-    real = os.path.realpath(os.fsdecode(path))
-    return any(real == root or real.startswith(root + os.sep) for root in roots)
 
 
 def sample(schema: Row, kind: str = "") -> Any:
@@ -134,9 +87,8 @@ class TrialJob(LocalJob):
 class Trial:
     """One plugin of a house in use."""
 
-    def __init__(self, house: House, name: str, reached: list[str]):
-        self.house, self.reached = house, reached
-        self.plugin = house.shelf.plugins[house.settings.folder("apps") / f"{name}.py"]
+    def __init__(self, house: House, plugin: Plugin, reached: list[str]):
+        self.house, self.plugin, self.reached = house, plugin, reached
         self.caller = house.caller("shell", confirmed=True, cwd=Path.cwd())
         self.report: Row = {"problems": [], "notes": [], "apps": [], "pages": []}
         self.loop = asyncio.get_running_loop()
@@ -276,21 +228,30 @@ class Trial:
         return [loaded(from_json(kept(output, job.files)))]
 
 
-def main(name: str) -> None:
-    """Write report.json; end when standard input does, as when the parent is dead."""
-    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, engine: type[Jobs] = Jobs):
+    """Do work(house, plugin, what was reached for) on this folder as a home, and end."""
     Path("sample.csv").write_text(TABLE)
     home = Path.cwd()
-    fence = Fence(home)
 
-    async def work() -> Row:
+    def opened(connection: apsw.Connection) -> None:
+        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+        fence.opened(connection.filename)
+
+    async def within() -> None:
         sys.addaudithook(fence.hear)
-        apsw.connection_hooks.append(fence.opened)
-        return await Trial(House(Settings(home, browser=False)), name, fence.reached).run()
+        apsw.connection_hooks.append(opened)
+        house = House(Settings(home, browser=False), engine)
+        await work(house, house.shelf.plugins[home / f"apps/{name}.py"], fence.reached)
 
-    Path("report.json").write_text(json.dumps(asyncio.run(work())))
+    asyncio.run(within())
     os._exit(0)  # whatever threads the plugin has left
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def main(name: str, fence: Any) -> None:
+    """Write report.json; end when standard input does, as when the parent is dead."""
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+
+    async def work(*about: Any) -> None:
+        Path("report.json").write_text(json.dumps(await Trial(*about).run()))
+
+    fenced(work, name, fence)

@@ -56,7 +56,8 @@ class Engine:
         self._waiting.pop(reply["reply"]).set_result(reply)
 
 
-def _answer(engine: Engine, request: Row) -> None:
+def answer(engine: Any, request: Row) -> Row:
+    """{done: a step's output} or {failed: a Problem}."""
     try:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
         pipeline = plugin.pipelines[request["pipeline"]]
@@ -69,16 +70,16 @@ def _answer(engine: Engine, request: Row) -> None:
         job = JobHandle(engine.tell, engine.need, folder, request["checkpoint"], journal)
         with job.held:
             output = kept(run_step(step, known | {"job": job}), folder)
-        engine.tell({"done": output})
+        return {"done": output}
     except Problem as problem:
-        engine.tell({"failed": problem.as_dict()})
+        return {"failed": problem.as_dict()}
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
         if line := line_in(request["file"], error):
             what += f" ({Path(request['file']).name}, line {line})"
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
-        engine.tell({"failed": Problem(what, hint).as_dict()})
+        return {"failed": Problem(what, hint).as_dict()}
 
 
 def _bounded() -> None:
@@ -103,7 +104,7 @@ def main() -> None:
 
     threading.Thread(target=read, daemon=True).start()
     while True:
-        _answer(engine, requests.get())
+        engine.tell(answer(engine, requests.get()))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,8 @@ from fasthtml.common import Textarea, Ul
 from starlette.responses import Response
 
 from pipulate import Problem, Text
-from pipulate.plugins import _drafts, _scaffold
+from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold
 
-TAGS = """a article aside b button caption code dd del details dl div dt em fieldset figure footer
-form h1 h2 h3 h4 header hr i img input ins label legend li main mark meter nav ol option p pre
-progress section select small span strong sub summary sup table tbody td textarea tfoot th thead
-time tr u ul"""
-SHOWN = "class type value placeholder checked selected open rows colspan hidden"
-LOOKS = {' id="bulk"': " hidden", ' id="state"': ' class="inline"'}  # as in a list that acts
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
 WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
 BELOW = "display:grid;gap:.4rem;justify-items:start"
@@ -101,6 +95,7 @@ def look(table, profile, name: str, hash: str):
         faults("It did not pass its trial", record["problems"]),
         P(f"It reaches for: {powers}." if powers else "It keeps to its own rows."),
         faults("What could not be tried", record["notes"]),
+        _preview.invitation(at, record),
         *(preview(n, page) for n, page in enumerate(record["pages"])),
         changes,
         H2("Source"),
@@ -142,14 +137,8 @@ def faults(title, lines):
 
 def preview(number, page):
     """A page as the trial drew it: nothing in it acts, no address is asked, no key reaches it."""
-    import nh3
-
-    text, shown = page["html"], {"*": {*SHOWN.split()}}
-    for mark, look in LOOKS.items():
-        text = text.replace(mark, look)
-    clean = nh3.clean(text, tags={*TAGS.split()}, attributes=shown, url_schemes=set())
-    said = Summary(f"{page['title']}, with rows that the trial made up")
-    return Details(said, Div(NotStr(clean), inert=True, style=WITHIN), open=not number)
+    said, clean = f"{page['title']}, with rows that the trial made up", _cleaned.still(page["html"])
+    return Details(Summary(said), Div(NotStr(clean), inert=True, style=WITHIN), open=not number)
 
 
 def difference(before, after):
@@ -162,6 +151,7 @@ def difference(before, after):
 def approve(table, profile, name: str, hash: str):
     """The user's click: exactly this content goes into apps/."""
     record = _drafts.approve(_drafts.home_of(table), name, hash)
+    _preview.end(_drafts.home_of(table), name, hash)
     noted(table, f"Approved plugin {name}, version {record['version']} ({hash[:12]})")
     at = f"/{profile.slug}/plugins/{name}/{hash}"
     soon = P("It goes live…", hx_get=at, hx_trigger="load delay:1s", **AGAIN)
@@ -172,6 +162,7 @@ def reject(table, profile, name: str, hash: str):
     """It stays as a version and does not run."""
     home = _drafts.home_of(table)
     _drafts.mark(home, _drafts.read(home, name, hash)[0], "rejected")
+    _preview.end(home, name, hash)
     noted(table, f"Rejected plugin {name} ({hash[:12]})")
     return look(table, profile, name, hash)
 
@@ -206,4 +197,5 @@ ROUTES = [
     ("/{name}/{hash}/approve", ["POST"], approve),
     ("/{name}/{hash}/reject", ["POST"], reject),
     ("/{name}/{hash}/edit", ["POST"], edit),
+    *_preview.ROUTES,
 ]

@@ -120,18 +120,21 @@ def draft(home, name, text, origin, wish=""):
     return keep(home, name, text, about | {"origin": origin, "wish": wish, "state": state})
 
 
+def told(table, caller, name, text, origin, wish=""):
+    """A draft as a caller is told of it, with the address where it waits."""
+    found = draft(home_of(table), name, text, origin, wish)
+    about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
+    address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
+    return {key: found[key] for key in about} | {"address": address}
+
+
 def tried(home, name, text):
     """What the trial in a child process says: {problems, notes, apps, pages, reached}."""
     if not TRIALS.acquire(timeout=TURN):
         raise Problem("Other drafts are being tried.", "Send this one again in a minute.")
     with contextlib.ExitStack() as end:
         end.callback(TRIALS.release)
-        place = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
-        folder = Path(end.enter_context(place))
-        (folder / "apps").mkdir()
-        for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
-            (folder / "apps" / path.name).write_bytes(path.read_bytes())
-        (folder / "apps" / f"{name}.py").write_bytes(text.encode())
+        folder = Path(end.enter_context(place(home, name, text)))
         # held open: what the child puts in their places is not read
         report = end.enter_context((folder / "report.json").open("w+b"))
         said = end.enter_context((folder / "said").open("w+b"))
@@ -142,6 +145,17 @@ def tried(home, name, text):
         said.seek(max(0, said.seek(0, os.SEEK_END) - 500))
         told = said.read(500).decode(errors="replace")
         return {"problems": [f"The trial {ended}. {told}".strip()]}
+
+
+def place(home, name, text):
+    """A home in a temporary folder, with this draft among the user's own files."""
+    made = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
+    apps = Path(made.name, "apps")
+    apps.mkdir()
+    for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
+        (apps / path.name).write_bytes(path.read_bytes())
+    (apps / f"{name}.py").write_bytes(text.encode())
+    return made
 
 
 def like(form, value):
@@ -156,19 +170,29 @@ def like(form, value):
 
 def child(folder, name, said):
     """Run the trial in that home; what is said of its end."""
-    kept = {key: os.environ[key] for key in PASSED if key in os.environ}
-    kept |= {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    how = {"cwd": folder, "env": kept, "stdout": said, "stderr": said, "start_new_session": True}
-    how["stdin"] = subprocess.PIPE  # open as long as this program lives: the child ends with it
-    command = [sys.executable, "-m", "pipulate.plugins._walls", name]
-    with subprocess.Popen(command, **how) as process:
+    with begun(folder, "trial", name, stdout=said, stderr=said) as process:
         try:
             return f"ended the program ({process.wait(SECONDS)})"
         except subprocess.TimeoutExpired:
             return f"did not end within {SECONDS} s"
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            kill(process)
+
+
+def begun(folder, *command, stdout, stderr):
+    """A process behind the walls, in that home: a trial or a stage, and the name of the draft."""
+    kept = {key: os.environ[key] for key in PASSED if key in os.environ}
+    kept |= {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    how = {"cwd": folder, "env": kept, "stdout": stdout, "stderr": stderr}
+    how["stdin"] = subprocess.PIPE  # open as long as this program lives: the child ends with it
+    walls = [sys.executable, "-m", "pipulate.plugins._walls"]
+    return subprocess.Popen([*walls, *command], start_new_session=True, **how)
+
+
+def kill(process):
+    """End it, and what it has begun."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
 
 
 def approve(home, name, key):

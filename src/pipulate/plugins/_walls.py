@@ -1,15 +1,15 @@
 """Walls around a trial: the kernel keeps all but its own folder away, whatever its code does.
 
-`python -m pipulate.plugins._walls NAME` begins the trial in them. Its own fence, which is Python,
-tells what was reached for; code that undoes the fence stands before these. Linux has them since
-5.13 (Landlock, seccomp); elsewhere the fence is all there is.
+`python -m pipulate.plugins._walls trial NAME` begins it in them (stage: a preview). A fence, which
+is Python, tells what was reached for; code that undoes the fence stands before these. Linux has
+them since 5.13 (Landlock, seccomp); elsewhere the fence is all there is.
 """
 
 import contextlib
 import ctypes
+import importlib
 import os
 import platform
-import runpy
 import struct
 import sys
 
@@ -27,6 +27,13 @@ CALLS = {
     "x86_64": "0xC000003E 41 59 322 62 200 234 129 297 112 109 76 101 250 249 424 425",
     "aarch64": "0xC00000B7 198 221 281 129 130 131 138 240 157 154 45 117 219 218 424 425",
 }
+NETWORK = ("connect", "bind", "sendto", "sendmsg", "getaddrinfo", "gethostbyname")
+PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.kill")
+PROGRAMS += ("os.forkpty", "os.startfile", "pty.spawn", "ctypes.dlopen", "os.killpg")
+CHANGES = ("remove", "rename", "rmdir", "mkdir", "link", "symlink", "chmod", "chown", "truncate")
+KINDS = dict.fromkeys([f"socket.{name}" for name in NETWORK], "network")
+KINDS |= dict.fromkeys(PROGRAMS, "programs") | {"sqlite3.connect": "files", "open": "files"}
+KINDS |= {f"os.{name}": "files" for name in CHANGES}
 LARGEST, MEMORY = 2**27, 2**32  # bytes of a file, of memory
 
 
@@ -82,7 +89,49 @@ def build(folder):
     seccomp()
 
 
+class Fence:
+    """An audit hook; `reached`: what was reached for, such as "network".
+
+    It holds off mishaps and plain misuse, no cunning: for that the walls are there."""
+
+    def __init__(self, home):
+        self.reached = []
+        read = (*sys.path, sys.prefix, sys.base_prefix, "/usr", "/lib", "/etc/localtime", "/dev")
+        self.own = {os.path.realpath(path) for path in (home, os.devnull)}
+        self.read = self.own | {os.path.realpath(path) for path in (*read, "/etc/mime.types")}
+        self.read -= {"/"}
+
+    def hear(self, event, args):
+        """What Python is about to do. Raises PermissionError."""
+        kind, paths, roots = KINDS.get(event), args, self.own
+        if event == "open":
+            writes = (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            paths, roots = args[:1], roots if writes else self.read
+        if kind == "network" and sys.platform == "win32" and "127.0.0.1" in str(args):
+            return  # an event loop begins so, there
+        if kind and not (kind == "files" and all(below(path, roots) for path in paths)):
+            self._refuse(kind, f"{event} {str(args[:1])[:100]}")
+
+    def opened(self, path):
+        """A store is opened: none but the home's own. Raises PermissionError."""
+        if path and not below(path, self.own):
+            self._refuse("files", path)
+
+    def _refuse(self, kind, what):
+        self.reached.append(kind)
+        raise PermissionError(f"A trial has no {kind} ({what}).")
+
+
+def below(path, roots):
+    """Whether a path is one of these or below it; what is no path reaches nothing new."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return True
+    real = os.path.realpath(os.fsdecode(path))
+    return any(real == root or real.startswith(root + os.sep) for root in roots)
+
+
 if __name__ == "__main__":
     if sys.platform == "linux":
         build(os.getcwd())
-    runpy.run_module("pipulate.apps.trial", run_name="__main__", alter_sys=True)
+    kind, draft = sys.argv[1:]
+    importlib.import_module(f"pipulate.apps.{kind}").main(draft, Fence(os.getcwd()))

@@ -41,23 +41,16 @@ def _page(title: str, *parts):
 
 
 async def app(site, visit: Visit, request):
-    """Any request below an app: its own route table decides."""
+    """Any request below an app."""
     shelf = site.house.shelf
     visit.app = shelf.get(visit.path["app"])
-    rest, owner = visit.path.get("rest", "").strip("/"), shelf.of(visit.app)
+    owner = shelf.of(visit.app)
     if owner and owner.folded and not visit.partial:
         return _card(visit, owner)
-    for route in visit.app.routes:
-        values = route.match(request.method, rest)
-        if values is not None:
-            visit.path = values
-            with shelf.trying(owner, f"{route.method} {route.path}"):
-                drawn = await route.run(visit)
-            if owner and owner.problem and not visit.partial and hasattr(drawn, "tag"):
-                return _fault(visit, owner), OLD, drawn
-            return drawn
-    what = f"{visit.app.title} has no page {rest!r} for {request.method}."
-    raise Missing(what, "Check the address.")
+    drawn = await shelf.answer(visit, request.method, visit.path.get("rest", "").strip("/"))
+    if owner and owner.problem and not visit.partial and hasattr(drawn, "tag"):
+        return _fault(visit, owner), OLD, drawn
+    return drawn
 
 
 def _ask(visit: Visit, tool: str, word: str, *inputs, **more):

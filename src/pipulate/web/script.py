@@ -28,7 +28,7 @@ const keep = (parameters, wanted) => {
 };
 const leave = form => {
   form.left = true;
-  const row = {target: form.closest('tr'), swap: 'outerHTML'};
+  const row = {target: form.closest('tr') || form, swap: 'outerHTML'};
   htmx.ajax('GET', form.getAttribute('hx-patch'), row);
 };
 on('keydown', '.edit', (form, event) => {
