@@ -254,11 +254,7 @@ class Listing(Many):
         added = await self._add_there(visit)
         key = visit.number("id")
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
-        row = self.rows(visit.caller)[key]
-        labels = self.labels(visit.caller, [row])
-        whole = [*self.fields] if "edit.whole" in visit.form else self.of_type(Secret)
-        stands = {n: self.shown(self.fields[n], getattr(row, n), labels) for n in whole}
-        kept = {n: t for n, t in typed.items() if t != stands.get(n)}  # read anew it may differ
+        kept = {n: t for n, t in typed.items() if t or n not in self.of_type(Secret)}
         try:
             if added and "edit.whole" in visit.form:
                 raise added
@@ -270,6 +266,7 @@ class Listing(Many):
             bad = problem.details.get("fields") or dict.fromkeys(sent, problem.what)
             one = len(sent) == 1 and "edit.whole" not in visit.form
             how = {"name": sent[0] if one else "*", "bad": self._untold(kept, bad)}
+            row = self.rows(visit.caller)[key]
             drawn = await self._draw(visit, self.editor, row, typed=typed, **how)
             return Refusal(drawn, problem.status)
         return await self._draw(visit, self.drawn_rows, [row])
