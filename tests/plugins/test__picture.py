@@ -135,3 +135,14 @@ def test_the_colours_of_numbers_are_seen_on_a_light_and_on_a_dark_page():
     assert len(ramp) == 5
     for colour in ramp:
         assert light("ffffff") / light(colour) > 3 and light(colour) / light("13171f") > 3
+
+
+def test_a_small_pagerank_is_shown_without_an_exponent():
+    shown = [f"{row['pagerank']:.6g}" for row in _picture.evened([{"pagerank": 1.0927e-05}])]
+    assert shown == ["0.000010927"] and f"{_picture.Share(0.0536219):.6g}" == "0.053622"
+
+
+def test_the_bars_of_depths_have_the_pages_out_of_reach_too():
+    depths = [["0", 1], ["1", 4]]
+    assert _picture.depth_bars({"depths": depths, "unreached": 7})[-1] == ["out of reach", 7]
+    assert _picture.depth_bars({"depths": depths, "unreached": 0}) == depths

@@ -168,3 +168,30 @@ def test_the_report_is_one_file_that_runs_nothing(call, pair):
         and 'id="by-page-type"' in shown
     )
     assert "&lt;b&gt;" in shown and "<b>" not in shown and "<script" not in shown
+
+
+def test_two_files_of_one_name_are_told_apart_by_their_folders_or_runs(call, tmp_path):
+    files = {}
+    for side, text in (("before", BEFORE), ("after", AFTER)):
+        (tmp_path / side).mkdir()
+        files[f"{side}_file"] = tmp_path / side / "links.csv"
+        files[f"{side}_file"].write_text(text)
+    given = {name: str(path) for name, path in files.items()}
+    told = call("compare_run", **given)["output"]
+    assert (told["before"], told["after"]) == ("before/links.csv", "after/links.csv")
+    made = call("links_run", csv=given["before_file"])["output"]["nodes"]["$file"]
+    told = call("compare_run", before_file=made, after_file=given["after_file"])["output"]
+    assert (told["before"], told["after"]) == ("links 2 (/ links.csv, 5 pages)", "links.csv")
+
+
+def test_depths_that_are_counted_from_two_pages_are_not_compared_unsaid(call, pair):
+    told = call("compare_run", **pair(OLD, NEW))["output"]
+    assert told["note"] == ""
+    assert [row for row in told["figures"] if row["measured"] == "out of reach"] == [
+        {"measured": "out of reach", "before": 1, "after": 1, "change": 0}
+    ]
+    moved = NODES + "/,1,1,1,0.5,home\n/x,1,1,0,0.3,<b>\n"
+    told = call("compare_run", **pair(OLD, moved))["output"]
+    said = "Depth is counted from / before, from /x after: compare no depths."
+    assert told["note"].strip() == said
+    assert said in (File(told["report"]["$file"]).path).read_text("utf-8")

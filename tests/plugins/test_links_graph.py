@@ -424,3 +424,14 @@ def test_importing_the_plugin_loads_neither_numpy_nor_fasthtml():
         run, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(src)}
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_pages_that_differ_only_in_name_are_told(write, job):
+    pairs = [("/", "/a"), ("/a", "/a/"), ("/", "/b#top"), ("/b#top", "/b"), ("/", "/c#top")]
+    pairs += [("http://x.test/", "https://x.test/")]
+    note = measure(write(as_csv(pairs)), job)["note"]
+    what = "1 by a slash at the end, 1 by http and https, 1 by what follows a #"
+    assert (
+        note == f"Pages that differ from another only in name, and are counted beside it: {what}."
+    )
+    assert "note" not in measure(write(as_csv(GRAPH)), job)

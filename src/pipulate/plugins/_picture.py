@@ -8,6 +8,7 @@ import csv
 import re
 from array import array
 from collections import Counter
+from decimal import Decimal
 from itertools import islice
 from math import nan
 
@@ -107,10 +108,10 @@ def typed(head, rows):
 
 
 class Share(float):
-    """A PageRank, shown with the same number of digits as any other."""
+    """A PageRank, shown with the same number of digits as any other, and without an exponent."""
 
     def __format__(self, spec):
-        return format(float(self), "#.5g")
+        return f"{Decimal(format(float(self), '#.5g')):f}"
 
 
 def evened(rows):
@@ -118,6 +119,12 @@ def evened(rows):
     return [
         {k: Share(v) if k in RANKS and v is not None else v for k, v in row.items()} for row in rows
     ]
+
+
+def depth_bars(measured):
+    """[label, pages] by clicks from the start, and out of reach: all pages of a graph."""
+    lost = measured.get("unreached")
+    return [*measured["depths"], *([["out of reach", lost]] if lost else [])]
 
 
 def _number(cell):

@@ -14,7 +14,7 @@ from fasthtml.common import Section, Style, Th, Title, Wbr, to_xml
 
 from pipulate import BarChart, DataTable, File
 from pipulate.plugins._formats import save_as
-from pipulate.plugins._picture import evened, rows_of, typed
+from pipulate.plugins._picture import depth_bars, evened, rows_of, typed
 
 MOST = 50  # rows of a table
 KINDS = 30  # bars of a chart, rows of a table by page type or community
@@ -31,6 +31,11 @@ LEGEND = (
     "In-degree: how many pages link to a page. Out-degree: how many pages it links to.",
     "Depth: clicks from the start page, by the shortest way; empty where there is none.",
     "PageRank: the share of time that somebody who clicks at random is there; it adds up to 1.",
+)
+ROWS = (
+    "Component: pages that are joined by links, whichever way these lead; 1 is the largest.",
+    "Repeated, self links, blank: rows with a link that was there before, with one from a page to "
+    "itself, without one of the two pages.",
 )
 MEASURES = ("in_degree", "out_degree", "depth", "pagerank")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever a page is called, nothing runs
@@ -159,14 +164,14 @@ def write_report(title, measured, folder):
         parts.append(table(name, typed(survey.head, best.rows), best.count))
     said = f"{counts['pages']:,} pages and {counts['links']:,} links, measured on {date.today()}."
     said = f"{said} {counts.pop('note', '')}".strip()
-    return save_page(folder, title, said, counts, parts)
+    return save_page(folder, title, said, counts, parts, LEGEND + ROWS)
 
 
-def save_page(folder, title, said, counts, parts):
-    """report.html of that title; below it a sentence, {name: figure}, and sections."""
+def save_page(folder, title, said, counts, parts, legend=LEGEND):
+    """report.html of that title; below it a sentence, {name: figure}, words, and sections."""
     links = [A(part.children[0].children[0], href=f"#{part.attrs['id']}") for part in parts]
     head = Header(H1(title), P(said), Nav(*links))
-    page = Body(head, Main(Dl(*map(_figure, counts, counts.values())), *map(P, LEGEND), *parts))
+    page = Body(head, Main(Dl(*map(_figure, counts, counts.values())), *map(P, legend), *parts))
     about = Meta(charset="utf-8"), Meta(name="viewport", content="width=device-width")
     safe = Meta(http_equiv="Content-Security-Policy", content=POLICY)
     whole = Html(Head(*about, safe, Title(title), Style(LOOK)), page, lang="en")
@@ -201,7 +206,7 @@ def _figure(name, value):
 
 def _charts(measured, groups):
     charts = [
-        BarChart(measured["depths"], "Pages by clicks from the start"),
+        BarChart(depth_bars(measured), "Pages by clicks from the start"),
         BarChart(measured["degrees"], "Pages by how many pages link to them", log=True),
     ]
     for name, rows in groups.items():

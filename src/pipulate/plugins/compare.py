@@ -112,8 +112,18 @@ def graphs(
             raise Problem(f"The file {file.name} is gone.", "Run its step again, or give another.")
     if filecmp.cmp(files["before"].path, files["after"].path, shallow=False):
         raise Problem("Both are the same graph, page by page.", "Choose another one for one side.")
-    names = {side: given.name if given else chosen for side, (chosen, given) in sides.items()}
+    names = {
+        side: called_file(given, files.values(), known) if given else chosen
+        for side, (chosen, given) in sides.items()
+    }
     return names | {f"{side}_file": file for side, file in files.items()}
+
+
+def called_file(given, files, known):
+    """What a file is called: as the run that wrote it, or with its folder if both have one name."""
+    run = next((name for name, nodes in known.items() if nodes.path == given.path), None)
+    alike = len({file.name for file in files}) == 1
+    return run or (f"{given.path.parent.name}/{given.name}" if alike else given.name)
 
 
 # -- what became of each page ------------------------------------------------------------------
@@ -156,6 +166,15 @@ def ways(was, now):
     gain = 0 if isclose(was.rank, now.rank, rel_tol=1e-6) else now.rank - was.rank
     found["PageRank gained" if gain > 0 else "PageRank lost"] = abs(gain)
     return {way: size for way, size in found.items() if size}
+
+
+def told_starts(*graphs):
+    """A sentence when depth is counted from two different pages; "" otherwise."""
+    starts = [next((n for n, page in pages.items() if page.depth == 0), "") for pages in graphs]
+    if starts[0] == starts[1]:
+        return ""
+    was, now = (start[:LONG] or "nowhere" for start in starts)
+    return f" Depth is counted from {was} before, from {now} after: compare no depths."
 
 
 class Changes:
@@ -207,6 +226,7 @@ def totals(pages):
         "links": sum(page.into for page in pages.values()),
         "mean depth": round(sum(depths) / len(depths), 2) if depths else 0,
         "deepest": max(depths, default=0),
+        "out of reach": len(pages) - len(depths),
         "orphans": sum(not page.into and page.depth != 0 for page in pages.values()),
         "dead ends": sum(not page.out for page in pages.values()),
     }
@@ -235,6 +255,7 @@ def changes(graphs, job):
         "after": graphs["after"],
         "figures": figures,
         "shared": len(old.keys() & new.keys()),
+        "note": told_starts(old, new),
         "changes": {way: best.count for way, best in found.tables.items()},
         "types": found.types() if found.typed else [],
         "tables": {way: best.rows for way, best in found.tables.items() if best.rows},
@@ -249,7 +270,7 @@ def reported(told, folder):
     parts = [table("Figures", told["figures"]), section("Chart", chart(counts))]
     parts += [table("By page type", told["types"])] if told["types"] else []
     parts += [table(way, rows, counts[way]) for way, rows in told["tables"].items()]
-    said = f"{told['shared']:,} pages are in both."
+    said = f"{told['shared']:,} pages are in both.{told['note']}"
     return save_page(folder, f"{told['before']} → {told['after']}", said, counts, parts)
 
 
@@ -262,7 +283,7 @@ def chart(counts):
 def draw_changes(output):
     """Figures, bars and tables of what changed."""
     said = f"{output['before']} → {output['after']}: {output['shared']:,} pages are in both."
-    drawn = [P(said), DataTable(output["figures"])]
+    drawn = [P(said, output.get("note", "")), DataTable(output["figures"])]
     if not output["tables"]:
         return (*drawn, P("No page is new, gone or anywhere else."))
     drawn.append(chart(output["changes"]))

@@ -208,6 +208,20 @@ def told_left_out(counts):
     return f"Left out, being no links between pages of the site: {kinds}." if kinds else ""
 
 
+def told_variants(pages):
+    """Which pages have another's name but for a detail, as a sentence; "" if none has."""
+    known = {*pages}
+    others = {
+        "a slash at the end": (page[:-1] for page in pages if page.endswith("/")),
+        "http and https": (f"https{page[4:]}" for page in pages if page.startswith("http:")),
+        "what follows a #": (page.partition("#")[0] for page in pages if "#" in page),
+    }
+    counts = {by: sum(1 for other in found if other in known) for by, found in others.items()}
+    said = ", ".join(f"{count:,} by {by}" for by, count in counts.items() if count)
+    what = f"Pages that differ from another only in name, and are counted beside it: {said}."
+    return what if said else ""
+
+
 def find_start(pages, start, linking):
     """Id of the page called `start`, or else of a likely home among `linking` (ids in order)."""
     if start in pages:
@@ -237,7 +251,8 @@ def measure(source, columns, job, start: str = "", communities: Grouped = False)
     begin = find_start(pages, start.strip(), graph.linking)
     job.progress(70, 100, f"{len(pages):,} pages; depth and PageRank next")
     measured = graph.measured(begin) | {"start": pages[begin]} | counts
-    measured |= {"note": columns["note"]} if "note" in columns else {}
+    notes = [*filter(None, [columns.get("note"), told_variants(pages)])]
+    measured |= {"note": " ".join(notes)} if notes else {}
     if communities:
         job.progress(80, 100, f"{measured['links']:,} links; communities next")
         measured |= graph.grouped()
@@ -258,13 +273,13 @@ def figures(word, values):
 def pictured(output):
     """The graph itself, its top pages as a table, and two histograms."""
     from pipulate import BarChart, DataTable
-    from pipulate.plugins._picture import Picture, evened
+    from pipulate.plugins._picture import Picture, depth_bars, evened
 
     return (
         Picture(output["nodes"].path, output["edges"].path),
         DataTable(evened(output["top"])),
         BarChart(output["degrees"], "Pages by how many pages link to them", log=True),
-        BarChart(output["depths"], "Pages by clicks from the start"),
+        BarChart(depth_bars(output), "Pages by clicks from the start"),
     )
 
 
