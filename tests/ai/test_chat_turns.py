@@ -11,7 +11,7 @@ from model_server import ModelServer, Reply
 from pipulate.ai import chat as chats
 from pipulate.ai.chat import UNTOLD, Chat
 from pipulate.ai.complete import connect
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.problems import Busy, Missing, Problem
 from pipulate.core.store import now
 
 
@@ -129,6 +129,108 @@ def test_stop_before_the_answer_is_kept_leaves_no_message_that_streams_for_ever(
     monkeypatch.setattr(talk.chat, "_keep", slowly)
     talk.run(stopped())
     assert [row["state"] for row in talk.rows()] == ["done", "stopped"]
+    talk.server.queue.clear()
+
+
+# -- while what was said is being saved ----------------------------------------------------------
+
+
+@pytest.fixture
+def disk(talk, monkeypatch):
+    """The disk takes what the user says once `disk.free` is set; refuses it with `disk.error`."""
+
+    class Disk:
+        free, error = asyncio.Event(), None
+
+    keep = talk.chat._keep
+
+    async def slowly(profile_id, row):
+        if row["role"] == "user":
+            await Disk.free.wait()
+            if Disk.error:
+                raise Disk.error
+        return await keep(profile_id, row)
+
+    monkeypatch.setattr(talk.chat, "_keep", slowly)
+    return Disk
+
+
+async def until(true):
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+def test_the_model_is_asked_while_what_was_said_is_saved_and_nothing_is_shown_before(talk, disk):
+    talk.run(talk.chat.choice.model(talk.profile.id))
+    talk.server.script("Hi to you.")
+
+    async def both():
+        saying = asyncio.create_task(talk.chat.say(talk.profile, "Hello"))
+        await until(lambda: talk.server.requests)
+        assert talk.sent() == [{"role": "user", "content": "Hello"}]
+        assert not talk.heard and not talk.rows()
+        disk.free.set()
+        await saying
+        await talk.ended()
+
+    talk.run(both())
+    assert [row["text"] for row in talk.rows()] == ["Hello", "Hi to you."]
+    assert [row["role"] for _, kind, row in talk.heard if kind == "message"] == [
+        *("user", "assistant"),
+    ]
+
+
+def test_a_stop_that_comes_before_a_message_is_saved_ends_its_turn_and_keeps_it(talk, disk):
+    async def both():
+        saying = asyncio.create_task(talk.chat.say(talk.profile, "Hello"))
+        await until(lambda: talk.chat.turns)
+        await talk.chat.stop(talk.profile.id)
+        disk.free.set()
+        await saying
+        assert not talk.chat.turns
+
+    talk.run(both())
+    assert [row["text"] for row in talk.rows()] == ["Hello"]
+
+
+def test_what_cannot_be_saved_is_neither_shown_nor_answered(talk, disk):
+    talk.run(talk.chat.choice.model(talk.profile.id))
+    talk.server.script("Hi to you.")
+    disk.error = Busy("The disk is full; this was not saved.")
+    disk.free.set()
+    with pytest.raises(Busy):
+        talk.run(talk.chat.say(talk.profile, "Hello"))
+    assert not talk.rows() and not talk.heard and not talk.chat.turns
+    talk.server.queue.clear()
+
+
+def test_an_answer_that_cannot_be_saved_comes_to_its_end_and_the_user_is_told(talk, monkeypatch):
+    keep = talk.chat._keep
+
+    async def full(profile_id, row):
+        if row["state"] in ("done", "failed") and row["role"] != "user":
+            raise Busy("The disk is full; this was not saved.")
+        return await keep(profile_id, row)
+
+    monkeypatch.setattr(talk.chat, "_keep", full)
+    talk.say("Hello", "Hi to you.")
+    told = [(kind, row["text"]) for _, kind, row in talk.heard if kind in ("final", "message")]
+    assert told[-2] == ("final", "Hi to you.")
+    assert told[-1][0] == "message" and "disk is full" in told[-1][1]
+
+
+def test_what_another_tab_says_while_a_message_is_said_again_is_not_taken_along(talk):
+    talk.say("First", "one")
+    talk.server.script("anew", "two")
+
+    async def both():
+        say = talk.chat.say(talk.profile, "Second")
+        await asyncio.gather(talk.chat.again(talk.profile), say)
+        await talk.ended()
+
+    talk.run(both())
+    assert [row["text"] for row in talk.rows() if row["role"] == "user"] == ["First", "Second"]
     talk.server.queue.clear()
 
 

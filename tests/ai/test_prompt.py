@@ -263,6 +263,15 @@ def test_it_tells_what_was_done_since_it_was_told_last(chat, call, sent):
     assert said.index("after 2") < said.index("after 0"), "the newest first: the end may be cut"
 
 
+def test_of_very_much_that_was_done_the_newest_is_told(call, sent):
+    call("task_add", title="long ago")
+    sent()
+    for n in range(prompt.EVENTS + 2):
+        call("task_add", title=f"after {n}.")
+    said = sent()[0][0]["content"]
+    assert f"after {prompt.EVENTS + 1}." in said and "after 0." not in said
+
+
 def test_events_of_another_profile_are_not_told(call, sent):
     call("profile_add", name="Other")
     call("task_add", at="other", title="theirs alone")

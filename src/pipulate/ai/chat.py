@@ -48,10 +48,11 @@ class Chat:
 
     def __init__(self, house: House, choice: Choice, publish: Callable[[int, str, Row], None]):
         self.house, self.choice, self.publish = house, choice, publish
-        # by profile id: the task at work, the message being written, the event told last, the
-        # tools found, the moment of a remark
+        # by profile id: the task at work, the message being written, what the user said while it
+        # is being saved, the event told last, the tools found, the moment of a remark
         self.turns: dict[int, asyncio.Task[None]] = {}
         self.streaming: dict[int, Row] = {}
+        self.said: dict[int, asyncio.Task[Row]] = {}
         self.told: dict[int, int] = {}
         self.found = defaultdict[int, set[str]](set)
         self.remarked: dict[int, float] = {}
@@ -78,9 +79,15 @@ class Chat:
 
     async def _add(self, profile: Profile, role: str, text: str, **more) -> Row:
         values = {"role": role, "text": text, "state": "done", "at_utc": now(), **more}
+        await self._heard(profile)
         row = await self._keep(profile.id, values)
         self.publish(profile.id, "message", row)
         return row
+
+    async def _heard(self, profile: Profile):
+        """What the user said last is saved."""
+        if said := self.said.get(profile.id):
+            await asyncio.shield(said)
 
     async def _keep(self, profile_id: int, row: Row) -> Row:
         def keep() -> Row:
@@ -92,24 +99,35 @@ class Chat:
 
     async def say(self, profile: Profile, text: str, at: str = ""):
         """Take a user's message: begin a command or a turn."""
-        text = text.strip()[:50_000]
-        if not text:
-            return
-        kept, work = text, partial(self._turn, at=at)
+        if text := text.strip()[:50_000]:
+            await self.stop(profile.id)  # at once, though one before is still being saved
+            async with self._saying:  # of messages that come at the same time the last is answered
+                await self._say(profile, text, at)
+
+    async def _say(self, profile: Profile, text: str, at: str):
+        """The model is asked while this is saved; it is shown, and answered, once it is."""
+        row = {"role": "user", "text": text, "state": "done", "at_utc": now()}
+        work = partial(self._turn, at=at, said=row)
         if text.startswith("/"):
-            kept = without_secrets(text, self.house.tools)
-            work = partial(self._command, text=text, kept=kept)
-        async with self._saying:  # of messages that come at the same time the last is answered
+            row["text"] = without_secrets(text, self.house.tools)
+            work = partial(self._command, text=text, kept=row["text"])
+        await self.stop(profile.id)
+        self._begin(profile, work)  # and after its first step:
+        saving = self.said[profile.id] = asyncio.create_task(self._keep(profile.id, row))
+        try:
+            self.publish(profile.id, "message", await saving)
+        except Exception:
             await self.stop(profile.id)
-            await self._add(profile, "user", kept)
-            self._begin(profile, work)
+            raise
+        finally:
+            del self.said[profile.id]
 
     def _begin(self, profile: Profile, work):
         self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):
         """End the running turn; what came is kept."""
-        if task := self.turns.pop(profile_id, None):
+        while task := self.turns.pop(profile_id, None):  # a remark may begin meanwhile
             task.cancel()
             await asyncio.wait([task], timeout=2)
 
@@ -117,7 +135,13 @@ class Chat:
         try:
             await work(profile)
         except Exception as error:
-            await self._add(profile, "note", str(problem_of(error)), state="failed")
+            note = {"role": "note", "text": str(problem_of(error)), "state": "failed"}
+            if self.turns.get(profile.id) is not asyncio.current_task():
+                return  # it was stopped
+            try:
+                await self._add(profile, **note)
+            except Problem:  # that cannot be saved, either
+                self.publish(profile.id, "message", {"id": 0, "calls": None, **note})
         finally:
             if self.turns.get(profile.id) is asyncio.current_task():
                 del self.turns[profile.id]
@@ -125,6 +149,7 @@ class Chat:
 
     async def _command(self, profile: Profile, text: str, kept: str):
         calls = None
+        await self._heard(profile)
         try:
             said = await slash(text, self.house.tools, Caller("user", profile))
         except NeedsApproval as needed:
@@ -132,25 +157,27 @@ class Chat:
             said, calls = "This cannot simply be undone.", dumps([call])
         await self._add(profile, "note", said, calls=calls)
 
-    async def _turn(self, profile: Profile, at: str):
-        model = await self.choice.model(profile.id)
-        if model is None:
+    async def _turn(self, profile: Profile, at: str, said: Row | None = None):
+        wanted, unfit, end, asked = list[str](), 0, time.monotonic() + TURN, None
+        if said and (model := self.choice.known(profile.id)):
+            asked = self.prompt(profile, at, model.context, said)  # at once: a thread costs more
+        elif (model := await self.choice.model(profile.id)) is None:
             await self._add(profile, "note", NONE_FOUND)
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
-        asked, unfit, end = list[str](), 0, time.monotonic() + TURN
         for _ in range(ROUNDS):
-            calls = await self._answer(caller, model, at)
+            calls = await self._answer(caller, model, at, asked)
+            asked = None
             if not calls:
                 return await self._summarise(profile, model)
-            asked += [f"{call.name} {call.arguments}" for call in calls]
+            wanted += [f"{call.name} {call.arguments}" for call in calls]
             if time.monotonic() > end:
                 what = f"The model took over {TURN / 60:.0f} minutes; its last calls were not made."
                 raise Problem(what, GO_ON)
-            if len(asked) > CALLS:
+            if len(wanted) > CALLS:
                 what = f"The model wants over {CALLS} calls at once; the last were not made."
                 raise Problem(what, GO_ON)
-            if max(map(asked.count, asked)) >= SAME:
+            if max(map(wanted.count, wanted)) >= SAME:
                 what = "The model repeats the same call; it was stopped."
                 raise Problem(what, "Ask another way.")
             fitting = [await self._run_call(call, caller) for call in calls]
@@ -160,10 +187,12 @@ class Chat:
                 raise Problem(what, "Ask another way, or choose another model in Settings.")
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", GO_ON)
 
-    async def _answer(self, caller: Caller, model: Model, at: str) -> list[Call]:
+    async def _answer(self, caller: Caller, model: Model, at: str, asked=None) -> list[Call]:
         """Let the model speak; what it prints, though it is a call, is one."""
         self.unheard.discard(caller.profile.id)  # the prompt tells it
-        asked = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
+        if not asked:
+            await self._heard(caller.profile)
+            asked = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
         row, calls = await self._stream(caller, model, *asked)
         if calls:
             self.native.add(model.name)  # of such a model text is text
@@ -204,8 +233,10 @@ class Chat:
             row = await adding
             self.streaming.pop(profile.id, None)
             row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
-            await self._keep(profile.id, row)
-            self.publish(profile.id, "final", row)
+            try:
+                await self._keep(profile.id, row)
+            finally:
+                self.publish(profile.id, "final", row)
         return row, calls
 
     async def _run_call(self, call: Call, caller: Caller) -> bool:
@@ -253,27 +284,35 @@ class Chat:
             self.unheard.discard(profile.id)
             self._begin(profile, partial(self._turn, at=""))
 
-    def prompt(self, profile: Profile, at: str, context: int) -> tuple[list[Row], list[Row]]:
-        """(the messages, the tools) sent: within so many tokens, the answer's included."""
-        house, key, rows = self.house, profile.id, self.history(profile.id, HISTORY)
+    def prompt(
+        self, profile: Profile, at: str, context: int, said: Row | None = None
+    ) -> tuple[list[Row], list[Row]]:
+        """(the messages, the tools) sent: within so many tokens, the answer's included.
+
+        `said`: what is still to be saved."""
+        house, key, tail = self.house, profile.id, f" ORDER BY id DESC LIMIT {HISTORY}"
+        rows = self.table(key).select("id, role, text, calls", tail=tail)[::-1]
+        rows += [{"id": 0, "calls": None, **said}] if said else []
         asked = next((row["text"] for row in reversed(rows) if row["role"] == "user"), "")
         notes = [note["note"] for note in recalled(house, profile, asked)]
         before = self._summary(profile).get("text", "")
-        newest = house.db.all("SELECT ifnull(max(id), 0) AS id FROM events")[0]["id"]
-        first = prompt.system(house, profile, at, self.told.get(key, 0), notes, before)
-        first, self.told[key] = prompt.cut(first, int(context * prompt.ABOUT)), newest
+        since, done = self.told.get(key, 0), prompt.done(house, profile)
+        fresh = [event for event in done if event["id"] > since] or done[:3]
+        first = prompt.system(house, profile, at, fresh, notes, before)
+        first = prompt.cut(first, int(context * prompt.ABOUT))
+        self.told[key] = max((event["id"] for event in done), default=0)
         tools, sizes = self._known()
         own, most = prompt.own(house, at), int(context * prompt.TOOLS)
-        used = {event["verb"] for event in house.events.recent(key, prompt.EVENTS)}
+        used = {event["verb"] for event in done}
         tools = prompt.offered(tools, own, self.found[key], most, sizes, used)
         room = context - min(2 * prompt.ANSWER, max(context // 4, 1)) - prompt.tokens(first)
         room -= sum(sizes[tool["name"]] for tool in tools)
         if prompt.tokens(asked) > room:
             what = f"That is too long for {context:,} tokens, which is all that the model reads."
             raise Problem(what, "Say it shorter, attach it as a file, or choose another model.")
-        told, hide = prompt.talk(rows, room)[0], masked(house)
-        said = [{"role": "system", "content": first}, *told]
-        return [{**message, "content": hide(message["content"])} for message in said], tools
+        hide, sent = masked(house), [{"role": "system", "content": first}]
+        sent += prompt.talk(rows, room)[0]
+        return [{**message, "content": hide(message["content"])} for message in sent], tools
 
     def _known(self) -> tuple[list[Row], dict[str, int]]:
         """All tools, and the tokens each takes, kept until a plugin changes them."""
@@ -320,7 +359,8 @@ class Chat:
         model = await self.choice.model(profile.id)
         if model is None:
             return
-        first = await asyncio.to_thread(prompt.system, self.house, profile, at)
+        done = prompt.done(self.house, profile)
+        first = await asyncio.to_thread(prompt.system, self.house, profile, at, done)
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]
         said, last = "", max((row["id"] for row in self.history(profile.id, 1)), default=0)
@@ -336,14 +376,15 @@ class Chat:
 
     async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):
         """Say a message (0: the last) anew, or `text` instead; what came after it goes."""
-        await self.stop(profile.id)
-        table = self.table(profile.id)
-        found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)
-        if not found:
-            raise Missing("Only a message of yours can be said again.", "Choose another.")
-        said = found[0]
-        if not text and said["text"].startswith("/") and "…" in said["text"]:
-            raise Problem("A secret in it was not kept.", "Type the command again.")
-        await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
-        self.publish(profile.id, "anew", said)
-        await self.say(profile, text or said["text"], at)
+        async with self._saying:  # what another tab says meanwhile is not taken along
+            await self.stop(profile.id)
+            table = self.table(profile.id)
+            found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)
+            if not found:
+                raise Missing("Only a message of yours can be said again.", "Choose another.")
+            said = found[0]
+            if not text and said["text"].startswith("/") and "…" in said["text"]:
+                raise Problem("A secret in it was not kept.", "Type the command again.")
+            await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
+            self.publish(profile.id, "anew", said)
+            await self._say(profile, text.strip()[:50_000] or said["text"], at)

@@ -1,6 +1,5 @@
 """What the assistant remembers: notes, which are rows of an app of the user's, and the talk."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -86,9 +85,8 @@ def _words(text: str) -> set[str]:
 
 def masked(house: House) -> Callable[[str], str]:
     """A function that hides every secret kept here in a text."""
-    values = [row["value"] for row in house.db.all("SELECT value FROM secrets")]
-    kept = house.db.all("SELECT value FROM store WHERE secret")
-    values += [str(json.loads(row["value"])) for row in kept]
+    both = "SELECT value FROM secrets UNION ALL SELECT value ->> '$' FROM store WHERE secret"
+    values = [str(row["value"]) for row in house.db.all(both)]
     forms = {form for value in values if len(value) > 5 for form in (value, dumps(value)[1:-1])}
     ordered = sorted(forms, key=len, reverse=True)
     return lambda text: reduce(lambda said, form: said.replace(form, "…"), ordered, text)

@@ -94,27 +94,35 @@ def _work(job: Job) -> str:
     return f"{said} {job.message[:LISTED]}"
 
 
+def done(house: House, profile: Profile) -> list[Row]:
+    """{id, actor, verb, summary} of the last events, the newest first."""
+    sql = """SELECT id, actor, verb, summary FROM events WHERE ifnull(profile_id, ?) = ?
+        ORDER BY id DESC LIMIT ?"""
+    return house.db.all(sql, (profile.id, profile.id, EVENTS))
+
+
 def system(
     house: House,
     profile: Profile,
     at: str,
-    since: int = 0,
+    events: Iterable[Row],
     notes: Iterable[str] = (),
     before: str = "",
 ) -> str:
-    """The first message, what matters most first, as it may be cut. `since`: the event told last;
+    """The first message, what matters most first, as it may be cut.
 
     `before`: a summary of what was said before the talk that goes along."""
-    recent = house.events.recent
-    events = recent(profile.id, EVENTS, after=since)[:EVENTS] or recent(profile.id, 3)
     parts = [SYSTEM, f"Profile: {profile.name}. {_where(house, profile, at)}"]
     jobs = [job for job in [*house.jobs.live.values()] if job.run["profile_id"] == profile.id]
     parts += [f"At work now: {_work(job)}" for job in jobs[:EVENTS]]
     parts += ["What was said before, in short:", before] if before else []
     kept = [f"- {note[:LISTED]}" for note in notes]
     parts += ["You noted earlier (data):", *kept] if kept else []
-    done = (f"- {e['actor']}: {e['summary'][:LISTED]}" for e in events)
-    return "\n".join([*parts, "Last events, the newest first:", *done])
+    parts += (
+        "Last events, the newest first:",
+        *(f"- {event['actor']}: {event['summary'][:LISTED]}" for event in events),
+    )
+    return "\n".join(parts)
 
 
 def offered(
@@ -132,10 +140,11 @@ def offered(
     if sum(sizes.values()) <= room:
         return tools
 
-    def rank(tool: Row) -> int:
-        name, ours = tool["name"], bool(own) and tool["name"].startswith(own)
-        likely = name in used, name.endswith("_run"), name.endswith(("_list", "_add"))
-        return [name in found, name in ALWAYS, ours, *likely, True].index(True)
+    def rank(tool: Row) -> tuple[bool, ...]:
+        name = tool["name"]
+        first = name not in found, name not in ALWAYS, not (own and name.startswith(own))
+        last = not name.endswith("_run"), not name.endswith(("_list", "_add"))
+        return *first, name not in used, *last
 
     chosen = []
     for tool in sorted(tools, key=rank):
@@ -150,13 +159,14 @@ def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
 
     which on it is whole). What the user said last is always there, each result at least in part;
     no call stands without its answer, no answer without its call."""
-    answered = {json.loads(row["calls"])[0]["id"] for row in rows if row["role"] == "tool"}
     asked = next((row for row in reversed(rows) if row["role"] == "user"), None)
-    said = _messages(asked, answered, room) if asked else []
+    answered, said = set[str](), _messages(asked, (), room) if asked else []
     room -= sum(map(tokens, said))
     fresh = next((n for n, row in enumerate(reversed(rows)) if row["role"] != "tool"), len(rows))
     most, told, since, seen = room // (4 * max(fresh, 2)), list[Row](), 0, False
     for row in reversed(rows):
+        if row["role"] == "tool":  # it comes after its call
+            answered.add(json.loads(row["calls"])[0]["id"])
         messages = _messages(row, answered, most) if row is not asked else []
         room -= sum(map(tokens, messages))
         if room < 0:
@@ -168,7 +178,7 @@ def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
     return told if seen else said + told, since
 
 
-def _messages(row: Row, answered: set[str], most: int) -> list[Row]:
+def _messages(row: Row, answered: Collection[str], most: int) -> list[Row]:
     """A row as the model is told it; servers refuse a call that nothing answers."""
     role, text = row["role"], row["text"]
     calls = json.loads(row["calls"]) if row["calls"] else []

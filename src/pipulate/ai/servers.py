@@ -116,12 +116,16 @@ class Choice:
     def of(self, profile_id: int) -> Row | None:
         return self.house.settings_of(str(profile_id)).get("model")
 
+    def known(self, profile_id: int) -> Model | None:
+        """The same, if it was found a moment ago."""
+        until, model = self._kept.get(profile_id, (0.0, None))
+        return model if until > time.monotonic() else None
+
     async def model(self, profile_id: int) -> Model | None:
         """The model that answers in a profile, with its context; None without a server."""
-        until, model = self._kept.get(profile_id, (0.0, None))
-        if until > time.monotonic():
+        if model := self.known(profile_id):
             return model
-        added, model = self.added(), None
+        added = self.added()
         if kept := self.of(profile_id):
             model = Model(**kept, key=added.get(kept["url"], ""))
         if model := model or await find(self.house.settings, added):
