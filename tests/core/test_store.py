@@ -307,3 +307,18 @@ def test_given_a_full_disk_then_the_store_that_does_not_open_is_not_called_broke
     monkeypatch.setattr("pipulate.core.store.ROOM", 2**62)
     with pytest.raises(Busy, match="disk is full"):
         Database(path)
+
+
+def test_given_a_change_at_work_in_another_thread_then_closing_waits_for_it(db):
+    begun = threading.Event()
+
+    def slow():
+        begun.set()
+        time.sleep(0.3)
+
+    db._writer.create_scalar_function("slow", slow, 0)
+    thread = threading.Thread(target=db.execute, args=("SELECT slow()",))
+    thread.start()
+    begun.wait(10)
+    db.close()
+    thread.join()

@@ -299,7 +299,9 @@ class Database:
         return Table(self, name, **options)
 
     def close(self) -> None:
-        self._writer.close()
+        if self._lock.acquire(timeout=1):  # else a change is at work: the end of the program ends it
+            self._writer.close()
+            self._lock.release()
         if hasattr(self._local, "db"):
             self._local.db.close()
 
