@@ -223,7 +223,7 @@ def begun(home, more="", key="1"):
 
 def test_of_many_previews_three_stay_and_the_one_used_least_goes(home, alive):
     first, *rest = [begun(home, key=str(n)) for n in range(3)]
-    assert first.ask(path="", **ASK)["go"] == "/default/plants"
+    assert first.ask(path="plants", **ASK)["parts"]
     begun(home, key="4")
     assert first.process.returncode is None and rest[0].over.is_set()
     assert not alive(rest[0].process.pid) and len(_preview.LIVE) == 3
@@ -272,13 +272,13 @@ def page():
 )
 def test_one_that_ends_hangs_or_babbles_is_told_and_put_away(home, monkeypatch, does, why):
     preview = begun(home, spelled(does))
-    assert preview.ask(path="", **ASK)["go"]
+    assert preview.ask(path="plants", **ASK)["parts"]
     monkeypatch.setattr(_preview, "SECONDS", 2)
     with pytest.raises(Problem, match=f"{why}.*Press “Start again”"):
         preview.ask(path="plants/page", **ASK)
     assert preview.over.is_set() and preview.process.returncode is not None
     with pytest.raises(Problem, match="Start again"):
-        preview.ask(path="", **ASK)
+        preview.ask(path="plants", **ASK)
 
 
 def test_an_answer_nobody_asked_for_is_not_taken_for_one(home):
@@ -286,7 +286,7 @@ def test_an_answer_nobody_asked_for_is_not_taken_for_one(home):
     preview.ask(path="plants/page", **ASK)
     soon(lambda: not preview.lines.empty())
     with pytest.raises(Problem, match="cannot be shown"):
-        preview.ask(path="", **ASK)
+        preview.ask(path="plants", **ASK)
 
 
 def test_a_page_that_is_nested_too_deep_is_not_read(home):

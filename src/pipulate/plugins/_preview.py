@@ -1,6 +1,6 @@
 """A draft at work on throw-away data, for a person to try before it is approved.
 
-Its app runs in a process of its own behind the walls of a trial (apps/stage.py), on an empty home
+Its app runs in a process of its own behind the walls of a trial (apps/trial.py), on an empty home
 that goes with it. It hears each request as a line and answers in HTML texts, of which only what is
 harmless (_cleaned.py) comes onto the page; all that acts there leads back to it.
 """
@@ -45,7 +45,6 @@ WITHIN = "contain:content;min-height:75vh"  # it covers nothing outside
 AGAIN = "Press “Start again”."
 ENDED = "This preview has ended: nobody used it, or others were begun.", AGAIN
 FAULTY = "This version did not pass its trial.", "Edit it, or ask for a change."
-BARE = "This draft has no page.", "Edit it, or ask for a change."
 LARGE = "This page is too large for a preview.", "Show less at once."
 SAMPLE = "For a file, type sample.csv: a small one is there."
 
@@ -159,13 +158,10 @@ async def start(table, profile, name: str, hash: str):
     """Begin a preview, or begin it afresh, and lead to its first page."""
     home, at = _drafts.home_of(table), place(profile, name, hash)
     record, text = _drafts.read(home, name, hash)
-    if record["problems"]:
+    if record["problems"] or not record["apps"]:
         raise Problem(*FAULTY)
-    about = {"query": {}, "form": {}, "partial": True, "here": ""}
-    said = begin(home, name, text, hash).ask(method="GET", path="", **about)
-    if to := led(said, at):
-        return Response(headers={"HX-Redirect": to})
-    raise Problem(*said["problem"][:2] or BARE)
+    begin(home, name, text, hash)
+    return Response(headers={"HX-Redirect": f"{at}/try/{record['apps'][0]['slug']}"})
 
 
 def led(said, at):

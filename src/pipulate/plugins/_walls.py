@@ -134,4 +134,4 @@ if __name__ == "__main__":
     if sys.platform == "linux":
         build(os.getcwd())
     kind, draft = sys.argv[1:]
-    importlib.import_module(f"pipulate.apps.{kind}").main(draft, Fence(os.getcwd()))
+    getattr(importlib.import_module("pipulate.apps.trial"), kind)(draft, Fence(os.getcwd()))

@@ -49,15 +49,15 @@ def stage(tmp_path):
     _preview.end_all()
 
 
-def test_its_first_page_is_that_of_its_first_app_and_a_draft_that_does_not_load_says_why(stage):
-    assert stage()("GET", "")["go"] == "/default/slow"
-    said = stage(text=SMALL.replace("name: str", "name: strr"))("GET", "")["problem"]
-    assert "Did you mean" in " ".join(said)
+def test_it_answers_in_parts_of_a_page_and_says_what_is_not_there(stage):
+    ask = stage()
+    assert "<p>so</p>" in ask("GET", "plants/page")["parts"]
+    assert ask("GET", "plnts")["problem"] == ["There is no app 'plnts'.", "Did you mean 'plants'?"]
 
 
 def test_one_whose_parent_is_gone_ends_by_itself(stage):
     ask = stage()
-    assert ask("GET", "")["go"]
+    assert ask("GET", "plants")["parts"]
     ask.preview.process.stdin.close()
     assert ask.preview.process.wait(SECONDS) == 0
 
