@@ -299,7 +299,7 @@ class Database:
         return Table(self, name, **options)
 
     def close(self) -> None:
-        if self._lock.acquire(timeout=1):  # else a change is at work: the end of the program ends it
+        if self._lock.acquire(timeout=1):  # else the end of the program ends the change at work
             self._writer.close()
             self._lock.release()
         if hasattr(self._local, "db"):
