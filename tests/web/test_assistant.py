@@ -117,6 +117,14 @@ def test_a_message_that_is_not_there_cannot_be_edited_and_the_socket_stays(serve
         hear(tab, "still here")
 
 
+def test_a_message_that_could_not_be_saved_is_not_lost_and_goes_back_into_the_box(server):
+    with server.socket() as tab:
+        say(tab, "Two <b> lines", again="999999")
+        drawn = hear(tab, "Choose another")
+    assert 'hx-swap-oob="beforeend:#talk"' in drawn and 'data-edit=""' in drawn
+    assert "<span>Two &lt;b&gt; lines</span>" in drawn and "Two &lt;b&gt;" not in talk(server)
+
+
 def test_a_tab_that_was_away_gets_what_it_missed_and_one_that_was_not_gets_nothing(server, model):
     model.script("one", "two")
     with server.socket() as tab:

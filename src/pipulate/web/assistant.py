@@ -52,8 +52,10 @@ async def heard(site, tab: Tab, data: Row):
         if said and again.isdecimal():
             return await site.chat.again(tab.profile, int(again[:18]), said, at)
         await site.chat.say(tab.profile, said, at)
-    except Problem as problem:
-        tab.put(html(notice(str(problem))))
+    except Problem as problem:  # the box is empty by now: Edit puts back what was in it
+        unsaid = {"id": "", "role": "user", "text": data["msg"], "calls": None}
+        back = panel.message(unsaid, tab.profile)(hx_swap_oob="beforeend:#talk")
+        tab.put(html(back, notice(str(problem))))
 
 
 def _here(tab: Tab, data: Row) -> str:
