@@ -88,6 +88,16 @@ def test_colour_size_and_filter_follow_the_columns_and_are_kept(page, address):
     expect(graph.get_by_label("Size")).to_have_value("in_degree")
 
 
+def test_colours_span_the_pages_that_a_filter_leaves(page, address):
+    """Of a site 221 clicks deep, depths 3 to 5 all had one colour."""
+    graph = drawn(page, address)
+    graph.get_by_label("Colour").select_option("depth")
+    graph.get_by_label("Only").select_option("depth")
+    graph.get_by_label("depth from").fill("2")
+    graph.get_by_label("depth from").press("Tab")
+    expect(graph.get_by_role("listitem").first).to_have_text("from 2")
+
+
 def test_the_layout_is_held_and_goes_on_and_a_picture_is_saved(page, address):
     graph = drawn(page, address)
     graph.get_by_role("button", name="Pause").click()

@@ -167,9 +167,15 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     if (graph.isSimulationRunning && late(until)) halt();
     frame();
   };
+  // a column with the range that it has among the pages shown: few depths differ in colour, too
+  const ranged = column => {
+    const seen = column?.values.filter((value, n) => shown[n] && value === value) ?? [];
+    return column?.words || !seen.length ? column : {...column,
+      low: seen.reduce((a, b) => Math.min(a, b)), high: seen.reduce((a, b) => Math.max(a, b))};
+  };
   const paint = () => {
     const colours = new Float32Array(4 * pages), sizes = new Float32Array(pages);
-    const by = named(chosen.colour), of = by && colourOf(by), large = named(chosen.size);
+    const by = ranged(named(chosen.colour)), of = by && colourOf(by), large = named(chosen.size);
     for (let n = 0; n < pages; n++) {
       if (!shown[n]) continue;
       colours.set(of ? of(by.values[n]) : GREY, 4 * n);
