@@ -47,6 +47,9 @@ def test_an_address_of_the_draft_leads_into_the_preview_and_no_other_one_is_left
         "/default/a b",
         "/default/x\n//evil.example",
         " /default/x",
+        "/default/x\r\nSet-Cookie: a=b",
+        "/default/x?q=\r\nSet-Cookie: a=b",
+        "/default/\u0131",
     ],
 )
 def test_an_address_elsewhere_is_no_address(name, address):

@@ -289,6 +289,18 @@ def test_an_answer_nobody_asked_for_is_not_taken_for_one(home):
         preview.ask(path="plants", **ASK)
 
 
+def test_a_forged_name_of_an_app_leads_nowhere():
+    for slug in ("../../approve", "x\r\nSet-Cookie: a=b", "", "//evil.example"):
+        record = {"apps": [{"slug": slug, "title": "Plants", "tools": []}]}
+        assert _preview.pages("/default/plugins/x/0", record) == [(None, "Plants")]
+
+
+def test_an_address_of_letters_that_no_header_holds_still_leads_there():
+    said = _preview.BLANK | {"go": "/default/plants?q=Ähre “x”\x01".replace(" ", "+")}
+    to = _preview.led(said, "/default/plugins/x/0")
+    assert to == "/default/plugins/x/0/try/plants?q=%C3%84hre+%E2%80%9Cx%E2%80%9D%01"
+
+
 def test_a_page_that_is_nested_too_deep_is_not_read(home):
     said = _preview.BLANK | {"problem": [], "parts": ["<div>" * 20_000]}
     assert "too large for a preview" in _preview.cleaned(said, "/default/plugins/x/0")

@@ -7,7 +7,7 @@ its own. What acts must be spelled exactly as below, all else is left out.
 import json
 import re
 from functools import partial
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 TAGS = """a article aside b button caption code dd del details dl div dt em fieldset figure footer
 form h1 h2 h3 h4 header hr i img input ins label legend li main mark meter nav ol option p pre
@@ -26,7 +26,7 @@ viewBox x y width height rx text-anchor"""
 # Names that style and script know of a list; all others get a word before them, so that none is
 # a name of the page itself.
 OURS = "listing rows add state kept again count found bulk bulk-value views"
-WORD = r"[A-Za-z][\w-]{0,80}"
+WORD = "[A-Za-z][A-Za-z0-9_-]{0,80}"
 EVENT = "click|submit|change|input|keyup|search|load|revealed|toggle|focusout|every [1-9]\\d*s"
 TRIGGER = rf"({EVENT})( (once|changed|(delay|throttle):\d+m?s))*"
 SWAP = "innerHTML|outerHTML|beforebegin|afterbegin|beforeend|afterend|delete|none"
@@ -43,6 +43,7 @@ SAFE = {
 ADDRESSES = "href action hx-get hx-post hx-put hx-patch hx-delete data-sortable data-options"
 NAMES, AIMS = "id for form list", "hx-target hx-include"
 FIELDS = "input select textarea button"  # only they have a name: no form or picture hides ours
+ASKED = "?&=%+,;:@!$()*/"  # stand in the part of an address behind "?" as they are
 WRAPS = {"<tr": ("<table><tbody>", "</tbody></table>"), "<tbody": ("<table>", "</table>")}
 
 
@@ -95,12 +96,13 @@ def address(value, profile="", at="", name="href"):
     """An address below the profile as one below `at`; one of this page stays."""
     if value == "" or (name == "href" and re.fullmatch(r"\?[^#\s]*", value)):
         return value if name in ("hx-get", "href") else None
-    found = re.fullmatch(rf"/{re.escape(profile)}((?:/[\w*~.:%+-]+)+)(\?[^#\s]*)?(#.*)?", value)
+    path = r"((?:/[A-Za-z0-9_*~.:%+-]+)+)(\?[^#\s]*)?(#.*)?"
+    found = re.fullmatch(f"/{re.escape(profile)}{path}", value)
     if not found or any(set(unquote(part)) <= {"."} for part in found[1].split("/")[1:]):
         return None
     if name == "data-options" and not re.search(r"/options/\w+$", found[1]):
         return None
-    return at + found[1] + (found[2] or "")
+    return at + found[1] + quote(found[2] or "", safe=ASKED)
 
 
 def known(value):
@@ -114,7 +116,7 @@ def aim(value):
     """What an answer replaces, or a request takes along: within the preview."""
     if found := re.fullmatch(f"#({WORD})", value):
         return f"#{known(found[1])}"
-    return value if re.fullmatch(rf"this|closest ({NEAR})|find \w+", value) else None
+    return value if re.fullmatch(rf"this|closest ({NEAR})|find [a-z0-9]+", value) else None
 
 
 def elsewhere(value):

@@ -158,10 +158,17 @@ async def start(table, profile, name: str, hash: str):
     """Begin a preview, or begin it afresh, and lead to its first page."""
     home, at = _drafts.home_of(table), place(profile, name, hash)
     record, text = _drafts.read(home, name, hash)
-    if record["problems"] or not record["apps"]:
+    leads = [to for to, _ in pages(at, record) if to]
+    if record["problems"] or not leads:
         raise Problem(*FAULTY)
     begin(home, name, text, hash)
-    return Response(headers={"HX-Redirect": f"{at}/try/{record['apps'][0]['slug']}"})
+    return Response(headers={"HX-Redirect": leads[0]})
+
+
+def pages(at, record):
+    """[(address, title)] of what the trial found; what it says may be forged."""
+    found = [(f"/{BASE}/{app['slug']}", app["title"]) for app in record["apps"]]
+    return [(_cleaned.address(to, BASE, f"{at}/try"), title) for to, title in found]
 
 
 def led(said, at):
@@ -216,13 +223,12 @@ def part(said, at, path):
 
 def page(at, record, text):
     """A page of ours around what a draft drew."""
-    apps = record["apps"] if len(record["apps"]) > 1 else []
-    links = [A(app["title"], href=f"{at}/try/{app['slug']}") for app in apps]
+    links = [A(title, href=to) for to, title in pages(at, record) if to]
     what = Strong("Preview on throw-away data: nothing here is kept.")
     again = Button("Start again", hx_post=f"{at}/try", cls="outline secondary")
     return Section(
         Header(Div(what, " ", A("Back to the draft", href=at)), again, **BANNER),
-        Div(*links, cls="inline") if links else "",
+        Div(*links, cls="inline") if links[1:] else "",
         P(Small(SAMPLE)) if 'type="file"' in text else "",
         Div(
             Div(id="try-notices", aria_live="polite", style="margin:.6rem 0"),
