@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -308,6 +309,15 @@ def test_of_many_tools_those_of_the_place_and_a_few_that_always_matter_are_offer
     assert sum(map(prompt.tokens, tools)) <= 8_192 * prompt.TOOLS
     chat.found[house.profiles.at().id] = {"thing3_move"}
     assert sent(8_192, "/default/thing7s")[1][0]["name"] == "thing3_move"
+
+
+@pytest.mark.parametrize("context", ANSWER_LEFT)
+def test_what_the_words_of_every_run_mean_is_told_once(sent, context):
+    """Seven pipelines said it seven times: a quarter of a small model's tools."""
+    told = [
+        t["name"] for t in sent(context)[1] if re.search("from_run: .*again: ", t["description"])
+    ]
+    assert told == ["run_get"]
 
 
 def test_even_a_model_that_reads_little_can_find_the_rest(sent):

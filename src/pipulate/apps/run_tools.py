@@ -35,7 +35,8 @@ class RunTools:
     def run_get(self, caller: Caller, run: int):
         """A run with its steps: state, inputs, progress, question, answers, error; outputs by
 
-        their size."""
+        their size. In each pipeline's …_run, run: go on with that one; from_run: a new one with
+        that one's inputs; to_step: no further; again: what is done, too."""
         row, states = self._pipeline(caller, run).open(caller.profile, run)
         said, steps = self.house.runs.answers(run), []
         for name, state in states.items():

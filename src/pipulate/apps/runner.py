@@ -51,11 +51,8 @@ class Runner:
         often = Counter(f.name for _, f in asked)
         own = (replace(f, name=f"{s}.{f.name}") for s, f in asked if often[f.name] > 1)
         fields = [*self.pipeline.fields.values(), *own]
-        text = (
-            f"Run the pipeline {self.title}: {self.description} run: go on with that one; "
-            "from_run: a new one with that one's inputs; to_step: no further; again: what is done, "
-            f"too. Steps: {' → '.join(steps)}."
-        )
+        about = f"Run the pipeline {self.title}: {self.description} "
+        text = f"{about}Steps: {' → '.join(steps)}."  # the words of OWN are told by run_get
         every = (*(make_field(word, *about) for word, about in OWN.items()), *map(_open, fields))
         kind = "outside" if self.pipeline.outside else "write"
         return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
