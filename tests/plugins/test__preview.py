@@ -8,6 +8,7 @@ import pytest
 
 from pipulate import Problem
 from pipulate.plugins import _preview
+from serving import serving
 
 PLANT = '''"""Plants."""
 
@@ -201,6 +202,18 @@ def test_a_faulty_version_is_not_tried_and_approval_ends_a_preview(server):
     assert "Voles" in server.page(f"{at}/try/voles")
     server.act("POST", f"{at}/approve")
     assert "This preview has ended" in server.page(f"{at}/try/voles")
+
+
+def test_with_the_program_the_home_of_a_preview_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(tmp_path / "home") as program:
+        program.client.timeout = SECONDS
+        at = program.call("plugin_draft", name="plants", source=SMALL)["address"]
+        program.act("POST", f"{at}/try")
+        assert "Plants" in program.page(f"{at}/try/plants")
+        (place,) = tmp_path.glob("pipulate-trial-*")
+    assert program.process.returncode is not None
+    soon(lambda: not place.exists())
 
 
 # -- the process -------------------------------------------------------------------------------

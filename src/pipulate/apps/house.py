@@ -48,6 +48,7 @@ class House:
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
         own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
         self.tools.replace("core", own + RowTools(self).tools())
+        self.on_close: list[Callable[[], None]] = []
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()
         self.shelf = Shelf(self)
@@ -89,6 +90,8 @@ class House:
         return value
 
     async def close(self) -> None:
+        for listener in self.on_close:
+            listener()
         await self.jobs.close()
         apps = self.shelf.apps.values()
         if going_on := [task for app in apps for task in getattr(app, "following", ())]:

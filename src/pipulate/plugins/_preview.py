@@ -5,7 +5,6 @@ that goes with it. It hears each request as a line and answers in HTML texts, of
 harmless (_cleaned.py) comes onto the page; all that acts there leads back to it.
 """
 
-import atexit
 import contextlib
 import json
 import queue
@@ -133,9 +132,8 @@ def end(*key):
         preview.end()
 
 
-@atexit.register
 def end_all():
-    """Nothing outlives the program."""
+    """Nothing outlives the program, which ends without atexit."""
     for key in [*LIVE]:
         end(*key)
 
@@ -154,13 +152,15 @@ def place(profile, name, key):
     return f"/{profile.slug}/plugins/{name}/{key}"
 
 
-async def start(table, profile, name: str, hash: str):
+async def start(table, profile, visit, name: str, hash: str):
     """Begin a preview, or begin it afresh, and lead to its first page."""
     home, at = _drafts.home_of(table), place(profile, name, hash)
     record, text = _drafts.read(home, name, hash)
     leads = [to for to, _ in pages(at, record) if to]
     if record["problems"] or not leads:
         raise Problem(*FAULTY)
+    if end_all not in visit.house.on_close:
+        visit.house.on_close.append(end_all)
     begin(home, name, text, hash)
     return Response(headers={"HX-Redirect": leads[0]})
 
