@@ -8,9 +8,8 @@ from typing import Any
 
 from fasthtml.components import FT, A, Article, Button, Datalist, Div, Fieldset
 from fasthtml.components import Figcaption, Figure, Input, Label, Line, NotStr, Option, Output, P
-from fasthtml.components import Rect, Select, Small, Span, Strong, Svg, Table, Tbody, Td, Textarea
-from fasthtml.components import Text as SvgText
-from fasthtml.components import Th, Thead, Tr, to_xml
+from fasthtml.components import Rect, Select, Small, Span, Strong, Svg, Table, Tbody, Td, Text
+from fasthtml.components import Textarea, Th, Thead, Tr, to_xml
 
 from pipulate.apps.base import so_many
 from pipulate.apps.widgets import RECENT, hosted
@@ -94,9 +93,7 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
 
 
 def _number(field: Field, shown: str, attrs: dict[str, Any]):
-    """Text: a box for numbers drops what it does not know, and 12,50 would be 1250.
-
-    A whole number between close bounds is chosen with a slider."""
+    """Text, or a slider: a box for numbers drops what it does not know, 12,50 would be 1250."""
     whole, bounds = field.type is int, field.bounds
     if bounds and whole and not field.optional and 0 < bounds.high - bounds.low <= 100:
         attrs |= {"min": bounds.low, "max": bounds.high}
@@ -227,9 +224,9 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = F
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200.
 
     `log`: few are seen beside very many."""
-    rows = [(str(name), _figure(value), float(value)) for name, value in pairs[:SHOWN_ROWS]]
-    said = f"{title}: " + ", ".join(f"{name} {figure}" for name, figure, _ in rows[:20])
-    sizes = [1 + math.log10(n) if log and n > 1 else n for *_, n in rows]
+    rows = [(str(name), _figure(value)) for name, value in pairs[:SHOWN_ROWS]]
+    said = f"{title}: " + ", ".join(map(" ".join, rows[:20]))
+    sizes = [1 + math.log10(n) if log and n > 1 else float(n) for _, n in pairs[:SHOWN_ROWS]]
     top = max(sizes, default=0)
     # all in %, so that text keeps its size on a phone; about 2.4 of it for a letter
     left, right = (
@@ -238,13 +235,12 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = F
     share = (100 - left - right) / (top or 1)
     ends = [f"{left + share * size:.2f}%" for size in (*sizes, *range(1, int(top * log) + 1))]
     drawn = [Line(x1=x, x2=x, y2="100%", stroke="#8886") for x in ends[len(rows) :]]
-    for n, (name, figure, _) in enumerate(rows):
-        y = 22 * n + 15
-        name = name[:15] + "…" * (len(name) > 15)
+    for n, (name, figure) in enumerate(rows):
+        y, name = 22 * n + 15, name[:15] + "…" * (len(name) > 15)
         drawn += (
-            SvgText(name, x=f"{left}%", dx=-8, y=y, text_anchor="end"),
+            Text(name, x=f"{left}%", dx=-8, y=y, text_anchor="end"),
             Rect(x=f"{left}%", y=y - 12, width=f"{share * sizes[n]:.2f}%", height=16, rx=2),
-            SvgText(figure, x=ends[n], dx=6, y=y),
+            Text(figure, x=ends[n], dx=6, y=y),
         )
     svg = Svg(*drawn, role="img", aria_label=said, width="100%", height=22 * len(rows))
     return Figure(Figcaption(title, Small(" Lines at 1, 10, 100 …" * log)), svg, cls="chart")
