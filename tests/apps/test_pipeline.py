@@ -1,6 +1,7 @@
 """A pipeline at work: its tool, its list of runs, and the page of a run with steps as cards."""
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -590,3 +591,85 @@ def test_given_a_step_at_work_then_its_run_is_not_finished(plugin, call, house, 
             await asyncio.gather(work, return_exceptions=True)
 
     run(finish_while_it_works())
+
+
+@pytest.mark.parametrize("fault", ['raise KeyError("seed")', "os._exit(7)"])
+def test_a_step_that_failed_three_times_in_a_row_folds_its_card_with_the_reason_and_a_retry(
+    plugin, house, run, fault
+):
+    plugin(f"""
+        import os
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one(seed: str):
+            {fault}
+    """)
+    guided, caller = house.shelf.pipeline("odd"), house.caller("user")
+    for times in range(1, 5):
+        with pytest.raises(Problem):
+            run(guided.run_on(caller, **({"run": 1} if times > 1 else {"seed": "pip"})))
+        text = html(run(guided.draw_run(caller.profile, 1)))
+        often = times > 2
+        assert (f"failed {times} times in a row" in text) == often
+        assert ("KeyError" if "Key" in fault else "7") in text.split('class="problem"')[1], "why"
+        assert ">Retry</button>" in text, "it stays in sight"
+        folded = text.split("<details>")[1] if "<details>" in text else ""
+        assert ('value="pip"' in folded) == often, "what it was given is one click away"
+        assert ('<a href="/default/plugins/mine">Edit the plugin</a>' in text) == often
+
+
+def test_a_step_that_worked_or_was_discarded_in_between_has_not_failed_in_a_row(plugin, house, run):
+    plugin("""
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one(number: int):
+            return 1 / number
+    """)
+    guided, caller = house.shelf.pipeline("odd"), house.caller("user")
+    for number in (0, 0, 1, 0, 0):
+        with contextlib.suppress(Problem):
+            known = {"run": 1} if guided.runs.listing(1) else {}
+            run(guided.run_on(caller, number=number, **known))
+    assert "times in a row" not in html(run(guided.draw_run(caller.profile, 1)))
+    guided.runs.discard(1, 1, "one")
+    with pytest.raises(Problem):
+        run(guided.run_on(caller, run=1))
+    assert "times in a row" not in html(run(guided.draw_run(caller.profile, 1)))
+
+
+def test_a_view_that_failed_three_times_in_a_row_rests_with_the_reason_beside_the_output(
+    plugin, house, run
+):
+    text = """
+        from pathlib import Path
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one():
+            return "the output"
+
+        @one.view
+        def draw(output):
+            with Path("{path}").open("a") as file:
+                file.write("x")
+            return output.nonsense
+    """
+    tries = house.settings.home / "tries"
+    plugin(text.replace("{path}", str(tries)))
+    caller = house.caller("user")
+
+    def drawn():
+        return html(run(house.shelf.pipeline("odd").draw_run(caller.profile, 1)))
+
+    run(house.tools.call("odd_run", {}, caller))
+    for _ in range(5):
+        shown = drawn()
+    assert "The view of this step failed three times in a row (AttributeError" in shown
+    assert "the output" in shown and len(tries.read_text()) == 3
+    plugin(text.replace("{path}", str(tries)).replace("output.nonsense", "output.upper()"))
+    assert "THE OUTPUT" in drawn(), "a mended file is tried again at once"

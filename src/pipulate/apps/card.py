@@ -67,7 +67,7 @@ def press(at: str, verb: str, word: str, look: str = "outline secondary", **valu
 
 def heading(number: int, state: StepState):
     """A step's number and name, and how it stands."""
-    said, attempt = SAYS.get(state.state, state.state), state.attempt
+    said, attempt = state.often or SAYS.get(state.state, state.state), state.attempt
     if state.state == "stale":
         said = f"stale: {state.why}"
     if state.state == "done":
@@ -110,12 +110,14 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         sends += [Button("Run the rest", id="rest", hx_post=f"{at}?rest=1", **quiet)]
     if state.step.optional and not over:
         sends += [press(run, "skip", "Skip", step=name)]
+    word = "Run it after all" if state.state == "skipped" else "Revise"
+    said = Summary(word, " ", Small(brief(state.inputs)))
+    if boxes and state.often:
+        boxes = [Details(said, *boxes, open=bool(wrong))]
     boxes.append(Div(*sends, cls="sends"))
     form = Form(*boxes, hx_post=at, novalidate=True, data_next=first or None)
     if not over or not (boxes[1:] or state.state == "skipped"):
         return form
-    word = "Run it after all" if state.state == "skipped" else "Revise"
-    said = Summary(word, " ", Small(brief(state.inputs)))
     return Details(said, form, cls="revise", open=bool(wrong))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from pipulate.apps import outputs
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.job import fed
 from pipulate.apps.markup import html
+from pipulate.apps.plugin import FAULTS
 from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import from_json
@@ -30,6 +32,7 @@ class Feeds(Runner):
     def __init__(self, pipeline: Pipeline):
         super().__init__(pipeline)
         self._drawn: dict[Any, tuple[str, list[Any]]] = {}  # HTML, and what holds its widgets
+        self._faults: Counter[Any] = Counter()  # of views, in a row
         self.routes = [
             Route("GET", "{run}/{step}/output", self.turn),
             Route("GET", "{run}/{step}/output.{form}", self.download),
@@ -51,11 +54,12 @@ class Feeds(Runner):
         try:
             drawn = draw and await limited(outputs.viewed, draw, value, held)
         except Exception as error:
-            fault = outputs.view_failed(error)
+            self._faults[key] += 1
+            fault = outputs.view_failed(error, rests := self._faults[key] >= FAULTS)
         parts = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
         parts = fault, *parts, outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
-        if not fault:
+        if not fault or rests:
             self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}
         return NotStr(text)
 

@@ -130,10 +130,11 @@ def viewed(view: Callable[[Any], Any], value: Any, *held: list[Any]):
     return NotStr(html(owned((view(value),), *held)))
 
 
-def view_failed(error: Exception):
-    """What is shown beside the output then."""
-    what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
-    return problem_card(Problem(what, "Mend it; the output is safe."))
+def view_failed(error: Exception, rests: bool = False):
+    """What is shown beside the output then; `rests`: it is not tried again."""
+    often = " three times in a row" if rests else ""
+    what = f"The view of this step failed{often} ({type(error).__name__}: {error})."[:500]
+    return problem_card(Problem(what, "Mend it, or run the step again; the output is safe."))
 
 
 def files(value: Any, place: Place) -> list[Any]:

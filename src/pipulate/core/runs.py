@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class StepState:
     attempt: Row
     late: list[str] = field(default_factory=list)
     question: Row = field(default_factory=dict)
+    fails: int = 0  # of its last tries, in a row
 
     @property
     def kept(self) -> Any:
@@ -86,6 +88,11 @@ class StepState:
     @property
     def error(self) -> Row:
         return json.loads(self.attempt.get("error") or "{}")
+
+    @property
+    def often(self) -> str:  # once it is too often
+        tired = self.state == "failed" and self.fails > 2
+        return f"failed {self.fails} times in a row" if tired else ""
 
     @property
     def why(self) -> str:  # of a stale step
@@ -145,7 +152,8 @@ def _state(
     else:
         state, found = "blocked" if late else "ready", {}
     found = attempts.raw(found["id"]) | found if found else {}  # its state as it was above
-    return StepState(step, state, key, inputs, found, late, asked.get(key, {}))
+    fails = len([*takewhile(lambda one: one["state"] == "failed", tries)])
+    return StepState(step, state, key, inputs, found, late, asked.get(key, {}), fails)
 
 
 class Runs:
