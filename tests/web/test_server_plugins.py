@@ -283,3 +283,19 @@ def test_a_search_leaves_out_an_app_that_fails(server, save):
     server.call("task_add", title="searched for as well")
     save("wines", APP + broken)
     assert "searched for as well" in server.page("/default/search?q=searched")
+
+
+def test_a_bare_address_of_an_app_leads_to_the_profile_of_the_page_that_asks(server, save):
+    save(
+        "shelf",
+        "from fasthtml.common import P\nfrom pipulate import CrudApp\n\n\n"
+        'class Jar(CrudApp):\n    title: str\n\n\n@Jar.rt("/open", methods=["POST"])\n'
+        'def opened(profile, jar: int):\n    return P(f"{profile.slug} opens {jar}")\n',
+    )
+    server.call("profile_add", name="Kitchen")
+    for at, there in (("kitchen", "kitchen"), ("default", "default"), ("gone", "default")):
+        asks = f"{server.url}/{at}/jars"
+        moved = server.act("POST", "/jars/open?jar=3", {}, hx_current_url=asks)
+        assert moved.status_code == 307 and moved.headers["location"] == f"/{there}/jars/open?jar=3"
+    assert "default opens 3" in server.act("POST", moved.headers["location"], {}).text
+    assert server.client.get("/jugs/open").status_code == 404

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from fasthtml.components import A, Button, Div
 from fasthtml.core import FastHTML
@@ -214,8 +214,13 @@ class Site:
         return HTMLResponse(drawn, status, headers)
 
     def _elsewhere(self, request, missing: Missing):
-        """Leads to a renamed profile's new name, or says that there is none."""
+        """Leads to a renamed profile's new name, or says that there is none.
+
+        An app's bare address, such as a plugin writes, leads to the profile of the page that asks.
+        """
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
+        if slug in self.house.shelf.apps and ".." not in request.url.path:
+            return RedirectResponse(f"/{self._at(request)}{_address(request)}", 307)
         if moved and request.method == "GET":
             there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
             return RedirectResponse(there, 308)
@@ -223,10 +228,15 @@ class Site:
         return self._answer(request, first, f"/{first.slug}", said, "Not found", False)
 
     async def home(self, request):
-        last = self.house.settings_of().get("last_profile")
-        slugs = [p.slug for p in self.house.profiles.all()]
         below = request.url.path.rstrip("/")
-        return RedirectResponse(f"/{last if last in slugs else slugs[0]}{below}", 303)
+        return RedirectResponse(f"/{self._at(request)}{below}", 303)
+
+    def _at(self, request) -> str:
+        """The profile of the page that asks, else the last one, else the first."""
+        asks = urlsplit(request.headers.get("hx-current-url", "")).path[1:].partition("/")[0]
+        slugs = [p.slug for p in self.house.profiles.all()]
+        known = (asks, self.house.settings_of().get("last_profile"), slugs[0])
+        return next(slug for slug in known if slug in slugs)
 
     async def socket(self, socket: WebSocket):
         at = socket.query_params.get("at", "/")
