@@ -150,3 +150,9 @@ def test_a_long_table_is_cut_and_says_of_how_many(tmp_path, monkeypatch):
 )
 def test_a_column_of_page_types_is_known_by_its_name(columns, found):
     assert page_type(columns) == found
+
+
+def test_it_says_what_a_file_of_links_cannot_know(tmp_path):
+    shown, _ = report(tmp_path)
+    assert "a page with no link at all is not in it" in shown
+    assert "Repeated, self links, blank: rows with a link that was there before" in shown

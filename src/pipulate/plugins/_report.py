@@ -36,6 +36,8 @@ ROWS = (
     "Component: pages that are joined by links, whichever way these lead; 1 is the largest.",
     "Repeated, self links, blank: rows with a link that was there before, with one from a page to "
     "itself, without one of the two pages.",
+    "Orphans and dead ends are those of the file: a page with no link at all is not in it, and one "
+    "that was not crawled seems to link to none.",
 )
 MEASURES = ("in_degree", "out_degree", "depth", "pagerank")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # whatever a page is called, nothing runs
