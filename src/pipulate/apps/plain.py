@@ -1,7 +1,8 @@
 """A CrudApp class without fields: no rows, but pages (`rt`) and tools of its own.
 
 Its functions get `table`, the settings of the profile, for DictLikeDB; its tools, static methods
-marked @tool, get (table, caller) and the values they ask for. Either may be async.
+marked @tool, get (table, caller), `house` if they have it, and the values they ask for. Either may
+be async.
 """
 
 import functools
@@ -44,14 +45,16 @@ class Plain:
         return [self._tool(name, function) for name, function in tools_in(self.model)]
 
     def _tool(self, name: str, function) -> Tool:
+        house = {"house": self.house} if "house" in inspect.signature(function).parameters else {}
+
         def run(caller, /, **values):
-            return function(self.rows(caller), caller, **values)
+            return function(self.rows(caller), caller, **house, **values)
 
         async def awaited(caller, /, **values):
             most = max(options["seconds"], WAIT_SECONDS)
             return await limited(functools.partial(run, caller, **values), seconds=most)
 
         about = {"run": awaited if inspect.iscoroutinefunction(function) else run}
-        options = function.tool_options | about | {"fields": fields_of(function, "table")}
+        options = function.tool_options | about | {"fields": fields_of(function, "table", *house)}
         said = " ".join((inspect.getdoc(function) or name).split())
         return Tool(f"{self.name}_{name}", said, **options)

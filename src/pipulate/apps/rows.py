@@ -13,11 +13,12 @@ from typing import Any
 
 from fasthtml.components import A, Button, Form, Input, NotStr, Span, Td
 
+from pipulate.apps.card import words
 from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, html, labelled, markdown, owned
 from pipulate.apps.refs import THERE
-from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps
+from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fields_of
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
@@ -69,9 +70,9 @@ class Rows(Data):
         pick = Input(type="checkbox", aria_label="Select", **bulk)
         grip = Button("⠿", cls="link", title="Drag, or Alt+↑ / Alt+↓", aria_label="Move")
         own = [
-            Button(n.replace("_", " ").capitalize(), cls="link", hx_post=f"{one}/call/{n}")
+            Button(words(n).capitalize(), cls="link", hx_post=f"{one}/call/{n}")
             for n, method in tools_in(self.model)
-            if method.__code__.co_argcount == 1 and not of_all(method)
+            if not fields_of(method) and not of_all(method)
         ]
         pen = Button("✎", cls="link", hx_get=f"{one}/*", aria_label="Edit", title="Edit")
         erase = Button("✕", cls="link", hx_delete=one, aria_label="Delete", title="Delete")
@@ -125,6 +126,13 @@ class Rows(Data):
         where = said if field.type is Url else f"mailto:{said}"
         return f'<a href="{where}" target="_blank" rel="noopener noreferrer">{said}</a>'
 
+    def asks(self, base: str, key: int = 0, **look: Any):
+        """Links to the forms of the class's own tools: of a row (key), or of the whole list."""
+        at, said = f"/{base.split('/')[1]}/call/{self.name}_", f"?id={key}" * bool(key)
+        for name, method in tools_in(self.model):
+            if of_all(method) is not bool(key) and (not key or fields_of(method)):
+                yield A(f"{words(name).capitalize()}…", href=f"{at}{name}{said}", **look)
+
     # -- editing in place
 
     def editor(self, row, caller: Caller, name: str, names=(), typed=NO, bad=NO) -> str:
@@ -147,6 +155,7 @@ class Rows(Data):
             parts.append(draw(field, shown, why, autofocus=not parts, **attrs))
         if whole or parts[0].tag == "span" and not field.target:  # such as boxes, a slider
             parts.append(Button("Save"))
+        parts += self.asks(base, row.id) if len(names) == len(self.fields) else []
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
         seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])

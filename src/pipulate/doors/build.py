@@ -1,20 +1,18 @@
 """The commands for who writes plugins: what to read first, a new file, one shared or taken in."""
 
-import contextlib
-import hashlib
-import json
 import re
+import sys
 import time
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from pipulate import __version__
 from pipulate.apps.base import snake, so_many
 from pipulate.core import source
-from pipulate.core.problems import Problem, Unknown, Waiting, nearest
-from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask
+from pipulate.core.problems import Unknown, Waiting, nearest
+from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask, show
 
 CONTRACT = "plugins/contract.md"
 SOON = 10  # seconds within which a saved file is in the menu
@@ -97,56 +95,30 @@ def new(kind, name, parts, no_browser, settings):
 def share(name, data, settings, profile):
     """Print a plugin of yours as one file that `pipulate add` takes in elsewhere."""
     own = [row for row in ask(settings, "apps") if row["origin"] != "bundled"]
-    rows = [row for row in own if name in (row["name"], Path(row["file"]).stem)]
-    if not rows:
-        raise Unknown(f"You have no plugin {name!r}.", nearest(name, [r["name"] for r in own]))
-    path = Path(rows[0]["file"])
-    package = {"pipulate": __version__, "name": path.stem, "source": path.read_text("utf-8")}
-    package |= {"origin": rows[0]["origin"], "version": rows[0]["version"], "data": {}}
-    for app in [row["name"] for row in own if row["file"] == str(path)] if data else ():
-        chunks, asked = [], {"app": app, "form": "json", "raw": True, "where": ""}
-        with contextlib.suppress(Unknown):  # it has no rows
-            ask(settings, "export", asked, profile, write=chunks.append)
-            package["data"][app] = json.loads(b"".join(chunks))
-    click.echo(json.dumps(package, ensure_ascii=False, indent=1))
+    known = {key for row in own for key in (row["name"], Path(row["file"]).stem)}
+    if name not in known:
+        raise Unknown(f"You have no plugin {name!r}.", nearest(name, known))
+    show(ask(settings, "plugin_share", {"name": name, "data": data}, profile), False)
 
 
 @click.command()
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("file")
 @HOME
 @PROFILE
 def add(file, settings, profile):
     """Take in a shared plugin or a .py: it waits for your approval; run again, rows are added."""
-    path = Path(file.name)
-    try:
-        plain = {"name": path.stem, "data": {}}
-        package = plain | {"source": file.read()} if path.suffix == ".py" else json.load(file)
-        name, text, data = (package[key] for key in ("name", "source", "data"))
-        short = hashlib.sha256(text.encode()).hexdigest()[:12]
-        columns = {app: {key for row in rows for key in row} for app, rows in data.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Problem(
-            "That is no shared plugin.", "Make one with `pipulate share`, or name a .py."
-        ) from None
-    live = [r for r in ask(settings, "apps") if r["origin"] != "bundled" and r["hash"] == short]
-    if not live:
-        given = {"name": name, "source": text, "origin": f"from {path.name}"}
-        found = ask(settings, "plugin_draft", given, profile)
+    piped = as_file("plugin.json", sys.stdin.buffer) if file == "-" else nullcontext(file)
+    with piped as path:
+        found = ask(settings, "plugin_take", {"file": path}, profile, yes=True)
+    if "problems" in found:
         url = (Door(settings).server or {}).get("url", "")
-        then = " Then run this again for its rows." if data else ""
+        then = " Then run this again for its rows." if found["rows"] else ""
         state = found["problems"][0] if found["problems"] else "It waits for your approval."
-        raise Waiting(f"{name}: {state}", f"Open {url}{found['address']}.{then}")
-    if other := data.keys() - {r["name"] for r in live}:
-        what = f"It holds rows of {', '.join(sorted(other))}, which is no app of its own."
-        raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
-    for app, rows in data.items():
-        match = sorted(columns[app] - {"id"})  # what is there already is not added again
-        with as_file("rows.json", [json.dumps(rows).encode()]) as path:
-            given = {"app": app, "file": path, "match": match}
-            report = ask(settings, "rows_import", given, profile, yes=True)
-        click.echo(f"{app}: {so_many(report['add'], 'row')} added")
-    if not data:
-        click.echo(f"{name} is there.")
+        raise Waiting(f"{found['name']}: {state}", f"Open {url}{found['address']}.{then}")
+    for app, count in found["added"].items():
+        click.echo(f"{app}: {so_many(count, 'row')} added")
+    if not found["added"]:
+        click.echo(f"{found['name']} is there.")
 
 
 COMMANDS = (context, new, share, add)

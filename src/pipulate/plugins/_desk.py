@@ -13,7 +13,7 @@ from fasthtml.common import Textarea, Ul
 from starlette.responses import Response
 
 from pipulate import Problem, Text
-from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold
+from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold, _sharing
 
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
 WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
@@ -22,12 +22,13 @@ AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
 def index(table, profile):
-    """What there is, and two ways to begin."""
+    """What there is, and three ways to begin."""
     at, home, told = f"/{profile.slug}/plugins", _drafts.home_of(table), {}
     for record in _drafts.versions(home):
         told.setdefault(record["name"], about(record))
     for path in sorted((home / "apps").glob("[a-z]*.py")):
         told.setdefault(path.stem, [Small("your own file")])
+        told[path.stem] = [*told[path.stem], _sharing.links(profile, path)]
     items = [Li(A(name, href=f"{at}/{name}"), *parts) for name, parts in told.items()]
     new = Form(
         Label("Name", Input(name="name", placeholder="book", required=True)),
@@ -45,6 +46,8 @@ def index(table, profile):
         wished(profile, "An app for my plants, with watering dates"),
         H2("From a few words, without a model"),
         new,
+        H2("From a file that was shared"),
+        _sharing.form(profile, style=BELOW),
         H2("Versions"),
         Ul(*items, cls="events") if items else P("None yet.", cls="hint"),
         id="desk",
@@ -193,6 +196,7 @@ ROUTES = [
     ("/", ["GET"], index),
     ("/new", ["POST"], new),
     ("/{name}", ["GET"], newest),
+    ("/{name}/share", ["GET"], _sharing.download),
     ("/{name}/{hash}", ["GET"], look),
     ("/{name}/{hash}/approve", ["POST"], approve),
     ("/{name}/{hash}/reject", ["POST"], reject),

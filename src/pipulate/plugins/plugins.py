@@ -1,7 +1,7 @@
 """Plugins: their versions, and what waits for approval."""
 
-from pipulate import CrudApp, Text, tool
-from pipulate.plugins import _desk, _drafts, _scaffold
+from pipulate import CrudApp, File, Text, tool
+from pipulate.plugins import _desk, _drafts, _scaffold, _sharing
 
 
 class Plugin(CrudApp):
@@ -16,10 +16,21 @@ class Plugin(CrudApp):
         by = "the assistant" if caller.parent or caller.actor == "model" else caller.actor
         if by == "shell" and origin:  # what a program says of itself is no origin
             by = origin
-        found = _drafts.draft(_drafts.home_of(table), name, source, by, wish)
-        address = f"/{caller.profile.slug}/plugins/{name}/{found['hash']}"
-        about = ("name", "hash", "version", "state", "problems", "notes", "powers", "apps")
-        return {key: found[key] for key in about} | {"address": address}
+        return _drafts.told(table, caller, name, source, by, wish)
+
+    @staticmethod
+    @tool(kind="read", seconds=60)
+    def share(table, caller, house, name: str, data: bool = False):
+        """A plugin of the user's as what plugin_take takes in elsewhere; data: with its rows."""
+        return _sharing.packed(caller, house, name, data)
+
+    @staticmethod
+    @tool(kind="bulk", seconds=600)
+    async def take(table, caller, house, file: File):
+        """Take in a shared plugin or a .py: it waits for approval; then the same file adds its rows
+
+        (answer: what plugin_draft says and how many, or {name, address, added: {app: rows}})."""
+        return await _sharing.taken(table, caller, house, file)
 
     @staticmethod
     @tool(kind="read")

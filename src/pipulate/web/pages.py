@@ -4,17 +4,20 @@ import contextlib
 import json
 from functools import partial
 from operator import attrgetter
+from typing import Any
 from urllib.parse import quote
 
-from fasthtml.components import A, Article, Code, Div, H1, H2, Header, Input, Li, P
+from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
 from fasthtml.components import Pre, Section, Small, Span, Ul
 
 from pipulate import __version__
-from pipulate.apps.base import Go, Visit, origin_tab
-from pipulate.apps.card import title
+from pipulate.apps.base import Go, Refusal, Visit, origin_tab
+from pipulate.apps.card import title, words
 from pipulate.apps.crud import Crud
-from pipulate.apps.markup import html, markdown, problem_card
+from pipulate.apps.markup import html, labelled, markdown, problem_card
+from pipulate.apps.outputs import Place, draw
 from pipulate.apps.query import State
+from pipulate.apps.rows import NO
 from pipulate.core import backups
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Invalid, Missing, from_dict
@@ -22,6 +25,7 @@ from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
+ASKED = "form.asked"  # marks what `form` sends; no field can be called so
 OLD = P("What you see is the last version that worked.", cls="hint")
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
@@ -172,15 +176,40 @@ def _profile(visit: Visit, profile, above):
     )
 
 
+async def form(site, visit: Visit, request, bad=NO, answer: Any = ""):
+    """What a tool asks for; below it what it answered."""
+    tool, typed = site.house.tools.get(visit.path["tool"]), {**visit.query, **visit.form}
+    plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.caller.profile.slug}"
+    bad, parts, word = {**bad}, [Input(type="hidden", name=ASKED)], words(tool.name).capitalize()
+    for f in tool.fields:
+        shown, why = typed.get(f.name, f.show(f.initial)), bad.pop(f.name, "")
+        parts.append(labelled(f, shown, why, autofocus=bool(why)))
+    parts += P(*bad.values(), cls="error"), Button(word)
+    ask = Form(*parts, hx_post=f"{base}/call/{tool.name}", hx_target="#main", novalidate=True)
+    apps = plugin.apps if plugin else ()
+    back = (P(A(f"← {app.title}", href=f"{base}/{app.slug}")) for app in apps)
+    return _page(word, P(tool.description), ask(cls="question"), answer, *back)
+
+
 async def call(site, visit: Visit, request):
-    """A form posted to a tool of the house by its name; the page is drawn anew."""
-    tool = site.house.tools.get(visit.path["tool"])
-    if not visit.form:
+    """A form posted to a tool by its name: what it answered, or the page is drawn anew."""
+    tool, text = site.house.tools.get(visit.path["tool"]), {**visit.form}
+    if not text:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
-    await visit.call(tool.name, text=visit.form)
+    asked = text.pop(ASKED, None) is not None
+    try:
+        said = await visit.call(tool.name, text=text)
+    except Invalid as problem:
+        if not asked:
+            raise
+        bad = problem.details.get("fields", {"": str(problem)})
+        return Refusal(await form(site, visit, request, bad))
+    leads = said.get("address") if isinstance(said, dict) else ""
+    if asked and not leads:
+        return await form(site, visit, request, answer=draw(said, Place()))
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
     back = "" if tool.name.startswith("plugin_") else "/settings"
-    return Go(f"/{here.slug}{back}")
+    return Go(leads or f"/{here.slug}{back}")
 
 
 async def plugin(site, visit: Visit, request):

@@ -1,0 +1,112 @@
+"""A plugin as one file that goes to other machines, and such a file (or a .py) taken in.
+
+It waits in quarantine; its rows come once it is approved. Shell and page use both by their tools.
+"""
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from fasthtml.common import A, Button, Form, Input, Label, Small
+from starlette.responses import Response
+
+from pipulate import Problem, Secret
+from pipulate.plugins import _drafts
+
+
+def packed(caller, house, name, data):
+    """{pipulate, name, source, origin, version, data: {app: rows}} of a plugin of the user's."""
+    own = [row for row in house.shelf.listing() if row["origin"] != "bundled"]
+    found = [row for row in own if name in (row["name"], Path(row["file"]).stem)]
+    if not found:
+        raise Problem(f"You have no plugin {name!r}.", "See Plugins.")
+    path, apps = Path(found[0]["file"]), house.shelf.apps
+    package = {"pipulate": version("pipulate"), "name": path.stem}
+    package |= {"source": path.read_text("utf-8"), "origin": found[0]["origin"]}
+    package |= {"version": found[0]["version"], "data": {}}
+    for slug in [row["name"] for row in own if data and row["file"] == str(path)]:
+        if getattr(apps.get(slug), "fields", None):
+            package["data"][slug] = rows(apps[slug], caller)
+    return package
+
+
+async def download(visit, name: str, data: bool = False):
+    """What the tool says, as a file (?data=yes: with its rows)."""
+    package = await visit.call("plugin_share", name=name, data=data)
+    text = json.dumps(package, ensure_ascii=False, indent=1)
+    head = {"content-disposition": f'attachment; filename="{package["name"]}.json"'}
+    return Response(text, headers=head, media_type="application/json")
+
+
+def rows(app, caller):
+    """The rows of an app in the order of its list, without secrets."""
+    state, shown = app.state_of(""), [n for n, f in app.fields.items() if f.type is not Secret]
+    keys = app.plain(caller).keys(*app.where(caller, state), app.order(caller, state))
+    known = {row.id: row for row in app.rows(caller).these(keys)}
+    return [{"id": k} | {n: getattr(known[k], n) for n in shown} for k in keys if k in known]
+
+
+async def taken(table, caller, house, file):
+    """See the tool plugin_take. Raises Problem."""
+    file = house.files.resolve(file, caller)
+    name, text, data = read(file)
+    apps = house.shelf.listing()
+    own = [row for row in apps if row["origin"] != "bundled"]
+    live = [row["name"] for row in own if row["hash"] == _drafts.digest(text)[:12]]
+    if not live:
+        count = sum(map(len, data.values()))
+        wish = f"With {count:,} rows: bring the file in again after your approval."
+        origin = f"from {file.name}"
+        found = _drafts.told(table, caller, name, text, origin, wish if count else "")
+        return found | {"rows": count}
+    if other := data.keys() - {*live}:
+        what = f"It holds rows of {', '.join(sorted(other))}, which is no app of its own."
+        raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
+    added = {}
+    with tempfile.TemporaryDirectory(dir=house.files.folder, prefix=".") as folder:
+        path = Path(folder, "rows.json")
+        for app, given in data.items():
+            path.write_text(json.dumps(given), "utf-8")
+            # what is there already is not added again
+            match = sorted({key for row in given for key in row} - {"id"})
+            asked = {"app": app, "file": str(path), "match": match}
+            report = await house.tools.call("rows_import", asked, caller) if given else {"add": 0}
+            added[app] = report["add"]
+    return {"name": name, "address": f"/{caller.profile.slug}/{live[0]}", "added": added}
+
+
+def read(file):
+    """(name, source, {app: rows}) of a file. Raises Problem."""
+    try:
+        text = file.path.read_text("utf-8")
+        if file.name.endswith(".py"):
+            return Path(file.name).stem, text, {}
+        name, source, data = (json.loads(text)[key] for key in ("name", "source", "data"))
+        plain = isinstance(name, str) and isinstance(source, str)
+        if plain and all(isinstance(row, dict) for rows in data.values() for row in rows):
+            return name, source, data
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise Problem("That is no shared plugin.", "Make one with `pipulate share`, or name a .py.")
+
+
+def form(profile, style):
+    """A form that brings a shared plugin, or a .py, in."""
+    box = {"name": "file", "placeholder": "path on this machine, or choose", "required": True}
+    pick = Input(type="file", data_upload="file", accept=".json,.py", aria_label="Choose a file")
+    return Form(
+        Label("A file of Share or `pipulate share`, or a .py", Input(**box), pick),
+        Small("It is tried, then waits for your approval. Its rows come when you bring the same "
+              "file in once more after that, and none of them twice."),
+        Button("Bring it in", cls="secondary"),
+        hx_post=f"/{profile.slug}/call/plugin_take",
+        style=style,
+    )  # fmt: skip
+
+
+def links(profile, path):
+    """The links that download a file of the user's, as `pipulate share` prints it."""
+    at = f"/{profile.slug}/plugins/{path.stem}/share"
+    rows = A("with its rows", href=f"{at}?data=yes", download=True)
+    return Small(A("Share", href=at, download=True), " · ", rows)

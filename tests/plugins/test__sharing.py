@@ -1,0 +1,110 @@
+"""A shared plugin on the page: what goes out is the shell's file; what comes in, waits."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from pipulate import Problem
+from pipulate.doors.cli import cli
+from pipulate.plugins import _drafts
+from serving import serving
+
+BOOK = '"""Books."""\n\nfrom pipulate import CrudApp\n\n\nclass Book(CrudApp):\n    title: str\n'
+TAKE = "/default/call/plugin_take"
+SECONDS = 60  # a trial is a process of its own
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("home")) as started:
+        started.client.timeout = SECONDS
+        yield started
+
+
+@pytest.fixture
+def upload(server):
+    """upload(name, text): the reference of an uploaded file, as the page's script gets it."""
+
+    def uploading(name, text):
+        address = f"/files/default?name={name}"
+        answer = server.client.put(address, content=text.encode())
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    return uploading
+
+
+def leads(answer):
+    return answer.headers.get("hx-redirect") or answer.text
+
+
+def test_a_shared_file_waits_on_the_page_for_a_yes_and_then_brings_its_rows(server, upload, until):
+    rows = [{"id": 3, "title": "Emma"}, {"id": 5, "title": "Persuasion"}]
+    package = {"name": "book", "source": BOOK, "data": {"books": rows}}
+    form = {"file": upload("book.json", json.dumps(package))}
+    assert 'data-upload="file"' in server.page("/default/plugins")
+    at = leads(server.act("POST", TAKE, form))
+    assert re.fullmatch("/default/plugins/book/[0-9a-f]{64}", at)
+    page = server.page(at)
+    assert "With 2 rows: bring the file in again after your approval." in page
+    assert "from book.json" in page and not (server.home / "apps/book.py").exists()
+    server.act("POST", f"{at}/approve")
+    until(lambda: "books" in [row["name"] for row in server.call("apps")], seconds=SECONDS)
+    for _ in range(2):
+        assert leads(server.act("POST", TAKE, form)) == "/default/books"
+        assert sorted(row["title"] for row in server.call("book_list")["rows"]) == [
+            "Emma",
+            "Persuasion",
+        ], "none of them twice"
+    share = 'href="/default/plugins/book/share'
+    assert f'{share}" download' in server.page("/default/plugins")
+    for query, words in (("", []), ("?data=yes", ["--data"])):
+        answer = server.client.get(f"/default/plugins/book/share{query}")
+        assert "attachment" in answer.headers["content-disposition"]
+        command = ["share", "book", *words, "--home", str(server.home)]
+        said = CliRunner().invoke(cli, command, catch_exceptions=False)
+        assert answer.text.strip() == said.stdout.strip(), "one file, whichever door it leaves by"
+        assert bool(json.loads(answer.text)["data"]) == bool(query)
+
+
+def test_a_plain_file_that_does_not_pass_is_shown_with_its_problems(server, upload):
+    form = {"file": upload("odd.py", BOOK.replace("title: str", "title: strr"))}
+    page = server.page(leads(server.act("POST", TAKE, form)))
+    assert "It did not pass its trial" in page and "/approve" not in page
+
+
+@pytest.mark.parametrize("text", ["[]", '{"name": "x", "source": BOOK}', "[" * 100_000], ids=len)
+def test_what_is_no_shared_plugin_is_refused_on_the_page(server, upload, text):
+    answer = server.act("POST", TAKE, {"file": upload("x.json", text)})
+    assert answer.status_code == 400 and "That is no shared plugin." in answer.text
+
+
+def test_a_model_and_a_program_take_nothing_in_without_a_click(call, house, tmp_path):
+    path = house.files.new_folder("uploads") / "book.py"
+    path.write_text(BOOK)
+    for actor in ("model", "mcp"):
+        with pytest.raises(Problem, match="waits for the user's approval"):
+            call("plugin_take", actor=actor, file=str(path))
+    assert not _drafts.versions(house.settings.home)
+
+
+def test_rows_that_came_along_plant_nothing_in_other_apps(call, house, plugin, tmp_path):
+    plugin(BOOK, "book")
+    data = {"books": [{"title": "Emma"}], "tasks": [{"title": "Planted"}]}
+    (path := tmp_path / "book.json").write_text(
+        json.dumps({"name": "book", "source": BOOK, "data": data})
+    )
+    with pytest.raises(Problem, match="rows of tasks, which is no app of its own"):
+        call("plugin_take", file=str(path), confirmed=True)
+    assert call("task_list")["count"] == call("book_list")["count"] == 0
+
+
+def test_an_app_without_rows_brings_none(call, plugin, tmp_path):
+    plugin(BOOK, "book")
+    (path := tmp_path / "book.json").write_text(
+        json.dumps(call("plugin_share", name="book", data=True))
+    )
+    found = call("plugin_take", file=str(path), confirmed=True)
+    assert found == {"name": "book", "address": "/default/books", "added": {"books": 0}}
