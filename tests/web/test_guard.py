@@ -287,6 +287,13 @@ def test_a_wrong_launch_token_is_refused_with_a_sentence(server, query):
     assert answer.headers.items() >= HEADERS.items()
 
 
+def test_a_click_after_the_cookie_is_gone_says_so_in_the_corner_of_its_page(server):
+    own = {"Origin": server.url, "HX-Request": "true"}
+    answer = send(server.port, "POST", "/default/tasks", own, b"title=x")
+    assert answer.status == 403 and "pipulate open" in answer.text
+    assert answer.headers["hx-retarget"] == "#notices" and 'class="notice"' in answer.text
+
+
 def test_the_launch_token_is_taken_only_by_get_at_the_root_and_from_no_foreign_page(server):
     token = fresh_token(server)
     assert send(server.port, "HEAD", f"/?token={token}").status == 403

@@ -46,9 +46,10 @@ class Answer(BaseException):
 
 
 def refusal(status: int, what: str, then: str) -> Answer:
-    """What was wrong, and what to do."""
-    text = f"<!doctype html><title>Pipulate</title><p><b>{what}</b> {then}"
-    return Answer(HTMLResponse(text, status))
+    """What was wrong, and what to do: a page, or in the corner of the page whose click it was."""
+    text = f'<!doctype html><title>Pipulate</title><p class="notice"><b>{what}</b> {then}'
+    corner = {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
+    return Answer(HTMLResponse(text, status, corner))
 
 
 class Keys:
