@@ -24,13 +24,18 @@ def test_an_address_of_the_draft_leads_into_the_preview_and_no_other_one_is_left
     assert 'hx-patch="' + AT + '/plants/1/*"' in cleaned("<b hx-patch=/default/plants/1/*>a</b>")
 
 
+@pytest.mark.parametrize(
+    "address", ["/plants/1", "/other/plugins/plants/0a/approve", "/settings", "/shell/call", "/ws"]
+)
+def test_an_address_without_the_profile_is_asked_of_the_preview_too(address):
+    for name in ("hx-get", "hx-post", "href", "action", "data-sortable"):
+        assert cleaned(f'<b {name}="{address}">a</b>') == f'<b {name}="{AT}{address}">a</b>'
+
+
 @pytest.mark.parametrize("name", ["hx-get", "hx-post", "hx-delete", "href", "action"])
 @pytest.mark.parametrize(
     "address",
     [
-        "/other/plugins/plants/0a/approve",
-        "/settings",
-        "/shell/call",
         "//evil.example/default/x",
         "http://evil.example/",
         "javascript:alert(1)",
@@ -42,7 +47,7 @@ def test_an_address_of_the_draft_leads_into_the_preview_and_no_other_one_is_left
         "/default/x/%2e%2e/%2E./approve",
         "/default/x/..",
         "/default/\\..\\approve",
-        "/default",
+        "/",
         "/default/",
         "/default/a b",
         "/default/x\n//evil.example",
@@ -107,7 +112,6 @@ def test_an_address_elsewhere_is_no_address(name, address):
         'data-allow="1"',
         'data-line="/quit"',
         'data-options="/default/plants/1"',
-        'data-sortable="/history"',
         'data-tooltip="x"',
         'xlink:href="/x"',
         'id="a.b"',
@@ -179,7 +183,9 @@ def test_what_a_list_needs_is_there_still():
 
 
 def test_a_row_that_leaves_its_table_takes_nothing_along():
-    drawn = cleaned('<tr><td>a</td></tr></table><b onclick="x()" hx-get="/x">b</b><table>')
+    drawn = cleaned(
+        '<tr><td>a</td></tr></table><b onclick="x()" hx-get="//x.example/x">b</b><table>'
+    )
     assert "onclick" not in drawn and "hx-get" not in drawn
 
 

@@ -93,11 +93,13 @@ def meant(tag, name, value, *, profile, at):
 
 
 def address(value, profile="", at="", name="href"):
-    """An address below the profile as one below `at`; one of this page stays."""
+    """An address of an app, with its profile or bare, as one below `at`; one of this page stays.
+
+    None for all others. So whatever is meant is asked of the preview, and of nobody else."""
     if value == "" or (name == "href" and re.fullmatch(r"\?[^#\s]*", value)):
         return value if name in ("hx-get", "href") else None
     path = r"((?:/[A-Za-z0-9_*~.:%+-]+)+)(\?[^#\s]*)?(#.*)?"
-    found = re.fullmatch(f"/{re.escape(profile)}{path}", value)
+    found = re.fullmatch(f"(?:/{re.escape(profile)}(?=/))?{path}", value)
     if not found or any(set(unquote(part)) <= {"."} for part in found[1].split("/")[1:]):
         return None
     if name == "data-options" and not re.search(r"/options/\w+$", found[1]):
