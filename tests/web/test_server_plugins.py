@@ -323,20 +323,20 @@ def test_a_tool_that_asks_for_values_has_a_form_that_says_what_it_answered(serve
     key = server.call("cask_add", name="<Port>")["id"]
     page = server.page("/default/casks")
     for name, word in (("count_all", "Count all…"), ("tap", "Tap…")):
-        assert re.search(rf'<a href="/default/call/cask_{name}"[^>]*>{word}</a>', page)
-    form = server.page("/default/call/cask_count_all").partition("<main")[2]
+        assert re.search(rf'<a href="/default/call/cask_{name}/form"[^>]*>{word}</a>', page)
+    form = server.page("/default/call/cask_count_all/form").partition("<main")[2]
     assert "Litres in all casks that hold so many." in form and 'name="least"' in form
     assert '<a href="/default/casks">← Casks</a>' in form and ">Cask count all</button>" in form
-    sent = {"least": "many", "form.asked": ""}
-    refused = server.act("POST", "/default/call/cask_count_all", sent)
+    sent = {"least": "many"}
+    refused = server.act("POST", "/default/call/cask_count_all/form", sent)
     assert refused.status_code == 422 and 'value="many"' in refused.text
     assert re.search(r'<label>Least.*?role="alert"[^>]*>[^<]*number', refused.text, re.DOTALL)
-    done = server.act("POST", "/default/call/cask_count_all", sent | {"least": "5"})
+    done = server.act("POST", "/default/call/cask_count_all/form", sent | {"least": "5"})
     assert "&lt;Port&gt;" in done.text and 'value="5"' in done.text, "another try is a click away"
-    assert "1 tapped" in server.act("POST", "/default/call/cask_tap", {"form.asked": ""}).text
+    assert "1 tapped" in server.act("POST", "/default/call/cask_tap/form", {}).text
     row = server.act("GET", f"/default/casks/{key}").text
     assert ">Knock</button>" in row and "Draw" not in row
-    at = f"/default/call/cask_draw?id={key}"
+    at = f"/default/call/cask_draw/form?id={key}"
     assert f'<a href="{at}">Draw…</a>' in server.act("GET", f"/default/casks/{key}/*").text
     assert re.search(rf'value="{key}"[^>]*name="id"|name="id"[^>]*value="{key}"', server.page(at))
 
@@ -344,11 +344,11 @@ def test_a_tool_that_asks_for_values_has_a_form_that_says_what_it_answered(serve
 def test_a_tool_of_a_row_is_refused_at_its_field_and_undone_like_any_other(server, save):
     save("casks", TOOLED)
     key = server.call("cask_add", name="Madeira")["id"]
-    form = {"id": str(key), "litres": "3", "to": "floor", "form.asked": ""}
-    refused = server.act("POST", "/default/call/cask_draw", form)
+    form = {"id": str(key), "litres": "3", "to": "floor"}
+    refused = server.act("POST", "/default/call/cask_draw/form", form)
     assert refused.status_code == 422 and ">is too dirty</small>" in refused.text
     assert 'value="3"' in refused.text and server.call("cask_get", id=key)["litres"] == 9
-    done = server.act("POST", "/default/call/cask_draw", form | {"to": "glass"})
+    done = server.act("POST", "/default/call/cask_draw/form", form | {"to": "glass"})
     assert re.search("left.*6.*glass", done.text, re.DOTALL)
     server.call("undo")
     assert server.call("cask_get", id=key)["litres"] == 9

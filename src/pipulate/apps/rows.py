@@ -128,7 +128,7 @@ class Rows(Data):
 
     def asks(self, base: str, key: int = 0, **look: Any):
         """Links to the forms of the class's own tools: of a row (key), or of the whole list."""
-        at, said = f"/{base.split('/')[1]}/call/{self.name}_", f"?id={key}" * bool(key)
+        at, said = f"/{base.split('/')[1]}/call/{self.name}_", f"/form?id={key}" if key else "/form"
         for name, method in tools_in(self.model):
             if of_all(method) is not bool(key) and (not key or fields_of(method)):
                 yield A(f"{words(name).capitalize()}…", href=f"{at}{name}{said}", **look)

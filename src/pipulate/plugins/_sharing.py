@@ -11,12 +11,13 @@ from pathlib import Path
 from fasthtml.common import A, Button, Form, Input, Label, Small
 from starlette.responses import Response
 
-from pipulate import Problem, Secret
+from pipulate import File, Problem, Secret, tool
 from pipulate.plugins import _drafts
 
 
-def packed(caller, house, name, data):
-    """{pipulate, name, source, origin, version, data: {app: rows}} of a plugin of the user's."""
+@tool(kind="read", seconds=60)
+def share(table, caller, house, name: str, data: bool = False):
+    """A plugin of the user's as what plugin_take takes in elsewhere; data: with its rows."""
     own = [row for row in house.shelf.listing() if row["origin"] != "bundled"]
     found = [row for row in own if name in (row["name"], Path(row["file"]).stem)]
     if not found:
@@ -47,8 +48,11 @@ def rows(app, caller):
     return [{"id": k} | {n: getattr(known[k], n) for n in shown} for k in keys if k in known]
 
 
-async def taken(table, caller, house, file):
-    """See the tool plugin_take. Raises Problem."""
+@tool(kind="bulk", seconds=600)
+async def take(table, caller, house, file: File):
+    """Take in a shared plugin or a .py: it waits for approval; then the same file adds its rows
+
+    (answer: what plugin_draft says and how many, or {name, address, added: {app: rows}})."""
     file = house.files.resolve(file, caller)
     name, text, data = read(file)
     apps = house.shelf.listing()

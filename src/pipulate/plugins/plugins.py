@@ -1,6 +1,6 @@
 """Plugins: their versions, and what waits for approval."""
 
-from pipulate import CrudApp, File, Text, tool
+from pipulate import CrudApp, Text, tool
 from pipulate.plugins import _desk, _drafts, _scaffold, _sharing
 
 
@@ -8,6 +8,7 @@ class Plugin(CrudApp):
     """Apps and pipelines of your own: write, approve, change, go back to an earlier version."""
 
     plural, menu_icon, menu_place = "plugins", "⚒", 65
+    share, take = staticmethod(_sharing.share), staticmethod(_sharing.take)
 
     @staticmethod
     @tool
@@ -17,20 +18,6 @@ class Plugin(CrudApp):
         if by == "shell" and origin:  # what a program says of itself is no origin
             by = origin
         return _drafts.told(table, caller, name, source, by, wish)
-
-    @staticmethod
-    @tool(kind="read", seconds=60)
-    def share(table, caller, house, name: str, data: bool = False):
-        """A plugin of the user's as what plugin_take takes in elsewhere; data: with its rows."""
-        return _sharing.packed(caller, house, name, data)
-
-    @staticmethod
-    @tool(kind="bulk", seconds=600)
-    async def take(table, caller, house, file: File):
-        """Take in a shared plugin or a .py: it waits for approval; then the same file adds its rows
-
-        (answer: what plugin_draft says and how many, or {name, address, added: {app: rows}})."""
-        return await _sharing.taken(table, caller, house, file)
 
     @staticmethod
     @tool(kind="read")

@@ -4,7 +4,6 @@ import contextlib
 import json
 from functools import partial
 from operator import attrgetter
-from typing import Any
 from urllib.parse import quote
 
 from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
@@ -17,7 +16,6 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, labelled, markdown, problem_card
 from pipulate.apps.outputs import Place, draw
 from pipulate.apps.query import State
-from pipulate.apps.rows import NO
 from pipulate.core import backups
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Invalid, Missing, from_dict
@@ -25,7 +23,6 @@ from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
-ASKED = "form.asked"  # marks what `form` sends; no field can be called so
 OLD = P("What you see is the last version that worked.", cls="hint")
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
@@ -176,39 +173,38 @@ def _profile(visit: Visit, profile, above):
     )
 
 
-async def form(site, visit: Visit, request, bad=NO, answer: Any = ""):
+async def form(site, visit: Visit, request):
     """What a tool asks for; below it what it answered."""
-    tool, typed = site.house.tools.get(visit.path["tool"]), {**visit.query, **visit.form}
-    plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.caller.profile.slug}"
-    bad, parts, word = {**bad}, [Input(type="hidden", name=ASKED)], words(tool.name).capitalize()
+    tool, typed, bad, answer = site.house.tools.get(visit.path["tool"]), visit.query, {}, ""
+    if request.method == "POST":
+        typed = visit.form
+        try:
+            answer = draw(await visit.call(tool.name, text=typed), Place())
+        except Invalid as problem:
+            bad = {**problem.details.get("fields", {"": str(problem)})}
+    refused, boxes = bool(bad), []
     for f in tool.fields:
         shown, why = typed.get(f.name, f.show(f.initial)), bad.pop(f.name, "")
-        parts.append(labelled(f, shown, why, autofocus=bool(why)))
-    parts += P(*bad.values(), cls="error"), Button(word)
-    ask = Form(*parts, hx_post=f"{base}/call/{tool.name}", hx_target="#main", novalidate=True)
+        boxes.append(labelled(f, shown, why, autofocus=bool(why)))
+    word, at = words(tool.name).capitalize(), {"hx_post": request.url.path, "hx_target": "#main"}
+    parts = *boxes, P(*bad.values(), cls="error"), Button(word)
+    ask = Form(*parts, cls="question", novalidate=True, **at)
+    plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.caller.profile.slug}"
     apps = plugin.apps if plugin else ()
     back = (P(A(f"← {app.title}", href=f"{base}/{app.slug}")) for app in apps)
-    return _page(word, P(tool.description), ask(cls="question"), answer, *back)
+    drawn = _page(word, P(tool.description), ask, answer, *back)
+    return Refusal(drawn) if refused else drawn
 
 
 async def call(site, visit: Visit, request):
-    """A form posted to a tool by its name: what it answered, or the page is drawn anew."""
-    tool, text = site.house.tools.get(visit.path["tool"]), {**visit.form}
-    if not text:
+    """A form posted to a tool of the house by its name; it leads on, or the page is drawn anew."""
+    tool = site.house.tools.get(visit.path["tool"])
+    if not visit.form:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
-    asked = text.pop(ASKED, None) is not None
-    try:
-        said = await visit.call(tool.name, text=text)
-    except Invalid as problem:
-        if not asked:
-            raise
-        bad = problem.details.get("fields", {"": str(problem)})
-        return Refusal(await form(site, visit, request, bad))
-    leads = said.get("address") if isinstance(said, dict) else ""
-    if asked and not leads:
-        return await form(site, visit, request, answer=draw(said, Place()))
+    said = await visit.call(tool.name, text=visit.form)
     here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
     back = "" if tool.name.startswith("plugin_") else "/settings"
+    leads = said.get("address") if isinstance(said, dict) else ""
     return Go(leads or f"/{here.slug}{back}")
 
 

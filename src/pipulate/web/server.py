@@ -378,7 +378,7 @@ PAGES = (  # (methods, path below the profile, handler)
     ("POST", "chat/stop", pages.stop),
     ("POST", "quit", program.end),
     *assistant.PAGES,
-    ("GET", "call/{tool}", pages.form),
+    ("GET POST", "call/{tool}/form", pages.form),
     ("POST", "call/{tool}", pages.call),
     ("GET", "share", share),
     ("POST", "share", share),
