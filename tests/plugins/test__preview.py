@@ -139,6 +139,7 @@ def test_what_is_refused_comes_back_in_its_form_and_a_broken_tool_is_told_with_i
     assert broken.status_code == 400 and broken.headers["hx-retarget"] == "#try-notices"
     assert re.search(r"ZeroDivisionError: .*\(line \d+\)", broken.text)
     assert "A preview gives no files" in act("GET", "plants/export?all=1").text
+    assert "A preview has no form" in act("GET", "call/plant_share?id=1").text
 
 
 def test_a_run_goes_on_step_by_step_and_says_what_is_not_there(act):

@@ -44,6 +44,7 @@ WITHIN = "contain:content;min-height:75vh"  # it covers nothing outside
 AGAIN = "Press “Start again”."
 ENDED = "This preview has ended: nobody used it, or others were begun.", AGAIN
 FAULTY = "This version did not pass its trial.", "Edit it, or ask for a change."
+NO_FORM = "A preview has no form for a tool that asks for values.", "Approve it first."
 LARGE = "This page is too large for a preview.", "Show less at once."
 SAMPLE = "For a file, type sample.csv: a small one is there."
 
@@ -195,6 +196,8 @@ def asked(method):
             preview = LIVE.get((home, name, hash))
             if not preview or preview.over.is_set():
                 raise Problem(*ENDED)
+            if rest.startswith("call/"):  # a page of the house, which is not here
+                raise Problem(*NO_FORM)
             said = preview.ask(method=method, path=rest, **about)
         except Problem as problem:
             said = BLANK | {"problem": [problem.what, problem.next_step]}
