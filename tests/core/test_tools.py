@@ -177,6 +177,13 @@ def test_a_person_in_the_shell_says_yes_first(house, ask, call):
     assert "shop" not in slugs(house)
 
 
+def test_who_changes_many_rows_in_the_shell_is_not_told_that_it_cannot_be_undone(call):
+    for n in range(21):
+        call("task_add", title=f"{n}")
+    with pytest.raises(Confirm, match="rows_delete may change more than 20 rows"):
+        call("rows_delete", actor="shell", app="tasks", where="all=1")
+
+
 @pytest.mark.parametrize("count", [20, 21])
 def test_more_than_twenty_rows_at_once_need_approval_whatever_the_class(house, call, count):
     rows = make_field("rows", list)

@@ -325,10 +325,10 @@ class Jobs:
         sure = caller.confirmed and bool(caller.sure or caller.actor != "shell" or meant)
         try:
             return await self.tools.call(name, given, replace(caller, confirmed=sure))
-        except Confirm:
+        except Confirm as needed:
             shown = self.tools.shown(name, dumps(values))
             shown = shown[:LONG] + "…" * (len(shown) > LONG)
-            asks = f"{shown} cannot simply be undone. Go on?"
+            asks = f"{needed.what.replace(name, shown, 1)} Go on?"
             said = await self._ask(job, asks, {"choices": ["no", "yes"], "person": True})
             self.runs.records.delete_many("run_id || '/' || step = ? AND name = ?", (step, asks))
             if said == "no":

@@ -220,7 +220,9 @@ class Tools:
 
     def _ask(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
         if caller.actor == "shell":
-            raise Confirm(f"{tool.name} cannot simply be undone.", "Answer y, or add --yes.")
+            many = f"may change more than {BULK} rows"
+            why = "cannot simply be undone" if tool.kind in CAREFUL else many
+            raise Confirm(f"{tool.name} {why}.", "Answer y, or add --yes.")
         self.hold(tool, given, caller)
 
     def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
