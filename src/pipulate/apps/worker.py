@@ -70,7 +70,7 @@ def answer(engine: Any, request: Row) -> Row:
         job = JobHandle(engine.tell, engine.need, folder, request["checkpoint"], journal)
         with job.held:
             output = kept(run_step(step, known | {"job": job}), folder)
-        dumps(output).encode()  # what cannot be sent is a failure of the step, no end of the process
+        dumps(output).encode()  # what cannot be sent is a failure of the step
         return {"done": output}
     except Problem as problem:
         return {"failed": problem.as_dict()}
