@@ -100,7 +100,7 @@ def form(profile, style):
     box = {"name": "file", "placeholder": "path on this machine, or choose", "required": True}
     pick = Input(type="file", data_upload="file", accept=".json,.py", aria_label="Choose a file")
     return Form(
-        Label("A file of Share or `pipulate share`, or a .py", Input(**box), pick),
+        Label("What Share gave, or a .py", Input(**box), pick),
         Small("It is tried, then waits for your approval. Its rows come when you bring the same "
               "file in once more after that, and none of them twice."),
         Button("Bring it in", cls="secondary"),

@@ -378,7 +378,7 @@ PAGES = (  # (methods, path below the profile, handler)
     ("POST", "chat/stop", pages.stop),
     ("POST", "quit", program.end),
     *assistant.PAGES,
-    ("GET POST", "call/{tool}/form", pages.form),
+    *((how, "call/{tool}/form", pages.form) for how in ("GET", "POST")),
     ("POST", "call/{tool}", pages.call),
     ("GET", "share", share),
     ("POST", "share", share),
