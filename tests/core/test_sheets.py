@@ -231,6 +231,12 @@ def test_what_a_spreadsheet_would_run_gets_a_quote_and_loses_it_again(lead):
     assert plain == f"{lead}1+1"
 
 
+def test_a_sum_in_a_workbook_is_the_amount_that_the_spreadsheet_shows(tmp_path):
+    row = [0.1 + 0.2, 119.00000000000001, -1234.56, 1e-7]
+    path = workbook(tmp_path / "t.xlsx", {"Sums": [list("abcd"), row]})
+    assert [*map(repr, cells(read_sheet(path))[0])] == ["0.3", "119", "-1234.56", "1e-07"]
+
+
 def test_numbers_stay_numbers():
     assert list(write_csv(["n"], [[-5], [1.5], [True], [None], ["'tis"]])) == [
         'n\r\n-5\r\n1.5\r\ntrue\r\n""\r\n\'tis\r\n'
