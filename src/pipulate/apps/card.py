@@ -67,7 +67,9 @@ def press(at: str, verb: str, word: str, look: str = "outline secondary", **valu
 
 def heading(number: int, state: StepState):
     """A step's number and name, and how it stands."""
-    said, attempt = state.often or SAYS.get(state.state, state.state), state.attempt
+    said, attempt = SAYS.get(state.state, state.state), state.attempt
+    if state.fails > 2:
+        said = f"failed {state.fails} times in a row"
     if state.state == "stale":
         said = f"stale: {state.why}"
     if state.state == "done":
@@ -112,7 +114,7 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
         sends += [press(run, "skip", "Skip", step=name)]
     word = "Run it after all" if state.state == "skipped" else "Revise"
     said = Summary(word, " ", Small(brief(state.inputs)))
-    if boxes and state.often:
+    if boxes and state.fails > 2:
         boxes = [Details(said, *boxes, open=bool(wrong))]
     boxes.append(Div(*sends, cls="sends"))
     form = Form(*boxes, hx_post=at, novalidate=True, data_next=first or None)

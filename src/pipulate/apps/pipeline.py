@@ -162,7 +162,7 @@ class Guided(Feeds):
         if state.state in UNDONE:
             parts.append(trouble(state))
         file = self.pipeline.file
-        if state.often and file.parent == self.house.settings.folder("apps"):
+        if state.fails > 2 and file.parent == self.house.settings.folder("apps"):
             parts.append(A("Edit the plugin", href=f"/{profile.slug}/plugins/{file.stem}"))
         if may and not state.at_work and state.state != "waiting":
             parts.append(await self._form(at, run, states, name, *refused or ({}, {})))

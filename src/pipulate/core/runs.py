@@ -65,7 +65,7 @@ class StepState:
     attempt: Row
     late: list[str] = field(default_factory=list)
     question: Row = field(default_factory=dict)
-    fails: int = 0  # of its last tries, in a row
+    fails: int = 0  # times in a row, while it is failed
 
     @property
     def kept(self) -> Any:
@@ -88,11 +88,6 @@ class StepState:
     @property
     def error(self) -> Row:
         return json.loads(self.attempt.get("error") or "{}")
-
-    @property
-    def often(self) -> str:  # once it is too often
-        tired = self.state == "failed" and self.fails > 2
-        return f"failed {self.fails} times in a row" if tired else ""
 
     @property
     def why(self) -> str:  # of a stale step
@@ -152,7 +147,7 @@ def _state(
     else:
         state, found = "blocked" if late else "ready", {}
     found = attempts.raw(found["id"]) | found if found else {}  # its state as it was above
-    fails = len([*takewhile(lambda one: one["state"] == "failed", tries)])
+    fails = len([*takewhile(lambda one: one["state"] == state == "failed", tries)])
     return StepState(step, state, key, inputs, found, late, asked.get(key, {}), fails)
 
 
