@@ -104,9 +104,9 @@ class Jobs:
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
         self.on_change: list[Callable[[Job], None]] = []
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self.needs: dict[str, Callable[..., Awaitable[Any]]] = {"call": self._call}
-        self.needs |= {"checkpoint": self._checkpoint, "ask": self._ask}
-        self.needs |= {"once": self._once, "kept": self._kept}
+        self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
+            name: getattr(self, f"_{name}") for name in ("call", "ask", *QUICK)
+        }
         self._lock = FileLock(self.locks / f"{self.owner}.lock")
         self._warm: Process | None = None
         self._places = asyncio.Semaphore(AT_ONCE)

@@ -26,9 +26,7 @@ def limit() -> None:
 
 
 def plain(cell: Any) -> Any:
-    """A cell as a JSON value, dates as ISO text; a fraction as a spreadsheet shows it, whose
-
-    119.00000000000001 is 119."""
+    """A cell as a JSON value: dates as ISO text, 119.00000000000001 as a spreadsheet shows it."""
     if isinstance(cell, float) and not cell.is_integer():
         cell = float(f"{cell:.15g}")
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**63:

@@ -46,7 +46,7 @@ class Answer(BaseException):
 
 
 def refusal(status: int, what: str, then: str) -> Answer:
-    """What was wrong, and what to do: a page, or in the corner of the page whose click it was."""
+    """What was wrong, and what to do; in the corner of a page that is open."""
     text = f'<!doctype html><title>Pipulate</title><p class="notice"><b>{what}</b> {then}'
     corner = {"HX-Retarget": "#notices", "HX-Reswap": "innerHTML", "HX-Push-Url": "false"}
     return Answer(HTMLResponse(text, status, corner))
