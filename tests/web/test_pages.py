@@ -197,6 +197,17 @@ def test_profiles_are_added_renamed_with_a_redirect_deleted_and_brought_back(ser
     assert "only theirs" in server.page("/client-two/tasks")
 
 
+def test_a_click_in_a_tab_whose_profile_was_renamed_or_deleted_is_done_or_answered(server):
+    server.act("POST", "/default/call/profile_add", {"name": "Was"})
+    server.act("POST", "/default/call/profile_rename", {"profile": "was", "new_name": "Now"})
+    moved = server.act("POST", "/was/tasks", {"title": "typed in an old tab"})
+    assert (moved.status_code, moved.headers["location"]) == (308, "/now/tasks")
+    server.act("POST", "/default/call/profile_delete", {"profile": "now"})
+    gone = server.act("POST", "/now/tasks", {"title": "typed too late"})
+    assert gone.status_code == 404 and "no profile" in gone.text and "<html" not in gone.text
+    assert gone.headers["hx-retarget"] == "#notices"
+
+
 def test_the_query_of_an_old_profile_address_survives_its_redirect(server):
     server.call("profile_add", name="Before")
     server.act("POST", "/default/call/profile_rename", {"profile": "before", "new_name": "After"})

@@ -221,11 +221,12 @@ class Site:
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
         if slug in self.house.shelf.apps and ".." not in request.url.path:
             return RedirectResponse(f"/{self._at(request)}{_address(request)}", 307)
-        if moved and request.method == "GET":
+        if moved:
             there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
             return RedirectResponse(there, 308)
-        first, said = self.house.profiles.at(), Refusal(problem_card(missing), 404)
-        return self._answer(request, first, f"/{first.slug}", said, "Not found", False)
+        first, wanted = self.house.profiles.at(), "hx-request" in request.headers
+        said = _refusal(missing, wanted)
+        return self._answer(request, first, f"/{first.slug}", said, "Not found", wanted)
 
     async def home(self, request):
         below = request.url.path.rstrip("/")
