@@ -281,6 +281,7 @@ def test_a_turn_that_takes_over_three_minutes_begins_no_more_calls(talk, monkeyp
     assert "This call was not run." in json.dumps(next_time)
 
 
+THIRD = "the third of ten"
 LONG = """
     import time
     from pathlib import Path
@@ -321,6 +322,22 @@ def test_long_work_goes_on_while_the_user_is_kept_company_with_its_true_progress
     (tmp_path / "end").touch()
     assert talk.run(until(lambda: not jobs and not talk.chat.aside))
     assert call("run_output", run=1, step="work") == "at last"
+
+
+def test_of_a_call_that_was_stopped_nobody_says_that_it_was_not_run(talk, plugin, tmp_path):
+    assert plugin(LONG).problem is None
+    talk.server.script(Reply(tools=[("long_run", {"until": str(tmp_path / "end")})]))
+
+    async def stopped():
+        await talk.chat.say(talk.profile, "Do it")
+        await until(lambda: [job.message for job in talk.house.jobs.live.values()] == [THIRD])
+        await talk.chat.stop(talk.profile.id)
+        await until(lambda: not talk.house.jobs.live)
+
+    talk.run(stopped())
+    assert talk.rows()[-1]["role"] == "tool" and "Stopped before its end" in talk.rows()[-1]["text"]
+    talk.say("And?", "It was stopped.")
+    assert "Stopped before its end" in talk.sent()[2]["content"]
 
 
 def test_a_tool_that_fails_by_a_fault_of_its_own_is_told_and_the_turn_goes_on(talk, plugin, call):

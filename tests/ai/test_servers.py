@@ -288,6 +288,20 @@ def test_what_was_found_is_asked_again_only_after_a_while_or_when_it_broke(run, 
     assert len(looks) == 4
 
 
+def test_a_model_chosen_while_another_is_still_looked_for_is_the_one_that_answers_next(
+    run, house, monkeypatch
+):
+    choice = Choice(house)
+
+    async def slow(*_):
+        choice.choose(1, None)  # in Settings, meanwhile
+        return Model("http://127.0.0.1:9", "old", False)
+
+    monkeypatch.setattr(found_by, "find", slow)
+    run(choice.model(1))
+    assert choice.known(1) is None
+
+
 # -- how much fits -------------------------------------------------------------------------------
 
 

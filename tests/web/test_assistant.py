@@ -1,14 +1,18 @@
 """The assistant's routes: what goes along, what was missed, its part of Settings, its remarks."""
 
+import asyncio
 import json
 import re
 from html import unescape
+from types import SimpleNamespace
 
 import pytest
 from starlette.responses import StreamingResponse
 
 from model_server import ModelServer, Reply
 from pipulate.ai.chat import SHORTER
+from pipulate.core.profiles import Profile
+from pipulate.web import assistant
 from serving import hear, serving
 
 ASKING = """
@@ -432,6 +436,25 @@ def test_a_check_tells_five_things_about_a_model(server, model):
         assert word in heard
 
 
+def test_every_tab_sees_that_the_answer_was_stopped(server):
+    with server.socket("/default", tab="other") as tab:
+        server.act("POST", "/default/chat/stop", X_Tab="one")
+        hear(tab, ">Retry<")
+
+
+def test_a_fault_while_a_message_is_taken_costs_no_socket_and_no_message():
+    """One that was no Problem closed the tab's socket, and the message was gone."""
+    told, where = [], Profile(1, "default", "Default")
+
+    async def say(*said):
+        raise ZeroDivisionError
+
+    site = SimpleNamespace(chat=SimpleNamespace(say=say))
+    tab = SimpleNamespace(profile=where, at="/default", put=told.append)
+    asyncio.run(assistant.heard(site, tab, {"msg": "Hello there"}))
+    assert "Hello there" in told[0] and "went wrong" in told[0]
+
+
 # -- remarks ---------------------------------------------------------------------------------
 
 
@@ -496,6 +519,14 @@ def test_a_remark_with_nothing_to_say_leaves_nothing(remarks):
     server.call("hello_run", name="Ada")
     hear(tab, 'class="empty')
     assert 'class="msg' not in talk(server)
+
+
+def test_after_a_remark_with_nothing_to_say_there_is_nothing_to_stop(remarks):
+    server, model, tab = remarks
+    model.queue.clear()
+    model.script("-")
+    server.call("hello_run", name="Ada")
+    assert ">Stop<" not in hear(tab, 'class="empty').rpartition('class="empty')[2]
 
 
 def test_a_remark_is_dropped_when_the_user_says_something(remarks):

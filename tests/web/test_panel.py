@@ -227,6 +227,27 @@ def test_an_approval_shows_exactly_what_would_run_and_answers_for_its_hash_only(
     assert "Approve" not in over and "done" in over
 
 
+CALLED = '[{"name": "task_list", "arguments": "{}"}]'
+
+
+@pytest.mark.parametrize(
+    "role, state, calls, busy, offered",
+    [
+        ("assistant", "done", CALLED, True, "Stop"),  # the calls are run now
+        ("assistant", "done", None, True, "Retry"),
+        ("assistant", "stopped", CALLED, False, "Retry"),
+        ("user", "done", None, True, "Stop"),
+        ("user", "done", None, False, "Retry"),  # stopped before it was saved
+        ("tool", "done", CALLED, False, "Retry"),
+        ("note", "done", CALLED, True, "Retry"),
+    ],
+)
+def test_stop_is_offered_as_long_as_something_can_be_stopped(role, state, calls, busy, offered):
+    row = {"id": 1, "role": role, "text": "", "thinking": "", "state": state, "calls": calls}
+    drawn = panel.fragment("final", row | {"turn": None}, WHO, None, busy)
+    assert f">{offered}</button></div>" in drawn
+
+
 def test_a_huge_call_is_cut_in_its_chip():
     row = {"id": 1, "role": "tool", "state": "done", "text": "{}"}
     row["calls"] = json.dumps([{"name": "task_add", "arguments": "x" * 2_000_000}])

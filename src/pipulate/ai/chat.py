@@ -230,27 +230,32 @@ class Chat:
                 self.choice.forget()
             raise
         finally:
-            row = await adding
-            self.streaming.pop(profile.id, None)
+            self.streaming[profile.id] = row = await adding
             row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
+            self.publish(profile.id, "final", row)
+            keeping = asyncio.create_task(self._keep(profile.id, row))
             try:
-                await self._keep(profile.id, row)
+                await asyncio.wait([keeping])  # no Stop cuts it short
             finally:
-                self.publish(profile.id, "final", row)
+                self.streaming.pop(profile.id, None)
+                await keeping
         return row, calls
 
     async def _run_call(self, call: Call, caller: Caller) -> bool:
         """Whether it fits a tool, whatever came of it."""
         made.set(events := [])
-        about, result = {**vars(call), "approval": None}, await self._patiently(call, caller)
-        fits = not isinstance(result, Invalid | Unknown)
-        if isinstance(result, Problem):
-            about["approval"], result = result.details.get("approval"), result.as_dict()
-        if call.name == "find_tool" and isinstance(result, list):
+        result = Problem("Stopped before its end.", "See history for what it did.")
+        try:
+            result = await self._patiently(call, caller)
+        finally:  # what was stopped may be done all the same
+            problem = result if isinstance(result, Problem) else None
+            approval = problem and problem.details.get("approval")
+            calls = dumps([{**vars(call), "approval": approval, "events": events}])
+            said = dumps(problem.as_dict() if problem else result)[:RESULT]
+            await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
+        if call.name == "find_tool" and not problem:
             self.found[caller.profile.id] |= {tool["name"] for tool in result}
-        said, calls = dumps(result)[:RESULT], dumps([about | {"events": events}])
-        await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
-        return fits
+        return not isinstance(problem, Invalid | Unknown)
 
     async def _patiently(self, call: Call, caller: Caller) -> Any:
         """The result of a call; one that takes long goes on, and Stop ends it no more."""

@@ -125,17 +125,17 @@ class Choice:
         """The model that answers in a profile, with its context; None without a server."""
         if model := self.known(profile_id):
             return model
-        added = self.added()
+        added, found = self.added(), self._kept
         if kept := self.of(profile_id):
             model = Model(**kept, key=added.get(kept["url"], ""))
         if model := model or await find(self.house.settings, added):
             wait = float(self.house.settings_of().get(WAIT) or 0)
             model = replace(model, context=await context(model), wait=wait)
-            self._kept[profile_id] = time.monotonic() + KEEP, model
+            found[profile_id] = time.monotonic() + KEEP, model
         return model
 
     def forget(self) -> None:
-        self._kept.clear()
+        self._kept = {}  # what is being looked for still goes to the old one
 
 
 async def context(model: Model) -> int:

@@ -13,6 +13,7 @@ from fasthtml.components import Button, Div, Form, H2, Input, Label, Li, Option,
 from fasthtml.components import Section, Select, Small, Span, Strong, Ul
 from starlette.responses import Response
 
+from pipulate.ai.calls import whole
 from pipulate.ai.chat import REMARKS
 from pipulate.ai.models import Model
 from pipulate.ai.probes import PROBES, probes
@@ -45,17 +46,19 @@ SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}  # o
 
 async def heard(site, tab: Tab, data: Row):
     """What the chat's box sends: {msg, file, page, again: the message it is said instead of}."""
-    said, again, at = data["msg"].strip(), str(data.get("again")), _here(tab, data)
+    typed, again, at = whole(data["msg"]), str(data.get("again") or ""), _here(tab, data)
+    said = typed.strip()
     try:
         if said and not said.startswith("/"):
             said += await _along(site, tab.profile, at, data)
-        if said and again.isdecimal():
-            return await site.chat.again(tab.profile, int(again[:18]), said, at)
+        if said and again:
+            key = int(again[:18]) if again.isdecimal() else -1
+            return await site.chat.again(tab.profile, key, said, at)
         await site.chat.say(tab.profile, said, at)
-    except Problem as problem:  # the box is empty by now: Edit puts back what was in it
-        unsaid = {"id": "", "role": "user", "text": data["msg"], "calls": None}
+    except Exception as error:  # the box is empty by now: Edit puts back what was in it
+        unsaid = {"id": "", "role": "user", "text": typed, "calls": None}
         back = panel.message(unsaid, tab.profile)(hx_swap_oob="beforeend:#talk")
-        tab.put(html(back, notice(str(problem))))
+        tab.put(html(back, notice(str(problem_of(error)))))
 
 
 def _here(tab: Tab, data: Row) -> str:
@@ -111,10 +114,11 @@ async def before(site, visit: Visit, request):
 
 async def text(site, visit: Visit, request):
     """A message as it was written, to copy."""
-    found = site.chat.table(visit.caller.profile.id)("id = ?", (visit.path["id"],))
-    if not found:
-        raise Missing("That message is gone.", "Reload the page.")
-    return Response(found[0]["text"], media_type="text/plain")
+    key = visit.path["id"]
+    for row in site.chat.history(visit.caller.profile.id, 1, key + 1):
+        if row["id"] == key:
+            return Response(row["text"], media_type="text/plain")
+    raise Missing("That message is gone.", "Reload the page.")
 
 
 async def offers(site, visit: Visit, request):

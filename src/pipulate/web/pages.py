@@ -249,4 +249,6 @@ async def decide(site, visit: Visit, request):
 async def stop(site, visit: Visit, request):
     """End the assistant's turn."""
     await site.chat.stop(visit.caller.profile.id)
-    return panel.stop_button(visit.caller.profile, False)
+    over = panel.stop_button(visit.caller.profile, False)
+    site.hub.put(visit.caller.profile.id, html(over), skip=origin_tab.get())
+    return over

@@ -197,9 +197,9 @@ def stop_button(profile: Profile, busy: bool, oob: str | None = "true"):
     return Div(Button(word, **to, cls="outline secondary"), id="stop", hx_swap_oob=oob)
 
 
-def anew(chat, profile: Profile) -> str:
-    """The conversation as it is now."""
-    stop = stop_button(profile, profile.id in chat.turns)
+def anew(chat, profile: Profile, ends: bool = False) -> str:
+    """The conversation as it is now, or as its turn `ends`."""
+    stop = stop_button(profile, profile.id in chat.turns and not ends)
     return html(_log(chat, profile)(hx_swap_oob="morph"), stop)
 
 
@@ -209,15 +209,18 @@ def since(chat, profile: Profile, seen: str) -> str:
     return anew(chat, profile) if seen != newest else ""
 
 
-def fragment(kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None = None) -> str:
-    """A chat event as out-of-band HTML."""
+def fragment(
+    kind: str, row: Row, profile: Profile, left: tuple[int, ...] | None = None, busy: bool = True
+) -> str:
+    """A chat event as out-of-band HTML; `busy`: its turn was not stopped."""
     if kind == "token":  # the hot path: no elements, one escape
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
     final = kind == "final"
     # the talk is morphed: what is put at its end is the element itself, not what it holds
     to = "true" if final else "beforeend:#talk"
-    busy = not final and (row["role"] in ("user", "tool") or row["state"] == "streaming")
+    calls = row["role"] == "assistant" and row["calls"]  # which are run now
+    busy &= bool(calls or row["role"] in ("user", "tool") or row["state"] == "streaming")
     return html(message(row, profile, left)(hx_swap_oob=to), stop_button(profile, busy))
 
 
