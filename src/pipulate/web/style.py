@@ -46,6 +46,7 @@ button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;bo
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
   height:2.2rem;padding-block:.2rem;line-height:1.6rem}
 .head{margin-bottom:.8rem}
+.head>:first-child{margin-right:auto}
 .add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
 .add label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{justify-self:start}
@@ -69,11 +70,10 @@ nav [role=search]{width:11rem}
 main{padding:1rem 1.4rem 4rem;max-width:76rem}
 
 /* lists of rows */
-.add{align-items:end;padding:.6rem;
+.add{align-items:start;padding:.6rem;
   grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .add label:has(textarea){grid-row:span 2}
-.add:has(.error){align-items:start}
-.add:has(.error)>button{margin-top:1.5rem}
+.add>[type=submit]{margin-top:1.5rem}
 .bar{margin:.8rem 0 .3rem}
 #state,#kept{display:contents}
 #bulk,#picked{position:sticky;bottom:0;padding:.6rem;z-index:2}
