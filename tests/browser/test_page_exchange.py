@@ -71,6 +71,16 @@ def test_what_a_column_becomes_is_chosen_on_a_phone_without_scrolling_aside(wind
     assert all(place["x"] + place["width"] < 390 for place in places)
 
 
+def test_why_a_row_is_left_out_is_read_on_a_phone_without_scrolling_aside(window, tmp_path):
+    path = tmp_path / "tasks.csv"
+    path.write_text("Title,Due\nMilk,some day in the spring\n")
+    page = window(viewport={"width": 390, "height": 780})
+    page.goto("/default/tasks/import")
+    page.get_by_label("Choose a file").set_input_files(path)
+    expect(page.locator("#check")).to_contain_text("needs a date like")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_word_pasted_into_a_box_stays_there(page):
     page.goto("/default/tasks")
     page.evaluate(PASTE, "just words")

@@ -237,7 +237,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 
 @media(max-width:800px){
   #import td:nth-child(2):not(:last-child){max-width:7.5rem}
-  #import td:nth-child(3){white-space:normal}
+  #import td:last-child{white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
   #more{inset:3.2rem 0 auto auto;padding:.8rem;color:inherit}
