@@ -127,7 +127,7 @@ class Site:
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
                 self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
         if event["verb"] in ("undo", "redo") and (profile := self.profile(event["profile_id"])):
-            soon(self.hub.loop, self._chat_event, profile.id, "undone", {})
+            soon(self.hub.loop, self._chat_event, profile.id, "anew", {})
         if self.chat.there:
             soon(self.hub.loop, assistant.moved, self, event)
 
@@ -151,7 +151,7 @@ class Site:
             return self.hub.put(profile_id, panel.fragment(kind, row, None))
         if not (profile := self.profile(profile_id)):
             return None
-        if kind in ("anew", "gone", "undone"):
+        if kind in ("anew", "gone"):
             return self.hub.put(profile_id, panel.anew(self.chat, profile, kind == "gone"))
         turn = row.get("turn")
         left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
