@@ -12,7 +12,6 @@ import json
 import os
 import re
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -101,6 +100,8 @@ class Trial:
 
     async def run(self) -> Row:
         """{problems, notes, apps, pages, reached}."""
+        from jsonschema import Draft202012Validator
+
         if self.plugin.problem:
             self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
@@ -108,7 +109,8 @@ class Trial:
             names = [tool["name"] for tool in tools]
             self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": names})
             for tool in tools:
-                await self._try(tool["name"], self._checked(tool["schema"]))
+                check = asyncio.to_thread(Draft202012Validator.check_schema, tool["schema"])
+                await self._try(tool["name"], check)
             if isinstance(app, Guided):
                 await self._steps(app)
             elif isinstance(app, Crud):
@@ -117,11 +119,6 @@ class Trial:
             await self._own_tools(app)
         self.report["pages"] = self.report["pages"][:SHOWN]
         return self.report | {"reached": sorted({*self.reached})}
-
-    async def _checked(self, schema: Row) -> None:
-        import jsonschema
-
-        jsonschema.Draft202012Validator.check_schema(schema)
 
     async def call(self, name: str, values: Row) -> Any:
         return await self.house.tools.call(name, values, self.caller)
@@ -234,8 +231,9 @@ class Trial:
         return [loaded(from_json(kept(output, job.files)))]
 
 
-def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, engine: type[Jobs] = Jobs):
-    """Do work(house, plugin, what was reached for) on this folder as a home, and end."""
+def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, jobs: type[Jobs] = Jobs):
+    """Do work(engine, house, plugin, what was reached for) on this folder as a home, and end."""
+    engine = Engine()
     Path("sample.csv").write_text(TABLE)
     home = Path.cwd()
 
@@ -246,18 +244,17 @@ def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, engine: t
     async def within() -> None:
         sys.addaudithook(fence.hear)
         apsw.connection_hooks.append(opened)
-        house = House(Settings(home, browser=False), engine)
-        await work(house, house.shelf.plugins[home / f"apps/{name}.py"], fence.reached)
+        house = House(Settings(home, browser=False), jobs)
+        await work(engine, house, house.shelf.plugins[home / f"apps/{name}.py"], fence.reached)
 
     asyncio.run(within())
     os._exit(0)  # whatever threads the plugin has left
 
 
 def trial(name: str, fence: Any) -> None:
-    """Write report.json; end when standard input does, as when the parent is dead."""
-    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+    """Write report.json."""
 
-    async def work(*about: Any) -> None:
+    async def work(_: Engine, *about: Any) -> None:
         Path("report.json").write_text(json.dumps(await Trial(*about).run()))
 
     fenced(work, name, fence)
@@ -333,18 +330,11 @@ def stage(name: str, fence: Any) -> None:
     """Let a person try it: a line of standard input is a request below the profile, {method, path,
 
     query, form, partial, here}, one of standard output its answer: {parts: HTML texts, status,
-    target}, {problem: its two sentences} or {go: where}. It ends when its input does."""
+    target}, {problem: its two sentences} or {go: where}."""
 
-    async def work(house: House, plugin: Plugin, _: list[str]) -> None:
-        engine, loop, asked = Engine(), asyncio.get_running_loop(), asyncio.Queue[bytes]()
-
-        def read() -> None:
-            for line in sys.stdin.buffer:
-                loop.call_soon_threadsafe(asked.put_nowait, line)
-            os._exit(0)
-
-        threading.Thread(target=read, daemon=True).start()
+    async def work(engine: Engine, house: House, plugin: Plugin, _: list[str]) -> None:
         while True:
-            engine.tell(await _answered(house, plugin, **json.loads(await asked.get())))
+            asked = await asyncio.to_thread(engine.requests.get)
+            engine.tell(await _answered(house, plugin, **asked))
 
     fenced(work, name, fence, Here)

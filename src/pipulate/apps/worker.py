@@ -29,13 +29,18 @@ MEMORY = 0.75  # of this machine's memory that one step may take
 
 
 class Engine:
-    """The other end of the pipe: `tell` sends a message, `need` waits for its reply."""
+    """The other end of the pipe: `tell` sends a message, `need` waits for its reply.
+
+    What else comes in waits in `requests`. This process ends with standard input, as when the
+    engine dies."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self._lock, self._count = threading.Lock(), itertools.count()
         self._waiting: dict[int, Future[Row]] = {}
+        self.requests = SimpleQueue[Row]()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def tell(self, message: Row) -> None:
         line = dumps(message).encode() + b"\n"
@@ -52,8 +57,14 @@ class Engine:
             raise from_dict(said["problem"])
         return said["result"]
 
-    def heard(self, reply: Row) -> None:
-        self._waiting.pop(reply["reply"]).set_result(reply)
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            said = json.loads(line)
+            if "reply" in said:
+                self._waiting.pop(said["reply"]).set_result(said)
+            else:
+                self.requests.put(said)
+        os._exit(0)
 
 
 def answer(engine: Any, request: Row) -> Row:
@@ -93,19 +104,11 @@ def _bounded() -> None:
 
 
 def main() -> None:
-    """Serve steps until standard input ends, as it does when the engine dies: a thread reads it."""
+    """Serve steps."""
     _bounded()
-    engine, requests = Engine(), SimpleQueue[Row]()
-
-    def read() -> None:
-        for line in sys.stdin.buffer:
-            message = json.loads(line)
-            engine.heard(message) if "reply" in message else requests.put(message)
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
+    engine = Engine()
     while True:
-        engine.tell(answer(engine, requests.get()))
+        engine.tell(answer(engine, engine.requests.get()))
 
 
 if __name__ == "__main__":
