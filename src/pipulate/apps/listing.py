@@ -15,7 +15,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import QUIET, Many
-from pipulate.apps.rows import AGAIN, count_mark, mark
+from pipulate.apps.rows import AGAIN, mark
 from pipulate.core.fields import Field, Ref, Secret, makes
 from pipulate.core.problems import Conflict, Invalid, Problem
 from pipulate.core.tools import limited
@@ -39,8 +39,11 @@ class Listing(Many):
             Route("GET", "", self.page),
             Route("POST", "", self.add),
             *self.model.extra_routes,  # before those with {id}
-            Route("GET", "options/{field}", self.offer),
-            *self.many_routes(),
+            Route("GET", "options/{field}", partial(offered, fields=self.fields)),
+            Route("POST", "bulk", self.bulk),
+            Route("GET", "bulk/{field}", self.bulk_input),
+            Route("GET", "totals", self.show_totals),
+            Route("POST", "views", self.save_view),
             *exchange.ROUTES,
             Route("POST", "{id}/move", self.move),
             Route("POST", "{id}/call/{tool}", self.call),
@@ -132,7 +135,7 @@ class Listing(Many):
     def _heads(self, base: str, state: State):
         """A click sorts, a second one the other way round, a third not at all."""
         heads = [Th(self.title, scope="col")] if self.drawn else []
-        for name in () if self.drawn else state.columns or self.columns:
+        for name in () if self.drawn else state.columns or self.named:
             field, down = self.named[name], f"-{name}"
             ways = {name: (down, "ascending", " ↑"), down: ("", "descending", " ↓")}
             to, way, mark = ways.get(state.sort, (name, None, ""))
@@ -148,7 +151,7 @@ class Listing(Many):
         if self.drawn:
             return ""
         cells = []
-        for name in state.columns or self.columns:
+        for name in state.columns or self.named:
             field = self.fields.get(name)
             box = filter_input(field, state.filters.get(name, "")) if field else ""
             cells.append(Th(box, data_label=field and field.label))
@@ -176,7 +179,7 @@ class Listing(Many):
 
     def _columns_menu(self, state: State):
         """Dragging gives their order."""
-        shown, items = state.columns or self.columns, []
+        shown, items = state.columns or self.named, []
         for name in dict.fromkeys([*shown, *self.named]):
             label = self.named[name].label
             on = {"data_column": name, "checked": name in shown, "aria_label": f"Show {label}"}
@@ -197,11 +200,12 @@ class Listing(Many):
 
         page = state.page
         where = f"Page {page:,} of {last:,} · " if last > 1 else ""
-        count = count_mark(COUNT, "found" if state.narrow else "in all")
+        key, word = ("found", "found") if state.narrow else ("count", "in all")
         links = [to(1, "⇤ First"), to(page - 1, "← Back")] if page > 1 else []
         links += [to(page + 1, "More →"), to(last, "Last ⇥")] if page < last else []
-        parts = Span(where, count), Span(*links), Span(*self.exits(base, state))
-        return Nav(*parts, cls="pager"), self.totals_box(base, state)
+        exits, totals = self.exits(base, state.query(page=1))
+        count = Span(f"{COUNT} {word}", id=key)
+        return Nav(Span(where, count), Span(*links), exits, cls="pager"), totals
 
     # -- routes
 
@@ -330,10 +334,6 @@ class Listing(Many):
         kept = self.rows(visit.caller)("id = ?", [key])
         drawn = await self._draw(visit, self.drawn_rows, kept)
         return drawn, notice(said) if isinstance(said, str) else ""
-
-    async def offer(self, visit: Visit):
-        """Names that a Ref may be given."""
-        return await offered(visit, self.fields)
 
 
 async def offered(visit: Visit, fields: dict[str, Field]):

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Option
 from fasthtml.components import Select, Small, Span, Summary, Td, Th, Ul
 
-from pipulate.apps.base import Go, Route, Visit
+from pipulate.apps.base import Go, Visit
 from pipulate.apps.markup import field_input, grid, notice
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
@@ -98,14 +98,6 @@ class RowTools:
 class Many(Rows):
     """All that on an app's page."""
 
-    def many_routes(self) -> list[Route]:
-        return [
-            Route("POST", "bulk", self.bulk),
-            Route("GET", "bulk/{field}", self.bulk_input),
-            Route("GET", "totals", self.show_totals),
-            Route("POST", "views", self.save_view),
-        ]
-
     def state_of(self, text: str) -> State:
         """The list that a tool means. Raises Problem for a name that is none: to leave it out, as
 
@@ -168,31 +160,25 @@ class Many(Rows):
             raise Problem("No row is ticked.", "Tick some first.")
         if form.get("do") == "export":
             return Go(f"{visit.base}/export?{which.get('where') or 'f.id=' + ','.join(ids)}")
-        if form.get("do") == "delete":
-            count = (await visit.call("rows_delete", app=self.slug, **which))["deleted"]
-            told = f"Deleted {self.told(count)}."
-        else:
-            name = form.get("field", "")
+        tool, done = "rows_delete", "deleted"
+        if form.get("do") != "delete":
+            tool, done, name = "rows_update", "changed", form.get("field", "")
             new = check_values(self.fields.values(), {name: visit.form.get(name, "")}, True, True)
-            call = visit.call("rows_update", app=self.slug, values=to_json(new), **which)
-            count = (await call)["changed"]
-            told = f"Changed {self.told(count)}."
+            which["values"] = to_json(new)
+        count = (await visit.call(tool, app=self.slug, **which))[done]
+        told = f"{done.capitalize()} {self.told(count)}."
         listed = await limited(self._listing, visit, self.state_of(where))
         return listed, notice(told, visit.undo if count else "")
 
     # -- totals
 
-    def totals_box(self, base: str, state: State):
-        """They are reckoned when the box is opened."""
-        at = f"{base}/totals?{state.query(page=1)}"
-        ask = {"hx_get": at, "hx_trigger": "toggle once", "hx_target": "find div"}
-        return Details(Summary("Totals"), Div("…", aria_live="polite"), cls="totals", **ask)
-
-    def exits(self, base: str, state: State):
-        """Links at the end of a list."""
-        for form in ("csv", "json"):
-            at = f"{base}/export?{state.query(page=1) or 'all=1'}&format={form}"
-            yield A(f"Export {form.upper()}", href=at, download=True)
+    def exits(self, base: str, said: str):
+        """Links at the end of a list, and its totals, reckoned when their box is opened."""
+        export = f"{base}/export?{said or 'all=1'}&format="
+        links = (A(f"Export {n.upper()}", href=export + n, download=True) for n in ("csv", "json"))
+        ask = {"hx_trigger": "toggle once", "hx_target": "find div", "cls": "totals"}
+        box = Summary("Totals"), Div("…", aria_live="polite")
+        return Span(*links), Details(*box, hx_get=f"{base}/totals?{said}", **ask)
 
     def totals(self, caller: Caller, state: State) -> list[Row]:
         """[{field, count, sum, mean, min, max, values: [[value, count], …]}] of a list.

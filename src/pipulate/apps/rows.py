@@ -11,7 +11,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from fasthtml.components import A, Button, Form, Input, NotStr, Span, Td
+from fasthtml.components import A, Button, Form, Input, Span, Td
 
 from pipulate.apps.card import words
 from pipulate.apps.data import Data
@@ -44,13 +44,9 @@ class Rows(Data):
         """Every column: the fields, then what is computed."""
         return self.fields | self.model.computed
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (*self.named,)
-
     def drawn_rows(self, rows: list[Any], caller: Caller, names: Iterable[str] = ()) -> str:
         """`names`: the fields shown, in order (none: all)."""
-        base, labels, names = self.base(caller), self.labels(caller, rows), names or self.columns
+        base, labels, names = self.base(caller), self.labels(caller, rows), names or self.named
         return "".join(self._row(row, base, self._cells(row, base, names, labels)) for row in rows)
 
     def base(self, caller: Caller) -> str:
@@ -140,7 +136,7 @@ class Rows(Data):
         base, labels = self.base(caller), self.labels(caller, [row])
         if name == "*" or self.drawn:
             return self._row(row, base, self._form(row, base, [*self.fields], labels, typed, bad))
-        cells = {n: self._cell(row, base, n, labels) for n in names or self.columns}
+        cells = {n: self._cell(row, base, n, labels) for n in names or self.named}
         if name in cells:
             cells[name] = self._form(row, base, [name], labels, typed, bad)
         return self._row(row, base, "".join(cells.values()))
@@ -159,10 +155,10 @@ class Rows(Data):
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
         seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])
-        hidden = {"version": typed.get("version", seen)} | ({"edit.whole": "1"} if whole else {})
-        parts += (Input(type="hidden", name=n, value=value) for n, value in hidden.items())
+        parts.append(Input(type="hidden", name="version", value=typed.get("version", seen)))
+        parts += [Input(type="hidden", name="edit.whole", value="1")] if whole else []
         attrs = {"hx_trigger": "submit", "cls": "edit whole" if whole else "edit", **at}
-        span = len(self.columns) if whole and not self.drawn else None
+        span = len(self.named) if whole and not self.drawn else None
         label = self.fields[names[0]].label
         return html(Td(Form(*parts, **attrs, novalidate=True), colspan=span, data_label=label))
 
@@ -192,13 +188,7 @@ class Rows(Data):
 
     def counted(self, caller: Caller):
         """The number of rows, out of band, after one came or went."""
-        return count_mark(f"{self.plain(caller).count():,}", more=' hx-swap-oob="true"')
-
-
-def count_mark(number: str, word: str = "in all", more: str = ""):
-    """How many rows there are ("in all") or match ("found")."""
-    key = "count" if word == "in all" else "found"
-    return NotStr(f'<span id="{key}"{more}>{number} {word}</span>')
+        return Span(f"{self.plain(caller).count():,} in all", id="count", hx_swap_oob="true")
 
 
 def mark(value: Any) -> str:
