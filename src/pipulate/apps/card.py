@@ -3,10 +3,9 @@
 import json
 from dataclasses import replace
 from datetime import datetime
-from html import escape
 from typing import Any
 
-from fasthtml.components import H2, Button, Details, Div, Form, Header, NotStr, P, Pre, Progress
+from fasthtml.components import H2, Button, Details, Div, Form, Header, P, Pre, Progress
 from fasthtml.components import Small, Span, Strong, Summary
 
 from pipulate.apps.markup import field_input, labelled, problem_card
@@ -156,8 +155,8 @@ def trouble(state: StepState):
 def kept_log(attempt: Row):
     """What a step has printed, folded."""
     text = attempt.get("log") or "\n".join(json.loads(attempt.get("error") or "{}").get("log", []))
-    said = f"<summary>Log <small>{text.count(chr(10)) + 1:,}</small></summary>"
-    return NotStr(f"<details>{said}<pre>\n{escape(text)}</pre></details>") if text else ""
+    said = Summary("Log ", Small(f"{text.count(chr(10)) + 1:,}"))
+    return Details(said, Pre(f"\n{text}")) if text else ""
 
 
 def _shown(field: Field, value: Any) -> str:

@@ -56,8 +56,8 @@ class Feeds(Runner):
         except Exception as error:
             self._faults[key] += 1
             fault = outputs.view_failed(error, rests := self._faults[key] >= FAULTS)
-        parts = [*outputs.files(value, place), drawn] if drawn else [outputs.draw(value, place)]
-        parts = fault, *parts, outputs.tools(value, place)
+        beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
+        parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
         if not fault or rests:
             self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}

@@ -33,8 +33,7 @@ def drawn_once(draw):
 
     @functools.lru_cache(32)
     def kept(*args):
-        drawn = draw(*args)
-        return NotStr(html(*drawn) if isinstance(drawn, tuple) else html(drawn))
+        return NotStr(html(draw(*args)))
 
     return kept
 
@@ -141,8 +140,9 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     return group(field.label, box, note if error or field.help else "")
 
 
-def notice(text: str, undo: str = "", link: str = "", word: str = "Undo"):
+def notice(text: str, undo: str = "", link: str = ""):
     """A short message in the corner, out of band; `undo`: the address that takes it back."""
+    word = "Redo" if str(text).startswith("Undid") else "Undo"
     back = Button(word, hx_post=undo, cls="link") if undo else ""
     look = A("Look and decide", href=link) if link else ""
     close = Button("×", cls="link", data_close=True, aria_label="Close")

@@ -137,12 +137,8 @@ def view_failed(error: Exception, rests: bool = False):
     return problem_card(Problem(what, "Mend it, or run the step again; the output is safe."))
 
 
-def files(value: Any, place: Place) -> list[Any]:
-    """The links of the files in an output that is drawn by a view of its own."""
-    return [draw(file, place) for file in _files_in(value)]
-
-
-def _files_in(value: Any) -> list[File]:
+def files(value: Any) -> list[File]:
+    """The files in an output."""
     every = value.values() if isinstance(value, dict) else [value]
     return [file for file in every if isinstance(file, File)]
 
@@ -244,7 +240,7 @@ def _csv(rows: Iterable[Any]) -> Iterator[str]:
 def takes(field: Field, value: Any) -> bool:
     """Whether a pipeline that first asks for this field can be fed with an output."""
     if field.type is File:
-        return is_rows(value) or bool(_files_in(value))
+        return is_rows(value) or bool(files(value))
     try:
         return field.check(value) is not None
     except (ValueError, TypeError):

@@ -147,8 +147,8 @@ class Trial:
                 self.report[kind].append(told)
             return None
 
-    def _show(self, title: str, *drawn: Any) -> None:
-        self.report["pages"].append({"title": title, "html": html(*drawn)[:LARGEST]})
+    def _show(self, title: str, drawn: Any) -> None:
+        self.report["pages"].append({"title": title, "html": html(drawn)[:LARGEST]})
 
     async def _pages(self, app) -> None:
         own = getattr(getattr(app, "model", None), "extra_routes", ())
@@ -158,8 +158,7 @@ class Trial:
                 visit = Visit(self.house, self.caller, app)
                 drawn = await self._try(f"The page {app.slug}/{route.path}", route.run(visit))
                 if hasattr(drawn, "tag") or isinstance(drawn, tuple):
-                    parts = drawn if isinstance(drawn, tuple) else (drawn,)
-                    self._show(f"{app.title} {route.path}".strip(), *parts)
+                    self._show(f"{app.title} {route.path}".strip(), drawn)
 
     async def values(self, fields, depth: int = 2) -> Row:
         """Samples by name; for a Ref a row is added where it leads."""
@@ -296,8 +295,7 @@ async def _drawn(visit: Visit, method: str, path: str) -> Any:
     house, (slug, _, rest) = visit.house, path.partition("/")
     if slug == "undo":
         said = await visit.call("undo", {"event": rest})
-        word = "Undo" if said.startswith("Redid") else "Redo"
-        return notice(said, visit.undo, word=word), NotStr(AGAIN)
+        return notice(said, visit.undo), NotStr(AGAIN)
     visit.app = house.shelf.get(slug)
     drawn = await house.shelf.answer(visit, method, rest)
     at_work = any(not job.questions for job in house.jobs.live.values())

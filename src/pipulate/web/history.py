@@ -211,5 +211,5 @@ async def _taken_back(visit: Visit, request, tool: str, **what):
         if "clashes" not in problem.details:
             raise
         return Refusal(clash_card(visit, problem, request.url.path), 409, "#notices")
-    told = notice(said, visit.undo, word="Undo" if said.startswith("Redid") else "Redo")
+    told = notice(said, visit.undo)
     return (told, NotStr(AGAIN)) if "/history" in visit.here else told
