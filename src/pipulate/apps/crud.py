@@ -129,9 +129,8 @@ class CrudApp:
 
 async def _extra(function, visit: Visit):
     app, caller, crud = visit.app, visit.caller, visit.house.shelf.crud
-    values = {"table": app.rows(caller), "profile": caller.profile, "caller": caller}
-    values["visit"] = visit
-    values["tables"] = lambda name: crud(name).rows(caller)
+    values = {"table": app.rows(caller), "profile": caller.profile, "visit": visit}
+    values |= {"caller": caller, "tables": lambda name: crud(name).rows(caller)}
     asked, texts = fields_of(function, *values), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
     values |= check_values(asked, known, text=True)
@@ -152,15 +151,12 @@ async def _extra(function, visit: Visit):
 
 
 def _shown(result):
-    parts = [*map(_part, result if isinstance(result, tuple) else [result])]
-    return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _part(part):
-    if isinstance(part, str):
-        return escape(part)
-    drawn = isinstance(part, FT) or hasattr(part, "_esm") or hasattr(part, "__ft__")
-    return owned(part) if drawn else part
+    if isinstance(result, tuple):
+        return (*map(_shown, result),)
+    if isinstance(result, str):
+        return escape(result)
+    drawn = isinstance(result, FT) or hasattr(result, "_esm") or hasattr(result, "__ft__")
+    return owned(result) if drawn else result
 
 
 class Crud(Listing):
@@ -200,7 +196,6 @@ class Crud(Listing):
     # -- tools
 
     def tools(self, house) -> list[Tool]:
-        """VERBS and what is marked @tool."""
         n, about = self.name, self.description.split("\n")[0]
         some = f"row of {self.title}" if n[-1] == "s" else self.some
         one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())

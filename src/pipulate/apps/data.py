@@ -11,7 +11,7 @@ from typing import Any
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
 from pipulate.apps.query import spellings
 from pipulate.apps.refs import Refs, numbered
-from pipulate.core.fields import MISSING, Field, File, Ref, Secret, to_column
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, makes, to_column
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -33,11 +33,13 @@ class Data(Refs):
         return self._shelf(0 if self.model.shared else caller.profile.id)
 
     def _shelf(self, key: int):
-        open_ = [f for f in self.fields.values() if f.default not in (MISSING, None)]
+        known = (f for f in self.fields.values() if f.type is not Secret)
+        open_ = [f for f in known if f.default not in (MISSING, None)]
+        fixed = {f.name: to_column(f.default) for f in open_ if not makes(f.default)}
 
         def defaults(given: Row) -> Row:
-            left = (f for f in open_ if f.name not in given and f.type is not Secret)
-            return {f.name: to_column(f.initial) for f in left}
+            made = (f for f in open_ if f.name not in fixed and f.name not in given)
+            return fixed | {f.name: to_column(f.initial) for f in made}
 
         options = {"scoped": True, "defaults": defaults, "keep": self.stored}
         return self.house.db.table(self.table_name, **options).xtra(profile_id=key)

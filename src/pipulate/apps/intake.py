@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.query import ID
-from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, makes
+from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps
 from pipulate.core.fields import to_column
 from pipulate.core.notations import NOTATIONS, agreed, plain
 from pipulate.core.problems import Invalid, Problem, nearest
 from pipulate.core.sheets import EMPTY, read_sheet
-from pipulate.core.store import Row, quote
+from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
 
 MOST = 200_000  # rows of one import: they are held until all of them are checked
@@ -108,9 +108,7 @@ class Intake:
             raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
         named = enumerate(self.columns.values())
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
-        self.blank = dict.fromkeys(self.app.fields) | self.app.plain(self.caller).defaults({})
-        open_ = ((n, f) for n, f in self.app.fields.items() if f.type is not Secret)
-        self.makers = {n: f for n, f in open_ if makes(f.default)}
+        self.defaults = self.app.plain(self.caller).defaults  # a function makes each row its own
         for start in range(0, len(rows), 2_000):
             tell(start)
             self._each(rows[:2_000], self._take)
@@ -134,7 +132,7 @@ class Intake:
         """Take up the rows whose first matched field has one of these values."""
         column, where, args = quote(self.match[0]), "", list[str]()
         if not any(isinstance(key, float) for key in keys):  # JSON may round it
-            where, args = f"{column} IN (SELECT value FROM json_each(?))", [dumps([*keys])]
+            where, args = f"{column} {AMONG}", [dumps([*keys])]
             where += f" OR {column} IS NULL" * (None in keys)
         for row in self.app.plain(self.caller)(where, args):
             self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
@@ -220,7 +218,7 @@ class Intake:
         needed = (n for n, f in self.app.fields.items() if f.required and not known)
         if lacking := {name: "is needed" for name in needed if name not in new}:
             raise Invalid("That row lacks a value.", fields=lacking)
-        row = (known or self._blank(new)) | new
+        row = (known or dict.fromkeys(self.app.fields) | self.defaults(new)) | new
         if self.app.checks:
             fields = self.app.fields.items()
             given = {n: new[n] for n, f in fields if f.type is Secret and n in new}
@@ -229,11 +227,6 @@ class Intake:
             self.update.append((known, new))
         else:
             self.add.append(row)
-
-    def _blank(self, new: Row) -> Row:
-        """A new row before its own values; what a function makes it makes for each."""
-        made = {n: to_column(f.initial) for n, f in self.makers.items() if n not in new}
-        return self.blank | made
 
     def _known(self, number: int, new: Row) -> Row | None:
         """The row that this row of the file means. Raises Invalid when unclear."""
