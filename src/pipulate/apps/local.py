@@ -171,7 +171,9 @@ class LocalJob(JobHandle):
 
 
 @contextlib.contextmanager
-def working(step, given: Row, typed: dict[str, str] | None = None, read=None, screen=None):
+def working(
+    step, given: Row, typed: dict[str, str] | None = None, read=None, screen=None, kind=LocalJob
+):
     """(what a step gives, its job) for earlier outputs and inputs by name; `typed`: as typed.
 
     Closed at the end. Raises Invalid, and whatever the step raises."""
@@ -186,7 +188,7 @@ def working(step, given: Row, typed: dict[str, str] | None = None, read=None, sc
     paths = [f.name for f in fields if f.type is File and isinstance(inputs[f.name], str)]
     inputs |= {name: File(Path(inputs[name])) for name in paths}
     key = _key(step, inputs, ups)
-    job = LocalJob(step, MEMORY.setdefault(key, {}), read, screen)
+    job = kind(step, MEMORY.setdefault(key, {}), read, screen)
     try:
         with job.held:
             result = run_step(step, ups | inputs | {"job": job})
@@ -212,7 +214,7 @@ def _key(step, inputs: Row, ups: Row) -> str:
     return step.source + seen.hexdigest()
 
 
-def step_here(step, given: Row) -> Any:
+def step_here(step, given: Row, kind=LocalJob) -> Any:
     """A step's output as a run keeps it; None: it is left out."""
     ups = {up: given[up] for up in step.uses if up in given}
     left_out = step.optional and any(name not in given for name in _needed(step))
@@ -220,7 +222,7 @@ def step_here(step, given: Row) -> Any:
         return None
 
     def work():
-        with working(step, given) as (result, job):
+        with working(step, given, kind=kind) as (result, job):
             return loaded(from_json(kept(result, job.files)))
 
     return aside(work)

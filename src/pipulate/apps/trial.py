@@ -7,13 +7,13 @@ kind a person tries it by hand.
 
 import asyncio
 import errno
-import io
 import json
 import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +24,7 @@ from fasthtml.components import I, NotStr
 from pipulate.apps.base import Download, Go, Refusal, Visit, made
 from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
-from pipulate.apps.job import kept
-from pipulate.apps.local import LocalJob, in_thread, run_step
+from pipulate.apps.local import LocalJob, in_thread, step_here
 from pipulate.apps.markup import html, notice
 from pipulate.apps.outputs import Place, draw, viewed
 from pipulate.apps.pipeline import Guided
@@ -33,10 +32,9 @@ from pipulate.apps.plugin import Plugin, line_in
 from pipulate.apps.rows import AGAIN
 from pipulate.apps.worker import Engine, answer
 from pipulate.core import fetch as fetching
-from pipulate.core.fields import Ref, dumps, from_json
-from pipulate.core.jobs import Job, Jobs, question_field
+from pipulate.core.fields import Ref, from_json
+from pipulate.core.jobs import Job, Jobs
 from pipulate.core.kinds import File
-from pipulate.core.outputs import loaded
 from pipulate.core.problems import Problem, Unknown
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
@@ -70,12 +68,15 @@ def sample(schema: Row, kind: str = "") -> Any:
 class TrialJob(LocalJob):
     """`job` in a trial: tools of the trial's house, samples as answers of people and models."""
 
-    def __init__(self, step, call):
-        super().__init__(step, {}, screen=io.StringIO())
+    def __init__(self, call, *about):
+        super().__init__(*about)
         self.call = call
 
     def browser(self, *sites: str, **options: Any) -> Any:
         raise PermissionError(errno.EPERM, "A trial has no browser.")
+
+    def _heard(self, question: str, field: Any) -> Any:
+        return sample(field.schema, field.kind.input)
 
     def _got(self, kind: str, *values: Any) -> Any:
         match kind, values:
@@ -83,9 +84,6 @@ class TrialJob(LocalJob):
                 return self.call(name, from_json(given))
             case "model", [_, schema]:
                 return sample(schema)
-            case "ask", [_, about]:
-                field = question_field({"about": dumps(about), "step": self.step.name})
-                return sample(field.schema, field.kind.input)
         return super()._got(kind, *values)
 
 
@@ -218,16 +216,10 @@ class Trial:
 
     def _step(self, step, outputs: Row) -> list[Any]:
         ups = {up: outputs[up] for up in step.uses}
-        if not step.meant(ups):
-            return [None]
-        fields = step.bound(ups)
         there = asyncio.run_coroutine_threadsafe
-        given = there(self.values(fields), self.loop).result()
-        given = {f.name: f.check(given[f.name]) for f in fields if f.name in given}
-        given |= {f.name: File(given[f.name]) for f in fields if f.type is File}
-        job = TrialJob(step, lambda *said: there(self.call(*said), self.loop).result())
-        output = run_step(step, ups | given | {"job": job})
-        return [loaded(from_json(kept(output, job.files)))]
+        given = there(self.values(step.bound(ups)), self.loop).result() if step.meant(ups) else {}
+        kind = partial(TrialJob, lambda *said: there(self.call(*said), self.loop).result())
+        return [step_here(step, ups | given, kind)]
 
 
 def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, jobs: type[Jobs] = Jobs):
