@@ -261,7 +261,6 @@ class Crud(Listing):
         return self.as_json(self.rows(caller)[id])
 
     def _done(self, verb: str, row: CrudApp) -> Row:
-        """What was done with the row goes into the history."""
         if self.house.db.current.images:
             self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
         return self.as_json(row)

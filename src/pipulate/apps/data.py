@@ -53,7 +53,7 @@ class Data(Refs):
         """(rows of the state's page, how many match)."""
         where, args = self.where(caller, state)
         table, first = self.rows(caller), (state.page - 1) * PAGE
-        count, name = table.count(where, args), self._sort(state).removeprefix("-")
+        count, name = table.count(where, args), (state.sort or self.model.order).removeprefix("-")
         if name in self.model.computed:
             return self._ranked(table, state, where, args)[first : first + PAGE], count
         self._index(name)
@@ -168,12 +168,9 @@ class Data(Refs):
                 parts.append((f"{quote(name)} IN ({named})", values))
         return joined(" OR ", parts)
 
-    def _sort(self, state: State) -> str:
-        return state.sort or self.model.order
-
     def order(self, caller: Caller, state: State, turned: bool = False) -> str:
         """ORDER BY: by a field (empty last), or as the class says in SQL of its own."""
-        sort = self._sort(state)
+        sort = state.sort or self.model.order
         if sort.removeprefix("-") in self.model.computed:
             sort = self.model.order
         name, down = sort.removeprefix("-"), sort[0] == "-"

@@ -239,7 +239,7 @@ ROUTES = [
 
 
 class ExchangeTools:
-    """Tools for rows in and out; part of HouseTools, which has `house`."""
+    """Part of HouseTools, which has `house`."""
 
     @tool(seconds=SECONDS)
     def rows_export(

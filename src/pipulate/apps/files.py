@@ -42,7 +42,7 @@ class Files:
         self._all = db.table("files", logged=False)
 
     def table(self, profile: Profile):
-        return self.db.table("files", scoped=True, logged=False).xtra(profile_id=profile.id)
+        return self._all.xtra(profile_id=profile.id)
 
     def new_folder(self, kind: str) -> Path:
         folder = self.folder / kind / secrets.token_hex(6)

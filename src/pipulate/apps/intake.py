@@ -129,7 +129,6 @@ class Intake:
                 self.skip.append((number, said.get("fields") or why, said.get("was") or {}))
 
     def _look_up(self, keys: set[Any]) -> None:
-        """Take up the rows whose first matched field has one of these values."""
         column, where, args = quote(self.match[0]), "", list[str]()
         if not any(isinstance(key, float) for key in keys):  # JSON may round it
             where, args = f"{column} {AMONG}", [dumps([*keys])]
@@ -267,7 +266,6 @@ class Intake:
 
 
 def _plain(name: str) -> str:
-    """A name without case and spaces."""
     return "".join(filter(str.isalnum, name.lower()))
 
 

@@ -63,7 +63,6 @@ class Listing(Many):
         return f"{base}?{said}" if said else base
 
     async def page(self, visit: Visit):
-        """See query.py for what its address may say."""
         state = self.state(visit.query)
 
         def work():
@@ -147,7 +146,6 @@ class Listing(Many):
         return Tr(Th(every, cls="grip"), *heads, Th(cls="actions"))
 
     def _filters(self, state: State):
-        """Hidden until somebody filters (key f)."""
         if self.drawn:
             return ""
         cells = []
@@ -164,8 +162,8 @@ class Listing(Many):
         when = {"hx_trigger": "input delay:250ms, search, submit", "hx_sync": "this:replace"}
         filters = Button("Filter", type="button", cls=QUIET, data_filter=True)
         parts = () if self.drawn else (filters, self._columns_menu(state))
-        form = Form(box, self._kept(state), *parts, action=base, id="state")
-        return form(hx_get=base, **when, **TURN)
+        how = {"action": base, "hx_get": base, "id": "state", **when, **TURN}
+        return Form(box, self._kept(state), *parts, **how)
 
     def _kept(self, state: State, **attrs):
         """What no box of the form shows."""
@@ -178,7 +176,6 @@ class Listing(Many):
         return Span(*hidden, id="kept", **attrs)
 
     def _columns_menu(self, state: State):
-        """Dragging gives their order."""
         shown, items = state.columns or self.named, []
         for name in dict.fromkeys([*shown, *self.named]):
             label = self.named[name].label
@@ -243,11 +240,9 @@ class Listing(Many):
         if not visit.partial:
             return Go(visit.base)
         # what the form would be reset to may have been refused
-        form = [self.add_form(visit.base)(hx_swap_oob="true")] if refused else []
-        return NotStr(AGAIN), *form
+        return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true") if refused else ""
 
     async def show(self, visit: Visit):
-        """With a field in the address that cell is an input."""
         field, row = visit.path.get("field", ""), self.rows(visit.caller)[visit.number("id")]
         if field == "*" or field in self.fields:
             return await self._draw(visit, self.editor, row, name=field)
@@ -276,9 +271,7 @@ class Listing(Many):
         return await self._draw(visit, self.drawn_rows, [row])
 
     async def _add_there(self, visit: Visit) -> Invalid | None:
-        """Add the row that an offer adds to another app, for a Ref to mean it: what the form says
-
-        then, for it was not sent by its own button."""
+        """Add the row that an offer adds to another app; returns what the form is to say of it."""
         added = {}
         for name, field in self.of_type(Ref).items():
             if said := visit.form.get(f"add.{name}"):
@@ -328,7 +321,6 @@ class Listing(Many):
         return ""
 
     async def call(self, visit: Visit):
-        """A tool of the class's own."""
         key = visit.number("id")
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
         kept = self.rows(visit.caller)("id = ?", [key])

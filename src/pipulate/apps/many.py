@@ -11,11 +11,11 @@ from decimal import Decimal, localcontext
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Option
-from fasthtml.components import Select, Small, Span, Summary, Td, Th, Ul
+from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li, Small
+from fasthtml.components import Span, Summary, Td, Th, Ul
 
 from pipulate.apps.base import Go, Visit
-from pipulate.apps.markup import field_input, grid, notice
+from pipulate.apps.markup import field_input, grid, notice, select
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
@@ -109,7 +109,6 @@ class Many(Rows):
         return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
-        """Each row's own `check` is asked first."""
         meant, table = self._meant(values, caller), self.rows(caller)
         if self.checks:
             for row in table(where, args):
@@ -123,7 +122,7 @@ class Many(Rows):
     # -- the bar below a list, while rows are ticked
 
     def bulk_bar(self, base: str, state: State, count: str):
-        names = [Option(f.label, value=n) for n, f in self.fields.items()]
+        names = {n: f.label for n, f in self.fields.items()}
         first, every = next(iter(self.fields.values())), f"all {count} that match"
         tick = Input(type="checkbox", value="1", name="bulk.every", aria_label=every)
         looks = {"Set": "secondary", "Export": "outline secondary", "Delete": "outline"}
@@ -131,7 +130,7 @@ class Many(Rows):
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
             Label(tick, every),
-            Select(*names, name="bulk.field", aria_label="Field", hx_target="#bulk-value",
+            select(names, "", name="bulk.field", aria_label="Field", hx_target="#bulk-value",
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(first), id="bulk-value"),
             *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
@@ -144,7 +143,6 @@ class Many(Rows):
         )  # fmt: skip
 
     async def bulk_input(self, visit: Visit):
-        """The input of the field chosen in the bar."""
         name = visit.query.get("bulk.field", visit.path["field"])
         if name not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
@@ -152,7 +150,6 @@ class Many(Rows):
         return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))
 
     async def bulk(self, visit: Visit):
-        """Set a field of the ticked rows, delete or export them."""
         form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}
         ids, where = re.findall("[0-9]{1,18}", form.get("ids", "")), form.get("where", "")
         which = {"where": where} if form.get("every") else {"ids": [*map(int, ids)]}
@@ -225,7 +222,6 @@ class Many(Rows):
         return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
     async def show_totals(self, visit: Visit):
-        """Of the list whose state the address carries."""
         state = self.state(visit.query)
         found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
         heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")
@@ -254,7 +250,6 @@ class Many(Rows):
         return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
 
     def menus(self, visit: Visit):
-        """Beside the search box."""
         yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
         yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
         yield from self.asks(visit.base, role="button", cls=QUIET)

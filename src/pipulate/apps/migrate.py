@@ -196,7 +196,6 @@ class Migration:
         self.db.execute(f"DROP TABLE IF EXISTS {self.table}_fts")
 
     def _move(self) -> None:
-        """Shared rows belong to profile 0; those no longer shared go to the first profile."""
         key = 0 if self.app.model.shared else self.house.profiles.at().id
         self.db.execute(f"UPDATE {self.table} SET profile_id = ?", (key,))
 

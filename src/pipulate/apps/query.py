@@ -69,7 +69,6 @@ class State:
 
     @property
     def narrow(self) -> bool:
-        """Whether rows are left out."""
         return bool(self.q or self.filters)
 
     @property

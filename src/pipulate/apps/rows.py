@@ -187,7 +187,6 @@ class Rows(Data):
         return found | {"offer": Button(word + app.title, type="button", **attrs)}
 
     def counted(self, caller: Caller):
-        """The number of rows, out of band, after one came or went."""
         return Span(f"{self.plain(caller).count():,} in all", id="count", hx_swap_oob="true")
 
 
