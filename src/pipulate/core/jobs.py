@@ -1,8 +1,8 @@
-"""Jobs: steps at work. Every step runs in a worker process that can be killed at any moment.
+"""Jobs: steps at work, each in a worker process that can be killed at any moment.
 
 The worker gets one JSON line and answers in JSON lines: progress, done, failed, and what it needs:
-{"need": "call", "with": [tool, values], "id": 3}, which {"reply": 3, "result": …} answers. What a
-step prints is its live log.
+{"need": "call", "with": [tool, values], "id": 3}; {"reply": 3, "result": …} answers that. What it
+prints is the step's live log.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at the same time; the rest wait
 LONG = 500  # characters shown of a call that has to be confirmed
-QUICK = ("checkpoint", "once", "kept")  # needs for which nobody has to be waited for
+QUICK = ("checkpoint", "once", "kept")  # needs that wait for nobody: the step keeps its place
 LATER = 2.0  # seconds after which a store that was full is asked again
 
 
 @dataclass
 class Job:
-    """A step at work. `work` may be cancelled at any time; `task` keeps how it ended."""
+    """A step at work: `work` may be cancelled; `task` keeps how it ended."""
 
     run: Row
     attempt: Row
@@ -57,8 +57,8 @@ class Job:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     limit: asyncio.Timeout = field(init=False)
     pauses: int = 0  # for how many things its time stands still
-    left: float | None = None  # seconds of its limit meanwhile
     halted: float = 0  # since when
+    end: float | None = None  # when its limit was then
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -128,7 +128,7 @@ class Jobs:
         inputs: Row,
         fresh: bool = False,
     ) -> Job:
-        """Begin a step (inputs as JSON, checked) and return while it works; see Runs.begin."""
+        """Begin a step (inputs: checked JSON) and return while it works; see Runs.begin."""
         self._lock.acquire(timeout=0)
         about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh, caller.actor)
         run = self.runs.get(caller.profile.id, run_id)
@@ -153,7 +153,7 @@ class Jobs:
         asked.cancel()
 
     def cancel(self, run_id: int, step: str) -> Job | None:
-        """Stop a step at once, whatever it does; its checkpoint stays. None if none is at work."""
+        """Stop a step at once; its checkpoint stays. None if it is not at work."""
         if job := self.live.get((run_id, step)):
             job.stop("cancelled")
         return job
@@ -190,21 +190,16 @@ class Jobs:
         kept["started_utc"] = (datetime.now(UTC) - worked).isoformat()
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
-            while busy := await self._refused(*about, **kept):
-                job.message = busy
+            while True:
+                try:
+                    return await asyncio.to_thread(self.runs.settle, *about, **kept)
+                except Busy as busy:
+                    job.message = str(busy)
                 self.changed(job)
                 await asyncio.sleep(LATER)
         finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
-
-    async def _refused(self, *about: Any, **kept: Any) -> str:
-        """Why the store, full or busy, does not take how a step ended; "": it did."""
-        try:
-            await asyncio.to_thread(self.runs.settle, *about, **kept)
-        except Busy as busy:
-            return str(busy)
-        return ""
 
     def changed(self, job: Job) -> None:
         for listener in self.on_change:
@@ -249,7 +244,7 @@ class Jobs:
         while True:
             try:
                 line = await process.stderr.readline()
-            except ValueError:  # too long a line: it is dropped, for a full pipe halts the step
+            except ValueError:  # too long: dropped, for a full pipe halts the step
                 line = b"(A line of over 8 MB.)"
             if not line:
                 return
@@ -282,7 +277,7 @@ class Jobs:
 
     async def _need(self, job: Job, process: Process, message: Row) -> None:
         try:
-            quick = message["need"] in QUICK  # and its place would be gone for long
+            quick = message["need"] in QUICK
             async with contextlib.nullcontext() if quick else self._elsewhere(job):
                 result = await self.needs[message["need"]](job, *message["with"])
             reply = {"result": result}
@@ -357,7 +352,7 @@ class Jobs:
             self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
-        """Whether an outside effect is new, done (with its result) or unknown: begun, no result."""
+        """Whether an outside effect is new, done (with its value) or unknown: begun, no result."""
         about = job.attempt, "effect", name, "intent", dict[str, Any]()
         record, fresh = await asyncio.to_thread(self.runs.record, *about)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
@@ -371,18 +366,16 @@ class Jobs:
 
 @contextlib.contextmanager
 def _paused(job: Job) -> Iterator[None]:
-    clock = asyncio.get_running_loop().time
     if not job.pauses:
-        end, job.halted = job.limit.when(), time.monotonic()
-        job.left = end and end - clock()
+        job.halted, job.end = time.monotonic(), job.limit.when()
         job.limit.reschedule(None)
     job.pauses += 1
     yield
     job.pauses -= 1
     if not job.pauses:
-        job.started += time.monotonic() - job.halted
-    if job.left and not job.pauses:
-        job.limit.reschedule(clock() + job.left)
+        stood = time.monotonic() - job.halted
+        job.started += stood
+        job.limit.reschedule(job.end and job.end + stood)
 
 
 def question_field(record: Row) -> Field:

@@ -37,17 +37,15 @@ LISTING = f"""SELECT r.*, count(DISTINCT a.step) FILTER (WHERE a.state IN {PAST}
     WHERE profile_id = ? AND ? IN ('', pipeline) AND deleted_utc IS NULL
         AND instr(lower(r.id || ' ' || name || ' ' || r.inputs), ?)
     GROUP BY r.id ORDER BY r.id DESC LIMIT ? OFFSET ?"""
-LIVE = """deleted_utc IS NULL
-        AND profile_id IN (SELECT id FROM profiles p WHERE p.deleted_utc IS NULL)"""
-INBOX = f"""SELECT q.id, r.profile_id, r.pipeline, r.id AS run, r.name, r.inputs, q.step,
-        'question' AS kind, q.name AS said, q.at_utc FROM records q JOIN runs r ON r.id = q.run_id
-    WHERE q.state = 'waiting' AND {LIVE}
-    UNION ALL
-    SELECT a.id, r.profile_id, r.pipeline, r.id, r.name, r.inputs, a.step, a.state,
-        coalesce(json_extract(a.error, '$.problem'), ''), coalesce(ended_utc, started_utc)
-    FROM attempts a JOIN runs r ON r.id = a.run_id
-    WHERE {STUCK} AND {LIVE} AND locked_utc IS NULL
-        AND NOT EXISTS ({ASKED} AND q.step = a.step)
+INBOX = f"""WITH waits AS (
+        SELECT id, run_id, step, 'question' AS kind, name AS said, at_utc FROM records
+        WHERE state = 'waiting' UNION ALL
+        SELECT id, run_id, step, state, coalesce(json_extract(error, '$.problem'), ''),
+            coalesce(ended_utc, started_utc) FROM attempts a WHERE {STUCK})
+    SELECT w.id, profile_id, pipeline, r.id AS run, r.name, inputs, step, kind, said, at_utc
+    FROM waits w JOIN runs r ON r.id = run_id JOIN profiles p ON p.id = profile_id
+    WHERE r.deleted_utc IS NULL AND p.deleted_utc IS NULL AND (kind = 'question'
+        OR locked_utc IS NULL AND NOT EXISTS ({ASKED} AND q.step = w.step))
     ORDER BY at_utc DESC LIMIT ?"""
 LOOKED_AT = 20  # of what waits, whether it was mended: every page shows how many wait
 
@@ -179,15 +177,15 @@ class Runs:
     def listing(
         self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = "", skip: int = 0
     ) -> list[Row]:
-        """Newest first, each with its count of `done` steps and its `state` (see LISTING).
+        """Newest first, each with its count of `done` steps and its `state` (see LISTING);
 
-        `q`: only those whose number, name or inputs hold it."""
+        with `q` those whose number, name or inputs hold it."""
         rows = self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit, skip))
         mended = {"state": "open"}
         return [r | mended if r["state"] == "failed" and self._mended(r) else r for r in rows]
 
     def _mended(self, run: Row, step: str = "") -> bool:
-        """Whether what stopped a run, or this step of it, is over: the file or inputs changed."""
+        """Whether what stopped a run (or this step) is over: the file or inputs changed."""
         if not (pipeline := self.pipeline(run["pipeline"])):
             return False  # a file that is gone may come back
         stopped = {n for n, s in self.states(run, pipeline).items() if s.state in STOPPED}
@@ -197,14 +195,14 @@ class Runs:
         """What waits for somebody in all runs of all profiles, newest first.
 
         {id, profile_id, pipeline, run, name, inputs, step, kind: question or of STOPPED, said,
-        at_utc}; but nothing of deleted profiles, and of the newest no step that was mended."""
-        return [
-            row
-            for n, row in enumerate(self.db.all(INBOX, (limit,)))
-            if row["kind"] not in STOPPED
-            or n >= LOOKED_AT
-            or not self._mended(row | {"id": row["run"]}, row["step"])
-        ]
+        at_utc}; of the newest no step that was mended."""
+
+        def waits(row: Row) -> bool:
+            asks = row["kind"] == "question"
+            return asks or not self._mended(row | {"id": row["run"]}, row["step"])
+
+        rows = self.db.all(INBOX, (limit,))
+        return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
         tries, asked = defaultdict(list), defaultdict[str, Row](dict)
@@ -239,9 +237,9 @@ class Runs:
         fresh: bool = False,
         actor: str = "system",
     ) -> tuple[Row, Row]:
-        """Keep the inputs (JSON) and open an attempt; returns (attempt, outputs it uses, as JSON).
+        """Keep the inputs and open an attempt; returns (attempt, outputs it uses), all JSON.
 
-        One that stopped passes on what it kept (`resumes`), unless `fresh`; effects stay done.
+        One that stopped passes on what it kept, unless `fresh`; effects stay done.
         Raises Locked, Waiting."""
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "opened", "began"):
@@ -350,7 +348,7 @@ class Runs:
         raise Missing(what, "See its steps.")
 
     def mark(self, profile_id: int, run_id: int, **columns: str | None) -> Row:
-        """Finish or reopen (locked_utc), name, or delete (deleted_utc) a run. Raises Problem."""
+        """Finish or reopen (locked_utc), name or delete (deleted_utc) a run. Raises Problem."""
         with self.db.writing():
             self.get(profile_id, run_id)
             self._refuse_at_work(run_id)
@@ -363,7 +361,7 @@ class Runs:
             raise Problem(f"{what} is at work.", f"Cancel {then} first.")
 
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
-        """Forget what a step left that failed or was stopped, its checkpoint and question too."""
+        """Forget what a stopped step left, its checkpoint and question too."""
         self.keep(profile_id, run_id, {})
         self._refuse_at_work(run_id, step)
         where = f"run_id = ? AND step = ? AND state IN {UNDONE}"
