@@ -30,9 +30,9 @@ class Data(Refs):
 
     def plain(self, caller: Caller):
         """Its rows are dictionaries of columns."""
-        return self._shelf(0 if self.model.shared else caller.profile.id)
+        return self.shelf(0 if self.model.shared else caller.profile.id)
 
-    def _shelf(self, key: int):
+    def shelf(self, key: int):
         known = (f for f in self.fields.values() if f.type is not Secret)
         open_ = [f for f in known if f.default not in (MISSING, None)]
         fixed = {f.name: to_column(f.default) for f in open_ if not makes(f.default)}
@@ -73,8 +73,7 @@ class Data(Refs):
         if len(rows) > LARGE:
             what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
             raise Problem(what, "Filter or search first.")
-        known: list[tuple[Any, Any]] = []
-        empty: list[tuple[Any, Any]] = []
+        known, empty = [], []
         for row in rows:
             value = None
             with contextlib.suppress(Exception):  # a fault of the plugin's own: its cell says so

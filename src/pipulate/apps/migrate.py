@@ -11,7 +11,7 @@ from typing import Any
 
 from pipulate.apps.query import State
 from pipulate.core import backups
-from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, makes, to_column
+from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -143,30 +143,24 @@ class Migration:
             return MISSING
 
     def _change(self, read: dict[str, list[tuple[int, Any]]]) -> None:
-        table, fields = self.table, self.app.fields
+        table = self.table
         self._drop_indexes()
         for old, new in self.renamed.items():
             self.db.execute(f"ALTER TABLE {table} RENAME COLUMN {quote(old)} TO {quote(new)}")
         for name in self.removed + self.retyped:
             self.db.execute(f"ALTER TABLE {table} DROP COLUMN {quote(name)}")
         self.db.forget(table)
-        columns = {n: fields[n].kind.column for n in self.added + self.retyped}
+        columns = {n: self.app.fields[n].kind.column for n in self.added + self.retyped}
         self.db.define(table, columns)
-        for name in columns:
-            field, sql = fields[name], f"UPDATE {table} SET {quote(name)} = ?"
-            if field.type is Secret or field.default in (MISSING, None):
-                continue
-            if makes(field.default):  # for each row its own
-                keys = self.db.all(f"SELECT id FROM {table}")
-                own = ((to_column(field.initial), row["id"]) for row in keys)
-                self.db.execute_many(f"{sql} WHERE id = ?", own)
-            else:
-                self.db.execute(sql, (to_column(field.default),))
+        defaults = self.app.shelf(0).defaults
+        rows = {row["id"]: defaults({}) for row in self.db.all(f"SELECT id FROM {table}")}
         for name, pairs in read.items():
-            sql = f"UPDATE {table} SET {quote(name)} = ? WHERE id = ?"
-            known = [(value, key) for key, value in pairs if value not in (MISSING, None)]
-            kept = [(to_column(self.app.stored({name: v})[name]), key) for v, key in known]
-            self.db.execute_many(sql, kept)
+            for key, value in pairs:
+                if value not in (MISSING, None):
+                    rows[key][name] = to_column(self.app.stored({name: value})[name])
+        for name in columns:
+            kept = [(new[name], key) for key, new in rows.items() if name in new]
+            self.db.execute_many(f"UPDATE {table} SET {quote(name)} = ? WHERE id = ?", kept)
         if self.renamed:
             settings, key = self.house.settings_of(), f"renamed:{table}"
             settings[key] = (settings.get(key) or {}) | self.renamed

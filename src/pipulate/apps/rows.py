@@ -36,7 +36,7 @@ class Rows(Data):
 
     def __init__(self):
         self._frame = functools.lru_cache(self._frame)
-        self._shelf = functools.lru_cache(self._shelf)
+        self.shelf = functools.lru_cache(self.shelf)
         self.of_type = functools.cache(self.of_type)
 
     @property
@@ -47,18 +47,17 @@ class Rows(Data):
     def drawn_rows(self, rows: list[Any], caller: Caller, names: Iterable[str] = ()) -> str:
         """`names`: the fields shown, in order (none: all)."""
         base, labels, names = self.base(caller), self.labels(caller, rows), names or self.named
-        return "".join(self._row(row, base, self._cells(row, base, names, labels)) for row in rows)
+        if self.drawn:
+            cells = (html(owned(Td(row.__ft__()))) for row in rows)
+        else:
+            cells = ("".join(self._cell(row, base, n, labels) for n in names) for row in rows)
+        return "".join(self._row(row, base, own) for row, own in zip(rows, cells, strict=True))
 
     def base(self, caller: Caller) -> str:
         return f"/{caller.profile.slug}/{self.slug}"
 
     def _row(self, row, base: str, cells: str) -> str:
         return self._frame(base).replace("\0id\0", str(row.id)).replace("\0cells\0", cells)
-
-    def _cells(self, row, base: str, names: Iterable[str], labels: Labels) -> str:
-        if self.drawn:
-            return html(owned(Td(row.__ft__())))
-        return "".join(self._cell(row, base, name, labels) for name in names)
 
     def _frame(self, base: str) -> str:
         one = f"{base}/\0id\0"
@@ -76,11 +75,11 @@ class Rows(Data):
         return f'<tr id="{self.name}-\0id\0" tabindex="-1">{ends[0]}\0cells\0{ends[1]}</tr>'
 
     def _cell(self, row, base: str, name: str, labels: Labels) -> str:
-        field, at = self.fields.get(name), f"{base}/{row.id}"
-        if field is None:
-            return self._read_only(row, name)
-        value = getattr(row, name)
-        if field.type is bool and not field.optional:
+        field, at, value = self.named[name], f"{base}/{row.id}", vars(row).get(name)
+        looks = ["number"] * (field.kind.input == "number")
+        if name not in self.fields:
+            inner, looks = _computed(row, field), ["computed", *looks]
+        elif field.type is bool and not field.optional:
             on = " checked" if value else ""
             flip = f'{{"{name}":"{str(not value).lower()}"}}'
             box = f'<input type="checkbox" aria-label="{field.label}"{on} hx-patch="{at}"'
@@ -91,18 +90,8 @@ class Rows(Data):
         else:
             shown = _text(field, value) or NONE
             inner = f'<button class="cell" hx-get="{at}/{name}">{shown}</button>'
-        number = ' class="number"' if field.kind.input == "number" else ""
-        return f'<td data-label="{field.label}"{number}>{inner}</td>'
-
-    def _read_only(self, row, name: str) -> str:
-        field = self.model.computed[name]
-        try:
-            value = getattr(row, name)
-            yes = "✓" if value is True else "" if value is False else _text(field, value)
-        except Exception as error:  # a fault of the plugin's own: its cell says so, the rest stays
-            yes = escape(f"⚠ {type(error).__name__}: {error}")
-        number = " number" if field.kind.input == "number" else ""
-        return f'<td data-label="{field.label}" class="computed{number}">{yes}</td>'
+        look = f' class="{" ".join(looks)}"' if looks else ""
+        return f'<td data-label="{field.label}"{look}>{inner}</td>'
 
     def _linked(self, field: Field, value: Any, base: str, labels: Labels) -> str:
         """What holds links, so that it cannot be one button; "" for all else."""
@@ -198,6 +187,14 @@ def mark(value: Any) -> str:
 def of_all(method) -> bool:
     """Whether a tool is one of the whole list: a static method that begins with `table`."""
     return method.__code__.co_varnames[:1] == ("table",)
+
+
+def _computed(row, field: Field) -> str:
+    try:
+        value = getattr(row, field.name)
+        return "✓" if value is True else "" if value is False else _text(field, value)
+    except Exception as error:  # a fault of the plugin's own: its cell says so, the rest stays
+        return escape(f"⚠ {type(error).__name__}: {error}")
 
 
 def _file(at: str, name: str) -> str:
