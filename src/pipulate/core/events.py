@@ -17,8 +17,8 @@ KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
 
 # What the summary of an undo has around those of what it took back.
 TOOK_BACK = re.compile(r"^(Undid|Redid)( \d+ changes)?: | \((without|[\d,]+ later) [^)]*\)$")
-# The event that took e back, or NULL: each of the chain took back the one before it, so an even
-# number of them leaves e as it was done.
+# The event that took e back, or NULL. Each of the chain took back the one before it: an even
+# number of them leaves e done.
 UNDONE = """(
     WITH RECURSIVE later(id) AS (
         SELECT max(by_event) FROM undone WHERE event_id = e.id UNION ALL
@@ -71,9 +71,9 @@ class Events:
         after: int = 0,
         only: Filter = Filter(),
     ) -> list[Row]:
-        """Events of a profile between two ids, without images; with `undoable`, and `undone` (the
+        """Events of a profile between two ids, without images; with `undoable`, and `undone`: by
 
-        id of what took it back, or None). `after` picks the oldest of those, else the newest."""
+        which event, or None. `after` picks the oldest of those, else the newest."""
         about = {"profile": profile_id, "limit": limit, "before": before, "after": after}
         about |= vars(only) | {"words": dumps(only.words.split())}
         order = "ASC" if after else "DESC"
@@ -119,8 +119,8 @@ class Events:
     ) -> str:
         """Put back what events changed, newest first, as one event; returns its summary.
 
-        Raises Conflict when later changes are in the way, the "clashes" of its details (Undoing):
-        "skip" leaves those as they are, "overwrite" puts back all the same."""
+        Raises Conflict when later changes (its "clashes", see Undoing) are in the way: "skip"
+        leaves those as they are, "overwrite" puts back all the same."""
         with self.db.change(actor=actor, profile_id=profile_id) as change:
             self.db.begin()
             found = [self.get(key, profile_id) for key in sorted({*events}, reverse=True)]

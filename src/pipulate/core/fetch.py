@@ -51,7 +51,7 @@ class Page:
     @property
     def title(self) -> str:
         """Of an HTML page, on one line; else ""."""
-        # no html.parser: it takes minutes for a megabyte of open tags; these never read twice
+        # html.parser takes minutes for a megabyte of open tags
         found = TITLE.search(UNSEEN.sub("", self.text))
         said = re.split("(?i)</title", found[1])[0] if found else ""
         return re.sub(r"[\0-\x20\s]+", " ", html.unescape(said)).strip()
@@ -68,8 +68,8 @@ def fetch(
 ) -> Page:
     """The page at an http or https address, whatever its status, for a tool or a hook.
 
-    `data` is posted as JSON; its redirects are not followed. `limit`: bytes. Unless `follow`, a
-    redirect is a page of its own. `allow`: "address:port" read although not public, for tests.
+    `data` is posted as JSON. Unless `follow`, or with `data`, a redirect is a page of its own.
+    `limit`: bytes. `allow`: "address:port" read although not public, for tests.
     Raises Refused when it is not public, Problem (with the status, if it answered) when unread."""
     import httpcore2
     import httpx2
@@ -167,7 +167,7 @@ def is_public(address: str) -> bool:
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """Loading the certificates holds the event loop for 20 ms: once, not for every request."""
+    """Made once: it holds the event loop for 20 ms."""
     import httpx2
 
     return httpx2.create_ssl_context()

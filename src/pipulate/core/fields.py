@@ -1,7 +1,7 @@
 """THE one definition: an annotation becomes a column, an input, a JSON schema, an option, a check.
 
-A class's attributes or a function's parameters are read once into `Field`s; forms, tools, doors
-and tables work from those. A value comes out exactly as meant, or is refused with a sentence.
+A class's attributes or a function's parameters are read once into `Field`s, from which forms,
+tools, doors and tables work. A value comes out exactly as meant, or is refused with a sentence.
 """
 
 import copy
@@ -36,9 +36,9 @@ def makes(default: Any) -> bool:
 
 @dataclass(frozen=True)
 class Field:
-    """One named, typed value. `choices` is a tuple of values or a function still to be bound;
+    """One named, typed value. `choices`: a tuple of values, or a function still to be bound;
 
-    `default` a value, or a function such as date.today that makes each its own."""
+    `default`: a value, or a function that makes one, such as date.today."""
 
     name: str
     type: Any
@@ -62,7 +62,7 @@ class Field:
 
     @property
     def initial(self) -> Any:
-        """What a new value is where none is given; MISSING where one has to be."""
+        """The value where none is given; MISSING where one has to be."""
         return self.check(self.default()) if makes(self.default) else copy.deepcopy(self.default)
 
     @property
@@ -75,7 +75,7 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """The Python value of a JSON value. Raises ValueError."""
-        # in a form or a CSV cell nothing and an empty text look alike, and so do [] and no tag
+        # in a form or a CSV cell nothing, an empty text and [] look alike
         blank = value is None or isinstance(value, str) and not value.strip()
         if self.optional and blank:
             return None
@@ -218,9 +218,9 @@ def fields_of(function: Callable[..., Any], *skip: str) -> tuple[Field, ...]:
 def check_values(
     fields: Iterable[Field], values: Mapping[str, Any], text: bool = False, partial: bool = False
 ) -> dict[str, Any]:
-    """Python values by name, defaults filled in (unless `partial`). `text`: values are as typed.
+    """Python values by name, with defaults unless `partial`. `text`: values are as typed.
 
-    Raises Invalid with every message by field; to unknown names it tells the nearest."""
+    Raises Invalid with every message by field."""
     known, good, bad = {f.name: f for f in fields}, {}, {}
     for name in dict.fromkeys([*values, *([] if partial else known)]):
         try:
@@ -252,9 +252,7 @@ def schema_of(fields: Iterable[Field]) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """JSON-ready form of a field value or step output; File, dates and decimals included.
-
-    Raises Problem for what JSON cannot hold."""
+    """JSON of a field's value or a step's output. Raises Problem for what it cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         raise Problem("A step returned a number that is not finite.", "Return None instead.")
     if value is None or isinstance(value, str | int | float):

@@ -32,11 +32,11 @@ class Email(str):
 
 
 class Secret(str):
-    """Text that is kept apart: rows show "set, ends …1234"; only `row.follow(name)` has it."""
+    """Text kept apart: rows show "set, ends …1234"; only `row.follow(name)` has it."""
 
 
 class Tags(list[str]):
-    """list[str], or list[Literal[…]] for a multiple choice: text without order or repeats."""
+    """list[str], or list[Literal[…]] for several choices: without order or repeats."""
 
 
 class Ref(int):
@@ -232,14 +232,6 @@ def _json(kind: type, word: str) -> Kind:
     return Kind("textarea", check, {"type": word}, show=show)
 
 
-def _show_ref(value: int | str) -> str:
-    return value if isinstance(value, str) else f"#{value}"
-
-
-def _show_bool(value: bool) -> str:
-    return str(value).lower()
-
-
 def _string(form: str) -> dict[str, Any]:
     return {"type": "string", "format": form}
 
@@ -254,11 +246,11 @@ KINDS: dict[Any, Kind] = {
     Email: Kind("email", _text(LINE, *_email), _string("email")),
     Secret: Kind("password", _secret, _STRING | {"writeOnly": True}),
     Tags: Kind("tags", _tags, _WORDS, parse=_parse_tags, show=_show_tags),
-    Ref: Kind("ref", _ref, _NAMED, "INTEGER", show=_show_ref),
+    Ref: Kind("ref", _ref, _NAMED, "INTEGER", show=lambda r: r if isinstance(r, str) else f"#{r}"),
     int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
     float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
     Decimal: Kind("number", _decimal, _string("decimal"), show="{:f}".format),
-    bool: Kind("checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, _show_bool),
+    bool: Kind("checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, json.dumps),
     date: Kind("date", _date, _string("date")),
     datetime: Kind("datetime-local", _datetime, _string("date-time"), show=_local),
     File: Kind("file", _file, _STRING | {"description": "a file id or path"}),

@@ -47,8 +47,8 @@ csv.field_size_limit(CELL)
 class Sheet:
     """A table as it came, to be read once. `rows`: (number as a person counts them, cells).
 
-    Cells are JSON values, dates in ISO; MISSING where a JSON object lacks the key. A row may have
-    fewer or more of them than there are columns."""
+    Cells are JSON values, dates in ISO, MISSING where a JSON object lacks the key; fewer or more
+    than there are columns."""
 
     columns: list[str]
     rows: Numbered
@@ -60,9 +60,9 @@ class Sheet:
 def read_sheet(path: Path, sheet: str = "", header: Header = True, raw: bool = False) -> Sheet:
     """The rows of a file, whatever its kind; a CSV file of any size in constant memory.
 
-    `sheet`: of a workbook (else the first with rows). Without `header` (or where that, given the
-    first rows, says so) the first row is data and columns are called "Column 1" … `raw`: a `'`
-    before a formula stays. Raises Problem, also while rows are taken."""
+    `sheet`: of a workbook (else the first with rows). `header`: whether the first row names the
+    columns (else "Column 1" …), or what tells that of the first rows. `raw`: a `'` before a
+    formula stays. Raises Problem, also while rows are taken."""
     with path.open("rb") as file:
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):
@@ -153,7 +153,7 @@ def _no_sheet(what: str) -> Problem:
 
 
 def _encoding(path: Path, head: bytes) -> str:
-    """UTF-16 with its mark, UTF-8, else what Windows writes, else Latin-1, which always reads."""
+    """UTF-16 with its mark, UTF-8, Windows-1252, else Latin-1, which always reads."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if head.startswith(OTHERS) or (b"\0" in head and not wide):
         raise _no_sheet(f"{path.name} is no table")

@@ -1,8 +1,8 @@
 """The store: one SQLite file, one writer, one transaction and one event for every change.
 
 `with database.change(...)` takes the write lock at the first write, collects before and after
-images of logged tables, appends one event and commits, all or nothing. Through apsw, whose SQLite
-is newer than the standard library's (fixes the WAL-reset fault).
+images of logged tables, appends one event and commits, all or nothing. By apsw: its SQLite has
+the WAL-reset fault fixed.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ class Change:
     undoes: list[int] = field(default_factory=list)  # the events that it takes back
     images: list[Row] = field(default_factory=list)  # of what was written so far
     begun: bool = False
-    soft: bool = False  # it waits for no disk: a power cut may lose it, a crash of ours does not
+    soft: bool = False  # it waits for no disk: only a power cut may lose it
 
 
 class Database:
@@ -114,7 +114,7 @@ class Database:
         return db
 
     def _reader(self) -> apsw.Connection:
-        """This thread's connection; inside a begun change the writer, to see its own rows."""
+        """This thread's; inside a begun change the writer, to see its own rows."""
         if self.current and self.current.begun:
             return self._writer
         if not hasattr(self._local, "db"):
@@ -264,9 +264,9 @@ class Database:
             self.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table} (profile_id, position)")
 
     def unindex(self, name: str, rows: int) -> None:
-        """Before so many rows of a table change: drop its search index (apps/data.py) if that costs
+        """Before so many rows change: drop the search index (apps/data.py) if that costs less
 
-        less than keeping it in step. The next search makes it again."""
+        than keeping it in step. The next search makes it again."""
         fts = f"{name}_fts"
         # to enter or take out one row by itself costs as much as to enter eight in one go
         if rows >= MANY and self.columns(fts) and 8 * rows > self.table(name).count():
@@ -278,7 +278,7 @@ class Database:
     def appending(self, name: str, first: int, rows: int) -> Iterator[None]:
         """While so many rows are added, from this id on: the next search enters them into its
 
-        index (apps/data.py), which costs a fraction of entering them one by one."""
+        index, which costs a fraction of doing so one by one."""
         fts, writer = f"{name}_fts", self.begin()
         later = rows >= MANY and bool(self.columns(fts))
         if later:

@@ -48,8 +48,8 @@ def bumped(row: Row, new: Row) -> Row:
 class Table:
     """A scoped handle: insert update upsert delete, table(), table[key], key in table, xtra.
 
-    `scoped` tables refuse work until `xtra(profile_id=…)` has returned a handle bound to a scope,
-    whose values are SQL parameters, are set on insert and cannot be changed."""
+    `scoped` tables refuse work but by a handle that `xtra(profile_id=…)` bound to a scope, whose
+    values are set on insert and cannot be changed."""
 
     db: Any  # the Database, which makes these handles
     name: str
@@ -122,9 +122,9 @@ class Table:
         return self.row(self._write(None, new))
 
     def update(self, record: Any = None, /, **values: Any) -> Any:
-        """Change only the given columns of the row with this key. With `version` among the values
+        """Change only the given columns of the row with this key. Given a `version`, it raises
 
-        a row changed since then is refused: Conflict with details "mine" and "theirs"."""
+        Conflict (details "mine", "theirs") when the row changed since."""
         new = self._values(record, values)
         key, seen = new.pop(self.pk, None), new.pop("version", None)
         with self.db.writing():
@@ -155,7 +155,7 @@ class Table:
     def insert_many(self, records: Sequence[Row]) -> range:
         """Add rows that all have the same columns, as stored; returns their ids, in order."""
         with self.db.writing():
-            # as SQLite would: never the number of a row that was there, which undo may bring back
+            # never the number of a row that was there: undo may bring it back
             given = "(SELECT seq FROM sqlite_sequence WHERE name = ?)"
             top = f"max(coalesce(max({quote(self.pk)}), 0), coalesce({given}, 0))"
             first = self.db.all(f"SELECT {top} + 1 AS n FROM {self._table}", [self.name])[0]["n"]
@@ -167,9 +167,7 @@ class Table:
         return ids
 
     def update_each(self, changes: Sequence[tuple[Row, Row]]) -> None:
-        """Change many rows, each (as it was read, its own new values). Raises Conflict when one
-
-        was changed since."""
+        """Change many rows: (as read, new values). Raises Conflict when one changed since."""
         with self.db.writing():
             key, keys = quote(self.pk), dumps([row[self.pk] for row, _ in changes])
             read = self.select(f"{key} AS key, version", f"{key} {AMONG}", [keys])

@@ -1,8 +1,8 @@
 """The tool registry: what every door may call, checked, classed and approved in one place.
 
-Classes: read · write (undoable) · outside, destructive, bulk. The last three need approval when
-the model or an MCP client asks, and a yes from a person in the shell; the page asks by itself.
-What a model reads (events, notes, rows) may be a stranger's, so each of its turns counts as misled.
+Classes: read · write (undoable) · outside, destructive, bulk. The last three wait for approval
+when a model or an MCP client asks, for a yes in the shell; the page asks by itself. What a model
+reads may be a stranger's, so each of its turns counts as misled.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Tool:
-    """One callable thing. `run(caller, **values)` is async, or sync: in a thread, in one change."""
+    """`run(caller, **values)` is async, or sync: in a thread, in one change."""
 
     name: str
     description: str
@@ -60,7 +60,7 @@ class Tool:
     fields: tuple[Field, ...]
     run: Callable[..., Any]
     owner: str | Path = "core"  # the plugin file it came from
-    partial: bool = False  # an update: what is absent stays as it is, only `id` has to be there
+    partial: bool = False  # an update: of all fields only `id` is needed
     seconds: float = HOOK_SECONDS
     size: Callable[..., int] | None = None  # size(caller, **values): how many rows it would change
     counted: bool = False  # the rows it did change are counted, too
@@ -75,7 +75,7 @@ class Tool:
 def tool(
     function: Any = None, kind: str = "write", seconds: float = HOOK_SECONDS, size: Any = None
 ) -> Any:
-    """Mark a method as a tool: its annotated parameters are the fields, its docstring the help."""
+    """Mark a method as a tool: its parameters are the fields, its docstring the help."""
 
     def mark(method: Any) -> Any:
         method.tool_options = {"kind": kind, "seconds": seconds, "size": size}
@@ -111,9 +111,9 @@ def interrupt(thread: int | None) -> None:
 
 
 async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
-    """Run plugin code in a thread; past the limit it is interrupted and a Problem is raised.
+    """Run plugin code in a thread; past the limit it is interrupted: Problem.
 
-    A coroutine has a loop of its own there: one that blocks holds up nobody else."""
+    A coroutine has its own loop there: one that blocks holds up nobody else."""
     thread: list[int] = []
     stops: list[Callable[[], Any]] = []
 
@@ -151,7 +151,7 @@ class Tools:
     def __init__(self, db: Database):
         self.db, self.approvals = db, db.table("approvals", logged=False)
         self.by_name: dict[str, Tool] = {}
-        # By a tool's name: told(**values) is what a call would do, or "", for whoever approves it.
+        # By a tool's name: told(**values) says what a call would do, for whoever approves it.
         self.told: dict[str, Callable[..., str]] = {}
         self.url = ""  # of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
@@ -183,8 +183,8 @@ class Tools:
     ) -> Any:
         """Check and run one tool; returns JSON. `values` are JSON, those of `text` as typed.
 
-        `also(result)` looks around in the same change: what it returns stands for the result, and
-        a function it returns is called in the same thread once all is saved.
+        `also(result)` runs in the same change and stands for the result; a function that it
+        returns is called in the same thread once all is saved.
         Raises Unknown, Invalid, NeedsApproval (model, MCP), Confirm (shell), the tool's Problem."""
         tool, text = self.get(name), text or {}
         known = {f.name: text[f.name] for f in tool.fields if f.name in text}
@@ -234,7 +234,7 @@ class Tools:
         raise NeedsApproval(what, next_step, approval=key, address=address)
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
-        """Store the exact call; only a click on its address runs it, once, in ten minutes."""
+        """Store the exact call; only a click on its address runs it, once, within EXPIRES."""
         arguments = dumps(given)
         record = self.approvals.insert(
             id=secrets.token_urlsafe(9),
@@ -299,13 +299,13 @@ class Tools:
             return {key: value and "…" if key in hidden else value for key, value in part.items()}
 
         text = f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
-        # what turns, hides or breaks a line would show another call than the one that is asked
+        # what turns, hides or breaks a line would show another call
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
     def approval(self, key: str, profile: Profile) -> Row:
-        """An approval of this profile with its `calls`, and as it may be `shown`. Raises Missing.
+        """An approval with its `calls`, and as it may be `shown`; a turn's name stands for all
 
-        A turn's name stands for all its calls that wait; one more, or less, changes its hash."""
+        its calls that wait: one more, or less, changes its hash. Raises Missing."""
         table = self.approvals.xtra(profile_id=profile.id)
         where = "turn = ? AND state = 'waiting' AND expires_utc > ?"
         several = table(where, (key, now()), "expires_utc")

@@ -21,9 +21,9 @@ CHOICE = "Undo the rest (on_conflict=skip), or undo all the same (on_conflict=ov
 
 
 class Undoing:
-    """One undo at work inside a change. `clashes` are the later changes it met: {table, id, field,
+    """One undo at work inside a change. `clashes`: the later changes it met, {table, id, field,
 
-    mine, theirs, why}; `mine` is what undo would put back, `theirs` what is there now."""
+    mine (would be put back), theirs (is there now), why}."""
 
     event = 0  # whose images are taken back now
 
@@ -63,9 +63,7 @@ class Undoing:
             yield row, wanted
 
     def _followed(self, table: str) -> tuple[dict[str, str], int]:
-        """{old: new} of columns that were renamed, in order; the event in which the table last
-
-        followed its class."""
+        """{old: new} of renamed columns; the event in which the table last followed its class."""
         sql = "SELECT value FROM store WHERE scope = '' AND key = ?"
         renamed = self.db.one(sql, (f"renamed:{table}",)) or {"value": "{}"}
         sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate'"
