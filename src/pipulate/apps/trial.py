@@ -11,11 +11,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -222,35 +220,6 @@ class Trial:
         return [step_here(step, ups | given, kind)]
 
 
-def fenced(work: Callable[..., Awaitable[Any]], name: str, fence: Any, jobs: type[Jobs] = Jobs):
-    """Do work(engine, house, plugin, what was reached for) on this folder as a home, and end."""
-    engine = Engine()
-    Path("sample.csv").write_text(TABLE)
-    home = Path.cwd()
-
-    def opened(connection: apsw.Connection) -> None:
-        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
-        fence.opened(connection.filename)
-
-    async def within() -> None:
-        sys.addaudithook(fence.hear)
-        apsw.connection_hooks.append(opened)
-        house = House(Settings(home, browser=False), jobs)
-        await work(engine, house, house.shelf.plugins[home / f"apps/{name}.py"], fence.reached)
-
-    asyncio.run(within())
-    os._exit(0)  # whatever threads the plugin has left
-
-
-def trial(name: str, fence: Any) -> None:
-    """Write report.json."""
-
-    async def work(_: Engine, *about: Any) -> None:
-        Path("report.json").write_text(json.dumps(await Trial(*about).run()))
-
-    fenced(work, name, fence)
-
-
 class Here(Jobs):
     """Steps in this process, which may begin no other; a sample stands for a model's answer."""
 
@@ -264,8 +233,7 @@ class Here(Jobs):
         def tell(said: Row) -> None:
             job.done, job.total, job.message = said["progress"]
 
-        engine = SimpleNamespace(tell=tell, need=need)
-        thread, done = in_thread(lambda: answer(engine, request))
+        thread, done = in_thread(lambda: answer(tell, need, request))
         thread.start()
         try:
             async with asyncio.timeout(None) as job.limit:
@@ -316,15 +284,30 @@ async def _answered(house: House, plugin: Plugin, method: str, path: str, **abou
     return {"parts": [*map(html, parts)], "status": str(said.status), "target": said.target}
 
 
-def stage(name: str, fence: Any) -> None:
-    """Let a person try it: a line of standard input is a request below the profile, {method, path,
+def begin(kind: str, name: str, fence: Any) -> None:
+    """Use this plugin on this folder as a home, and end: a "trial" leaves report.json.
 
-    query, form, partial, here}, one of standard output its answer: {parts: HTML texts, status,
-    target}, {problem: its two sentences} or {go: where}."""
+    On a "stage" a person tries it: a line of standard input is a request below the profile,
+    {method, path, query, form, partial, here}, one of standard output its answer: {parts: HTML
+    texts, status, target}, {problem: its two sentences} or {go: where}."""
+    engine, home = Engine(), Path.cwd()
+    Path("sample.csv").write_text(TABLE)
 
-    async def work(engine: Engine, house: House, plugin: Plugin, _: list[str]) -> None:
-        while True:
+    def opened(connection: apsw.Connection) -> None:
+        connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+        fence.opened(connection.filename)
+
+    async def within() -> None:
+        sys.addaudithook(fence.hear)
+        apsw.connection_hooks.append(opened)
+        house = House(Settings(home, browser=False), Here)
+        plugin = house.shelf.plugins[home / f"apps/{name}.py"]
+        if kind == "trial":
+            report = await Trial(house, plugin, fence.reached).run()
+            Path("report.json").write_text(json.dumps(report))
+        while kind == "stage":
             asked = await asyncio.to_thread(engine.requests.get)
             engine.tell(await _answered(house, plugin, **asked))
 
-    fenced(work, name, fence, Here)
+    asyncio.run(within())
+    os._exit(0)  # whatever threads the plugin has left

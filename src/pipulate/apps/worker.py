@@ -67,7 +67,7 @@ class Engine:
         os._exit(0)
 
 
-def answer(engine: Any, request: Row) -> Row:
+def answer(tell: Any, need: Any, request: Row) -> Row:
     """{done: a step's output} or {failed: a Problem}."""
     try:
         plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
@@ -78,7 +78,7 @@ def answer(engine: Any, request: Row) -> Row:
             if known.get(field.name) is not None:
                 known[field.name] = field.kind.check(known[field.name])
         folder, journal = Path(request["folder"]), Path(request["journal"])
-        job = JobHandle(engine.tell, engine.need, folder, request["checkpoint"], journal)
+        job = JobHandle(tell, need, folder, request["checkpoint"], journal)
         with job.held:
             output = kept(run_step(step, known | {"job": job}), folder)
         dumps(output).encode()  # what cannot be sent is a failure of the step
@@ -108,7 +108,7 @@ def main() -> None:
     _bounded()
     engine = Engine()
     while True:
-        engine.tell(answer(engine, engine.requests.get()))
+        engine.tell(answer(engine.tell, engine.need, engine.requests.get()))
 
 
 if __name__ == "__main__":

@@ -133,5 +133,5 @@ def below(path, roots):
 if __name__ == "__main__":
     if sys.platform == "linux":
         build(os.getcwd())
-    kind, draft = sys.argv[1:]
-    getattr(importlib.import_module("pipulate.apps.trial"), kind)(draft, Fence(os.getcwd()))
+    trial = importlib.import_module("pipulate.apps.trial")
+    trial.begin(*sys.argv[1:], Fence(os.getcwd()))
