@@ -186,7 +186,7 @@ class Data(Refs):
             own = f"SELECT _it.{app.title_column} FROM {app.table_name} AS _it WHERE _it.id = {at}"
         elif field.type is File:
             own = f"SELECT name FROM files WHERE id = CAST(substr({at}, 6) AS INTEGER)"
-        return order_sql(field, own and f"({own}) COLLATE NOCASE")
+        return f"({own}) COLLATE NOCASE" if own else order_sql(field)
 
     # -- indexes, made when a large table first needs one
 

@@ -228,7 +228,6 @@ class Intake:
             self.add.append(row)
 
     def _known(self, number: int, new: Row) -> Row | None:
-        """The row that this row of the file means. Raises Invalid when unclear."""
         key = tuple(new.get(name) for name in self.match)
         if all(value in EMPTY for value in key):
             return None

@@ -315,7 +315,6 @@ class Listing(Many):
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
-        """Behind the row named in `after` (empty: first)."""
         after = visit.form.get("after", "")
         await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""

@@ -268,7 +268,6 @@ class Many(Rows):
         return Details(Summary("Views"), menu, open=shown, **attrs)
 
     async def save_view(self, visit: Visit):
-        """Keep (or remove) the state that the page's form carries."""
         gone, name = "drop" in visit.form, visit.form.get("name", "")
         where = "" if gone else self.state(visit.form).query(page=1) or "all=1"
         kept = await visit.call("view_save", app=self.slug, name=name, where=where)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from pipulate.core.fields import Field, Ref, Secret, Tags, make_field, to_column
+from pipulate.core.fields import Field, Secret, Tags, make_field, to_column
 from pipulate.core.kinds import LINE
 from pipulate.core.tables import AMONG, quote
 
@@ -77,13 +77,11 @@ class State:
         return not (self.narrow or self.sort) and self.page == 1
 
 
-def order_sql(field: Field, name: Any = "") -> str:
-    """What a column is ordered and compared by. `name`: the SQL for what a reference is called."""
+def order_sql(field: Field) -> str:
+    """What a column is ordered and compared by."""
     column = quote(field.name)
     if field.type is Decimal:
         return f"CAST({column} AS REAL)"
-    if name or field.type is Ref:
-        return name or column
     if field.kind.column != "TEXT":
         return column
     empty = EMPTY.get(field.type, "")  # is sorted to the end, as NULL is

@@ -134,9 +134,8 @@ class Refs:
         for name, field in self.of_type(Ref).items():
             if not (there := self.known_target(field)):
                 continue
-            new = {i["id"]: i["after"].get(name) for i in images}
-            old = {i["id"]: (i["before"] or {}).get(name) for i in images}
-            keys = dumps([key for key, value in new.items() if value != old[key]])
+            moved = (i for i in images if i["after"].get(name) != (i["before"] or {}).get(name))
+            keys = dumps([image["id"] for image in moved])
             gone = f"{quote(name)} NOT IN (SELECT id FROM {there.table_name})"
             for row in table(f"id {AMONG} AND {gone}", [keys], limit=1):
                 what = f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}"
