@@ -187,6 +187,17 @@ def test_an_undo_that_would_refer_to_what_is_gone_says_so_and_works_once_that_is
     assert call("thing_get", id=1)["author"] == 1
 
 
+def test_an_undo_of_several_changes_of_one_row_leaves_no_reference_to_what_is_gone(apps, call):
+    call("thing_add", title="a", author=1)
+    call("thing_update", id=1, title="b")
+    call("thing_update", id=1, author=2)
+    last, title = (event["id"] for event in call("history")[:2])
+    call("author_delete", id=1)
+    with pytest.raises(Conflict, match="would refer to author #1: it is gone"):
+        call("undo", event=last, more=[title])
+    assert call("thing_get", id=1)["author"] == 2
+
+
 def test_a_whole_tree_goes_at_once_though_its_rows_use_each_other(apps, call):
     call("thing_add", title="root")
     call("thing_add", title="leaf", parent=1)
