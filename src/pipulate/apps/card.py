@@ -160,7 +160,6 @@ def kept_log(attempt: Row):
 
 
 def _shown(field: Field, value: Any) -> str:
-    """An input, kept or by default, as text for its box."""
     value = from_json(value)
     try:
         return str(value.path) if isinstance(value, File) else field.show(field.kind.check(value))

@@ -1,7 +1,7 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -43,8 +43,7 @@ class House:
         self.runs = Runs(self.db, files)
         self.jobs = engine(self.runs, self.tools, settings.home, "pipulate.apps.worker")
         # What pipelines need is there, or the check of that name raises a Problem.
-        self.needs: dict[str, Callable[[Caller], Awaitable[Any]]]
-        self.needs = {"browser": lambda caller: asyncio.to_thread(ready)}
+        self.needs: dict[str, Any] = {"browser": lambda caller: asyncio.to_thread(ready)}
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
         own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
         self.tools.replace("core", own + RowTools(self).tools())
@@ -83,11 +82,11 @@ class House:
 
     def meant(self, field: Field, value: Any, caller: Caller) -> Any:
         """What a tool or a step takes for a value: of a Ref the row's key, of a File the file."""
-        if value is not None and field.type is Ref:
-            return self.shelf.crud(field.target).referred(field, value, caller)
-        if value is not None and field.type is File:
+        if value is None or field.type not in (Ref, File):
+            return value
+        if field.type is File:
             return self.files.resolve(value, caller)
-        return value
+        return self.shelf.crud(field.target).referred(field, value, caller)
 
     async def close(self) -> None:
         for listener in self.on_close:

@@ -68,7 +68,7 @@ def draw(value: Any, place: Place, key: str = ""):
 
 
 def _parts(value: Row, place: Place):
-    """A dictionary: what is a table or a file by itself, the rest as one."""
+    """Tables and files by themselves, the rest as one."""
     apart = {k: v for k, v in value.items() if isinstance(v, File | Large) or is_rows(v)}
     rest: Any = {k: v for k, v in value.items() if k not in apart}
     if any(isinstance(v, dict | list) for v in rest.values()):

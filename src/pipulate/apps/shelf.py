@@ -285,7 +285,7 @@ def _record(path: Path) -> Row:
 
 
 def _waiting(records: list[Path]) -> list[Row]:
-    """Of each plugin the newest version that passed its trial, if it waits; see Shelf.drafts."""
+    """Of each plugin the newest version that passed its trial, if it waits."""
     kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
     told = (r for r in kept if r["name"] and r["at"] and r["state"] != "faulty")
     newest = {r["name"]: r for r in told}
@@ -295,10 +295,10 @@ def _waiting(records: list[Path]) -> list[Row]:
 
 def _edition(house) -> list[Path]:
     """Where plugin files come along, too, from another package; the home remembers which."""
-    kept, named = house.settings_of(), house.settings.edition
-    if named and kept.get("edition") != named:
+    kept = house.settings_of()
+    named = house.settings.edition or kept.get("edition")
+    if named != kept.get("edition"):
         kept["edition"] = named
-    named = named or kept.get("edition")
     try:
         found = named and importlib.util.find_spec(named)
     except ImportError:  # the package it lies in is gone

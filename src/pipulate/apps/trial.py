@@ -1,8 +1,7 @@
 """The trial of a plugin that nobody has approved yet, in a process that plugins/_walls.py begins.
 
 On an empty home with the plugin's file in apps/ it uses all that this defines once: pages, rows,
-undo, tools, each step with samples. What came of it is in report.json. On a `stage` of the same
-kind a person tries it by hand.
+undo, tools, each step with samples. On a stage of the same kind a person tries it by hand.
 """
 
 import asyncio

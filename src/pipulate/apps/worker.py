@@ -31,8 +31,7 @@ MEMORY = 0.75  # of this machine's memory that one step may take
 class Engine:
     """The other end of the pipe: `tell` sends a message, `need` waits for its reply.
 
-    What else comes in waits in `requests`. This process ends with standard input, as when the
-    engine dies."""
+    What else comes waits in `requests`. It ends with its input, as when the engine dies."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "wb")
