@@ -127,8 +127,6 @@ async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -
 
 @dataclass
 class _Checked:
-    """The network as the connection pool sees it: names lead to public addresses only."""
-
     allow: Collection[str]
     seconds: float
 

@@ -124,7 +124,9 @@ def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] =
     rows = ((n, _within(cells, len(heading))) for n, cells in every)
     if not raw:
         rows = ((n, [*map(_meant, cells)]) for n, cells in rows)
-    return Sheet(unlike(_heading(heading)), rows, sheets, header=named)
+    words = (str("" if cell is None else _meant(cell)).strip() for cell in heading)
+    columns = unlike(word or f"Column {n}" for n, word in enumerate(words, 1))
+    return Sheet(columns, rows, sheets, header=named)
 
 
 def _within(cells: list[Any], width: int) -> list[Any]:
@@ -140,20 +142,11 @@ def _few(columns: list[Any]) -> list[Any]:
     raise Problem(what, "Leave out those that are not needed.")
 
 
-def _heading(cells: list[Any]) -> Iterator[str]:
-    for number, cell in enumerate(cells, 1):
-        yield str("" if cell is None else _meant(cell)).strip() or f"Column {number}"
-
-
 def _no_sheet(what: str) -> Problem:
     return Problem(f"{what}.", "Give a CSV, JSON, XLSX or ODS file.")
 
 
-# -- text --------------------------------------------------------------------------------------
-
-
 def _encoding(path: Path, head: bytes) -> str:
-    """UTF-16 with its mark, UTF-8, Windows-1252, else Latin-1, which always reads."""
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if head.startswith(OTHERS) or (b"\0" in head and not wide):
         raise _no_sheet(f"{path.name} is no table")
@@ -232,7 +225,6 @@ def _workbook(path: Path, sheet: str) -> Iterator[Any]:
 
 
 def _said(command: list[str]) -> Iterator[Any]:
-    """The JSON lines that a process prints; it ends with whoever reads them."""
     silent = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=silent, stderr=silent) as child:
         try:

@@ -1,10 +1,8 @@
 """The commands for who writes plugins: what to read first, a new file, one shared or taken in."""
 
 import re
-import sys
 import time
 import webbrowser
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -107,8 +105,7 @@ def share(name, data, settings, profile):
 @PROFILE
 def add(file, settings, profile):
     """Take in a shared plugin or a .py: it waits for your approval; run again, rows are added."""
-    piped = as_file("plugin.json", sys.stdin.buffer) if file == "-" else nullcontext(file)
-    with piped as path:
+    with as_file(file, "plugin.json") as path:
         found = ask(settings, "plugin_take", {"file": path}, profile, yes=True)
     if "problems" in found:
         url = (Door(settings).server or {}).get("url", "")

@@ -1,7 +1,6 @@
 """The command line. Commands go through a running server of the home, else open it themselves."""
 
 import asyncio
-import contextlib
 import json
 import sys
 from dataclasses import replace
@@ -217,8 +216,7 @@ PAIRS = {
 def import_(file, match, no_header, settings, profile, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
     said |= {"match": [*match], "header": not no_header}
-    given = as_file("rows.txt", sys.stdin.buffer) if file == "-" else contextlib.nullcontext(file)
-    with given as path:
+    with as_file(file, "rows.txt") as path:
         report = ask(settings, "rows_import", said | {"file": path}, profile, yes=True)
     if as_json:
         return show(report, True)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -164,10 +164,13 @@ def leave_quietly(out=sys.stdout):
 
 
 @contextlib.contextmanager
-def as_file(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
-    """The path of a file that holds these, for a while; closed, as Windows wants it to be read."""
+def as_file(file: str, name: str) -> Iterator[str]:
+    """The path of a file; of - that of one of this name, for a while, with standard input."""
+    if file != "-":
+        yield file
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
-        with path.open("wb") as file:
-            file.writelines(chunks)
-        yield str(path)
+        with path.open("wb") as copy:
+            copy.writelines(sys.stdin.buffer)
+        yield str(path)  # closed: Windows reads no open one

@@ -173,7 +173,6 @@ class McpApp:
 
 
 def _unread(error: Exception):
-    """What a line is answered that is no message."""
     from mcp import types
     from mcp.shared.message import SessionMessage
 

@@ -86,7 +86,6 @@ class Writer:
         return f"{name}_" if name in self.taken else name
 
     def output(self, step: Step, told: Row) -> Iterable[Row]:
-        """Of a run's step, as the call would show it."""
         if told.get("state") in ("done", "stale"):
             shown = self.pipeline.show(**{step.name: from_json(told["output"])})
             data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
