@@ -55,6 +55,13 @@ def test_it_answers_in_parts_of_a_page_and_says_what_is_not_there(stage):
     assert ask("GET", "plnts")["problem"] == ["There is no app 'plnts'.", "Did you mean 'plants'?"]
 
 
+def test_a_page_that_cannot_be_written_as_html_is_told_and_does_not_end_the_preview(stage):
+    ask = stage("'so', title=type('Odd', (), {'__str__': lambda self: 1 / 0})()")
+    what, _ = ask("GET", "plants/page")["problem"]
+    assert "division by zero" in what and "line None" not in what
+    assert ask("GET", "plants")["parts"]
+
+
 def test_one_whose_parent_is_gone_ends_by_itself(stage):
     ask = stage()
     assert ask("GET", "plants")["parts"]

@@ -270,17 +270,17 @@ async def _answered(house: House, plugin: Plugin, method: str, path: str, **abou
     made.set([])
     try:
         drawn = await _drawn(Visit(house, caller, None, **about), method, path)
+        if isinstance(drawn, Go):
+            return {"go": drawn.address}
+        said = drawn if isinstance(drawn, Refusal) else Refusal(drawn, 200)
+        parts = said.elements if isinstance(said.elements, tuple) else (said.elements,)
+        return {"parts": [*map(html, parts)], "status": str(said.status), "target": said.target}
     except Problem as problem:
         return {"problem": [problem.what, problem.next_step]}
     except Exception as error:
-        what = f"{type(error).__name__}: {error} (line {line_in(plugin.path, error)})"
-        walled = isinstance(error, PermissionError)
+        line, walled = line_in(plugin.path, error), isinstance(error, PermissionError)
+        what = f"{type(error).__name__}: {error}" + f" (line {line})" * bool(line)
         return {"problem": [what, WALLED if walled else "Mend it, or ask for a change."]}
-    if isinstance(drawn, Go):
-        return {"go": drawn.address}
-    said = drawn if isinstance(drawn, Refusal) else Refusal(drawn, 200)
-    parts = said.elements if isinstance(said.elements, tuple) else (said.elements,)
-    return {"parts": [*map(html, parts)], "status": str(said.status), "target": said.target}
 
 
 def begin(kind: str, name: str, fence: Any) -> None:
