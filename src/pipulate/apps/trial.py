@@ -46,7 +46,7 @@ BY_FORMAT = {"email": "ann@example.org", "uri": "https://www.example.org/", "dec
 BY_FORMAT |= {"date": MOMENT.date().isoformat(), "date-time": MOMENT.isoformat()}
 
 
-def sample(schema: Row, kind: str = "") -> Any:
+def sample(schema: Row, kind: str = "", word: str = "Sample") -> Any:
     """A JSON value that fits a field of this schema and `kind` of input; its default, if any."""
     if "enum" in schema:
         return schema["enum"][0]
@@ -55,11 +55,11 @@ def sample(schema: Row, kind: str = "") -> Any:
             return given
     of = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
     if of == "array":
-        return [sample(schema.get("items") or {"type": "string"})]
+        return [sample(schema.get("items") or {"type": "string"}, word=word)]
     if of != "string":
         return BY_TYPE.get(of, 1)
     special = {"textarea": "First line\nSecond line", "file": str(Path("sample.csv").absolute())}
-    return special.get(kind) or BY_FORMAT.get(schema.get("format", ""), "Sample")
+    return special.get(kind) or BY_FORMAT.get(schema.get("format", ""), word)
 
 
 class TrialJob(LocalJob):

@@ -223,9 +223,7 @@ class Database:
             "changed": len(images),
             "deleted": sum(image["after"] is None for image in images),
         }
-        marks = ", ".join(f":{name}" for name in about)
-        sql = f"INSERT INTO events ({', '.join(about)}) VALUES ({marks}) RETURNING *"
-        event = self.execute(sql, about)[0]
+        event = self.table("events", logged=False).insert(about)
         parts = [(event["id"], n, body) for n, body in enumerate(pack(images))]
         self.execute_many("INSERT INTO images VALUES (?, ?, ?)", parts)
         undone = [(key, event["id"]) for key in change.undoes]

@@ -7,17 +7,13 @@ import sys
 import types
 from collections.abc import Iterable
 from inspect import getdoc
-from typing import Any
 
 from pipulate.apps.steps import Pipeline, Step
+from pipulate.apps.trial import sample
 from pipulate.core.fields import File, Field, from_json, to_json
 from pipulate.core.store import Row
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
-# What stands for a value that has to be given, by the type of its schema or its input.
-EXAMPLES: Row = {"integer": 0, "number": 0, "boolean": False, "object": {}}
-EXAMPLES |= {"date": "2026-01-31", "datetime-local": "2026-01-31T12:00"}
-EXAMPLES |= {"url": "https://example.org/", "email": "ann@example.org"}
 
 
 def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
@@ -80,7 +76,7 @@ class Writer:
             return "", "  # give it, else this step is left out"
         if not field.required:
             return repr(to_json(field.default)), ""
-        return repr(_example(field)), "  # say which"
+        return repr(sample(field.schema, word=field.name)), "  # say which"
 
     def variable(self, name: str) -> str:
         return f"{name}_" if name in self.taken else name
@@ -99,13 +95,3 @@ def _looked_up(code: types.CodeType) -> Iterable[str]:
         if isinstance(inner, types.CodeType):
             yield from inner.co_names
             yield from _looked_up(inner)
-
-
-def _example(field: Field) -> Any:
-    if field.choices:
-        return [field.choices[0]] if field.many else field.choices[0]
-    if field.bounds:
-        return field.bounds.low
-    kinds = field.kind.input, str(field.schema["type"])
-    known = [EXAMPLES[kind] for kind in kinds if kind in EXAMPLES]
-    return known[0] if known else [field.name] if kinds[1] == "array" else field.name
