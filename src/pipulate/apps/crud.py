@@ -186,8 +186,6 @@ class Crud(Listing):
 
     def checked(self, row: Row, caller: Caller) -> None:
         """The class's own check of the row as it would be, before the write lock is taken."""
-        if not self.checks:
-            return
         made = self.model.__new__(self.model)
         own = {"id": None, "version": 1, "_app": self, "_caller": caller}
         vars(made).update(own | dict.fromkeys(self.fields) | row)
@@ -196,6 +194,7 @@ class Crud(Listing):
     # -- tools
 
     def tools(self, house) -> list[Tool]:
+        """VERBS and what is marked @tool."""
         n, about = self.name, self.description.split("\n")[0]
         some = f"row of {self.title}" if n[-1] == "s" else self.some
         one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())

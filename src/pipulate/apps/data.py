@@ -67,7 +67,6 @@ class Data(Refs):
         return table(where, args, order, size, left - size)[::-1], count
 
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
-        """SQLite knows nothing of what is computed."""
         name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
         rows = table(where, args, "id", LARGE + 1)
         if len(rows) > LARGE:

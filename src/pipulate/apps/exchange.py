@@ -154,7 +154,6 @@ def _columns(intake: Intake, first: list[list[Any]]):
 
 
 def _written(intake: Intake, name: str):
-    """Chosen where it is not plain to see."""
     known, chosen = intake.written(name), intake.notations.get(name, "")
     if not known or not (chosen or any(name in why for _, why, _ in intake.skip)):
         return ""

@@ -60,19 +60,17 @@ class Files:
             if not part.stat().st_size:
                 raise Problem("That file is empty.", "Choose another one.")
             if kept := self._same(profile, part, final.name):
-                shutil.rmtree(folder)
                 return kept
             part.replace(final)
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if not isinstance(error, OSError):
-                raise
+        except OSError as error:
             what = f"The upload could not be kept ({error.strerror})."
             raise Problem(what, "Free space.") from error
+        finally:
+            if not final.exists():
+                shutil.rmtree(folder, ignore_errors=True)
         return self.record(profile, final)
 
     def _same(self, profile: Profile, path: Path, name: str) -> int:
-        """The id of an upload of this name with the same content, or 0."""
         where = "name = ? AND size = ? AND path GLOB 'uploads/*'"
         for row in self.table(profile)(where, [name, path.stat().st_size]):
             there = self.folder / row["path"]
@@ -160,7 +158,6 @@ class Files:
         return [ref for ref in found if ref not in known], [*known.difference(found)]
 
     def _there(self) -> Iterator[tuple[str, os.stat_result]]:
-        """No links, nothing that starts with a dot."""
         for top, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if name[0] != "."]
             for path in (Path(top, name) for name in names if name[0] != "."):
@@ -177,7 +174,6 @@ class Files:
             self._move(row, f"{TRASH}/{key}/{row['path']}")
 
     def _look_after(self, row: Row, wanted: bool) -> None:
-        """Bring back what is wanted again from the trash; the time of others may be over."""
         path = self.folder / row["path"]
         if wanted and path.exists():
             self._move(row, row["path"].split("/", 2)[2])

@@ -158,7 +158,6 @@ class Intake:
         return () if self.sheet.typed else NOTATIONS.get(kind, ())
 
     def _agreed(self, name: str, index: int, rows) -> list[str]:
-        """What is asked, else what all texts of a column agree on."""
         if self.written(name) and name not in self.notations:
             cells = {c[index] for _, c in rows if index < len(c) and isinstance(c[index], str)}
             ways = agreed(self.app.fields.get(name, ID).type, filter(str.strip, cells))

@@ -63,6 +63,7 @@ class Listing(Many):
         return f"{base}?{said}" if said else base
 
     async def page(self, visit: Visit):
+        """Its address: see query.py."""
         state = self.state(visit.query)
 
         def work():
@@ -243,6 +244,7 @@ class Listing(Many):
         return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true") if refused else ""
 
     async def show(self, visit: Visit):
+        """A field in the address is an input."""
         field, row = visit.path.get("field", ""), self.rows(visit.caller)[visit.number("id")]
         if field == "*" or field in self.fields:
             return await self._draw(visit, self.editor, row, name=field)
@@ -282,7 +284,6 @@ class Listing(Many):
         return Invalid("; ".join(added.values()), fields=added) if added else None
 
     def _untold(self, typed: Mapping[str, str], bad: Mapping[str, str]) -> dict[str, str]:
-        """A secret is not sent back into its box, which has to say so."""
         why = "Type it again: it is not sent back."
         return {name: why for name in self.of_type(Secret) if typed.get(name)} | dict(bad)
 
@@ -315,11 +316,13 @@ class Listing(Many):
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
+        """Behind the row `after` (empty: first)."""
         after = visit.form.get("after", "")
         await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""
 
     async def call(self, visit: Visit):
+        """A tool of the class's own."""
         key = visit.number("id")
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
         kept = self.rows(visit.caller)("id = ?", [key])

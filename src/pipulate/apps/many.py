@@ -99,9 +99,9 @@ class Many(Rows):
     """All that on an app's page."""
 
     def state_of(self, text: str) -> State:
-        """The list that a tool means. Raises Problem for a name that is none: to leave it out, as
+        """The list that a tool means. Raises Problem for unknown names: without them it would
 
-        an address does, would mean more rows than were asked for."""
+        mean more rows."""
         known = ["q", "sort", "cols", "page", "all", *(f"f.{n}" for n in (*self.named, "id"))]
         for name, _ in parse_qsl(text, keep_blank_values=True):
             if name not in known:
@@ -109,6 +109,7 @@ class Many(Rows):
         return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
+        """Each row's own `check` is asked first."""
         meant, table = self._meant(values, caller), self.rows(caller)
         if self.checks:
             for row in table(where, args):
@@ -143,6 +144,7 @@ class Many(Rows):
         )  # fmt: skip
 
     async def bulk_input(self, visit: Visit):
+        """Of the field chosen in the bar."""
         name = visit.query.get("bulk.field", visit.path["field"])
         if name not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
@@ -150,6 +152,7 @@ class Many(Rows):
         return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))
 
     async def bulk(self, visit: Visit):
+        """Set, delete or export the ticked rows."""
         form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}
         ids, where = re.findall("[0-9]{1,18}", form.get("ids", "")), form.get("where", "")
         which = {"where": where} if form.get("every") else {"ids": [*map(int, ids)]}
@@ -222,6 +225,7 @@ class Many(Rows):
         return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
     async def show_totals(self, visit: Visit):
+        """Of the address's list."""
         state = self.state(visit.query)
         found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
         heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")
@@ -250,6 +254,7 @@ class Many(Rows):
         return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
 
     def menus(self, visit: Visit):
+        """Beside the search box."""
         yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
         yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
         yield from self.asks(visit.base, role="button", cls=QUIET)
@@ -268,6 +273,7 @@ class Many(Rows):
         return Details(Summary("Views"), menu, open=shown, **attrs)
 
     async def save_view(self, visit: Visit):
+        """Keep (or remove) the form's state."""
         gone, name = "drop" in visit.form, visit.form.get("name", "")
         where = "" if gone else self.state(visit.form).query(page=1) or "all=1"
         kept = await visit.call("view_save", app=self.slug, name=name, where=where)

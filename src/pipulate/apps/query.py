@@ -69,6 +69,7 @@ class State:
 
     @property
     def narrow(self) -> bool:
+        """Whether rows are left out."""
         return bool(self.q or self.filters)
 
     @property

@@ -176,6 +176,7 @@ class Rows(Data):
         return found | {"offer": Button(word + app.title, type="button", **attrs)}
 
     def counted(self, caller: Caller):
+        """The number of rows, out of band."""
         return Span(f"{self.plain(caller).count():,} in all", id="count", hx_swap_oob="true")
 
 
