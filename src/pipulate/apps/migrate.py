@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import Any
 
-from pipulate.apps.query import State
+from pipulate.apps.query import State, condition
 from pipulate.core import backups
 from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
 from pipulate.core.problems import Problem
@@ -110,8 +110,8 @@ class Migration:
         raise Problem(what, f"{then}; a backup is made first.", accept=digest)
 
     def _filled(self, name: str) -> int:
-        empty = f"coalesce({quote(name)}, '') IN ('', '[]', '{{}}')"
-        return self.db.all(f"SELECT count(*) AS n FROM {self.table} WHERE NOT {empty}")[0]["n"]
+        filled, _ = condition(Field(name, str, KINDS[str]), "!=")
+        return self.db.table(self.table).count(filled)
 
     def _converted(self, name: str, old: str) -> list[tuple[int, Any]]:
         """[(id, new value)] of a column by way of its text; MISSING where that cannot be."""
@@ -123,11 +123,10 @@ class Migration:
         callers[0] = Caller("system", self.house.profiles.at())  # for rows that are shared
         what = f"id, profile_id, {quote(old)} AS value FROM {self.table}"
         rows = self.db.all(f"SELECT {what} WHERE {quote(old)} IS NOT NULL")
-        where = (callers.get(row["profile_id"], callers[0]) for row in rows)
-        pairs = zip(rows, where, strict=True)
-        return [(r["id"], self._value(reader, field, r["value"], who)) for r, who in pairs]
+        return [(row["id"], self._value(reader, field, row, callers)) for row in rows]
 
-    def _value(self, reader: Field, field: Field, stored: Any, caller: Caller) -> Any:
+    def _value(self, reader: Field, field: Field, row: Row, callers: dict[int, Caller]) -> Any:
+        stored, caller = row["value"], callers.get(row["profile_id"], callers[0])
         try:
             text = reader.text(reader.load(stored))
             if reader.type is Ref:
