@@ -172,7 +172,7 @@ class Events:
         self.db.execute(f"DELETE FROM secrets WHERE id {AMONG}", (dumps([*left]),))
 
     def _held(self) -> Iterator[list[Row]]:
-        """All that may refer to a secret: columns of Secret fields, answers, then every image."""
+        """All that may refer to a secret; the images, which are many, last."""
         for row in self.db.all(SECRETS):
             name, table = quote(row["name"]), quote(row["of"])
             yield self.db.all(f"SELECT DISTINCT {name} FROM {table}")
@@ -182,9 +182,7 @@ class Events:
 
 
 def _said(word: str, events: list[Row]) -> str:
-    """Undid: Added task “milk”. Undid 2 changes: Added task “milk”; Deleted task “tea”.
-
-    Of an undo it tells what that took back."""
+    """Undid 2 changes: Added task “milk”; Deleted task “tea”. Of an undo: what that took back."""
     undone = ("undo", "redo")
     told = (
         TOOK_BACK.sub("", e["summary"]) if e["verb"] in undone else e["summary"] for e in events

@@ -20,8 +20,7 @@ def pack(images: list[Row]) -> Iterator[str | bytes]:
 
 def unpack(body: str | bytes) -> list[Row]:
     """The images of one part."""
-    found: list[Row] = json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
-    return found
+    return json.loads(zlib.decompress(body) if isinstance(body, bytes) else body)
 
 
 def fold(images: Iterable[Row]) -> list[Row]:

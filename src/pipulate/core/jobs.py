@@ -97,7 +97,7 @@ class Job:
 class Jobs:
     """Runs steps and keeps their state. One per engine process; its lock says it is alive.
 
-    `needs`: what a step may ask of the engine, by name: needs[name](job, *values) → JSON."""
+    `needs`: what a step may ask of it: needs[name](job, *values) → JSON."""
 
     def __init__(self, runs: Runs, tools: Tools, home: Path, module: str):
         self.runs, self.tools, self.locks, self.module = runs, tools, home / "locks", module
@@ -313,7 +313,7 @@ class Jobs:
         await asyncio.to_thread(self.runs.attempts.update, new)
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
-        """A tool's result; what the shell has to confirm is a question of the step."""
+        """What the shell has to confirm is a question of the step."""
         step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
         caller, tool = replace(job.caller, parent=step), self.tools.by_name.get(name)
         meant = tool and tool.kind == "outside"  # such as the run itself that was asked for
@@ -332,7 +332,6 @@ class Jobs:
         return await self.tools.call(name, given, replace(job.caller, parent=step, confirmed=True))
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
-        """The answer: one kept from before, else that of whoever answers."""
         said = job.run, job.attempt, question, about, job.caller.actor
         record = await asyncio.to_thread(self.runs.ask, *said)
         secret = question_field(record).type is Secret  # or refused: now, not by who answers

@@ -29,10 +29,9 @@ class Rows:
             yield from map(json.loads, file)
 
     def __getitem__(self, at: int | slice) -> Any:
-        if not isinstance(at, slice):
-            at = range(self.count)[at]  # or IndexError
-            return self[at : at + 1][0]
-        places = range(self.count)[at]
+        places = range(self.count)[at]  # or IndexError
+        if isinstance(places, int):
+            return self[places : places + 1][0]
         forth = places if places.step > 0 else places[::-1]
         with self.path.open(encoding="utf-8") as file:  # what lies before is not parsed
             found = [*map(json.loads, islice(file, forth.start, forth.stop, forth.step))]

@@ -12,8 +12,6 @@ Problem             400  exit 1
 ├── Confirm         409  exit 3
 ├── NeedsApproval   202  exit 3
 └── Waiting         202  exit 3
-
-Anything that is not a Problem is a fault of the program: it is logged under a short id.
 """
 
 import difflib

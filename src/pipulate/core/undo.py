@@ -71,7 +71,6 @@ class Undoing:
         return json.loads(renamed["value"]), since[0]["id"] or 0
 
     def _recast(self, image: Row) -> None:
-        """Read an image as its table's class is now; what does not fit is lost."""
         moved, old = changed(image), image["before"] or {}
         for end in ("before", "after"):
             image[end] = image[end] and self.recast(image["table"], image[end])

@@ -119,14 +119,12 @@ def opened(settings: Settings, profile: str | None):
 
 
 def ask(settings, tool: str, values: Row | None = None, profile: str | None = None, **more):
-    """The result of one tool of a home; more: text, yes, write."""
+    """Door.call for one tool of a home; more: text, yes, write."""
     return asyncio.run(Door(settings, profile).call(tool, values, **more))
 
 
 def show(value, as_json: bool, as_lines: bool = False, out=None):
-    """Print a result: JSON, or text as plain as it is; rows as they come, one in memory at a time.
-
-    Ends the program when whoever reads has enough."""
+    """Print a result: JSON or plain text, rows as they come. Ends the program when nobody reads."""
     out = out or sys.stdout
     for text in itertools.chain(_pieces(value, as_json, as_lines), [""]):
         try:

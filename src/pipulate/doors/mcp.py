@@ -1,8 +1,8 @@
 """MCP: the tool registry for any MCP client, over HTTP (behind the guard) and over stdio.
 
-By the low-level server of the official SDK, which is loaded at the first call: that costs half a
-second. `ask(request, tool, values)` calls a tool, or lists the `tools` or `apps` as the shell does;
-`request` is the HTTP request, None over stdio. All else is made of its answers.
+By the official SDK's low-level server; it takes half a second to load: at the first call.
+`ask(request, tool, values)` calls a tool, or lists the `tools` or `apps` as the shell does;
+`request` is the HTTP request, None over stdio.
 """
 
 import asyncio
