@@ -135,7 +135,6 @@ def _tags(value: Any) -> list[str]:
 
 
 def _parse_tags(text: str) -> list[Any]:
-    """Words between commas (quoted where they hold one), or JSON."""
     try:
         if text.lstrip().startswith("["):
             return list(json.loads(text))

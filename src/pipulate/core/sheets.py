@@ -210,7 +210,6 @@ def _from_json(text: str) -> Sheet:
 
 
 def _workbook(path: Path, sheet: str) -> Iterator[Any]:
-    """The names of the sheets, then cells, from the process that reads it (core/workbook.py)."""
     try:
         with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
             if sum(part.file_size for part in packed.infolist()) > UNPACKED:

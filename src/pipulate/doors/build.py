@@ -37,7 +37,6 @@ def context(about, name, settings):
 
 
 def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
-    """The plugin file of that name, or that defines it; then those it uses."""
     folders = ("plugins/", "botify/", "home/")
     plugins = {n: text for n, text in texts.items() if n.startswith(folders)}
     words = {n: _found(DEFINES, text) | {_bare(Path(n).stem)} for n, text in plugins.items()}

@@ -90,7 +90,6 @@ class Writer:
 
 
 def _looked_up(code: types.CodeType) -> Iterable[str]:
-    """The names that functions of a file take from outside of themselves."""
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             yield from inner.co_names
