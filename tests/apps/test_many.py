@@ -77,14 +77,6 @@ def test_rows_are_given_by_their_ids_or_as_a_list_says_them(books, sure):
     assert sure("rows_delete", app="book", where="all=1") == {"deleted": 26}
 
 
-def test_rows_that_hold_the_value_already_are_not_said_to_be_changed(books, sure, house):
-    sure("rows_update", app="book", ids=[1], values={"done": True})
-    assert sure("rows_update", app="book", ids=[1, 2], values={"done": True}) == {"changed": 1}
-    known, before = house.events.last(1), books()
-    assert sure("rows_update", app="book", ids=[1, 2], values={"done": True}) == {"changed": 0}
-    assert house.events.last(1) == known and books() == before
-
-
 @pytest.mark.parametrize(
     ("where", "said"),
     [

@@ -181,11 +181,11 @@ class Table:
             self.write([(row, bumped(row, new)) for row, new in alike])
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
-        """Give all that match these values; returns how many had others."""
+        """Give all that match these values; returns how many there were."""
         new = self._values(None, values)
         self._stay(new)
         with self.db.writing():
-            found = [row for row in self.select("*", where, args) if row != row | new]
+            found = self.select("*", where, args)
             self.write((row, bumped(row, new)) for row in found)
         return len(found)
 
