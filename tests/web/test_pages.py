@@ -1,6 +1,7 @@
 """The pages over HTTP, as htmx and a browser ask for them."""
 
 import re
+import textwrap
 import time
 from types import SimpleNamespace
 
@@ -474,3 +475,49 @@ def test_an_upload_for_nobody_is_a_404(server):
 def test_an_upload_of_nothing_is_refused(server):
     answer = server.client.put("/files/default?name=x.csv", content=b"")
     assert answer.status_code == 400 and "empty" in answer.text
+
+
+def test_the_tab_of_a_run_says_its_number_or_its_name(server):
+    run = start(server)
+    number = run.rpartition("/")[2]
+    assert f"<title>Hello run {number} · Pipulate</title>" in server.page(run)
+    server.act("POST", f"{run}/-/name", {"name": "For <Ada>"})
+    assert "<title>For &lt;Ada&gt; · Pipulate</title>" in server.page(run)
+    assert "<title>Hello · Pipulate</title>" in server.page("/default/hello")
+
+
+def test_a_page_of_the_classs_own_has_the_heading_of_its_app_that_leads_back(server, until):
+    text = """
+    from fasthtml.common import H1, P
+    from pipulate import CrudApp
+
+    class Pot(CrudApp):
+        name: str
+
+    @Pot.rt("/bare", methods=["GET"])
+    def bare(table):
+        return P("Bare"), "a < b"
+
+    @Pot.rt("/own", methods=["GET"])
+    def own(table):
+        return H1("Its own")
+    """
+    (server.home / "apps/pots.py").write_text(textwrap.dedent(text))
+    until(lambda: server.client.get("/default/pots/bare").is_success)
+    page = server.page("/default/pots/bare")
+    assert '<h1><a href="/default/pots">Pots</a></h1>' in page
+    assert "<p>Bare</p>" in page and "a &lt; b" in page
+    assert server.page("/default/pots/own").count("<h1") == 1
+    assert "<h1" not in server.act("GET", "/default/pots/bare").text, "a part of a page"
+
+
+def test_the_first_page_says_what_to_do_first_until_something_was_done(house, run, call):
+    def page():
+        visit = Visit(house, house.caller("user"), None)
+        return html(run(pages.overview(SimpleNamespace(house=house), visit, None)))
+
+    first = page()
+    for at in ("default/tasks", "default/hello", "default/settings", "docs/first-app.md"):
+        assert f'<a href="/{at}" rel="noopener noreferrer">' in first
+    call("task_add", title="Tea")
+    assert "Add a task" not in page()

@@ -56,6 +56,7 @@ class Visit:
     form: Mapping[str, str] = field(default_factory=dict)
     partial: bool = False  # only a part of the page is wanted (htmx)
     here: str = ""  # the address of the page that asks (htmx)
+    title: str = ""  # of the page, where it is another one than its app's
 
     @property
     def base(self) -> str:

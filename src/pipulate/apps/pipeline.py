@@ -9,7 +9,7 @@ from fasthtml.components import P, Section, Small, Span, Ul
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
-from pipulate.apps.card import step_form, trouble, words
+from pipulate.apps.card import step_form, title, trouble, words
 from pipulate.apps.feeds import Feeds, number
 from pipulate.apps.listing import offered
 from pipulate.apps.markup import notice, problem_card
@@ -94,7 +94,9 @@ class Guided(Feeds):
     # -- a run
 
     async def show(self, visit: Visit):
-        return await self.draw_run(visit.caller.profile, visit.number("run"))
+        profile, run = visit.caller.profile, visit.number("run")
+        visit.title = title(self.runs.get(profile.id, run, self.slug))
+        return await self.draw_run(profile, run)
 
     async def draw_run(self, profile, run_id: int):
         run, states = self.open(profile, run_id)
@@ -116,8 +118,8 @@ class Guided(Feeds):
         named |= {"placeholder": "Name this run", "aria_label": "Title of the run"}
         form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
         locked = " · finished and locked" if run["locked_utc"] else ""
-        title = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}{locked}")
-        left = Div(title, Form(Input(**named), **form), self._lineage(profile, run))
+        head = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}{locked}")
+        left = Div(head, Form(Input(**named), **form), self._lineage(profile, run))
         does = [press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")]
         busy = run["locked_utc"] or any(s.at_work for s in every)
         if not busy and any(s.state in PAST for s in every):

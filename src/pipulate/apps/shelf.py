@@ -243,6 +243,16 @@ class Shelf:
     def pipeline(self, slug: str) -> Guided:
         return self.get(slug, Guided, "pipeline")
 
+    def menu(self) -> list[tuple[Plugin, str, Any]]:
+        """(plugin, icon and title, app) of all that work, the user's own first."""
+        every = [
+            (p.bundled, getattr(a, "place", 50), not isinstance(a, Crud), a.slug, p, a)
+            for p in [*self.plugins.values()]
+            for a in p.apps
+        ]
+        said = "{} {}".format
+        return [(p, said(getattr(a, "icon", ""), a.title).strip(), a) for *_, p, a in sorted(every)]
+
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
         cruds = (app for app in self.apps.values() if isinstance(app, Crud))

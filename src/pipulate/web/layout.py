@@ -11,7 +11,6 @@ from fasthtml.components import Strong, Summary, Table, Td, Th, Title, Tr, Ul
 
 from pipulate import __version__
 from pipulate.ai.prompt import place
-from pipulate.apps.crud import Crud
 from pipulate.apps.house import House
 from pipulate.apps.markup import html
 from pipulate.core.profiles import Profile
@@ -117,13 +116,8 @@ class Layout:
 
         What is beyond the first few lies under "More", but not the app that is open."""
         base, shown, more = f"/{profile.slug}", [], []
-        every = [
-            (p.bundled, getattr(a, "place", 50), not isinstance(a, Crud), a.slug, a)
-            for p in [*self.house.shelf.plugins.values()]
-            for a in p.apps
-        ]
-        for *_, a in sorted(every):
-            said, here = f"{getattr(a, 'icon', '')} {a.title}".strip(), a.slug == app
+        for _, said, a in self.house.shelf.menu():
+            here = a.slug == app
             link = A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None)
             (shown if here or len(shown) < SHOWN else more).append(link)
         for broken in self.house.shelf.failures:

@@ -1,9 +1,11 @@
 """What open tabs are told of runs."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, UTC
 from functools import partial
 from typing import Any
 
@@ -11,16 +13,18 @@ from fasthtml.components import A
 
 from pipulate.ai.prompt import app_at, place
 from pipulate.apps.card import progress, title, words
+from pipulate.apps.crud import Crud
 from pipulate.apps.feeds import Feeds
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice
 from pipulate.apps.rows import AGAIN
 from pipulate.core.jobs import Job
 from pipulate.core.logs import problem_of
+from pipulate.core.problems import Problem
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 from pipulate.web.inbox import counter
-from pipulate.web.live import Hub, soon
+from pipulate.web.live import Hub, Tab, soon
 
 SOON, LONG = 0.1, 3.0  # seconds in which changes are one, of work whose end is worth a notice
 OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets of events
@@ -77,6 +81,22 @@ class News:
     async def drawn(self, profile: Profile, slug: str, run: str) -> str:
         drawn = await self.house.shelf.pipeline(slug).draw_run(profile, int(run))
         return html(drawn(hx_swap_oob="morph"))
+
+    async def missed(self, tab: Tab, stale: bool) -> None:
+        """What a page missed since it was drawn: a list that is `stale` draws itself anew, a run
+
+        only when a step ran lately, else it would take back what is being typed."""
+        slug, run = place(tab.at)
+        app = self.house.shelf.apps.get(slug)
+        if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
+            if stale:
+                tab.put(AGAIN)
+        elif app and run != "-":
+            late = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+            where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
+            if self.house.runs.attempts(where, (int(run), late)):
+                with contextlib.suppress(Problem):
+                    tab.put(await self.drawn(tab.profile, slug, run))
 
     def _event(self, event: Row) -> None:
         verb, target = event["verb"], event["target"]

@@ -3,11 +3,10 @@
 import contextlib
 import json
 from functools import partial
-from operator import attrgetter
 from urllib.parse import quote
 
-from fasthtml.components import A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li, P
-from fasthtml.components import Pre, Section, Small, Span, Ul
+from fasthtml.components import FT, A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li
+from fasthtml.components import NotStr, P, Pre, Section, Small, Span, Ul
 
 from pipulate import __version__
 from pipulate.apps.base import Go, Refusal, Visit, origin_tab
@@ -24,6 +23,8 @@ from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
 OLD = P("What you see is the last version that worked.", cls="hint")
+FIRST = """[Add a task]({base}/tasks), [try Hello]({base}/hello), [connect a model]({base}/settings)
+to talk with, or [write an app](/docs/first-app.md) of your own."""
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
 
@@ -49,9 +50,14 @@ async def app(site, visit: Visit, request):
     if owner and owner.folded and not visit.partial:
         return _card(visit, owner)
     drawn = await shelf.answer(visit, request.method, visit.path.get("rest", "").strip("/"))
-    if owner and owner.problem and not visit.partial and hasattr(drawn, "tag"):
-        return _fault(visit, owner), OLD, drawn
-    return drawn
+    parts = drawn if isinstance(drawn, tuple) else (drawn,)
+    if visit.partial or not all(isinstance(part, FT | NotStr | str) for part in parts):
+        return drawn
+    text = html(*parts)
+    if "<h1" not in text:  # a page of the class's own leads back to it
+        text = html(Header(H1(A(visit.app.title, href=visit.base)), cls="head")) + text
+    broken = (_fault(visit, owner), OLD) if owner and owner.problem else ()
+    return *broken, NotStr(text)
 
 
 def _ask(visit: Visit, tool: str, word: str, *inputs, **more):
@@ -81,11 +87,11 @@ async def overview(site, visit: Visit, request):
     if remembered.get("last_profile") != profile.slug:
         with contextlib.suppress(Busy):  # a full disk: the page is there all the same
             remembered["last_profile"] = profile.slug
-    plugins = [*house.shelf.plugins.values()]
-    working = (a for p in plugins if not p.folded for a in p.apps)
+    listed = house.shelf.menu()
     cards = (
-        Article(A(a.title, href=f"{base}/{a.slug}"), P(a.description.split("\n")[0]))
-        for a in sorted(working, key=attrgetter("slug"))
+        Article(A(said, href=f"{base}/{a.slug}"), P(a.description.split("\n")[0]))
+        for plugin, said, a in listed
+        if not plugin.folded
     )
     opened = [
         Li(
@@ -95,10 +101,11 @@ async def overview(site, visit: Visit, request):
         for run in house.runs.listing(profile.id, limit=20)
         if _waits(house, run)
     ]
-    bare = not any(p.apps and not p.bundled for p in plugins)
+    bare = all(plugin.bundled for plugin, *_ in listed)
     return _page(
         profile.name,
         *(_fault(visit, broken) for broken in house.shelf.failures),
+        not house.events.recent(profile.id, 1) and markdown(FIRST.format(base=base)),
         Div(*cards, cls="cards"),
         opened and H2("Runs to take up again"),
         opened and Ul(*opened[:5], cls="runs"),

@@ -5,7 +5,6 @@ import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -182,7 +181,8 @@ class Site:
                 if request.method != "GET":
                     visit.form = await _form(request)
                 result = await handler(self, visit, request)
-                title = getattr(visit.app, "title", None) or handler.__name__.capitalize()
+                app = getattr(visit.app, "title", handler.__name__.capitalize())
+                title = visit.title or app
             except Exception as error:
                 result = _refusal(error, wanted)
             if isinstance(result, Go):
@@ -247,7 +247,8 @@ class Site:
         except Missing:
             return await socket.close(4404)
         tab = Tab(socket, profile, at, socket.query_params.get("tab", ""))
-        await self._catch_up(tab, socket.query_params.get("seen", ""))
+        stale = socket.query_params.get("seen", "") not in ("", self.layout.newest())
+        await self.news.missed(tab, stale)
         last = socket.query_params.get("since")  # of the chat
         if last is not None and (missed := panel.since(self.chat, profile, last)):
             tab.put(missed)
@@ -257,22 +258,6 @@ class Site:
                 await assistant.heard(self, tab, data)
 
         await self.hub.serve(socket, tab, on_message)
-
-    async def _catch_up(self, tab: Tab, seen: str):
-        """What a page missed since it was drawn: a list draws itself anew; a run only when a step
-
-        ran lately, else it would take back what is being typed."""
-        slug, run = place(tab.at)
-        app = self.house.shelf.apps.get(slug)
-        if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
-            if seen not in ("", self.layout.newest()):
-                tab.put(AGAIN)
-        elif app and run != "-":
-            late = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
-            where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
-            if self.house.runs.attempts(where, (int(run), late)):
-                with contextlib.suppress(Problem):
-                    tab.put(await self.news.drawn(tab.profile, slug, run))
 
     async def upload(self, request):
         """A raw streamed PUT; the answer is the file's reference, such as file:12."""
