@@ -252,31 +252,3 @@ def test_a_huge_call_is_cut_in_its_chip():
     row = {"id": 1, "role": "tool", "state": "done", "text": "{}"}
     row["calls"] = json.dumps([{"name": "task_add", "arguments": "x" * 2_000_000}])
     assert len(panel.fragment("message", row, WHO)) < 20_000
-
-
-def chip(result):
-    call = {"name": "book_list", "arguments": "{}"}
-    row = {"id": 1, "role": "tool", "text": result, "calls": json.dumps([call]), "turn": None}
-    return panel.html(panel.message(row, WHO))
-
-
-def test_rows_that_a_tool_gave_are_a_table_for_the_person():
-    rows = [{"id": n, "title": f"<b>{n}", "tags": ["a"], "done": True} for n in range(30)]
-    for text in (json.dumps({"rows": rows, "count": 30}), json.dumps(rows)):
-        drawn = chip(text)
-        assert drawn.count("<tr>") == 1 + panel.ROWS and "… of 30 rows" in drawn
-        assert "&lt;b&gt;7" in drawn and "<td>yes</td>" in drawn and '"title"' not in drawn
-    assert '"count":30' in chip(json.dumps({"rows": rows[:1], "count": 30}))
-
-
-def test_rows_of_a_result_that_was_cut_are_a_table_as_far_as_they_came():
-    text = json.dumps({"rows": [{"title": f"Book {n}"} for n in range(9)]})[:-30]
-    drawn = chip(text)
-    assert "<td>Book 6</td>" in drawn and "Book 8" not in drawn and "7 rows" in drawn
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "null", "[1, 2]", '{"rows": []}', "Plain, no JSON {}, x"]
-)
-def test_a_result_without_rows_is_told_as_it_came(text):
-    assert "<table" not in chip(text) and f"→ {text}" in html.unescape(chip(text))

@@ -68,7 +68,6 @@ def printed(text: str, known: Collection[str]) -> list[Call]:
 
 
 def _call(value: Any) -> Call:
-    """One without a name, if it is none."""
     inner = value.get("function") if isinstance(value, dict) else {}
     value = inner if isinstance(inner, dict) else value
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")

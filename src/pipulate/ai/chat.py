@@ -85,7 +85,6 @@ class Chat:
         return row
 
     async def _heard(self, profile: Profile):
-        """What the user said last is saved."""
         if said := self.said.get(profile.id):
             await asyncio.shield(said)
 
@@ -242,7 +241,6 @@ class Chat:
         return row, calls
 
     async def _run_call(self, call: Call, caller: Caller) -> bool:
-        """Whether it fits a tool, whatever came of it."""
         made.set(events := [])
         result = Problem("Stopped before its end.", "See history for what it did.")
         try:
@@ -331,7 +329,6 @@ class Chat:
         return self.house.settings_of(str(profile.id)).get("summary") or {}
 
     async def _summarise(self, profile: Profile, model: Model):
-        """Sum up what has left the prompt, when that is much."""
         kept = self._summary(profile)
         rows = await asyncio.to_thread(self.history, profile.id, HISTORY)
         first = prompt.talk(rows, model.context // 2)[1]

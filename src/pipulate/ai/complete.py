@@ -91,7 +91,6 @@ def _object(schema: Row) -> Row:
 async def _said(
     model: Model, talk: list[Row], schema: Row | None, tell: Callable[[str], Any]
 ) -> str:
-    """The text of one answer, without what the model was thinking."""
     text, line = "", ""
     try:
         async for piece in model.stream(talk, [], schema):

@@ -77,7 +77,6 @@ class Gate:
 
 
 def _places(site: str) -> list[str]:
-    """Patterns of host:port; what is http may lead to https."""
     if site == "*":
         return [site]
     with contextlib.suppress(ValueError, KeyError):

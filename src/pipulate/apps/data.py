@@ -136,7 +136,6 @@ class Data(Refs):
         return (f"{column} IS NULL OR NOT ({sql})" if sign == "!=" else sql), args
 
     def _named(self, caller: Caller, field: Field, said: str, exact: bool = False) -> Sql:
-        """A query for what a Ref may mean, by its first field; for files by their name."""
         key, table, title, profile = "'file:' || id", "files", "name", caller.profile.id
         if field.type is Ref:
             app = self.target(field)

@@ -57,7 +57,6 @@ def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
 
 
 async def _export(visit: Visit) -> Download:
-    """?format=csv|json&raw=1, and the state of a list."""
     said, state = visit.query, visit.app.state(visit.query)
     form = "json" if said.get("format") == "json" else "csv"
     made = await limited(export, visit.app, visit.caller, state, form, bool(said.get("raw")))

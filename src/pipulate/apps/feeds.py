@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +13,6 @@ from pipulate.apps import outputs
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.job import fed
 from pipulate.apps.markup import html
-from pipulate.apps.plugin import FAULTS
 from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import from_json
@@ -32,7 +30,6 @@ class Feeds(Runner):
     def __init__(self, pipeline: Pipeline):
         super().__init__(pipeline)
         self._drawn: dict[Any, tuple[str, list[Any]]] = {}  # HTML, and what holds its widgets
-        self._faults: Counter[Any] = Counter()  # of views, in a row
         self.routes = [
             Route("GET", "{run}/{step}/output", self.turn),
             Route("GET", "{run}/{step}/output.{form}", self.download),
@@ -45,7 +42,6 @@ class Feeds(Runner):
         return outputs.Place(self.at(profile, run_id, name, "output"), file)
 
     async def _output(self, profile, run: Row, attempt: Row, draw=None):
-        """It never changes, so it is drawn once."""
         key, fault, drawn, held = (attempt["id"], profile.slug), "", None, list[Any]()
         if key in self._drawn:
             return NotStr(self._drawn[key][0])
@@ -54,17 +50,15 @@ class Feeds(Runner):
         try:
             drawn = draw and await limited(outputs.viewed, draw, value, held)
         except Exception as error:
-            self._faults[key] += 1
-            fault = outputs.view_failed(error, rests := self._faults[key] >= FAULTS)
+            fault = outputs.view_failed(error)
         beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
         parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
-        if not fault or rests:
+        if not fault:
             self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}
         return NotStr(text)
 
     def _gone(self, run: Row) -> list[Row]:
-        """The newest finished attempts of steps that the pipeline has no more."""
         where = "run_id = ? AND state = 'done' AND step NOT IN (SELECT value FROM json_each(?))"
         found = self.runs.attempts(where, (run["id"], json.dumps([*self.pipeline.steps])), "id")
         return [*{attempt["step"]: attempt for attempt in found}.values()]

@@ -167,7 +167,6 @@ class Listing(Many):
         return Form(box, self._kept(state), *parts, **how)
 
     def _kept(self, state: State, **attrs):
-        """What no box of the form shows."""
         boxes = () if self.drawn else state.columns or self.fields
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
         kept |= {"all": "1"} if self.model.default_filter else {}
@@ -208,7 +207,6 @@ class Listing(Many):
     # -- routes
 
     def _asking(self, visit: Visit) -> State:
-        """The state of the list from which a row was clicked."""
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):

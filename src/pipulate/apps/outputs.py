@@ -68,7 +68,6 @@ def draw(value: Any, place: Place, key: str = ""):
 
 
 def _parts(value: Row, place: Place):
-    """Tables and files by themselves, the rest as one."""
     apart = {k: v for k, v in value.items() if isinstance(v, File | Large) or is_rows(v)}
     rest: Any = {k: v for k, v in value.items() if k not in apart}
     if any(isinstance(v, dict | list) for v in rest.values()):
@@ -130,10 +129,9 @@ def viewed(view: Callable[[Any], Any], value: Any, *held: list[Any]):
     return NotStr(html(owned((view(value),), *held)))
 
 
-def view_failed(error: Exception, rests: bool = False):
-    """What is shown beside the output then; `rests`: it is not tried again."""
-    often = " three times in a row" if rests else ""
-    what = f"The view of this step failed{often} ({type(error).__name__}: {error})."[:500]
+def view_failed(error: Exception):
+    """What is shown beside the output then."""
+    what = f"The view of this step failed ({type(error).__name__}: {error})."[:500]
     return problem_card(Problem(what, "Mend it, or run the step again; the output is safe."))
 
 

@@ -317,7 +317,6 @@ def _edition(house) -> list[Path]:
 
 
 def _in_time(plugin: Plugin) -> ModuleType:
-    """load_file, but a file that comes to no end keeps nobody waiting."""
     thread, loaded = in_thread(lambda: load_file(plugin.path, plugin.content).module)
     thread.start()
     try:

@@ -172,7 +172,6 @@ def tls_context() -> ssl.SSLContext:
 
 
 async def _text(url: Any, headers: dict[str, str], response: Any, limit: int) -> tuple[str, bool]:
-    """(decoded body, whether that is all of it)."""
     kind, packed, wrong = headers.get("content-type", ""), headers.get("content-encoding", ""), ""
     if not READABLE.fullmatch(kind):
         wrong = f"sent {kind[:80]!r}, which is no text"

@@ -30,7 +30,6 @@ def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
 
 
 def _cell(source: str, outputs: list[Row] | None = None) -> Row:
-    """Of code, where there are outputs, be they none."""
     cell = {"cell_type": "markdown", "metadata": {}, "source": source.strip()}
     if outputs is None:
         return cell

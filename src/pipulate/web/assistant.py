@@ -62,7 +62,6 @@ async def heard(site, tab: Tab, data: Row):
 
 
 def _here(tab: Tab, data: Row) -> str:
-    """The address that the page has by now."""
     with contextlib.suppress(TypeError, ValueError, KeyError):
         here = urlsplit(str(data["HEADERS"]["HX-Current-URL"]))
         if f"{here.path}/".startswith(f"/{tab.profile.slug}/"):
@@ -81,7 +80,6 @@ async def _along(site, profile: Profile, at: str, data: Row) -> str:
 
 
 async def _page_text(site, profile: Profile, at: str) -> str:
-    """What is on a page, as the model's own tools tell it."""
     app, run = app_at(site.house, at)
     tell = partial(site.house.tools.call, caller=Caller("model", profile))
     if isinstance(app, Crud):

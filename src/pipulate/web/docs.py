@@ -58,7 +58,6 @@ def results(files: dict[str, Path], words: list[str]):
 
 
 def _plain(part: str) -> str:
-    """The words of a paragraph as they are shown, without any marks."""
     drawn = re.sub("<[^>]*>", "", commonmark().render(part))
     return " ".join(unescape(drawn).replace("|", " ").split())
 

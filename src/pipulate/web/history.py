@@ -147,7 +147,6 @@ def _entry(event: Row, at: str, restore: bool) -> str:
 
 
 def _action(event: Row, at: str, restore: bool) -> str:
-    """The button of an event, or why it has none."""
     redo, key = event["verb"] == "undo", event["id"]
     if event["undoable"]:
         word = "Redo" if redo else "Restore" if restore else "Undo"

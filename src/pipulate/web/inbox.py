@@ -49,7 +49,6 @@ async def discard(site, visit: Visit, request):
 
 
 def _clearing(at: str, rows: list[Row]):
-    """Buttons that discard several at once: of one kind, of all."""
     counts = Counter(row["kind"] for row in rows if row["kind"] in STOPPED)
     if len(counts) > 1:
         counts[""] = counts.total()

@@ -61,7 +61,6 @@ async def app(site, visit: Visit, request):
 
 
 def _ask(visit: Visit, tool: str, word: str, *inputs, **more):
-    """A button that calls a tool of the house."""
     return assistant.ask(f"/{visit.caller.profile.slug}/call/{tool}", word, *inputs, **more)
 
 
@@ -134,8 +133,6 @@ async def search(site, visit: Visit, request):
 
 
 async def _named(shelf, kind: Crud, caller, q: str) -> list[tuple[int, str]]:
-    """(id, name) of the first rows that hold the words; none of an app that fails."""
-
     def rows() -> list[tuple[int, str]]:
         return [(row.id, str(row)) for row in kind.find(caller, State(q=q))[0][:8]]
 
@@ -167,7 +164,6 @@ async def settings(site, visit: Visit, request):
 
 
 def _profile(visit: Visit, profile, above):
-    """A profile with what may be done with it; `above`: the one before it, if any."""
     told, name, slug = visit.house.held(profile) or "no rows", profile.name, profile.slug
     ask = partial(_ask, visit)
     sure = f"Delete the profile “{name}” with {told}? History can bring it back."

@@ -1,6 +1,5 @@
 """The chat column, and the chat's events as fragments for open tabs; at the end, its script."""
 
-import contextlib
 import functools
 import json
 import re
@@ -10,16 +9,12 @@ from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Labe
 from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
 
 from pipulate.ai.prompt import app_at
-from pipulate.apps.base import so_many
-from pipulate.apps.markup import data_table, drawn_once, html, markdown
+from pipulate.apps.markup import drawn_once, html, markdown
 from pipulate.apps.runner import Runner
-from pipulate.core.fields import dumps
-from pipulate.core.outputs import is_rows
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 
 SHOWN = 100  # messages drawn at once; those before are loaded when asked for
-ROWS = 20  # shown of what a tool gave
 HINT = "Ask about this page, or type /help for commands that need no model."
 ASKING = {"user": "You", "model": "The assistant", "mcp": "A program"}
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end."}
@@ -71,8 +66,6 @@ def _said(text: str):
 
 
 def _coded(text: str) -> NotStr:
-    """Markdown whose blocks of code say their language, and can be copied."""
-
     def framed(found: re.Match[str]) -> str:
         language = re.sub(r"[^\w+#.-]", "", found[1] or "")
         copy = Button("Copy", data_copy="", cls="link")
@@ -91,9 +84,8 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
     call = json.loads(row["calls"])[0]
     approval = call.get("approval")
     mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
-    said, table = _result(row["text"])
-    shown = Pre(f"{call['arguments'][:8_000]}\n→ {said}", tabindex="0")
-    chip = Details(Summary(f"{mark} ", Code(call["name"])), shown, table)
+    shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}", tabindex="0")
+    chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if not approval:
         event = ([0] + call.get("events", []))[-1]  # what it changed by itself, if anything
         to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
@@ -101,23 +93,6 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
     address = f"/{profile.slug}/approvals/{approval}"
     ask = Button("Look and decide", hx_get=address, hx_swap="outerHTML", cls="outline")
     return Div(chip, asking(approval, ask))
-
-
-def _result(text: str):
-    """(what a tool gave, without its rows; those as a table): of a text that was cut, too."""
-    whole, found = text[: text.rfind("},") + 1], None
-    for said in (text, f"{whole}]}}", f"{whole}]"):
-        with contextlib.suppress(ValueError, RecursionError):
-            found = json.loads(said)
-            break
-    parts = found if isinstance(found, dict) else {"rows": found}
-    name = next((n for n, part in parts.items() if is_rows(part)), "")
-    if not name:
-        return text, ""
-    rows, parts[name] = parts[name], so_many(len(parts[name]), "row")
-    told = [{n: dumps(v) if isinstance(v, dict | list) else v for n, v in r.items()} for r in rows]
-    more = P(Small(f"… of {parts[name]}")) if rows[ROWS:] else ""
-    return dumps(parts), (data_table(told[:ROWS]), more)
 
 
 def asking(approval: str, *inner, **attrs):

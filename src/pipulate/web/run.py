@@ -125,7 +125,6 @@ def _restore(kept: Row):
 
 
 async def _daily(house: House):
-    """Once a day a backup, and the pruning of old images and secrets."""
     while True:
         try:
             await asyncio.to_thread(house.tools.expire)
@@ -149,7 +148,6 @@ async def _evict(server: uvicorn.Server):
 
 
 async def _watchdog():
-    """Log when the event loop was held up: something blocks that should be in a thread."""
     while True:
         due = time.monotonic() + 0.1
         await asyncio.sleep(0.1)

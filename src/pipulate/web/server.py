@@ -131,7 +131,6 @@ class Site:
             soon(self.hub.loop, assistant.moved, self, event)
 
     def _approval(self, record: Row):
-        """What a program asks for is shown by no conversation."""
         if record["actor"] == "mcp":
             said = notice(f"A program asks to run {record['tool']}.", link=record["address"])
             self.hub.put(record["profile_id"], html(said))
@@ -181,8 +180,8 @@ class Site:
                 if request.method != "GET":
                     visit.form = await _form(request)
                 result = await handler(self, visit, request)
-                app = getattr(visit.app, "title", handler.__name__.capitalize())
-                title = visit.title or app
+                title = getattr(visit.app, "title", handler.__name__.capitalize())
+                title = visit.title or title
             except Exception as error:
                 result = _refusal(error, wanted)
             if isinstance(result, Go):
@@ -205,7 +204,7 @@ class Site:
                 swap = "afterbegin" if target == "#notices" else "outerHTML"
                 headers = {"HX-Retarget": target, "HX-Reswap": swap, "HX-Push-Url": "false"}
             result, status = result.elements, result.status
-        drawn = html(*result) if isinstance(result, tuple) else html(result)
+        drawn = html(result)
         if request.headers.get("hx-target") == "main" and status < 400:
             drawn += NO_NOTICES
         if not wanted:
@@ -220,7 +219,7 @@ class Site:
         An app's bare address, such as a plugin writes, leads to the profile of the page that asks.
         """
         moved, slug = missing.details.get("moved"), request.path_params["profile"]
-        if slug in self.house.shelf.apps and ".." not in request.url.path:
+        if slug in {*self.house.shelf.apps} - ROUTE_WORDS:
             return RedirectResponse(f"/{self._at(request)}{_address(request)}", 307)
         if moved:
             there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
@@ -234,7 +233,6 @@ class Site:
         return RedirectResponse(f"/{self._at(request)}{below}", 303)
 
     def _at(self, request) -> str:
-        """The profile of the page that asks, else the last one, else the first."""
         asks = urlsplit(request.headers.get("hx-current-url", "")).path[1:].partition("/")[0]
         slugs = [p.slug for p in self.house.profiles.all()]
         known = (asks, self.house.settings_of().get("last_profile"), slugs[0])
@@ -305,7 +303,6 @@ async def download(site: Site, visit: Visit, request):
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
-    """What went wrong, as a page, or as a notice in the corner of the page that asked."""
     status = error.status if isinstance(error, Problem) else 500
     if not isinstance(error, Problem):
         what = f"Something went wrong here. Reference {log_fault(error)} in the log."

@@ -122,7 +122,6 @@ def _link(base: str, shares: Shares, files) -> str:
 
 
 def _note(db, profile) -> None:
-    """What left the machine stands in the history."""
     said = "Shared a graph with Cosmograph for ten minutes"
     with db.change(actor="user", verb="share", profile_id=profile.id, summary=said):
         db.begin()
