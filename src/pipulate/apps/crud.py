@@ -186,6 +186,8 @@ class Crud(Listing):
 
     def checked(self, row: Row, caller: Caller) -> None:
         """The class's own check of the row as it would be, before the write lock is taken."""
+        if not self.checks:
+            return
         made = self.model.__new__(self.model)
         own = {"id": None, "version": 1, "_app": self, "_caller": caller}
         vars(made).update(own | dict.fromkeys(self.fields) | row)

@@ -11,7 +11,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from fasthtml.components import A, Button, Form, Input, Span, Td
+from fasthtml.components import A, Button, Form, Input, NotStr, Span, Td
 
 from pipulate.apps.card import words
 from pipulate.apps.data import Data
@@ -75,10 +75,11 @@ class Rows(Data):
         return f'<tr id="{self.name}-\0id\0" tabindex="-1">{ends[0]}\0cells\0{ends[1]}</tr>'
 
     def _cell(self, row, base: str, name: str, labels: Labels) -> str:
-        field, at, value = self.named[name], f"{base}/{row.id}", vars(row).get(name)
-        looks = ["number"] * (field.kind.input == "number")
-        if name not in self.fields:
-            inner, looks = _computed(row, field), ["computed", *looks]
+        field, at, value = self.fields.get(name), f"{base}/{row.id}", vars(row).get(name)
+        look = "" if field else "computed"
+        field = field or self.model.computed[name]
+        if look:
+            inner = _computed(row, field)
         elif field.type is bool and not field.optional:
             on = " checked" if value else ""
             flip = f'{{"{name}":"{str(not value).lower()}"}}'
@@ -90,7 +91,9 @@ class Rows(Data):
         else:
             shown = _text(field, value) or NONE
             inner = f'<button class="cell" hx-get="{at}/{name}">{shown}</button>'
-        look = f' class="{" ".join(looks)}"' if looks else ""
+        if field.kind.input == "number":
+            look = f"{look} number".lstrip()
+        look = look and f' class="{look}"'
         return f'<td data-label="{field.label}"{look}>{inner}</td>'
 
     def _linked(self, field: Field, value: Any, base: str, labels: Labels) -> str:
@@ -177,7 +180,8 @@ class Rows(Data):
 
     def counted(self, caller: Caller):
         """The number of rows, out of band."""
-        return Span(f"{self.plain(caller).count():,} in all", id="count", hx_swap_oob="true")
+        count = f"{self.plain(caller).count():,} in all"
+        return NotStr(f'<span id="count" hx-swap-oob="true">{count}</span>')
 
 
 def mark(value: Any) -> str:

@@ -204,7 +204,7 @@ class Site:
                 swap = "afterbegin" if target == "#notices" else "outerHTML"
                 headers = {"HX-Retarget": target, "HX-Reswap": swap, "HX-Push-Url": "false"}
             result, status = result.elements, result.status
-        drawn = html(result)
+        drawn = html(*result) if isinstance(result, tuple) else html(result)
         if request.headers.get("hx-target") == "main" and status < 400:
             drawn += NO_NOTICES
         if not wanted:
