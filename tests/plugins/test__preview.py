@@ -1,7 +1,6 @@
 """A preview: a draft at work in a real child process, by real requests, and how it ends."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -100,15 +99,6 @@ def act(server, draft):
     return acting
 
 
-def soon(look):
-    """What look() gives once it gives something."""
-    until = time.monotonic() + SECONDS
-    while not (found := look()):
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.02)
-    return found
-
-
 def test_rows_are_added_edited_flipped_found_deleted_and_brought_back(server, draft, act):
     page = server.page(f"{draft}/try/plants")
     assert "Preview on throw-away data: nothing here is kept." in page
@@ -142,14 +132,15 @@ def test_what_is_refused_comes_back_in_its_form_and_a_broken_tool_is_told_with_i
     assert "A preview has no form" in act("GET", "call/plant_share?id=1").text
 
 
-def test_a_run_goes_on_step_by_step_and_says_what_is_not_there(act):
+def test_a_run_goes_on_step_by_step_and_says_what_is_not_there(act, until):
     at = act("POST", "look", {}).headers["hx-redirect"].partition("/try/")[2]
 
     def shown():
         return act("GET", at, here=at).text
 
     def ended(step, state):
-        return soon(lambda: (page := shown()) and f'step-1-{step}" class="step {state}' in page)
+        there = f'step-1-{step}" class="step {state}'
+        return until(lambda: (page := shown()) and there in page, SECONDS)
 
     act("POST", f"{at}/words", {"text": "a b c"}, here=at)
     ended("words", "done")
@@ -205,7 +196,7 @@ def test_a_faulty_version_is_not_tried_and_approval_ends_a_preview(server):
     assert "This preview has ended" in server.page(f"{at}/try/voles")
 
 
-def test_with_the_program_the_home_of_a_preview_is_gone(tmp_path, monkeypatch):
+def test_with_the_program_the_home_of_a_preview_is_gone(tmp_path, monkeypatch, until):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with serving(tmp_path / "home") as program:
         program.client.timeout = SECONDS
@@ -214,7 +205,7 @@ def test_with_the_program_the_home_of_a_preview_is_gone(tmp_path, monkeypatch):
         assert "Plants" in program.page(f"{at}/try/plants")
         (place,) = tmp_path.glob("pipulate-trial-*")
     assert program.process.returncode is not None
-    soon(lambda: not place.exists())
+    until(lambda: not place.exists(), SECONDS)
 
 
 # -- the process -------------------------------------------------------------------------------
@@ -245,12 +236,12 @@ def test_of_many_previews_three_stay_and_the_one_used_least_goes(home, alive):
     assert len(_preview.LIVE) == 3 and again is _preview.LIVE[home, "plants", "4"]
 
 
-def test_one_that_nobody_uses_ends_with_its_home(home, monkeypatch):
+def test_one_that_nobody_uses_ends_with_its_home(home, monkeypatch, until):
     monkeypatch.setattr(_preview, "IDLE", 0.1)
     preview = begun(home)
     assert preview.over.wait(SECONDS)
-    soon(lambda: preview.process.returncode is not None)
-    soon(lambda: not Path(preview.place.name).exists())
+    until(lambda: preview.process.returncode is not None, SECONDS)
+    until(lambda: not Path(preview.place.name).exists(), SECONDS)
 
 
 def spelled(does):
@@ -295,10 +286,10 @@ def test_one_that_ends_hangs_or_babbles_is_told_and_put_away(home, monkeypatch, 
         preview.ask(path="plants", **ASK)
 
 
-def test_an_answer_nobody_asked_for_is_not_taken_for_one(home):
+def test_an_answer_nobody_asked_for_is_not_taken_for_one(home, until):
     preview = begun(home, spelled(r'every(b"{}\n")'))
     preview.ask(path="plants/page", **ASK)
-    soon(lambda: not preview.lines.empty())
+    until(lambda: not preview.lines.empty(), SECONDS)
     with pytest.raises(Problem, match="cannot be shown"):
         preview.ask(path="plants", **ASK)
 
