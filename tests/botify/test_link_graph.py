@@ -197,6 +197,21 @@ def test_only_fields_that_the_project_has_are_offered(step_job, service):
     assert steps.depths(CRAWL, step_job(), 1_000_000)["fields"] == fields, "each is tried"
 
 
+def test_segments_are_asked_for_as_the_project_names_them(step_job, service):
+    service.bare_segments = True
+    depths = steps.depths(CRAWL, step_job(), 1_000_000)
+    steps.export(steps.plan(CRAWL, depths, 2, ["page type"]), step_job(), 10_000)
+    service.lacks = ("compliant.is_compliant",)
+    fields = steps.depths(CRAWL, step_job(), 1_000_000)["fields"]
+    assert {"page type", "title"} < {*fields} and "compliant" not in fields
+
+
+def test_a_project_without_search_data_is_not_taken_for_a_refused_token(step_job, service):
+    service.search_off = True
+    fields = steps.depths(CRAWL, step_job(), 1_000_000)["fields"]
+    assert "page type" in fields and "clicks" not in fields
+
+
 # -- export ------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ HINTS = {
     404: "Check owner, project and analysis.",
     429: "Wait a minute, then go on.",
 }
+OFF = {"1034", "1035", "1036", "1046"}
 
 
 def hint(status):
@@ -43,6 +44,13 @@ def words(said, text):
         return error
     title = re.search(r"(?is)<(title|h1)\b[^>]*>(.{0,500}?)</", text[:20_000])
     return html.unescape(title[2]) if title else re.sub(r"<[^>]{0,500}>", " ", text[:2_000])
+
+
+def switched_off(status, said):
+    """Whether a refusal means that the project lacks a feature, not that the token is wrong."""
+    error = said.get("error") if isinstance(said, dict) else None
+    code = str(error.get("error_code")) if isinstance(error, dict) else ""
+    return status == 403 and code in OFF
 
 
 def misshapen(wanted, got):

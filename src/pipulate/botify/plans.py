@@ -108,22 +108,24 @@ def deepest_fit(table, limit):
 # -- what an export asks for -------------------------------------------------------------------
 
 
-def export_query(analysis, depth, labels):
+def export_query(analysis, depth, labels, bare=False):
     """A row for each link: its page, its target, and what is asked of the page."""
     crawl = f"crawl.{analysis}"
-    asked = _page_query(analysis, [*labels], f"{crawl}.{GRAPH}")
+    asked = _page_query(analysis, [*labels], bare, f"{crawl}.{GRAPH}")
     asked["query"]["filters"] = _upto(crawl, depth)
     return asked
 
 
-def probe(analysis, label):
-    """A query of one row that is refused where a project lacks the field."""
-    return _page_query(analysis, [label])
+def probe(analysis, *labels, bare=False):
+    """A query of pages that is refused where a project lacks one of the fields."""
+    return _page_query(analysis, labels, bare)
 
 
-def _page_query(analysis, labels, *more):
+def _page_query(analysis, labels, bare, *more):
+    """`bare`: segments are fields of the project, and named without the crawl."""
     crawl = f"crawl.{analysis}"
-    own = [f"{crawl}.{FIELDS[label]}" for label in labels if label in FIELDS]
+    names = [FIELDS[label] for label in labels if label in FIELDS]
+    own = [n if bare and n.startswith("segments.") else f"{crawl}.{n}" for n in names]
     metrics = [METRICS[label] for label in labels if label in METRICS]
     asked = {"query": {"dimensions": ["url", *more, *own], "metrics": metrics}}
     if not metrics:

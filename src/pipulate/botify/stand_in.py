@@ -10,6 +10,7 @@ The API and the downloads are two origins, as at Botify. For the tour and the te
 
 import asyncio
 import contextlib
+import json
 import re
 import secrets
 import socket
@@ -56,6 +57,8 @@ class Service:
     page_size: int = 500
     leads_to: str = ""  # another origin, in place of its own, in `next`
     newer_names: bool = False  # organization.slug, in place of user.login
+    search_off: bool = False  # search data is switched off for the project
+    bare_segments: bool = False  # segments are named without the crawl, as the reference has it
     form: parcel.Form = field(default_factory=parcel.Form)
     pages: list = field(default_factory=list)
     jobs: list = field(default_factory=list)
@@ -99,7 +102,9 @@ class Service:
         ]
         refused = {
             404: lambda request, error: refusal(404, 1010, "project not found"),
-            bql.BadQuery: lambda request, error: refusal(400, *error.args),
+            bql.BadQuery: lambda request, error: refusal(
+                403 if error.args[0] == 1046 else 400, *error.args
+            ),
         }
         return Faulty(self, Starlette(routes=routes, exception_handlers=refused))
 
@@ -144,6 +149,14 @@ class Service:
     def _rows(self, query):
         if gone := [name for name in self.lacks if name in str(query)]:
             raise bql.BadQuery(1029, f"unknown field {gone[0]!r}")
+        if self.search_off and "search_console" in str(query):
+            raise bql.BadQuery(1046, "search data is not switched on for this project")
+        if self.bare_segments:
+            text = json.dumps(query)
+            if re.search(r"crawl\.[\d-]+\.segments\.", text):
+                raise bql.BadQuery(1029, "segments are the project's, not a crawl's")
+            named = f'"crawl.{self.crawls[0]}.segments.'
+            query = json.loads(text.replace('"segments.', named))
         return [*bql.answer(query, self.pages, [*self.crawls])]
 
     async def query(self, request):

@@ -119,8 +119,8 @@ def depths(crawl, job, limit: Annotated[int, Between(1, 100_000_000)] = 1_000_00
     levels = plans.search_levels(total, limit) if rows is None else plans.levels_of(rows)
     table = plans.depth_table(levels, limit)
     best = plans.deepest_fit(table, limit)
-    there = fields_there(job, project, analysis)
-    return {"table": table, "best": best, "fields": there, "limit": limit}
+    there, bare = fields_there(job, project, analysis)
+    return {"table": table, "best": best, "fields": there, "bare": bare, "limit": limit}
 
 
 def tried(job, project, query, most=1):
@@ -134,18 +134,24 @@ def tried(job, project, query, most=1):
 
 
 def fields_there(job, project, analysis):
-    """Which fields the project has: those it lists; what it does not list is tried."""
-    listed = set()
+    """(the fields that the project has, whether its segments are named without the crawl).
+
+    All are tried at once, then those that are not listed one by one."""
+    labels = [*plans.FIELDS, *plans.METRICS]
+
+    def takes(*labels, bare):
+        return tried(job, project, plans.probe(analysis, *labels, bare=bare)) is not None
+
+    for bare in (True, False):
+        if takes(*labels, bare=bare):
+            return labels, bare
+    listed, bare = set(), takes("page type", bare=True)
     try:
         listed = {*asked(job, "columns", project=project, collection=f"crawl.{analysis}")}
     except Problem as problem:
         print(f"The list of fields: {problem}")
-
-    def there(label):
-        known = plans.FIELDS.get(label) in listed
-        return known or tried(job, project, plans.probe(analysis, label)) is not None
-
-    return [label for label in (*plans.FIELDS, *plans.METRICS) if there(label)]
+    there = [n for n in labels if plans.FIELDS.get(n) in listed or takes(n, bare=bare)]
+    return there, bare
 
 
 @depths.view
@@ -179,7 +185,7 @@ def plan(
     labels = plans.ordered(fields)
     rows = next(row["total"] for row in depths["table"] if row["depth"] == depth)
     owner, project = crawl["project"].split("/")
-    query = plans.export_query(crawl["analysis"], depth, labels)
+    query = plans.export_query(crawl["analysis"], depth, labels, depths["bare"])
     payload = plans.payload_of(owner, project, query, depths["limit"])
     about = {"depth": depth, "rows": rows, "credits": plans.credits_of(rows), "fields": labels}
     return crawl | about | {"payload": payload}
