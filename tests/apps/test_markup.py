@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import re
 
 import pytest
+from fasthtml.components import Div
 
 from pipulate.apps.markup import (
     SHOWN_ROWS,
@@ -18,6 +19,7 @@ from pipulate.apps.markup import (
     labelled,
     markdown,
     notice,
+    owned,
     problem_card,
 )
 from pipulate.core.fields import KINDS, Ref, Between, Text, make_field
@@ -156,6 +158,11 @@ def test_markdown_keeps_what_a_text_needs():
     for tag in ("h1", "em", "strong", "code", "ul", "li", "a", "table", "th", "td"):
         assert tag in found
     assert one("a", markdown("[f](https://g.example)"))["rel"] == "noopener noreferrer"
+
+
+def test_text_among_a_plugins_elements_is_drawn_as_markdown_and_cleaned():
+    drawn = html(owned(Div("*a*", Text("*b* <script>c</script>"))))
+    assert "*a*" in drawn and "<em>b</em>" in drawn and "<script>" not in drawn
 
 
 def test_a_table_tells_numbers_links_and_how_many_more():

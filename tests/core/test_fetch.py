@@ -207,6 +207,12 @@ def test_a_bomb_is_unpacked_no_further_than_the_limit(site, read):
     assert (len(page.text), page.complete) == (2_000_000, False)
 
 
+@pytest.mark.parametrize("head", ["application/gzip", "application/x-gzip"])
+def test_a_packed_sitemap_is_read_although_its_server_calls_it_a_file(site, read, head):
+    site.page("/map.xml.gz", gzip.compress(b"<urlset/>"), f"content-type: {head}\r\n".encode())
+    assert read("/map.xml.gz").text == "<urlset/>"
+
+
 def test_a_bomb_in_a_bomb_is_not_unpacked_at_all(site, read):
     twice = gzip.compress(gzip.compress(bytes(1_000_000)))
     site.page("/", twice, HTML + b"content-encoding: gzip, gzip\r\n")

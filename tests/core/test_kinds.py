@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -247,6 +247,23 @@ def test_given_a_time_without_offset_then_it_is_the_machines_and_kept_in_utc(mon
         assert moment == NOON and moment.tzinfo is UTC
         assert to_json(moment) == "2026-01-31T12:00:00+00:00"
         assert field.show(moment) == "2026-01-31T07:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_time_of_a_row_is_the_users_own_and_stands_beside_a_plain_one(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        field = make_field("x", datetime)
+        moment, plain = field.load("2026-02-01T03:30:00+00:00"), datetime(2026, 1, 31, 22)
+        assert f"{moment:%Y-%m-%d %H:%M}" == "2026-01-31 22:30"
+        assert moment > plain < moment + timedelta(hours=1) and plain != moment
+        assert moment - plain == timedelta(minutes=30) == -(plain - moment)
+        assert moment == plain.replace(minute=30) and hash(moment) == hash(moment.astimezone(UTC))
+        assert to_json(moment) == field.text(moment) == "2026-02-01T03:30:00+00:00"
+        assert to_column(plain) == "2026-02-01T03:00:00+00:00"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -14,6 +14,7 @@ from fasthtml.components import Textarea, Th, Thead, Tr, to_xml
 from pipulate.apps.base import so_many
 from pipulate.apps.widgets import RECENT, hosted
 from pipulate.core.fields import Field
+from pipulate.core.fields import Text as Lines
 from pipulate.core.problems import Problem
 
 TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
@@ -176,6 +177,9 @@ def markdown(text: str):
         url_schemes={"http", "https", "mailto"},
     )
     return NotStr(clean)
+
+
+Lines.__ft__ = lambda text: Div(markdown(text), cls="text")  # among a plugin's elements
 
 
 def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), heads: Any = None):

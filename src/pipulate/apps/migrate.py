@@ -42,7 +42,8 @@ def define(house, app) -> None:
                 db.all(f"SELECT 1 FROM {app.table_name} ORDER BY {order} LIMIT 1")
         except Exception as error:
             what = f"{app.model.__name__}: the rows cannot be in the order {order!r} ({error})."
-            raise Problem(what, "Name a field, or write SQL.") from None
+            hint = "Name a field, or write SQL of fields: julianday(day) + every."
+            raise Problem(what, hint) from None
 
 
 def _kind(field: Field) -> str:

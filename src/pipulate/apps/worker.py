@@ -20,7 +20,7 @@ from pipulate.apps.job import JobHandle, kept
 from pipulate.apps.local import run_step
 from pipulate.apps.plugin import line_in, load_file
 from pipulate.core import fetch as fetching
-from pipulate.core.fields import dumps, from_json
+from pipulate.core.fields import dumps, from_json, local
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Problem, from_dict
 from pipulate.core.tables import Row
@@ -75,7 +75,7 @@ def answer(tell: Any, need: Any, request: Row) -> Row:
         known = {n: loaded(value) for n, value in from_json(request["arguments"]).items()}
         for field in step.fields:
             if known.get(field.name) is not None:
-                known[field.name] = field.kind.check(known[field.name])
+                known[field.name] = local(field.kind.check(known[field.name]))
         folder, journal = Path(request["folder"]), Path(request["journal"])
         job = JobHandle(tell, need, folder, request["checkpoint"], journal)
         with job.held:

@@ -25,7 +25,9 @@ LIMIT = 2_000_000  # bytes of a page, unpacked
 SECONDS = 4.0  # for all of it: names, redirects, body
 REDIRECTS = 5
 HEADERS = {"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip", "user-agent": "Pipulate"}
-READABLE = re.compile(r"(text/|application/([\w.-]+\+)?(xml|json)\b).*|", re.IGNORECASE | re.DOTALL)
+READABLE = re.compile(
+    r"(text/|application/([\w.-]+\+)?(xml|json|x-gzip|gzip)\b).*|", re.IGNORECASE | re.DOTALL
+)
 CHARSETS = re.compile(
     r"utf-?(8|16|32)(le|be)?|(iso|win|cp|latin|us|ascii|gb|big5|shift|euc|koi|mac)[\w-]*"
 )
@@ -180,7 +182,7 @@ async def _text(url: Any, headers: dict[str, str], response: Any, limit: int) ->
     if wrong:
         raise Problem(f"{url.host} {wrong}.", "Open it yourself.", status=response.status)
     # unpacked by hand, to the limit and no further: a bomb is a thousand times its size
-    unpack = zlib.decompressobj(31) if "gzip" in packed.lower() else None
+    unpack = zlib.decompressobj(31) if "gzip" in (packed + kind).lower() else None
     body = bytearray()
     async for chunk in response.aiter_stream():
         body += unpack.decompress(chunk, limit + 1 - len(body)) if unpack else chunk

@@ -13,13 +13,14 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pipulate.core.kinds import KINDS, MISSING, SET, Between, Choices, File, Kind, Ref, Renamed
-from pipulate.core.kinds import Email as Email, Secret, Tags, Target, Text as Text, Url as Url
+from pipulate.core.kinds import Email as Email, Moment, Secret, Tags, Target, Text as Text
+from pipulate.core.kinds import Url as Url, local
 from pipulate.core.outputs import KEPT, Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
@@ -113,7 +114,7 @@ class Field:
 
     def text(self, value: Any) -> str:
         """The same for a CSV cell or the shell, where a moment has its offset."""
-        return value.isoformat() if isinstance(value, datetime) else self.show(value)
+        return to_json(value) if isinstance(value, datetime) else self.show(value)
 
     def load(self, stored: Any) -> Any:
         """The Python value of a database column."""
@@ -123,7 +124,7 @@ class Field:
             return stored
         if self.many:
             return json.loads(stored)
-        return bool(stored) if self.type is bool else self.kind.check(stored)
+        return bool(stored) if self.type is bool else local(self.kind.check(stored))
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -236,7 +237,7 @@ def check_values(
         except (ValueError, TypeError) as error:
             bad[name] = str(error)
     if not bad:
-        return good
+        return {name: local(value) for name, value in good.items()}
     said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
     said = said.replace(".;", ";").replace("?;", "?").rstrip(".")
     raise Invalid(said, "Change that and try again; nothing was saved.", fields=bad)
@@ -268,7 +269,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Large):
         return {"$json": str(value.path), "size": value.size}
     if isinstance(value, date):
-        return value.isoformat()
+        return (value.astimezone(UTC) if isinstance(value, Moment) else value).isoformat()
     if isinstance(value, Decimal | Path):
         return str(value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
@@ -305,6 +306,8 @@ def to_column(value: Any) -> Any:
     """What SQLite stores for a Python value."""
     if isinstance(value, bool | bytes):
         return value if isinstance(value, bytes) else int(value)
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)  # one without a zone is of this machine's
     return dumps(value) if isinstance(value, dict | list) else to_json(value)
 
 

@@ -35,6 +35,30 @@ class Secret(str):
     """Text kept apart: rows show "set, ends …1234"; only `row.follow(name)` has it."""
 
 
+class Moment(datetime):
+    """A time as plugins get it: in this machine's zone, at ease beside `datetime.now()`."""
+
+
+def _beside_naive(method: Callable[[datetime, Any], Any]) -> Callable[[datetime, Any], Any]:
+    def with_zone(self: datetime, other: Any) -> Any:
+        naive = isinstance(other, datetime) and other.tzinfo is None
+        return method(self, other.astimezone() if naive else other)
+
+    return with_zone
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "sub", "rsub"):
+    setattr(Moment, f"__{_name}__", _beside_naive(getattr(datetime, f"__{_name}__")))
+
+
+def local(value: Any) -> Any:
+    """The same, a time as a Moment."""
+    if not isinstance(value, datetime):
+        return value
+    value = value.astimezone()
+    return Moment.combine(value.date(), value.timetz())
+
+
 class Tags(list[str]):
     """list[str], or list[Literal[…]] for several choices: without order or repeats."""
 
