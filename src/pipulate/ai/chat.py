@@ -30,6 +30,7 @@ CALLS = BULK  # tool calls a turn: as many rows as one call may change without a
 HISTORY, UNTOLD = 200, 30  # messages the prompt is made of, those its summary may lack
 REMARKS = {"quiet": (), "key": ("key",), "talkative": ("key", "small")}
 PAUSE = 20.0  # seconds between two remarks
+AHEAD = 0.0015  # seconds in which a question leaves before the disk is busy with it
 REMARK = (
     "(Not from the user.) This just happened: {}. Tell the user in one or two short sentences what "
     "it means or what comes next. If there is nothing worth saying, answer with a dash alone."
@@ -110,9 +111,14 @@ class Chat:
         if text.startswith("/"):
             row["text"] = without_secrets(text, self.house.tools)
             work = partial(self._command, text=text, kept=row["text"])
+
+        async def later() -> Row:
+            await asyncio.sleep(AHEAD)
+            return await self._keep(profile.id, row)
+
         await self.stop(profile.id)
-        self._begin(profile, work)  # and after its first step:
-        saving = self.said[profile.id] = asyncio.create_task(self._keep(profile.id, row))
+        self._begin(profile, work)
+        saving = self.said[profile.id] = asyncio.create_task(later())
         try:
             self.publish(profile.id, "message", await saving)
         except Exception:
@@ -224,9 +230,8 @@ class Chat:
         except asyncio.CancelledError:
             state = "stopped"
             raise
-        except Problem as problem:
-            if "broken" in problem.details:
-                self.choice.forget()
+        except Problem:
+            self.choice.forget()  # it may be gone, or be another one
             raise
         finally:
             self.streaming[profile.id] = row = await adding

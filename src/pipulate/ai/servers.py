@@ -27,6 +27,7 @@ NONE_FOUND = (
 )
 ADDRESS = re.compile(r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)?", re.A)
 KEEP = 15.0  # seconds for which a model that was found is taken to be there
+LATER = 3.0  # seconds after which one that is used all the same is looked for anew
 ASSUMED = 8_192  # tokens of a context that no server tells
 UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  # as an answer
 
@@ -117,21 +118,27 @@ class Choice:
         return self.house.settings_of(str(profile_id)).get("model")
 
     def known(self, profile_id: int) -> Model | None:
-        """The same, if it was found a moment ago."""
+        """The one found last; an old one is looked for anew while its turn is under way."""
         until, model = self._kept.get(profile_id, (0.0, None))
-        return model if until > time.monotonic() else None
+        if model and until < time.monotonic():
+            self._looking = asyncio.create_task(self.model(profile_id, LATER))
+        return model
 
-    async def model(self, profile_id: int) -> Model | None:
+    async def model(self, profile_id: int, after: float = 0) -> Model | None:
         """The model that answers in a profile, with its context; None without a server."""
-        if model := self.known(profile_id):
+        await asyncio.sleep(after)
+        until, model = self._kept.get(profile_id, (0.0, None))
+        if until > time.monotonic():
             return model
-        added, found = self.added(), self._kept
+        added, found, model = self.added(), self._kept, None
         if kept := self.of(profile_id):
             model = Model(**kept, key=added.get(kept["url"], ""))
         if model := model or await find(self.house.settings, added):
             wait = float(self.house.settings_of().get(WAIT) or 0)
             model = replace(model, context=await context(model), wait=wait)
             found[profile_id] = time.monotonic() + KEEP, model
+        else:
+            found.pop(profile_id, None)
         return model
 
     def forget(self) -> None:
