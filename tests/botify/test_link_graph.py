@@ -240,6 +240,13 @@ def test_an_export_that_botify_has_already_is_taken_up(step_job, planned, servic
     assert len(service.jobs) == 1
 
 
+def test_an_export_is_taken_up_though_the_list_does_not_say_what_it_is(step_job, planned, service):
+    service.lists_bare = True
+    for _ in range(2):
+        told = steps.export(planned, step_job(answers=YES))
+    assert told["job"] == "70412" and len(service.jobs) == 1
+
+
 def test_two_runs_that_ask_at_the_same_time_order_one_export(step_job, planned, service):
     def other():
         steps.export(planned, step_job(answers=YES))

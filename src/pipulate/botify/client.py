@@ -5,6 +5,7 @@ tried again, with growing random waits; what spends credits is not: it may raise
 """
 
 import functools
+import heapq
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ PUBLIC = "https://api.botify.com/v1"
 TRIES, LIMITED_TRIES = 4, 6  # of what may be repeated; of what came too fast
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for
 SIZE, PAGES, LIMIT = 500, 2_000, 50_000_000  # rows of a page, pages of a list, bytes of an answer
+BARE = 50  # jobs that a list tells too little of, asked for one by one
 REDIRECTS = 3
 TIMEOUT = httpx2.Timeout(60, connect=10)
 backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
@@ -131,9 +133,19 @@ class Client:
             raise
 
     async def exports(self, project, most=500):
-        """The export jobs that Botify lists of a project, as it lists them, at most so many."""
+        """The export jobs that Botify lists of a project, as it lists them, at most so many.
+
+        Where the list leaves out what they ask for, the newest of them are asked one by one."""
         how = {"job_type": "export", "project": project}
-        return [*map(answers.job, await self._listed("GET", "jobs", params=how, most=most))]
+        jobs = [*map(answers.job, await self._listed("GET", "jobs", params=how, most=most))]
+        bare = [n for n, job in enumerate(jobs) if job["payload"] is None]
+        for n in heapq.nlargest(BARE, bare, key=lambda n: jobs[n]["date_created"] or ""):
+            try:
+                jobs[n] = await self.job(jobs[n]["job_id"])
+            except Problem as problem:  # one that is gone is no loss
+                if problem.details.get("status") != 404:
+                    raise
+        return jobs
 
     async def job(self, job_id):
         return answers.job(await self._ask("GET", f"jobs/{_quoted(job_id)}"))

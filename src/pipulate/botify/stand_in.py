@@ -57,6 +57,7 @@ class Service:
     page_size: int = 500
     leads_to: str = ""  # another origin, in place of its own, in `next`
     newer_names: bool = False  # organization.slug, in place of user.login
+    lists_bare: bool = False  # the list of jobs leaves out what they ask for
     search_off: bool = False  # search data is switched off for the project
     bare_segments: bool = False  # segments are named without the crawl, as the reference has it
     form: parcel.Form = field(default_factory=parcel.Form)
@@ -174,7 +175,9 @@ class Service:
     async def listing(self, request):
         wanted = request.query_params.get("project")
         jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
-        return self._page(request, [*map(self._told, jobs)])
+        left_out = {"payload", "results"} if self.lists_bare else set()
+        rows = [{k: v for k, v in self._told(j).items() if k not in left_out} for j in jobs]
+        return self._page(request, rows)
 
     async def job(self, request):
         """A job, a step further each time it is asked for."""
