@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pipulate.apps.base import note, so_many
 from pipulate.apps.browser import ready
-from pipulate.apps.exchange import ExchangeTools
+from pipulate.apps.exchange import ExchangeTools, export
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
@@ -23,7 +24,7 @@ from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
 from pipulate.core.store import DictLikeDB, Row, Store
-from pipulate.core.tools import Caller, Tools, tool, tool_of, tools_in
+from pipulate.core.tools import Caller, Tools, limited, tool, tool_of, tools_in
 from pipulate.core.undo import OnConflict
 
 MOST = 64_000  # characters of one file told at once
@@ -87,6 +88,23 @@ class House:
         if field.type is File:
             return self.files.resolve(value, caller)
         return self.shelf.crud(field.target).referred(field, value, caller)
+
+    async def answer(self, said: Row) -> Any:
+        """The result of {tool, values, text, profile, yes, cwd, actor}. Raises the tool's Problem.
+
+        `tools` and `apps` list those, `export` is a Download of {app, form, raw, where}."""
+        actor = "mcp" if said.get("actor") == "mcp" else "shell"
+        where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
+        where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
+        caller = self.caller(actor, said.get("profile"), **where)
+        tool, values = said["tool"], said.get("values") or {}
+        if lists := {"tools": self.tools, "apps": self.shelf}.get(tool):
+            return lists.listing()
+        if tool == "export" and actor == "shell":
+            app = self.shelf.crud(values["app"])
+            how = app.state_of(values["where"]), values["form"], values["raw"]
+            return await limited(export, app, caller, *how)
+        return await self.tools.call(tool, values, caller, said.get("text"))
 
     async def close(self) -> None:
         for listener in self.on_close:
@@ -169,9 +187,7 @@ class HouseTools(ExchangeTools, RunTools):
         return self._unused(caller, undo(turn, caller.profile.id, caller.actor, on_conflict))
 
     def _unused(self, caller: Caller, said: str) -> str:
-        """What an undo says, unless rows refer to what it took away, or those it put back to what
-
-        is gone: then Conflict."""
+        """What an undo says; Conflict when rows are left that refer to what is gone."""
         images = self.house.db.current.images
         for app in (a for a in self.house.shelf.apps.values() if isinstance(a, Refs)):
             if own := [image for image in images if image["table"] == app.table_name]:

@@ -1,4 +1,4 @@
-"""A process that stays whatever a plugin does in it, and a worker's: a pipe of JSON lines."""
+"""Processes: one that stays whatever a plugin does in it, a worker's pipe, a server's lock."""
 
 import asyncio
 import contextlib
@@ -8,8 +8,11 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 
+from filelock import FileLock, Timeout
+
 from pipulate.core.fields import dumps
 from pipulate.core.problems import Problem
+from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
@@ -80,3 +83,20 @@ def lost(reason: str) -> Problem:
     """It ended before it had answered."""
     what = f"The step's process ended without an answer ({reason})."
     return Problem(what, "Finished steps are safe. Retry; if it happens again, look at its log.")
+
+
+def server_lock(settings: Settings, timeout: float = 0.1) -> FileLock:
+    """`timeout`: seconds; who only looks holds it for less."""
+    return FileLock(settings.folder("locks") / "server.lock", timeout)
+
+
+def server_info(settings: Settings) -> Row | None:
+    """server.json of a server that is alive, i.e. holds the lock; else None."""
+    try:  # one looks at a time: only a server can be in its way
+        with FileLock(settings.folder("locks") / "look", 1), server_lock(settings, 0):
+            return None
+    except Timeout:
+        path = settings.home / "server.json"
+        return json.loads(path.read_text()) if path.exists() else {"url": "(starting)"}
+    except OSError:
+        return None

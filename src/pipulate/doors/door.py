@@ -18,6 +18,7 @@ import click
 from pipulate.core.fields import dumps, to_json
 from pipulate.core.outputs import Rows, loaded
 from pipulate.core.problems import Problem, from_dict
+from pipulate.core.process import server_info
 from pipulate.core.settings import Settings, read_settings
 from pipulate.core.store import Row
 
@@ -41,8 +42,6 @@ class Door:
     """Calls tools of a home, through its server when one is alive, else in this process."""
 
     def __init__(self, settings: Settings, profile: str | None = None, actor: str = "shell"):
-        from pipulate.web.run import server_info
-
         settings.make_home()
         self.settings, self.server, self.house = settings, server_info(settings), None
         self.said = {"profile": profile, "actor": actor, "cwd": os.getcwd()}
@@ -62,17 +61,16 @@ class Door:
         """The tool's result; a download goes to `write`, piece by piece. The home stays open.
 
         more: text (values as typed), yes. Raises its Problem."""
-        from pipulate.ai.complete import connect
-        from pipulate.apps.house import House
-        from pipulate.web.server import shell_answer
-
         said = {**self.said, "tool": tool, "values": values, **more}
         if self.server:
             return (await self.post("call", said, write))["result"]
         if not self.house:
+            from pipulate.ai.complete import connect
+            from pipulate.apps.house import House
+
             self.house = House(self.settings)
             connect(self.house)  # steps may ask a model here, too
-        result = await shell_answer(self.house, said)
+        result = await self.house.answer(said)
         for chunk in getattr(result, "chunks", ()):
             write(chunk.encode())
         return result

@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse
 from pipulate import __version__
 from pipulate.apps.steps import OWN
 from pipulate.core.problems import Missing, Problem, nearest
-from pipulate.web.server import shell_answer
 
 SCHEME = "pipulate://"
 PATIENCE = 60.0  # seconds that what was asked may take once a client has closed its side
@@ -164,7 +163,7 @@ class McpApp:
 
     async def _ask(self, request, tool, values=None):
         said = {"actor": "mcp", "profile": self._profile(request), "tool": tool, "values": values}
-        return await shell_answer(self.house, said)
+        return await self.house.answer(said)
 
     async def _run(self):
         async with self._manager.run():

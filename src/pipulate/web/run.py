@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 from fasthtml.components import Button, Form, P
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -28,7 +28,7 @@ from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
 from pipulate.core.logs import log_fault, open_log
 from pipulate.core.problems import Broken, Problem
-from pipulate.core.process import stay
+from pipulate.core.process import server_info, server_lock, stay
 from pipulate.core.settings import Settings, write_private
 from pipulate.core.store import Row
 from pipulate.web.guard import Guard, Keys
@@ -44,9 +44,8 @@ PAGE = """<!doctype html><html lang="en"><title>Recovery · Pipulate</title>
 <body><main class="container"><h1>Recovery</h1>%s
 <p>The file was not touched. Restoring puts a backup's copy in its place and keeps the file.</p>
 %s</main>"""
-PROBE = 0.1  # seconds; another command holds the lock for less, just to look
 LAG = 0.25  # seconds the event loop may be late before it is logged
-Ready = Callable[[dict[str, Any]], None]
+Ready = Callable[[Row], None]
 log = logging.getLogger("pipulate.server")
 
 
@@ -192,29 +191,13 @@ def bind(port: int) -> sockets.socket:
     return socket
 
 
-def _lock(settings: Settings) -> FileLock:
-    return FileLock(settings.folder("locks") / "server.lock", timeout=PROBE, poll_interval=0.01)
-
-
-def server_info(settings: Settings) -> dict[str, Any] | None:
-    """server.json of a server that is alive, i.e. holds the lock; else None."""
-    try:
-        with _lock(settings):
-            return None
-    except Timeout:
-        path = settings.home / "server.json"
-        return json.loads(path.read_text()) if path.exists() else {"url": "(starting)"}
-    except OSError:
-        return None
-
-
 async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
     """Serve a home until told to stop. `ready` gets {url, port, pid, home} once it answers.
 
     Raises Problem: the home is served already, the port is taken, the home cannot be written."""
     settings.make_home()
     stay()
-    lock = _lock(settings)
+    lock = server_lock(settings)
     try:
         lock.acquire()
     except Timeout:

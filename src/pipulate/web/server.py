@@ -24,7 +24,6 @@ from pipulate.ai.prompt import place
 from pipulate.apps.base import Download, Go, Refusal, Visit, made, origin_tab
 from pipulate.apps.crud import Crud
 from pipulate.apps.files import shown_as
-from pipulate.apps.exchange import export
 from pipulate.apps.house import House
 from pipulate.apps.rows import AGAIN
 from pipulate.apps.markup import html, notice, problem_card
@@ -32,7 +31,7 @@ from pipulate.core.logs import log_fault, problem_of
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller, limited
+from pipulate.core.tools import Caller
 from pipulate.web import assistant, docs, history, inbox, pages, panel, program, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
@@ -54,24 +53,6 @@ CALL |= dict.fromkeys(("profile", "cwd"), str | None)
 def body_limit(method: str, path: str) -> int | None:
     """The body limit that a route declares for itself, in bytes."""
     return UPLOAD if method == "PUT" and path.startswith("/files/") else None
-
-
-async def shell_answer(house: House, said: Row):
-    """The result of {tool, values, text, profile, yes, cwd, actor}. Raises the tool's Problem.
-
-    `tools` and `apps` list those, `export` is a Download of {app, form, raw, where}."""
-    actor = "mcp" if said.get("actor") == "mcp" else "shell"
-    where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
-    where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
-    caller = house.caller(actor, said.get("profile"), **where)
-    if lists := {"tools": house.tools, "apps": house.shelf}.get(said["tool"]):
-        return lists.listing()
-    if said["tool"] == "export" and actor == "shell":
-        asked = said["values"]
-        app = house.shelf.crud(asked["app"])
-        how = app.state_of(asked["where"]), asked["form"], asked["raw"]
-        return await limited(export, app, caller, *how)
-    return await house.tools.call(said["tool"], said.get("values") or {}, caller, said.get("text"))
 
 
 class Site:
@@ -270,10 +251,10 @@ class Site:
     # -- programs ----------------------------------------------------------------------------
 
     async def shell_call(self, request):
-        """The shell's door: what shell_answer takes → {result}, {problem: …} or a download."""
+        """The shell's door: what House.answer takes → {result}, {problem: …} or a download."""
         try:
             said = _readable(await request.body())
-            work = asyncio.create_task(shell_answer(self.house, said))
+            work = asyncio.create_task(self.house.answer(said))
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
@@ -303,15 +284,15 @@ async def download(site: Site, visit: Visit, request):
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
-    status = error.status if isinstance(error, Problem) else 500
     if not isinstance(error, Problem):
         what = f"Something went wrong here. Reference {log_fault(error)} in the log."
         error = Problem(what, "Look whether it was saved, then try again.")
+        error.status = 500
     card = problem_card(error)
     if not wanted:
-        return Refusal(card, status)
+        return Refusal(card, error.status)
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    return Refusal(Div(card, close, cls="notice"), status, "#notices")
+    return Refusal(Div(card, close, cls="notice"), error.status, "#notices")
 
 
 def _readable(body: bytes) -> Row:
@@ -326,7 +307,7 @@ def _readable(body: bytes) -> Row:
 async def _form(request) -> dict[str, str]:
     """The values of a form, those of `name[]` as one JSON list under `name`.
 
-    What htmx sends is read at once, without Starlette's small steps."""
+    What htmx sends is read at once."""
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         pairs = parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True)
     else:
