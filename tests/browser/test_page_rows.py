@@ -378,6 +378,23 @@ def test_the_pen_of_a_cell_shows_when_it_is_pointed_at_and_boxes_stay_as_small_a
     assert widths[0] == widths[1] < 40
 
 
+def test_a_list_of_many_columns_has_the_room_there_is_and_names_and_buttons_in_sight(things):
+    page = things({"title": "named", "due": "2026-05-01", "met": "2026-05-01T08:30:00Z"})
+    page.set_viewport_size({"width": 1700, "height": 720})
+    wide, lines = page.locator(".wide").bounding_box(), page.locator("#rows .cell")
+    assert wide["width"] > 1250  # the chat has the rest
+    heights = [box.bounding_box()["height"] for box in lines.filter(has_text="2026-05-01").all()]
+    assert [height < 35 for height in heights] == [True, True]
+    page.locator(".wide").evaluate("list => { list.scrollLeft = 9999; }")
+    expect(page.get_by_role("button", name="named")).to_be_in_viewport(ratio=1)
+    page.locator("#rows .actions").get_by_label("Edit").click()
+    expect(page.get_by_role("button", name="Save")).to_be_visible()
+    boxes = [box.bounding_box() for box in page.locator("#rows .edit > label").all()]
+    assert len({box["y"] for box in boxes}) < len(boxes) / 3  # they stand beside one another
+    assert max(box["x"] + box["width"] for box in boxes) < 1320
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+
 def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, server):
     page = things({"title": "x", "due": "2026-01-31", "met": "2026-01-31T12:00:00Z"})
     open_cell(page, "Due")

@@ -91,8 +91,8 @@ class Rows(Data):
         else:
             shown = _text(field, value) or NONE
             inner = f'<button class="cell" hx-get="{at}/{name}">{shown}</button>'
-        if field.kind.input == "number":
-            look = f"{look} number".lstrip()
+        if field.kind.input in ("number", "date", "datetime-local"):
+            look = f"{look} {field.kind.input}".lstrip()
         look = look and f' class="{look}"'
         return f'<td data-label="{field.label}"{look}>{inner}</td>'
 

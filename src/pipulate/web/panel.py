@@ -223,8 +223,7 @@ const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers
 let low = true, was = 0, next = 0;
 const picked = () => find('[aria-selected=true]', offered);
 const pick = item => {
-  picked()?.setAttribute('aria-selected', 'false');
-  item.setAttribute('aria-selected', 'true');
+  all('li', offered).forEach(one => { one.ariaSelected = one == item; });
   item.scrollIntoView({block: 'nearest'});
   say.setAttribute('aria-activedescendant', item.id);
 };

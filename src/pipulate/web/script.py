@@ -105,13 +105,13 @@ on('htmx:afterRequest', '.add', (form, event) => {
     if (x.type == 'checkbox') x.checked = x.defaultChecked;
     else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
   });
-  all('[type=range]', form).forEach(x => { x.nextElementSibling.value = x.value; });
+  all('[type=range]', form).forEach(slid);
   const here = document.activeElement;
   if (here == document.body || form.contains(here)) find(FIRST)?.focus();
 });
 
 // dragging, or Alt and an arrow key, moves a row behind the one that is then above it
-const key = row => row ? row.id.split('-').pop() : '';
+const key = row => row?.id.split('-').pop() ?? '';
 const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
   {swap: 'none', values: {after: key(row.previousElementSibling)}});
 on('keydown', '.rows tbody :is(tr,.grip button):focus', (at, event) => {
@@ -196,7 +196,8 @@ const catchUp = () => {
 on('htmx:afterSettle', '*', catchUp);
 
 // a slider says its value; a reference offers what fits while it is typed
-on('input', '[type=range]', box => { box.nextElementSibling.value = box.value; });
+const slid = box => { box.nextElementSibling.value = box.value; };
+on('input', '[type=range]', slid);
 const offer = box => {
   clearTimeout(box.later);
   if (box == say && box.value[0] != '/') return shut();
@@ -271,9 +272,10 @@ on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
 // notices leave by themselves, errors by a click; one that tells of a run is a badge in the title
 // of a hidden tab, and a notification of the browser where that is allowed
 let unseen = 0;
+const {title} = document;
 const badge = count => {
   unseen = count;
-  document.title = (count ? `(${count}) ` : '') + document.title.replace(/^[(]\\d+[)] /, '');
+  document.title = (count ? `(${count}) ` : '') + title;
 };
 document.addEventListener('visibilitychange', () => document.hidden || badge(0));
 const fade = card => setTimeout(() => document.hidden ? fade(card) : card.remove(), 10000);
@@ -335,7 +337,7 @@ const press = query => {
 };
 const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
-  '/': () => (find('#state [type=search]') || find('[type=search]')).focus(),
+  '/': () => all('[type=search]').at(-1).focus(),
   n: () => find(FIRST)?.focus(),
   j: () => near(1),
   k: () => near(-1),
@@ -372,5 +374,5 @@ on('keydown', '*', (at, event) => {
 SCRIPT = SCRIPT.replace("VERSION", __version__) + TALK + ELEMENT
 # Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
-ROOM = r";\s?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
+ROOM = r"(?<=\bif) (?=\()|(?<=\)) (?=return)|;\s?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
 SCRIPT = re.sub(rf"\s(=>|[!=<>]=|&&|\|\|=?|\?\?|[?=:<>+*/-])\s|{ROOM}", r"\1", SCRIPT)

@@ -12,7 +12,7 @@ THEME = """
 @media (prefers-color-scheme:dark){ /* Pico's own are a shade too near to what lies below */
   :root:not([data-theme]){--pico-muted-color:#8f97a8;--pico-primary-hover-background:#016499}}
 
-/* everywhere: whatever holds things says how far they are apart, they themselves do not */
+/* everywhere: what holds things says how far apart they are */
 body :is(h1,h2,p,ul,label,form,fieldset,details,article),
   body :is(input:not([type=checkbox]),select,textarea,small,[role=search],[type=submit],
     [type=button]){margin:0}
@@ -24,20 +24,28 @@ body *+:is(p,form){margin-top:.3rem}
 :focus-visible,.rows tr:focus,#attach:focus-visible+label{outline:2px solid var(--link)}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
 pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
-.beside textarea,pre{font-family:var(--pico-font-family-monospace);font-size:.88em}
+.beside textarea,pre{font:.88em/1.45 var(--pico-font-family-monospace)}
 .head p,.empty,.hint,.computed,.pen,.none,.pager,.badge,.step.blocked :is(h2,p),
   legend,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){color:var(--muted)}
 .broken,.error,[aria-label=Delete]:is(:hover,:focus),.state:is(.failed,.interrupted){
   color:var(--bad)}
-[aria-current],.msg.user,#offers [aria-selected=true]{background:var(--pico-primary-background);
+[aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
 .sr{position:absolute;left:-99rem}
 body .empty{margin:.8rem 0}
 button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;box-shadow:none;
   color:inherit}
-.tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label{font-size:.88em}
+.tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label,.msg .link{font-size:.88em}
 
-/* what stands in a line, and what stands below one another */
+/* what is not there now */
+body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before,
+  .crud:not(:has(.rows tbody .grip :checked)) #bulk,.history:not(:has(.log :checked)) #picked,
+  .wide:has(tbody tr)~.empty,.rows:not(:has(tbody tr)) thead tr:first-child,
+  .rows:not(:has([data-sortable])) .grip button,
+  #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
+  .msg:has(+.msg:not(.user,.note)) .turn,.held[placeholder=" "]:placeholder-shown{display:none}
+
+/* what stands in a line, what below one another */
 .head,.bar,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
   .sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
@@ -48,54 +56,52 @@ button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;bo
 .head{margin-bottom:.8rem}
 .head>:first-child{margin-right:auto}
 .add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
-.add label>span:not(.slider){display:grid}
+:is(.add,.edit,.step) label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{justify-self:start}
-:is(.edit,.step) [role=switch]{margin-left:.6rem}
 
 /* the frame: navigation above, main column, chat beside it */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
-body.folded #chat{display:none}
 body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
   background:var(--pico-background-color)}
 nav :is([role=search],details,button){flex:none}
 .menu,.apps{display:flex;min-width:0;white-space:nowrap}
 .menu{flex:1;gap:.4rem;align-items:center}
-.apps{overflow-x:auto;scrollbar-width:none}
+.apps{overflow-x:auto;scrollbar-width:thin}
 body .dropdown button.link{padding:0;height:auto}
 .menu a{padding:.3rem .6rem;border-radius:.4rem}
-:where(.menu) a{color:inherit}
+:where(.menu,th) a{color:inherit}
 nav [role=search]{width:11rem}
 @media(min-width:801px){#more{display:contents} [popovertarget]{display:none}}
-main{padding:1rem 1.4rem 4rem;max-width:76rem}
+main{padding:1rem 1.4rem 4rem;container-type:inline-size}
+main>*{max-width:73rem}
+.crud{width:max-content;min-width:min(100%,73rem);max-width:100%}
 
 /* lists of rows */
-.add{align-items:start;padding:.6rem;
-  grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
+.add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
+.edit.whole{max-width:calc(100cqw - 8rem)}
 .add label:has(textarea){grid-row:span 2}
 .add>[type=submit]{margin-top:1.5rem}
 .bar{margin:.8rem 0 .3rem}
 #state,#kept{display:contents}
-#bulk,#picked{position:sticky;bottom:0;padding:.6rem;z-index:2}
+#bulk,#picked{position:sticky;bottom:0;z-index:2}
 .add,#bulk,#picked,#more,#offers ul,.notice.clash{background:var(--card);border:var(--edge);
-  border-radius:.6rem}
+  border-radius:.6rem;padding:.6rem}
 #bulk-value>*{max-width:14rem}
-.crud:not(:has(.rows tbody .grip :checked)) #bulk,
-  .history:not(:has(.log :checked)) #picked{display:none}
 .slider{flex-wrap:nowrap}
 body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 .slider output{min-width:2ch}
-.wide{overflow-x:auto}
-.wide:has(tbody tr)~.empty,.rows:not(:has(tbody tr)) thead tr:first-child{display:none}
 .rows :is(td,th){padding:.2rem .3rem}
-.rows td{max-width:24rem}
+:is(.rows,.data) td{max-width:26rem}
+.rows tr>:is(:nth-child(2),.actions){position:sticky;inset-inline:0;padding-inline:0;
+  background:var(--pico-background-color) content-box}
+.rows tr>:nth-child(2){min-width:11rem}
+.rows :is(th,[class^=date] *){white-space:nowrap}
 .rows tr:focus{outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
-th a{color:inherit}
-.grip,.actions{width:1%;text-align:center;white-space:nowrap}
+.grip,.actions{width:1%;white-space:nowrap}
 .grip input{margin:0}
 .grip button{cursor:grab;touch-action:none}
-.rows:not(:has([data-sortable])) .grip button{visibility:hidden}
 .number,.number button.cell{text-align:right}
 body button.cell{width:100%;white-space:pre-wrap}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
@@ -109,11 +115,11 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .edit :is(input:not([type=checkbox]),select,textarea){min-width:6rem}
 .pager{padding:.4rem 0}
 .pager a+a{margin-left:1rem}
-.values span+span::before{content:" · "}
-.scroll{overflow:auto;max-height:30rem;margin:.6rem 0}
+.values span+span{margin-left:.8rem}
+.wide,.scroll{overflow:auto}
+.scroll{max-height:30rem;margin:.6rem 0}
 .data,.rows,.lead form{margin:0}
 .data :is(td,th),.rows .computed{padding:.2rem .6rem}
-.data td{max-width:28rem}
 .data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .data thead{position:sticky;top:0;background:var(--card)}
 .chart svg{width:100%;max-width:40rem;font-size:.8em;fill:currentColor}
@@ -125,13 +131,11 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
 /* runs and their steps */
-body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before{display:none}
-body .name input{border-color:transparent;background:none;padding-left:0;min-width:18rem}
-body .name input:is(:hover,:focus){border-color:var(--pico-form-element-border-color)}
-#waiting:not(:empty){background:var(--bad);color:#fff;border-radius:1rem;padding:0 .4rem;
-  font-size:.8em}
+.name input{padding-left:0;min-width:18rem}
+body .name input:not(:hover,:focus){border-color:transparent;background:none}
+#waiting:not(:empty){background:var(--bad);color:#fff;border-radius:.6rem;padding:.1rem .4rem}
 .step form:not(.question) .sends{flex-basis:100%}
-.step details{margin:.2rem 0}
+.step details,.inputs p{margin:.2rem 0}
 .step summary{line-height:1.6;width:max-content;max-width:100%}
 .step summary::after{margin-left:.4rem}
 .step details[open]>summary{margin:0}
@@ -148,7 +152,6 @@ body .tree{padding:0}
 .manual :is(.scroll,pre){max-height:none}
 .manual pre{white-space:pre}
 pre.live{max-height:12rem}
-.inputs p{margin:.2rem 0}
 .question{justify-items:start}
 .state,.who{flex:0 0 5.5rem}
 .runs .state:is(.waiting,.question,.approval){color:var(--ink);font-weight:600}
@@ -187,7 +190,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 /* notices */
 #notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;display:grid;gap:.6rem;
   max-width:28rem}
-.notice{padding:.6rem .8rem;border-radius:.6rem;flex-wrap:nowrap;gap:.8rem;
+.notice{padding:.6rem;border-radius:.6rem;flex-wrap:nowrap;gap:.8rem;
   background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a){text-decoration:underline;color:inherit}
 .notice .problem,.msg.user pre{color:var(--ink)}
@@ -201,8 +204,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
   width:23rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
 #talk>*+*{margin-top:.6rem}
-#talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
-  .msg:has(+.msg:not(.user,.note)) .turn,.held[placeholder=" "]:placeholder-shown{display:none}
 #earlier{display:block;margin:auto}
 .msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
@@ -211,7 +212,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .msg.tool{padding:.2rem .6rem}
 .msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
   max-width:100%}
-.msg .link:is([data-copy],[data-edit]){padding:0 .3rem;font-size:.8em}
 .code{position:relative}
 .code>:is(small,button){position:absolute;top:.2rem;right:.6rem}
 .code>small{right:3.4rem;color:var(--muted)}
@@ -240,7 +240,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
   #import td:last-child{white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
-  #more{inset:3.2rem 0 auto auto;padding:.8rem;color:inherit}
+  #more{inset:3.2rem 0 auto auto;color:inherit}
   #more:popover-open,.menu,.apps{display:grid;gap:.4rem}
   #more :is(ul,details){position:static;margin:0}
   main{padding:.8rem}
