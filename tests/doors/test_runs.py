@@ -51,6 +51,19 @@ def gone(job, profile: str):
     return job.tool("profile_delete", profile=profile)["deleted"]
 
 
+goes = Pipeline("Goes", "Goes on by itself after an answer.")
+
+
+@goes.step
+def first(job):
+    return job.ask("Go on?", ["yes"])
+
+
+@goes.step(auto=True)
+def then(first):
+    return first
+
+
 big = Pipeline("Big", "Many rows.")
 
 
@@ -192,6 +205,14 @@ def test_without_a_terminal_a_question_ends_with_3_and_how_to_answer_it(shell, h
     assert shell("call", "run_answer", f"run={run}", "answer=b")[0] == 0
     assert shell("run", "slow", f"run={run}")[1] == "bbb\n"
     assert states(shell, run) == ["done", "done", "done"]
+
+
+def test_an_answer_in_the_shell_ends_though_a_step_would_go_on_by_itself(shell):
+    assert shell("run", "goes")[0] == 3
+    run = newest(shell)
+    assert shell("call", "run_answer", f"run={run}", "answer=yes")[0] == 0
+    assert states(shell, run) == ["done", "ready"], "not interrupted, with a process that hangs"
+    assert shell("run", "goes", f"run={run}")[:2] == (0, "yes\n")
 
 
 def test_what_a_step_calls_and_cannot_simply_be_undone_is_asked_in_the_shell(shell):

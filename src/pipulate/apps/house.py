@@ -62,10 +62,10 @@ class House:
 
     def held(self, profile: Profile) -> str:
         """What a deletion of the profile would hide: "13 runs, 1 finding"."""
-        apps, told = self.shelf.apps, []
+        told = []
         for name, count in self.profiles.holdings(profile).items():
-            app = apps.get(name)
-            said = app.told(count) if isinstance(app, Refs) else None
+            app = self.shelf.apps.get(name)
+            said = isinstance(app, Refs) and app.told(count)
             told.append(said or so_many(count, name.removesuffix("s")))
         return ", ".join(told)
 
@@ -110,9 +110,6 @@ class House:
         for listener in self.on_close:
             listener()
         await self.jobs.close()
-        apps = self.shelf.apps.values()
-        if going_on := [task for app in apps for task in getattr(app, "following", ())]:
-            await asyncio.wait(going_on, timeout=2)  # they see that their step was interrupted
         self.db.close()
 
 

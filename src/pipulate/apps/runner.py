@@ -39,7 +39,6 @@ class Runner:
             raise Problem(f"{pipeline.title} has no step.", "Write a function under @….step.")
         self.pipeline, self.slug = pipeline, pipeline.slug
         self.title, self.description = pipeline.title, pipeline.description
-        self.following: set[asyncio.Task[None]] = set()
 
     def define(self, house) -> None:
         self.house, self.runs, self.jobs = house, house.runs, house.jobs
@@ -198,14 +197,14 @@ class Runner:
         return job
 
     def follow(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Work that nobody waits for; a Problem in it is told by the step's own card."""
+        """Work that nobody waits for; the step's card tells of its Problem."""
 
         async def followed():
             with contextlib.suppress(Problem):
                 return await work
 
-        self.following.add(task := asyncio.create_task(followed()))
-        task.add_done_callback(self.following.discard)
+        self.jobs.following.add(task := asyncio.create_task(followed()))
+        task.add_done_callback(self.jobs.following.discard)
         return task
 
     async def advance(self, caller: Caller, run_id: int) -> None:

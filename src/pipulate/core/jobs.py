@@ -31,10 +31,10 @@ from pipulate.core.runs import Runs
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
-AT_ONCE = 4  # steps at work at the same time; the rest wait
-LONG = 500  # characters shown of a call that has to be confirmed
+AT_ONCE = 4  # steps at work at once; the rest wait
+LONG = 500  # characters shown of a call to be confirmed
 QUICK = ("checkpoint", "once", "kept")  # needs that wait for nobody: the step keeps its place
-LATER = 2.0  # seconds after which a store that was full is asked again
+LATER = 2.0  # seconds to the next try of a full store
 
 
 @dataclass
@@ -102,6 +102,7 @@ class Jobs:
     def __init__(self, runs: Runs, tools: Tools, home: Path, module: str):
         self.runs, self.tools, self.locks, self.module = runs, tools, home / "locks", module
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
+        self.following: set[asyncio.Task[Any]] = set()
         self.on_change: list[Callable[[Job], None]] = []
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -171,11 +172,19 @@ class Jobs:
             waiting.set_result(value)
         return job
 
+    async def rest(self) -> None:
+        """Begin no step by itself any more."""
+        await asyncio.sleep(0)  # each of them has to have begun
+        for task in self.following:
+            task.cancel()
+        if self.following:
+            await asyncio.wait(self.following, timeout=2)
+
     async def close(self) -> None:
-        tasks = [job.task for job in self.live.values()]
         for job in self.live.values():
             job.stop("interrupted")
-        if tasks:
+        await self.rest()
+        if tasks := [job.task for job in self.live.values()]:
             await asyncio.wait(tasks, timeout=3)
         if self._warm:
             await kill(self._warm)
@@ -197,7 +206,7 @@ class Jobs:
                     job.message = str(busy)
                 self.changed(job)
                 await asyncio.sleep(LATER)
-        finally:  # only now: whoever looks meanwhile sees it at work, not in nobody's hands
+        finally:  # only now: until then it is seen at work
             del self.live[job.run["id"], job.attempt["step"]]
             self.changed(job)
 
@@ -244,7 +253,7 @@ class Jobs:
         while True:
             try:
                 line = await process.stderr.readline()
-            except ValueError:  # too long: dropped, for a full pipe halts the step
+            except ValueError:  # too long; a full pipe halts the step
                 line = b"(A line of over 8 MB.)"
             if not line:
                 return
@@ -378,7 +387,7 @@ def _paused(job: Job) -> Iterator[None]:
 
 
 def question_field(record: Row) -> Field:
-    """The field by which a question is answered: of the type or the choices it was asked with."""
+    """The field that answers a question: of the type or choices it was asked with."""
     about, kinds = json.loads(record["about"]), {kind.__name__: kind for kind in KINDS}
     kind = kinds.get(about.get("type", ""), str)
     if choices := about.get("choices"):

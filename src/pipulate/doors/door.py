@@ -50,9 +50,10 @@ class Door:
         """As `ask`, for one call alone: steps that it began end before the home is closed."""
         try:
             result = await self.ask(tool, values, write, **more)
-            jobs = self.house and self.house.jobs
-            for job in [*jobs.live.values()] if jobs else ():
-                await jobs.wait_or_ask(job)
+            if jobs := self.house and self.house.jobs:
+                await jobs.rest()
+                for job in [*jobs.live.values()]:
+                    await jobs.wait_or_ask(job)
             return result
         finally:
             await self.close()
