@@ -223,6 +223,26 @@ def test_references_are_found_by_name_once_for_all_rows(bring, rows, plugin, cal
     assert [row["author"] for row in rows(play)] == [key, key, key, None]
 
 
+def test_a_reference_in_a_file_from_another_home_does_not_mean_whoever_has_that_number_here(
+    bring, rows, plugin, call
+):
+    app = plugin(
+        """
+        from pipulate import CrudApp, Ref
+
+        class Person(CrudApp):
+            name: str
+            boss: Ref["person"] | None = None
+        """,
+        "people",
+    ).apps[0]
+    for name in ("Ann", "Bob"):
+        call("person_add", name=name)
+    bring("name,boss\nCy,Bob #1\nDee,Ann #1\nEve,Renamed since #1\nFay,Bob #99\n", app=app)
+    bosses = {row["name"]: row["boss"] for row in rows(app)}
+    assert [bosses[name] for name in ("Cy", "Dee", "Eve", "Fay")] == [2, 1, 1, 2]
+
+
 # -- what is written as elsewhere --------------------------------------------------------------
 
 

@@ -180,7 +180,7 @@ class Intake:
                 cell = plain(field.type, ways, cell)
             value = _value(field, cell, typed)
             if value is not None and field.type is Ref:
-                value = self.app.referred(field, value, self.caller)
+                value = self.app.referred(field, value, self.caller, elsewhere=True)
             if value is not None and field.type is File:
                 self.app.house.files.resolve(value, self.caller)
             return to_column(value)

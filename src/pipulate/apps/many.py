@@ -152,7 +152,6 @@ class Many(Rows):
         return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))
 
     async def bulk(self, visit: Visit):
-        """Set, delete or export the ticked rows."""
         form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}
         ids, where = re.findall("[0-9]{1,18}", form.get("ids", "")), form.get("where", "")
         which = {"where": where} if form.get("every") else {"ids": [*map(int, ids)]}
@@ -225,7 +224,6 @@ class Many(Rows):
         return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
     async def show_totals(self, visit: Visit):
-        """Of the address's list."""
         state = self.state(visit.query)
         found = await limited(self.totals, visit.caller, state, seconds=SECONDS)
         heads = ("Field", "Filled", "Sum", "Mean", "Smallest", "Largest", "Values")
@@ -254,7 +252,6 @@ class Many(Rows):
         return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
 
     def menus(self, visit: Visit):
-        """Beside the search box."""
         yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
         yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
         yield from self.asks(visit.base, role="button", cls=QUIET)

@@ -60,7 +60,6 @@ class Refs:
         return {row["id"]: app.title_of(row) for row in kept}
 
     def told(self, count: int) -> str:
-        """ "1 book", "1,200 books"."""
         return f"{count:,} {self.some if count == 1 else self.slug.replace('_', ' ')}"
 
     def title_of(self, row: Row) -> str:
@@ -77,27 +76,32 @@ class Refs:
         """The values with references looked up and files taken in. Raises Invalid."""
         meant, bad = dict(values), {}
         for name, field in (self.of_type(Ref) | self.of_type(File)).items():
-            look = self.taken_in if field.type is File else self.referred
+            said = values.get(name)
             try:
-                if values.get(name) is not None:
-                    meant[name] = look(field, values[name], caller)
+                if said is not None and field.type is File:
+                    meant[name] = self.house.files.take_in(said, caller)
+                elif said is not None:
+                    meant[name] = self.referred(field, said, caller)
             except Problem as problem:
                 bad[name] = str(problem)
         if bad:
             raise Invalid("; ".join(bad.values()), "Nothing was saved.", fields=bad)
         return meant
 
-    def taken_in(self, field: Field, said: Any, caller: Caller) -> str:
-        return self.house.files.take_in(said, caller)
-
-    def referred(self, field: Field, said: int | str, caller: Caller) -> Ref:
+    def referred(
+        self, field: Field, said: int | str, caller: Caller, elsewhere: bool = False
+    ) -> Ref:
+        """The row meant; from `elsewhere` the name counts for more than the number."""
         app, what = self.target(field), said if isinstance(said, str) else f"#{said}"
         if isinstance(said, str):
-            sql, args = self._named(caller, field, said, exact=True)
-            found = [row["id"] for row in self.house.db.all(f"{sql} LIMIT 3", args)]
-            if len(found) > 1:
-                raise Problem(f"Several {app.slug} are called {said!r}.", "Add the number: #12.")
-            said = found[0] if found else numbered(said)
+            number, found = numbered(said), []
+            for name in (said, elsewhere and said.rpartition("#")[0].strip()):
+                if name and not found:
+                    sql, args = self._named(caller, field, name, exact=True)
+                    found = self.house.db.all(f"{sql} ORDER BY id != ? LIMIT 2", [*args, number])
+            said = found[0]["id"] if found else number
+            if len(found) > 1 and said != number:
+                raise Problem(f"Several {app.slug} are called {what!r}.", "Add the number: #12.")
         if said not in app.plain(caller):
             raise Missing(f"{app.title} has no {what!r}.", THERE)
         return Ref(said)
@@ -152,6 +156,5 @@ class Refs:
                 where, wanted = f"{where} AND id NOT {AMONG}", [gone, gone]
             if count := table.count(where, wanted):
                 said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
-                raise Conflict(
-                    f"Used by {app.told(count)}: {said}.", "Change or delete those first."
-                )
+                what = f"Used by {app.told(count)}: {said}."
+                raise Conflict(what, "Change or delete those first.")
