@@ -122,6 +122,48 @@ def test_a_line_that_is_no_protocol_is_a_problem(line):
 def test_an_error_in_the_stream_is_told_as_the_server_says_it(said):
     with pytest.raises(Problem, match="The model server said"):
         _message(f'data: {{"error": {said}}}')
+    with pytest.raises(Problem, match="said: out of memory. Check"):
+        _message('data: {"error": {"message": "out of memory", "code": 500}}')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'data: {"choices": [{"delta": {"content": "and"}, "finish_reason": "length"}]}',
+        '{"message": {"content": "and"}, "done": true, "done_reason": "length"}',
+    ],
+)
+def test_an_answer_that_ends_at_the_model_s_limit_is_not_taken_for_a_whole_one(
+    run, monkeypatch, line
+):
+    async def lines(self, body):
+        yield line
+
+    async def stream():
+        async for piece in Model("http://x", "x", False).stream([], []):
+            came.append(piece)
+
+    came = []
+    monkeypatch.setattr(Model, "_lines", lines)
+    with pytest.raises(Problem, match="cut off. Say “go on” to continue."):
+        run(stream())
+    assert came == ["and"]
+
+
+def test_an_answer_of_long_pieces_without_end_is_cut_at_a_megabyte(run, monkeypatch):
+    async def lines(self, body):
+        while True:
+            yield json.dumps({"message": {"content": "x" * 50_000}})
+
+    async def stream():
+        async for piece in Model("http://x", "x", True).stream([], []):
+            came.append(len(piece))
+
+    came = []
+    monkeypatch.setattr(Model, "_lines", lines)
+    with pytest.raises(Problem, match="no end"):
+        run(stream())
+    assert 1_000_000 <= sum(came) <= 1_100_000
 
 
 ODD = {

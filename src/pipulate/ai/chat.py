@@ -12,7 +12,7 @@ from pipulate.ai import prompt
 from pipulate.ai.calls import Call, printed, whole
 from pipulate.ai.complete import REPAIRS, complete
 from pipulate.ai.memory import discreet, masked, recalled
-from pipulate.ai.models import Model, Thought
+from pipulate.ai.models import GO_ON, Model, Thought
 from pipulate.ai.servers import NONE_FOUND, Choice
 from pipulate.ai.slash import slash, without_secrets
 from pipulate.apps.base import made
@@ -35,7 +35,6 @@ REMARK = (
     "(Not from the user.) This just happened: {}. Tell the user in one or two short sentences what "
     "it means or what comes next. If there is nothing worth saying, answer with a dash alone."
 )
-GO_ON = "Say “go on” to continue."
 SHORTER = (
     "Write down in at most 150 words what matters later in this conversation, as plain notes: "
     "facts, wishes, decisions, what is open.\n\nSo far: {}\n\nThen:\n{}"
@@ -351,8 +350,6 @@ class Chat:
             return  # the next turn tries it again
         upto = {"text": hide(text)[:2_000], "upto": gone[-1]["id"]}
         self.house.settings_of(str(profile.id))["summary"] = upto
-
-    # -- saying something unasked, and saying it again
 
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
         """Say a word about what happened (size: key or small), if the profile wants it."""

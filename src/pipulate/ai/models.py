@@ -4,6 +4,7 @@ Ollama /api/chat (newline-delimited JSON), OpenAI /v1/chat/completions (server-s
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
 FIRST, BETWEEN, TOTAL = 60.0, 30.0, 600.0  # seconds: first token, between tokens, whole answer
-LARGEST = 10_000_000  # bytes of one answer, with what the protocol puts around each token
+TEXT = 1_000_000  # characters of one answer
+LARGEST = 10_000_000  # bytes of it, with what the protocol puts around each token
 SMALLEST = 8_192  # tokens of the context that Ollama is asked for, at least
 OPEN, CLOSE = "<think>", "</think>"
+GO_ON = "Say “go on” to continue."
 
 
 class Thought(str):
@@ -73,12 +76,15 @@ class Model:
         """Send a conversation; yields text and Thoughts as they come, then the calls.
 
         `schema`: what the text has to fit, where the server knows how. Raises Problem."""
-        calls, thinking = dict[int, Call](), Thinking()
+        calls, thinking, size = dict[int, Call](), Thinking(), 0
         try:
             async with aclosing(self._lines(self._body(messages, tools, schema))) as answer:
                 async for line in answer:
                     for part in self._parts(line, calls, thinking):
                         yield part
+                        size += len(part)
+                    if size > TEXT:
+                        raise Problem("The answer had no end and was cut.", GO_ON)
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
         if thinking.rest:
@@ -97,6 +103,8 @@ class Model:
                 # Ollama numbers no calls: each is a whole one, never a piece
                 index = len(calls) if self.ollama else piece.get("index", n)
                 calls.setdefault(index, Call()).join(piece)
+            if re.search('_reason": ?"length"', line):
+                raise Problem("The model came to its limit: the answer is cut off.", GO_ON)
         except (AttributeError, TypeError):
             raise _wrong(line) from None
 
@@ -143,7 +151,8 @@ def _message(line: str) -> Row:
         return {}
     said = loaded(text if kind == "data" else line)
     if "error" in said:
-        raise Problem(f"The model server said: {str(said['error'])[:200]}", "Check the model.")
+        told = error.get("message") if isinstance(error := said["error"], dict) else error
+        raise Problem(f"The model server said: {str(told)[:200]}", "Check the model.")
     try:
         choice = (said.get("choices") or [said])[0]
         return {**(choice.get("delta") or choice.get("message") or {})}

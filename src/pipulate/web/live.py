@@ -63,8 +63,6 @@ class Tab:
 
 
 class Hub:
-    """All open tabs."""
-
     def __init__(self):
         self.tabs: set[Tab] = set()
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
