@@ -1,5 +1,8 @@
 """Commands: words to tool calls, with no model in between."""
 
+import io
+import sys
+
 import pytest
 
 from pipulate.ai.slash import offers, read_words, slash, without_secrets
@@ -36,6 +39,13 @@ def test_words_are_text_or_json(tmp_path):
     assert read_words([f"a=@{tmp_path}/f"]) == ({"a": f"@{tmp_path}/f"}, {}), (
         "the chat reads no files"
     )
+
+
+def test_a_file_of_one_line_is_that_line_and_a_minus_is_standard_input(tmp_path, monkeypatch):
+    (tmp_path / "f").write_text("one line\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("two\nlines\n"))
+    typed, _ = read_words([f"title=@{tmp_path}/f", "text=@-"], files=True)
+    assert typed == {"title": "one line", "text": "two\nlines\n"}
 
 
 @pytest.mark.parametrize(

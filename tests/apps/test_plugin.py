@@ -53,6 +53,11 @@ def test_a_file_that_is_no_text_is_a_problem_too(load, content):
         load(content)
 
 
+def test_a_fault_without_a_line_is_not_said_to_be_in_line_none(load):
+    with pytest.raises(Problem, match="mine.py, line 1: SyntaxError"):
+        load(b"x = 1\0")
+
+
 def test_a_file_is_run_once_per_content(load, capsys):
     source = GOOD + "print('loaded')\n"
     assert load(source) is load(source)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 STEPS = """
-import os, time
+import os, subprocess, time
 from datetime import date
 from decimal import Decimal
 from pipulate import File, Pipeline
@@ -28,6 +28,10 @@ async def second(first, job):
 @work.step
 def third(table: File):
     return [type(table).__name__, table.path.read_text()]
+
+@work.step
+def reads(by: str):
+    return input() if by == "input()" else subprocess.check_output("cat", text=True)
 
 @work.step
 def asks(job):
@@ -156,3 +160,10 @@ def test_a_worker_starts_without_web_model_or_numbers(file):
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (found.stdout, found.stderr) == ("[]\n", "")
+
+
+def test_given_a_step_or_a_program_it_starts_reads_input_then_there_is_none_and_all_goes_on(ask):
+    *_, failed = ask("reads", by="input()")
+    assert "EOFError" in failed["failed"]["problem"]
+    assert ask("reads", by="child")[-1] == {"done": ""}
+    assert ask("first", name="x")[-1]["done"][0] == "x"

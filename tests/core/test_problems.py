@@ -32,6 +32,10 @@ def test_a_problem_reads_as_what_happened_and_what_to_do():
     assert str(Problem("It broke.")) == "It broke."
 
 
+def test_what_ends_in_brackets_ends_in_a_full_stop_before_the_next_sentence():
+    assert str(Problem("It broke (a.py, line 3)", "Mend it.")) == "It broke (a.py, line 3). Mend it."
+
+
 def test_details_stay_beside_the_sentence():
     conflict = Conflict("Changed.", "Compare.", mine={"a": 1}, theirs={"a": 2})
     assert conflict.as_dict()["theirs"] == {"a": 2}

@@ -55,6 +55,7 @@ WRONG = {
     "no such row": (["call", "task_get", "id=999999"], 1, "999999"),
     "no such profile": (["call", "task_list", "--profile", "nobody"], 1, "no profile"),
     "run of another pipeline": (["run", "hello", "run=99999"], 1, "no run"),
+    "no such port": (["serve", "--port", "99999", "--no-browser"], 2, "--port"),
     "no such backup": (["restore", "none.db", "--yes"], 1, ""),
 }
 

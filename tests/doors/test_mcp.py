@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -490,3 +491,21 @@ def test_a_client_that_gives_a_call_up_and_closes_its_side_is_not_kept_waiting(t
         timeout=door.PATIENCE / 2,
         check=True,
     )
+
+
+def test_given_no_server_then_an_approval_says_to_start_one_and_ctrl_c_ends_the_client_s_program(
+    tmp_path,
+):
+    begin = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    begin |= {"clientInfo": {"name": "pipe", "version": "1"}}
+    call = {"name": "profile_delete", "arguments": {"profile": "default"}}
+    command = [sys.executable, "-m", "pipulate", "mcp", "--home", str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        for n, (method, params) in enumerate([("initialize", begin), ("tools/call", call)]):
+            said = {"jsonrpc": "2.0", "id": n, "method": method, "params": params}
+            print(json.dumps(said), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+        assert "open `pipulate` and there /default/approvals/" in answer
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)

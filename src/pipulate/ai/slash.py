@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
             if key != name:
                 values[key] = json.loads(text)
             elif files and text.startswith("@"):
-                typed[key] = Path(text[1:]).expanduser().read_text()
+                file = Path(text[1:]).expanduser()
+                said = sys.stdin.read() if text == "@-" else file.read_text()
+                typed[key] = said.removesuffix("\n") if said.count("\n") == 1 else said
             else:
                 typed[key] = text
         except (OSError, ValueError, RecursionError) as error:
             wrong = "that is not JSON" if key != name else f"{text[1:]} cannot be read"
-            then = "Write key=text, or name a text file."
+            then = "Write key=text, key:=JSON or key=@file."
             raise Problem(f"{key}: {wrong} ({error}).", then) from None
     return typed, values
 
@@ -68,7 +71,6 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
 
 
 def _waits(name: str, result: dict[str, Any]) -> str:
-    """What a run waits for, where it is, and the command that goes on."""
     run, needs = result["run"], result.get("waiting_for", [])
     said = f"[Run {run}]({result['address']}) is waiting for {', '.join(needs)}."
     how = f"{name.replace('_', ' ')} run={run}" + "".join(f" {need}=…" for need in needs)

@@ -48,7 +48,6 @@ class Gate:
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
-        """Its address."""
         with contextlib.closing(await asyncio.start_server(self._met, "127.0.0.1", 0)) as server:
             yield f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 

@@ -63,7 +63,6 @@ class Listing(Many):
         return f"{base}?{said}" if said else base
 
     async def page(self, visit: Visit):
-        """Its address: see query.py."""
         state = self.state(visit.query)
 
         def work():
@@ -320,7 +319,6 @@ class Listing(Many):
         return ""
 
     async def call(self, visit: Visit):
-        """A tool of the class's own."""
         key = visit.number("id")
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
         kept = self.rows(visit.caller)("id = ?", [key])

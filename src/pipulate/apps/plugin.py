@@ -87,7 +87,7 @@ def load_file(path: Path, content: bytes) -> Plugin:
     return plugin
 
 
-def line_in(path: Path | str, error: BaseException) -> int | None:
+def line_in(path: Path, error: BaseException) -> int | None:
     """The line of a file in which an error came up, or was stopped."""
     frames = traceback.extract_tb(error.__traceback__)[::-1]
     stack = getattr(error, "stack", []) + [(f.filename, f.lineno) for f in frames]
@@ -108,4 +108,4 @@ def _load_problem(plugin: Plugin, error: BaseException) -> Problem:
             step = nearest(error.name, [getattr(kind, "__name__", "Any") for kind in KINDS])
         case ModuleNotFoundError():
             step = f"Install it into Pipulate's environment: pip install {error.name}"
-    return Problem(f"{path.name}, line {line}: {what}", step, line=line)
+    return Problem(f"{path.name}, line {line or 1}: {what}", step, line=line)

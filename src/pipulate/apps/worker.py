@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import json
 import os
-import sys
 import threading
 import traceback
 from concurrent.futures import Future
@@ -34,7 +33,8 @@ class Engine:
     What else comes waits in `requests`. It ends with its input, as when the engine dies."""
 
     def __init__(self) -> None:
-        self._out = os.fdopen(os.dup(1), "wb")
+        self._in, self._out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # for input(), and what a step starts
         os.dup2(2, 1)
         self._lock, self._count = threading.Lock(), itertools.count()
         self._waiting: dict[int, Future[Row]] = {}
@@ -57,7 +57,7 @@ class Engine:
         return said["result"]
 
     def _read(self) -> None:
-        for line in sys.stdin.buffer:
+        for line in self._in:
             said = json.loads(line)
             if "reply" in said:
                 self._waiting.pop(said["reply"]).set_result(said)
@@ -68,8 +68,9 @@ class Engine:
 
 def answer(tell: Any, need: Any, request: Row) -> Row:
     """{done: a step's output} or {failed: a Problem}."""
+    file = Path(request["file"])
     try:
-        plugin = load_file(Path(request["file"]), request["text"].encode("latin-1"))
+        plugin = load_file(file, request["text"].encode("latin-1"))
         pipeline = plugin.pipelines[request["pipeline"]]
         step, fetching.allowed = pipeline.steps[request["step"]], pipeline.outside
         known = {n: loaded(value) for n, value in from_json(request["arguments"]).items()}
@@ -87,8 +88,8 @@ def answer(tell: Any, need: Any, request: Row) -> Row:
     except BaseException as error:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"[:1_000].encode(errors="replace").decode()
-        if line := line_in(request["file"], error):
-            what += f" ({Path(request['file']).name}, line {line})"
+        if line := line_in(file, error):
+            what += f" ({file.name}, line {line})"
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
         return {"failed": Problem(what, hint).as_dict()}
 
@@ -103,7 +104,6 @@ def _bounded() -> None:
 
 
 def main() -> None:
-    """Serve steps."""
     _bounded()
     engine = Engine()
     while True:

@@ -29,7 +29,7 @@ class Problem(Exception):
         cls.status, cls.exit_code = status, exit_code
 
     def __init__(self, what: str, next_step: str = "", **details: Any):
-        self.what = what if what[-1:] in ".!?…:)" else f"{what}."
+        self.what = what if what[-1:] in ".!?…:" else f"{what}."
         self.next_step, self.details = next_step, details
 
     def __str__(self) -> str:

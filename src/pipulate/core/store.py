@@ -148,7 +148,6 @@ class Database:
             return _dicts(self.begin().execute(sql, args))
 
     def execute_many(self, sql: str, rows: Iterable[Any]) -> None:
-        """The same for each row of values."""
         with self.change(), IN_WORDS:
             self.begin().executemany(sql, rows)
 

@@ -81,11 +81,9 @@ class Table:
         return [self.row(r) for r in self.select("*", where, values, tail)]
 
     def these(self, keys: Iterable[Any]) -> list[Any]:
-        """The rows with these keys."""
         return self(f"{quote(self.pk)} {AMONG}", [dumps([*keys])])
 
     def keys(self, where: str = "", args: Any = (), order_by: str = "") -> list[Any]:
-        """The keys of the rows that match."""
         tail = order_by and f" ORDER BY {order_by}"
         return [row["key"] for row in self.select(f"{quote(self.pk)} AS key", where, args, tail)]
 

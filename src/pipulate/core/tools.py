@@ -153,7 +153,7 @@ class Tools:
         self.by_name: dict[str, Tool] = {}
         # By a tool's name: told(**values) says what a call would do, for whoever approves it.
         self.told: dict[str, Callable[..., str]] = {}
-        self.url = ""  # of the server, where one runs
+        self.url = "`pipulate` and there "  # or of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
         self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
 
@@ -284,7 +284,6 @@ class Tools:
         self.db.execute(old, (now(),))
 
     def secret_names(self) -> set[str]:
-        """What they are called, in all tools."""
         fields = (field for tool in self.by_name.values() for field in tool.fields)
         return {field.name for field in fields if field.type is Secret}
 

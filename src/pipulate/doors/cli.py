@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -39,6 +40,7 @@ def _agreed(question: str) -> bool:
     return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
+PORT = click.IntRange(0, 65_535)
 OWN = "In a window of its own, where Chromium, Chrome or Edge is found."
 WINDOW = click.option("--window", is_flag=True, help=OWN)
 
@@ -51,7 +53,7 @@ def cli():
 
 @cli.command()
 @HOME
-@click.option("--port", default=5001, show_default=True, help="0 picks a free one.")
+@click.option("--port", default=5001, type=PORT, show_default=True, help="0 picks a free one.")
 @click.option("--no-browser", is_flag=True)
 @WINDOW
 @click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
@@ -263,6 +265,8 @@ def restore(name, settings, yes):
 def mcp(settings, profile):
     """Speak MCP on standard input and output; holds no lock between calls."""
     from pipulate.doors.mcp import serve_stdio
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else it would wait for one more line
 
     def asked(request, tool, values=None):
         return Door(settings, profile, "mcp").call(tool, values)
