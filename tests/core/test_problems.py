@@ -33,7 +33,9 @@ def test_a_problem_reads_as_what_happened_and_what_to_do():
 
 
 def test_what_ends_in_brackets_ends_in_a_full_stop_before_the_next_sentence():
-    assert str(Problem("It broke (a.py, line 3)", "Mend it.")) == "It broke (a.py, line 3). Mend it."
+    assert (
+        str(Problem("It broke (a.py, line 3)", "Mend it.")) == "It broke (a.py, line 3). Mend it."
+    )
 
 
 def test_details_stay_beside_the_sentence():
