@@ -134,6 +134,18 @@ def test_the_last_word_of_a_step_that_then_is_silent_is_shown(server, begun):
         hear(tab, "You cancelled this step", 2.0)
 
 
+def test_the_open_page_of_a_run_shows_at_once_that_its_file_was_changed(server, begun):
+    run, file = begun("quick"), server.home / "apps" / "told.py"
+    with server.socket(run) as tab, server.socket("/default/told") as listed:
+        silence(tab), silence(listed)
+        file.write_text(STEPS.replace("def asks(", "def inquires("))
+        heard = hear(tab, "The file was changed since this run was begun", 3.0)
+        assert "inquires is new" in heard
+        assert ANEW not in silence(listed)
+        file.write_text(STEPS)
+        hear(tab, 'id="run', 3.0)
+
+
 def test_a_question_is_a_notice_and_a_number_on_every_page(server, begun):
     with server.socket("/other/notes") as tab, server.socket("/other/inbox") as inbox:
         run = begun("asks")

@@ -27,6 +27,7 @@ from pipulate.web.inbox import counter
 from pipulate.web.live import Hub, Tab, soon
 
 SOON, LONG = 0.1, 3.0  # seconds in which changes are one, of work whose end is worth a notice
+RUNS = "*"  # of all runs, no lists
 OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets of events
 
 
@@ -41,10 +42,10 @@ class News:
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
         house.tools.on_approval.append(lambda record: self.moved())
-        house.shelf.on_change.append(partial(self.moved, 0))  # nobody's runs: the inbox alone
+        house.shelf.on_change.append(partial(self.moved, run=RUNS))
 
     def moved(self, profile_id: int | None = None, run: str = "") -> None:
-        """Runs, or this one, moved on. From any thread."""
+        """Runs, or this one, moved on."""
         soon(self.hub.loop, self._moved, profile_id, run)
 
     def _moved(self, profile_id: int | None, run: str) -> None:
@@ -52,7 +53,7 @@ class News:
         for tab in self.hub.others(""):
             app, rest = app_at(self.house, tab.at)
             ours = isinstance(app, Feeds) and profile_id in (None, tab.profile.id)
-            shown = rest in ("", run) or not run and rest != "-"
+            shown = {"": rest != "-", RUNS: rest not in ("", "-")}.get(run, rest in ("", run))
             if ours and shown or place(tab.at)[0] == "inbox":
                 self._soon(tab.path, partial(self._anew, tab.profile, tab.path))
 
@@ -83,9 +84,9 @@ class News:
         return html(drawn(hx_swap_oob="morph"))
 
     async def missed(self, tab: Tab, stale: bool) -> None:
-        """What a page missed since it was drawn: a list that is `stale` draws itself anew, a run
+        """What a page missed: a list that is `stale` is drawn anew, a run only when a step
 
-        only when a step ran lately, else it would take back what is being typed."""
+        ran lately, else it would take back what is being typed."""
         slug, run = place(tab.at)
         app = self.house.shelf.apps.get(slug)
         if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
