@@ -33,6 +33,7 @@ from serving import serving
 
 START_SECONDS = 20
 NOWHERE = "127.0.0.1:9"  # no test talks to a model server that happens to run here
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all it imports
 
 
 @pytest.fixture(autouse=True)

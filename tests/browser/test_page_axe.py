@@ -234,7 +234,7 @@ SCENES = {
 @pytest.mark.parametrize("look", LOOKS)
 def test_nothing_serious_stands_in_anybodys_way(look, window, checker):
     (how, rules), wrong = LOOKS[look], []
-    page = window(**how)
+    page = window(**how, reduced_motion="reduce")  # what moves is looked at where it ends
     page.add_init_script(checker)
     for name, arrive in SCENES.items():
         arrive(page)
