@@ -192,7 +192,6 @@ class Chat:
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", GO_ON)
 
     async def _answer(self, caller: Caller, model: Model, at: str, asked=None) -> list[Call]:
-        """Let the model speak; what it prints, though it is a call, is one."""
         self.unheard.discard(caller.profile.id)  # the prompt tells it
         if not asked:
             await self._heard(caller.profile)
@@ -322,7 +321,6 @@ class Chat:
         return [{**message, "content": hide(message["content"])} for message in sent], tools
 
     def _known(self) -> tuple[list[Row], dict[str, int]]:
-        """All tools, and the tokens each takes, kept until a plugin changes them."""
         if self.known[0] is not (by_name := self.house.tools.by_name):
             listing = self.house.tools.listing()
             self.known = by_name, listing, {tool["name"]: prompt.tokens(tool) for tool in listing}

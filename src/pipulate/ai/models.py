@@ -93,7 +93,6 @@ class Model:
             yield call
 
     def _parts(self, line: str, calls: dict[int, Call], thinking: Thinking) -> Iterator[str]:
-        """The text and Thoughts of a line; its pieces of calls join `calls`."""
         said = _message(line)
         try:
             if thought := said.get("reasoning_content") or said.get("thinking"):

@@ -19,6 +19,7 @@ made: ContextVar[list[int] | None] = ContextVar("made", default=None)
 
 
 def note(event: dict[str, Any]) -> None:
+    """Listens to the store."""
     if event["changed"] and (own := made.get()) is not None:
         own.append(event["id"])
 

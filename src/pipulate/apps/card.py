@@ -65,6 +65,7 @@ def press(at: str, verb: str, word: str, look: str = "outline secondary", **valu
 
 
 def heading(number: int, state: StepState):
+    """A step's number and name, and how it stands."""
     said, attempt = SAYS.get(state.state, state.state), state.attempt
     if state.fails > 2:
         said = f"failed {state.fails} times in a row"
@@ -152,6 +153,7 @@ def trouble(state: StepState):
 
 
 def kept_log(attempt: Row):
+    """What a step has printed, folded."""
     text = attempt.get("log") or "\n".join(json.loads(attempt.get("error") or "{}").get("log", []))
     said = Summary("Log ", Small(f"{text.count(chr(10)) + 1:,}"))
     return Details(said, Pre(f"\n{text}")) if text else ""

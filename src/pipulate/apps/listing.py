@@ -132,7 +132,6 @@ class Listing(Many):
         return self.model.order == "position" and state.plain  # where the first row is the first
 
     def _heads(self, base: str, state: State):
-        """A click sorts, a second one the other way round, a third not at all."""
         heads = [Th(self.title, scope="col")] if self.drawn else []
         for name in () if self.drawn else state.columns or self.named:
             field, down = self.named[name], f"-{name}"

@@ -136,6 +136,7 @@ def view_failed(error: Exception):
 
 
 def files(value: Any) -> list[File]:
+    """The files in an output."""
     every = value.values() if isinstance(value, dict) else [value]
     return [file for file in every if isinstance(file, File)]
 

@@ -73,7 +73,6 @@ class Refs:
         return [f"{self.title_of(vars(row))} #{row.id}" for row in rows[:most]]
 
     def _meant(self, values: Row, caller: Caller) -> Row:
-        """The values with references looked up and files taken in. Raises Invalid."""
         meant, bad = dict(values), {}
         for name, field in (self.of_type(Ref) | self.of_type(File)).items():
             said = values.get(name)

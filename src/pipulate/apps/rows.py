@@ -203,7 +203,6 @@ def _computed(row, field: Field) -> str:
 
 
 def _file(at: str, name: str) -> str:
-    """Its picture if it is one, a look where a browser may have one, and the download."""
     said, kind = escape(name) or "the file is gone", shown_as(name)
     if not kind:
         return f'<a href="{at}" download>{said}</a>'

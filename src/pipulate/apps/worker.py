@@ -104,6 +104,7 @@ def _bounded() -> None:
 
 
 def main() -> None:
+    """Serve steps."""
     _bounded()
     engine = Engine()
     while True:

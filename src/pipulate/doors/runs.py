@@ -59,7 +59,6 @@ def _again(pipeline: str, run: int) -> str:
 
 
 async def _number(door: Door, pipeline: str, given: Row, began: str) -> int | None:
-    """The run that is given, else the newest since then."""
     if run := given.get("run"):
         return int(run)
     listed = await door.ask("run_list", {"pipeline": pipeline})

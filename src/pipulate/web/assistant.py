@@ -100,15 +100,18 @@ def _output(value: Any) -> Any:
 
 
 async def again(site, visit: Visit, request):
+    """The last message once more."""
     await site.chat.again(visit.caller.profile, at=urlsplit(visit.here).path)
     return ""
 
 
 async def before(site, visit: Visit, request):
+    """The messages before one."""
     return panel.NotStr(panel.talk(site.chat, visit.caller.profile, visit.path["id"]))
 
 
 async def text(site, visit: Visit, request):
+    """A message as it was written, to copy."""
     key = visit.path["id"]
     for row in site.chat.history(visit.caller.profile.id, 1, key + 1):
         if row["id"] == key:

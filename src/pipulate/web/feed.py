@@ -24,6 +24,8 @@ LOG = """SELECT e.id, at_utc, profile_id, p.slug AS profile, actor, verb, target
 
 
 class Feed:
+    """Who listens."""
+
     def __init__(self, house: House):
         self.house, self.clients, self.ended = house, set[asyncio.Event](), False
         self.loop = asyncio.get_running_loop()

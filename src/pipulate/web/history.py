@@ -197,6 +197,7 @@ async def undo(site, visit: Visit, request):
 
 
 async def undo_turn(site, visit: Visit, request):
+    """Take back a whole turn of the assistant."""
     return await _taken_back(visit, request, "undo_turn", turn=visit.path["turn"])
 
 

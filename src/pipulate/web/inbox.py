@@ -33,6 +33,7 @@ def counter(house):
 
 
 async def inbox(site, visit: Visit, request):
+    """The list; a question is answered in place."""
     rows, at = waiting(site.house), f"/{visit.caller.profile.slug}/inbox"
     items = (_item(site.house, row) for row in rows)
     drawn = Ul(*items, cls="runs") if rows else P(EMPTY, cls="empty")

@@ -63,6 +63,8 @@ class Tab:
 
 
 class Hub:
+    """All open tabs."""
+
     def __init__(self):
         self.tabs: set[Tab] = set()
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()

@@ -43,6 +43,7 @@ def _page(title: str, *parts):
 
 
 async def app(site, visit: Visit, request):
+    """Any request below an app."""
     shelf = site.house.shelf
     visit.app = shelf.get(visit.path["app"])
     owner = shelf.of(visit.app)
@@ -64,7 +65,6 @@ def _ask(visit: Visit, tool: str, word: str, *inputs, **more):
 
 
 def _fault(visit: Visit, plugin):
-    """A plugin's problem, and what can be done: try again, or accept the loss of values."""
     does, sure = ("plugin_retry", "Try again"), None
     if "accept" in plugin.problem.details:
         does = "plugin_accept", "Lose those values, and load it"
@@ -144,6 +144,7 @@ async def _named(shelf, kind: Crud, caller, q: str) -> list[tuple[int, str]]:
 
 
 async def settings(site, visit: Visit, request):
+    """Profiles, the model server, backups."""
     house, everyone = site.house, site.house.profiles.all()
     kept = backups.listing(house.settings.folder("backups"))
     listed = (Li(Span(b["name"]), Small(f"{b['made']} · {b['size']:,} bytes")) for b in kept)
@@ -248,6 +249,7 @@ async def decide(site, visit: Visit, request):
 
 
 async def stop(site, visit: Visit, request):
+    """End the assistant's turn."""
     await site.chat.stop(visit.caller.profile.id)
     over = panel.stop_button(visit.caller.profile, False)
     site.hub.put(visit.caller.profile.id, html(over), skip=origin_tab.get())

@@ -164,6 +164,7 @@ async def text(request) -> Response:
 
 
 async def socket(socket: WebSocket) -> None:
+    """The widgets of one page."""
     await socket.accept()
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[tuple[Row, Collection[bytes]]]()
     shown: dict[str, Held] = {}
