@@ -121,6 +121,12 @@ def test_analyses_of_the_chosen_project_are_kept_with_their_age_newest_first(pag
     assert service.asked("light") == 2
 
 
+def test_lists_stand_on_what_is_chosen_not_on_a_crawl_that_still_runs(page):
+    page("POST", "site", address=f"{NAME}/20250214")
+    for name, chosen in (("projects", NAME), ("analyses", f"{NAME}/20250214")):
+        assert f'value="{chosen}" selected' in page("GET", name)
+
+
 def test_a_list_that_fails_leaves_the_kept_one(call, connected, service):
     kept = call("botify_projects")
     service.fault("projects", "shape")

@@ -352,7 +352,8 @@ def test_an_export_over_the_limit_is_told_in_botifys_words(step_job, planned, se
 
 def test_an_export_that_runs_already_is_told(step_job, planned, service):
     service.fault("POST /v1/jobs", "409")
-    assert "(409)" in refused(steps.export, planned, step_job(answers=YES)).what
+    problem = refused(steps.export, planned, step_job(answers=YES))
+    assert "(409)" in problem.what and "Wait until it has ended" in problem.next_step
 
 
 # -- download and load -------------------------------------------------------------------------

@@ -14,13 +14,22 @@ HINTS = {
     404: "Check owner, project and analysis.",
     429: "Wait a minute, then go on.",
 }
-OFF = {"1034", "1035", "1036", "1046"}
+OFF = {"1034", "1035", "1036", "1046"}  # a feature that the project lacks
+RUNNING = {"1052", "1058"}  # an export is running already
 
 
-def hint(status):
-    """What to do after an answer with this HTTP status."""
+def hint(status, code=""):
+    """What to do after an answer with this HTTP status and code of Botify's."""
+    if code in RUNNING:
+        return "Wait until it has ended, then run this step again."
     rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
     return HINTS.get(status, rest)
+
+
+def code_of(said):
+    """The code of an error in Botify's own envelope, or ""."""
+    error = said.get("error") if isinstance(said, dict) else None
+    return str(error.get("error_code") or "") if isinstance(error, dict) else ""
 
 
 def seconds(told):
@@ -38,19 +47,11 @@ def words(said, text):
     error = said.get("error", said) if isinstance(said, dict) else said
     if isinstance(error, dict):
         words = error.get("message") or error.get("detail") or json.dumps(error)
-        code = error.get("error_code")
-        return f"{words} [{code}]" if code else str(words)
+        return f"{words} [{code}]" if (code := code_of(said)) else str(words)
     if isinstance(error, str):
         return error
     title = re.search(r"(?is)<(title|h1)\b[^>]*>(.{0,500}?)</", text[:20_000])
     return html.unescape(title[2]) if title else re.sub(r"<[^>]{0,500}>", " ", text[:2_000])
-
-
-def switched_off(status, said):
-    """Whether a refusal means that the project lacks a feature, not that the token is wrong."""
-    error = said.get("error") if isinstance(said, dict) else None
-    code = str(error.get("error_code")) if isinstance(error, dict) else ""
-    return status == 403 and code in OFF
 
 
 def misshapen(wanted, got):

@@ -3,6 +3,7 @@
 While Botify lets us wait, the step's progress says so; while it refuses the token, the run waits.
 """
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -49,7 +50,8 @@ def finished_job(job, key):
         if state == "DONE":
             return found
         if state == "FAILED":
-            said = words(found["error"] or "it does not say why", "")
+            why = found["error"] or "it does not say why"
+            said = words(why, json.dumps(why))
             raise Problem(f"Botify's export {key} failed: {said}.", ANEW)
         if spent > PATIENCE:
             what = f"Botify's export {key} is not done after {spent / 3_600:.0f} hours ({state})."

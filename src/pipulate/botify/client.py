@@ -241,8 +241,9 @@ class Client:
             raise answers.misshapen("data", self._clean(text))
         words = self._clean(answers.words(said, text))
         told = f"Botify: {words} ({status})." if words else f"Botify answered with {status}."
-        off = answers.switched_off(status, said)  # another token would help nothing
-        problem = Problem(told, answers.hint(status), status=400 if off else status)
+        code = answers.code_of(said)
+        known = 400 if status == 403 and code in answers.OFF else status  # no matter of the token
+        problem = Problem(told, answers.hint(status, code), status=known)
         if status == 429:
             wait = answers.seconds(answer.headers.get("retry-after", ""))
             raise _Failed(problem, acted=False, wait=wait)

@@ -209,13 +209,16 @@ def chooser(at, label, box, *more):
     return Form(Label(label, box, style=WIDE), use, *more, style=LINE, **acts(at, "site"))
 
 
-async def listing(at, name, label, ask, option):
-    """A list to choose from: `ask`ed for, or kept and so old; `option(row)` → (address, words)."""
+async def listing(at, name, label, ask, option, chosen=""):
+    """A list to choose from: `ask`ed for, or kept and so old; `option(row)` → (address, words).
+
+    `chosen`: the address that is selected."""
     try:
         found = await ask
     except Problem as problem:
         return P(Strong(problem.what), " ", problem.next_step, role="alert")
-    options = [Option(words, value=address) for address, words in map(option, found["rows"])]
+    rows = map(option, found["rows"])
+    options = [Option(words, value=value, selected=value == chosen) for value, words in rows]
     told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
     anew = Button("Ask again", cls="link", type="button", **gets(at, name, "?refresh=true"))
     if not options:
@@ -232,7 +235,8 @@ async def projects(table, profile, caller, refresh: bool = False):
         return name, f"{row['name']} ({name})"
 
     at, ask = f"/{profile.slug}/botify", Botify.projects(table, caller, refresh)
-    return await listing(at, "projects", "Or choose one", ask, option)
+    site = Account(table).site
+    return await listing(at, "projects", "Or choose one", ask, option, site and site.name)
 
 
 @Botify.rt("/analyses", methods=["GET"])
@@ -248,7 +252,8 @@ async def analyses(table, profile, caller, refresh: bool = False):
         return f"{site.name}/{row['slug']}", " · ".join(filter(None, said))
 
     at, ask = f"/{profile.slug}/botify", Botify.analyses(table, caller, site.name, refresh)
-    return await listing(at, "analyses", f"Analysis of {site.name}", ask, option)
+    chosen = f"{site.name}/{site.analysis}"
+    return await listing(at, "analyses", f"Analysis of {site.name}", ask, option, chosen)
 
 
 def back(profile):
