@@ -158,6 +158,11 @@ def test_progress_says_how_far_how_fast_and_how_long_yet():
     assert 'value="0.25"' in text and 'aria-live="polite"' in text and buttons(text)[0] == "Cancel"
 
 
+def test_progress_of_a_million_rows_is_told_without_an_exponent():
+    text = html(progress(AT, "p", job(done=1_234_567, total=2_000_000, left=600)))
+    assert "1,234,567 of 2,000,000 · 1,280 a second" in text
+
+
 def test_a_log_that_grows_is_bounded():
     text = html(progress(AT, "p", job(log=["x" * 5_000] * 5_000)))
     assert len(text) < 30_000

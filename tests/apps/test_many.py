@@ -313,6 +313,14 @@ def test_the_headings_of_totals_stand_above_their_numbers(world):
     assert re.search("<th[^>]*number[^>]*>Sum<", text) and "<th>Field<" in text
 
 
+def test_totals_of_millions_have_no_exponent_and_times_look_as_in_the_list(world):
+    world.call("thing_add", title="rich", price="24691357.8", met="2026-01-31T12:30:00Z")
+    visit = Visit(world.house, world.caller, world.app, {}, {"q": "rich"}, {}, True)
+    text = html(world.run(world.app.show_totals(visit)))
+    assert text.count(">24,691,357.8<") == 4, "sum, mean, smallest, largest"
+    assert "2026-01-31 1" in text and "31T1" not in text
+
+
 # -- views -----------------------------------------------------------------------------------
 
 

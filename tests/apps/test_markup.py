@@ -190,6 +190,12 @@ def test_a_cell_that_is_nearly_an_address_does_not_break_the_page():
     assert "http://[half" in html(data_table([{"page": "http://[half"}]))
 
 
+def test_no_cent_of_a_large_number_is_lost_in_a_table():
+    shown = {123456.78: "123,456.78", 1234567.5: "1,234,567.5", 0.1 + 0.2: "0.3", 5.0: "5"}
+    for value, said in shown.items():
+        assert f">{said}<" in html(data_table([{"n": value}]))
+
+
 def test_a_table_of_uneven_rows_leaves_gaps():
     assert html(data_table([{"a": 1, "b": 2}, {"b": 3}])).count("<td") == 4
 

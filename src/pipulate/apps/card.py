@@ -8,7 +8,7 @@ from typing import Any
 from fasthtml.components import H2, Button, Details, Div, Form, Header, P, Pre, Progress
 from fasthtml.components import Small, Span, Strong, Summary
 
-from pipulate.apps.markup import field_input, labelled, problem_card
+from pipulate.apps.markup import field_input, figure, labelled, problem_card
 from pipulate.core.fields import Field, File, Ref, from_json
 from pipulate.core.jobs import Job, question_field
 from pipulate.core.problems import Problem
@@ -123,13 +123,13 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
 
 
 def progress(at: str, key: str, job: Job | None):
-    """How far a step at work is, and the way to stop it; `key`: where it is replaced."""
+    """How far a step at work is; `key`: where it is replaced."""
     if job is None:
         return Div("Another process is working on this step.", id=key)
-    said = [f"{job.done:,g} of {job.total:,g}"] if job.total else []
+    said = [f"{figure(job.done)} of {figure(job.total)}"] if job.total else []
     if job.seconds_left > 1:
-        rate = (job.total - job.done) / job.seconds_left
-        said += [f"{rate:,.3g} a second", f"about {span(job.seconds_left)} left"]
+        rate = figure(float(f"{(job.total - job.done) / job.seconds_left:.3g}"))
+        said += [f"{rate} a second", f"about {span(job.seconds_left)} left"]
     log = "\n".join(line[:LINE] for line in [*job.log][-LINES:])
     ask = Button("Tell me when it ends", data_allow=True, cls="link", type="button")
     bar = Progress() if job.share is None else Progress(value=job.share, max=1)

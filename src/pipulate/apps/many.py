@@ -15,7 +15,7 @@ from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li,
 from fasthtml.components import Span, Summary, Td, Th, Ul
 
 from pipulate.apps.base import Go, Visit
-from pipulate.apps.markup import field_input, grid, notice, select
+from pipulate.apps.markup import field_input, figure, grid, notice, select
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
@@ -281,7 +281,7 @@ def _short(field: Field, value: Any, key: str) -> str:
     if value is None:
         return ""
     if key == "mean" or field.type is float:
-        return f"{value:,.6g}"
+        return figure(float(value))
     if field.kind.input == "number":
         return f"{value:,f}" if field.type is Decimal else f"{value:,}"
-    return field.show(field.load(value))
+    return field.show(field.load(value)).replace("T", " ")

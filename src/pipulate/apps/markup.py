@@ -198,7 +198,7 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
 
 
 def grid(heads, rows, *notes):
-    """A table that scrolls, of headings and rows of cells; a heading stands above its numbers."""
+    """A table that scrolls, of headings and rows of cells."""
     rows = [[*cells] for cells in rows]
     right = {n for cells in rows for n, cell in enumerate(cells) if cell.get("class") == "number"}
     heads = (head(cls="number") if n in right else head for n, head in enumerate(heads))
@@ -211,24 +211,24 @@ def _cell(value):
     if isinstance(value, bool) or value is None:
         return Td("" if value is None else "yes" if value else "no")
     if isinstance(value, int | float):
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
-        return Td(shown, cls="number", data_value=str(value))
+        return Td(figure(value), cls="number", data_value=str(value))
     text = str(value)
     if text[:8].lower().startswith(("http://", "https://")):
         return Td(A(text, href=text, target="_blank", rel="noopener noreferrer"))
     return Td(text[:300])
 
 
-def _figure(value: float) -> str:
-    text = f"{value:,}"
-    return f"{value:,.5f}" if "." in text and len(text) > 11 else text
+def figure(value: float) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}"
+    return f"{round(value, 5):,}".removesuffix(".0") if abs(value) >= 1 else f"{value:.6g}"
 
 
 def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = False):
     """Bars as inline SVG with a text alternative. pairs: [(label, value ≥ 0)], the first 200.
 
     `log`: few are seen beside very many."""
-    rows = [(str(name), _figure(value)) for name, value in pairs[:SHOWN_ROWS]]
+    rows = [(str(name), figure(value)) for name, value in pairs[:SHOWN_ROWS]]
     said = f"{title}: " + ", ".join(map(" ".join, rows[:20]))
     sizes = [1 + math.log10(n) if log and n > 1 else float(n) for _, n in pairs[:SHOWN_ROWS]]
     top = max(sizes, default=0)
@@ -239,12 +239,12 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = F
     share = (100 - left - right) / (top or 1)
     ends = [f"{left + share * size:.2f}%" for size in (*sizes, *range(1, int(top * log) + 1))]
     drawn = [Line(x1=x, x2=x, y2="100%", stroke="#8886") for x in ends[len(rows) :]]
-    for n, (name, figure) in enumerate(rows):
+    for n, (name, value) in enumerate(rows):
         y, name = 22 * n + 15, name[:15] + "…" * (len(name) > 15)
         drawn += (
             Text(name, x=f"{left}%", dx=-8, y=y, text_anchor="end"),
             Rect(x=f"{left}%", y=y - 12, width=f"{share * sizes[n]:.2f}%", height=16, rx=2),
-            Text(figure, x=ends[n], dx=6, y=y),
+            Text(value, x=ends[n], dx=6, y=y),
         )
     svg = Svg(*drawn, role="img", aria_label=said, width="100%", height=22 * len(rows))
     return Figure(Figcaption(title, Small(" Lines at 1, 10, 100 …" * log)), svg, cls="chart")
