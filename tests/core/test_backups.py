@@ -187,6 +187,22 @@ def test_given_a_damaged_store_when_it_is_opened_then_broken_and_untouched(setti
     assert settings.database.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "empty"]
+)
+def test_given_a_store_that_is_empty_or_gone_beside_backups_then_no_empty_one_takes_its_place(
+    settings, folder, lose
+):
+    db = open_store(settings)
+    made = backup(db, folder)
+    db.close()
+    lose(settings.database)
+    with pytest.raises(Broken, match="store is empty. Restore a backup"):
+        open_store(settings)
+    restore(settings, made.name)
+    open_store(settings).close()
+
+
 @pytest.fixture
 def newer(monkeypatch):
     """newer(script): this program with one more migration."""

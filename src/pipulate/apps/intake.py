@@ -281,7 +281,6 @@ def _takes(field: Field, cell: Any) -> bool:
 
 
 def _value(field: Field, cell: Any, typed: bool) -> Any:
-    """Text as typed; a number in a column of text as its text."""
     if isinstance(cell, str) and not typed:
         return field.parse(cell)
     try:

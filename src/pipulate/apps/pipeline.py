@@ -200,7 +200,6 @@ class Guided(Feeds):
         return await offered(visit, self.pipeline.fields)
 
     def _kept(self, run: Row, state: StepState) -> bool:
-        """Whether a try left something to go on from: a checkpoint, rows, answers."""
         if state.attempt.get("key") != state.key or state.state not in UNDONE:
             return False
         where = ("run_id = ? AND step = ? AND key = ?", (run["id"], state.step.name, state.key))

@@ -120,7 +120,6 @@ class Kind:
 def _text(
     limit: int = LINE, like: str = "", needs: str = "text", lines: bool = False
 ) -> Callable[[Any], str]:
-    """A check of text; one that is `like` a pattern is stripped."""
 
     def check(value: Any) -> str:
         if like and isinstance(value, str):
