@@ -106,6 +106,11 @@ def test_a_server_that_stumbles_is_asked_again(fetch, service, kind):
         fetch(tag='"never"')
 
 
+def test_a_server_that_is_too_busy_is_asked_again(fetch, service):
+    service.fault("signed", "429", times=2)
+    assert fetch()[0] == CONTENT
+
+
 def test_a_link_that_has_expired_is_renewed_once(fetch, service):
     service.form.expired = 1
     assert fetch()[0] == CONTENT

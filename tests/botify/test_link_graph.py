@@ -462,6 +462,15 @@ def test_a_file_that_lacks_something_is_refused(step_job, planned, ordered, serv
     assert why in problem.what and "again" in problem.next_step
 
 
+def test_an_export_that_was_cut_at_its_limit_is_told(step_job, planned, ordered, service):
+    whole = steps.load(steps.download(ordered, step_job()), planned, step_job())
+    assert "note" not in whole
+    service.jobs[0].payload["export_size"] = whole["rows"]
+    taken = steps.export(planned, step_job())
+    cut = steps.load(steps.download(taken, step_job()), planned, step_job())
+    assert "links may be missing" in cut["note"] and cut["note"] in str(steps.draw_load(cut))
+
+
 def test_while_botify_lets_us_wait_the_step_says_so(step_job, service, monkeypatch):
     monkeypatch.setattr(asking, "QUIET", 0.05)
     service.fault("light", "429", wait="1.5")

@@ -18,6 +18,7 @@ REDIRECTS = 5
 PAUSE = 1.0  # seconds, doubled with each try
 TIMEOUT = httpx2.Timeout(60, connect=10)
 GONE = (403, 404, 410)  # what a link says that is too old
+BUSY = (408, 425, 429)  # and a server that wants a pause
 AGAIN = "Run this step again: it goes on where it stopped."
 
 
@@ -87,7 +88,7 @@ class Download:
         if status in GONE:
             raise Expired
         if status not in (200, 206, 416):
-            if status >= 500:
+            if status >= 500 or status in BUSY:
                 return False
             raise Problem(f"The file's server answered with {status}.", "Run this step again.")
         begins = re.match(rf"bytes {have}-", headers.get("content-range", ""))

@@ -4,6 +4,7 @@ What asks Botify is a tool of the app Botify: this process has no token. No seco
 ordered, whenever a run was stopped: a job that Botify has is taken up, an uncertain one looked for.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -257,9 +258,12 @@ def agreed(plan, job):
 
 
 def ordered(plan, found, note):
-    """{job, note, project, rows, credits}: what later steps have to know of an export."""
+    """{job, note, project, rows, credits, most}: what later steps have to know of an export.
+
+    `most`: the rows that it may have; one that was ordered elsewhere may have another limit."""
     about = {"job": found["job_id"], "note": note, "project": plan["project"]}
-    return about | {"rows": plan["rows"], "credits": plan["credits"]}
+    most = (found["payload"] or plan["payload"]).get("export_size")
+    return about | {"rows": plan["rows"], "credits": plan["credits"], "most": most}
 
 
 @link_graph.step(auto=True)
@@ -284,7 +288,7 @@ def download(export, job):
     said = ready | ready["results"]
     lines = [said.get(name) for name in ("nb_lines", "row_count", "nb_results")]
     announced = next((n for n in lines if isinstance(n, int)), None)
-    return {"file": File(whole), "bytes": size, "announced": announced}
+    return {"file": File(whole), "bytes": size, "announced": announced, "most": export["most"]}
 
 
 @link_graph.step(auto=True)
@@ -307,14 +311,19 @@ def load(download, plan, job):
     if not found["links"]:
         raise Problem("The file has no links.", "Choose another depth or analysis.")
     files = {"edges": File(job.files / "edges.csv"), "nodes": File(job.files / "nodes.csv")}
-    return files | found | {"planned": plan["rows"], "data": plan["data"]}
+    about = {"planned": plan["rows"], "data": plan["data"]}
+    if found["rows"] >= (download["most"] or math.inf):
+        about["note"] = (
+            f"The export may have {download['most']:,} rows and has: links may be missing."
+        )
+    return files | found | about
 
 
 @load.view
 def draw_load(output):
-    """What was in the file, as figures."""
+    """What was in the file, as figures; before them whether it seems to be cut off."""
     first = {name: output[name] for name in ("data", "pages", "links", "rows", "planned")}
-    return figures("found", first | output)
+    return output.get("note", ""), figures("found", first | output | {"note": None})
 
 
 measured = link_graph.use(links, {"csv": load})
