@@ -91,6 +91,17 @@ def test_a_run_whose_file_was_mended_is_failed_no_more_nor_discarded_with_the_ot
     assert call("run_discard_all", "shell", confirmed=True)["discarded"] == 2
 
 
+def test_a_listed_run_counts_no_step_as_done_that_is_stale_or_gone(plugin, call):
+    plugin(WORK.replace('raise LookupError("no such page")', "return first"), "work")
+    call("work_run", name="ann")
+    call("work_run", run=1, name="bob", to_step="first")
+    assert call("run_list")[0]["done"] == 1, "the later ones are stale"
+    plugin(WORK.split("@work.step(optional=True)")[0], "work")
+    call("work_run", name="eve")
+    plugin(WORK.split("@work.step(optional=True)")[0].replace("first(", "other("), "work")
+    assert [run["done"] for run in call("run_list")] == [0, 0], "of steps there are no more"
+
+
 def test_what_failed_in_a_deleted_profile_is_not_discarded_unseen(work, call, house):
     call("profile_add", name="Other")
     call("profile_delete", "user", confirmed=True, profile="default")

@@ -162,7 +162,7 @@ class Runs:
         return self.db.table("runs", scoped=True, logged=logged).xtra(profile_id=profile_id)
 
     def create(self, profile_id: int, pipeline: str, inputs: Row | None = None, **more: str) -> Row:
-        """A new run (more: name, parent). No event holds it: to take it back is to delete it."""
+        """A new run (more: name, parent). No event: it is taken back by deleting it."""
         about = {"pipeline": pipeline, "inputs": inputs or {}, "created_utc": now()}
         return self.table(profile_id).insert(about, **more)
 
@@ -181,15 +181,17 @@ class Runs:
 
         with `q` those whose number, name or inputs hold it."""
         rows = self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit, skip))
-        mended = {"state": "open"}
-        return [r | mended if r["state"] == "failed" and self._mended(r) else r for r in rows]
+        for run in rows:
+            now = run["state"] in ("open", "failed") and self._by_now(run)
+            if now:
+                run["state"] = "failed" if {*now.values()} & {*STOPPED} else "open"
+                run["done"] = sum(state in PAST for state in now.values())
+        return rows
 
-    def _mended(self, run: Row, step: str = "") -> bool:
-        """Whether what stopped a run (or this step) is over: the file or inputs changed."""
-        if not (pipeline := self.pipeline(run["pipeline"])):
-            return False  # a file that is gone may come back
-        stopped = {n for n, s in self.states(run, pipeline).items() if s.state in STOPPED}
-        return step not in stopped if step else not stopped
+    def _by_now(self, run: Row) -> dict[str, str]:
+        """{step: state} by the file and inputs of now; none while its file is gone."""
+        pipeline = self.pipeline(run["pipeline"])
+        return {n: s.state for n, s in self.states(run, pipeline).items()} if pipeline else {}
 
     def inbox(self, limit: int = 200) -> list[Row]:
         """What waits for somebody in all runs of all profiles, newest first.
@@ -198,8 +200,8 @@ class Runs:
         at_utc}; of the newest no step that was mended."""
 
         def waits(row: Row) -> bool:
-            asks = row["kind"] == "question"
-            return asks or not self._mended(row | {"id": row["run"]}, row["step"])
+            now = row["kind"] != "question" and self._by_now(row | {"id": row["run"]})
+            return not now or now.get(row["step"]) in STOPPED
 
         rows = self.db.all(INBOX, (limit,))
         return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]
@@ -218,7 +220,7 @@ class Runs:
         return found
 
     def keep(self, profile_id: int, run_id: int, inputs: Row, pipeline: str = "") -> Row:
-        """Add inputs to a run; returns it. No event holds them: they are undone by revising."""
+        """Add inputs to a run; returns it. No event: they are undone by revising."""
         with self.db.writing():
             run = self.get(profile_id, run_id, pipeline)
             if run["locked_utc"]:
@@ -287,7 +289,7 @@ class Runs:
             self._tidy(attempt)
 
     def journal(self, attempt: Row) -> Path:
-        """How the names of the files begin in which job.map keeps results, by key."""
+        """How the names of the files of job.map begin, by key."""
         return self.files / "runs/{run_id}/.{step}-{key:.16}".format(**attempt)
 
     def journals(self, attempt: Row) -> list[Path]:
@@ -361,7 +363,7 @@ class Runs:
             raise Problem(f"{what} is at work.", f"Cancel {then} first.")
 
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
-        """Forget what a stopped step left, its checkpoint and question too."""
+        """Forget what a stopped step left, its question too."""
         self.keep(profile_id, run_id, {})
         self._refuse_at_work(run_id, step)
         where = f"run_id = ? AND step = ? AND state IN {UNDONE}"
