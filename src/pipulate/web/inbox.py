@@ -8,7 +8,7 @@ from fasthtml.components import Ul
 
 from pipulate.apps.base import Visit
 from pipulate.apps.card import local, press, question_form, title, words
-from pipulate.apps.markup import notice
+from pipulate.apps.markup import drawn_once, notice
 from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
@@ -26,10 +26,15 @@ def waiting(house) -> list[Row]:
     return [row for row in known if row["profile"]]
 
 
-def counter(house):
+def counter(house, oob: str | None = None):
     """How many wait, for the top of every page."""
-    count = len(waiting(house))
-    return Strong(count or "", id="waiting", aria_label=f"{count} waiting" if count else None)
+    return _counted(len(waiting(house)), oob)
+
+
+@drawn_once
+def _counted(count: int, oob: str | None):
+    said = f"{count} waiting" if count else None
+    return Strong(count or "", id="waiting", aria_label=said, hx_swap_oob=oob)
 
 
 async def inbox(site, visit: Visit, request):

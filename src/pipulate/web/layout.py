@@ -3,11 +3,12 @@
 import json
 import secrets
 import zlib
+from html import escape
 from typing import Any
 
 from fasthtml.components import H2, A, Article, Aside, Body, Button, Details, Dialog, Div, Form
 from fasthtml.components import Head, Html, Input, Kbd, Li, Link, Main, Meta, Nav, NotStr, Script
-from fasthtml.components import Strong, Summary, Table, Td, Th, Title, Tr, Ul
+from fasthtml.components import Strong, Summary, Table, Td, Th, Tr, Ul
 
 from pipulate import __version__
 from pipulate.ai.prompt import place
@@ -68,8 +69,8 @@ class Layout:
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
         values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
-        values |= {"title": html(Title(f"{title} · Pipulate")), "tab": secrets.token_hex(4)}
-        values["waiting"] = html(counter(self.house))
+        values |= {"title": f"<title>{escape(title)} · Pipulate</title>"}
+        values |= {"tab": secrets.token_hex(4), "waiting": html(counter(self.house))}
         app, everyone = place(at)[0], tuple(self.house.profiles.all())
         key = (profile, app, everyone, self.house.shelf.version)
         if key not in self._frames:

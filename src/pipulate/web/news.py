@@ -68,7 +68,7 @@ class News:
             asyncio.ensure_future(made)
 
     def count(self) -> None:
-        self.hub.put(None, html(counter(self.house)(hx_swap_oob="true")))
+        self.hub.put(None, html(counter(self.house, "true")))
 
     async def _anew(self, profile: Profile, at: str) -> None:
         slug, run = place(at)

@@ -113,16 +113,18 @@ def talk(chat, profile: Profile, before: int = 2**62) -> str:
     return "".join(drawn)
 
 
-def _log(chat, profile: Profile):
-    said = NotStr(talk(chat, profile)) or P(HINT, cls="empty" if chat.there else "empty alone")
+@drawn_once
+def _log(said: str, there: bool, oob: str | None = None):
+    hint = P(HINT, cls="empty" if there else "empty alone")
     about = {"aria_live": "polite", "aria_label": "Conversation", "tabindex": "0"}
-    return Section(said, id="talk", hx_ext="morph", role="log", **about)
+    look = {"id": "talk", "hx_ext": "morph", "hx_swap_oob": oob, "role": "log"}
+    return Section(NotStr(said) or hint, **look, **about)
 
 
 def column(chat, profile: Profile, at: str) -> str:
     """What the chat column holds on the page of an address."""
     stop = stop_button(profile, profile.id in chat.turns, None)
-    return html(_log(chat, profile), stop, _leads(chat, at), _box(profile.slug))
+    return html(_log(talk(chat, profile), chat.there), stop, _leads(chat, at), _box(profile.slug))
 
 
 def _leads(chat, at: str):
@@ -175,7 +177,7 @@ def stop_button(profile: Profile, busy: bool, oob: str | None = "true"):
 def anew(chat, profile: Profile, ends: bool = False) -> str:
     """The conversation as it is now, or as its turn `ends`."""
     stop = stop_button(profile, profile.id in chat.turns and not ends)
-    return html(_log(chat, profile)(hx_swap_oob="morph"), stop)
+    return html(_log(talk(chat, profile), chat.there, "morph"), stop)
 
 
 def since(chat, profile: Profile, seen: str) -> str:
