@@ -1,6 +1,7 @@
 """MCP clients over HTTP and over stdio: the same tools, the same problems, the same approvals."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import time
 
 import httpx2
 import pytest
+from anyio.from_thread import start_blocking_portal
 from mcp import ClientSession, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -43,16 +45,28 @@ async def over_stdio(server, profile=""):
         yield session
 
 
-WAYS = {"http": over_http, "stdio": over_stdio}
+@pytest.fixture(scope="module")
+def by_program(server):
+    """by_program(work, profile): by one program for each profile, as long as the module lasts."""
+    with start_blocking_portal() as portal, contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def session(profile):
+            opening = portal.wrap_async_context_manager(over_stdio(server, profile))
+            return stack.enter_context(opening)
+
+        yield lambda work, profile="": portal.call(work, session(profile))
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS)
+@pytest.fixture(params=["http", "stdio"])
 def ask(request, server, run):
-    """ask(work, profile): the result of `await work(session)` in a session of its own."""
+    """ask(work, profile): the result of `await work(session)`; over HTTP in one of its own."""
+    if request.param == "stdio":
+        return request.getfixturevalue("by_program")
 
     def asking(work, profile=""):
         async def inside():
-            async with request.param(server, profile) as session:
+            async with over_http(server, profile) as session:
                 return await work(session)
 
         return run(inside())
