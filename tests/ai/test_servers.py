@@ -110,6 +110,12 @@ def test_where_nobody_answers_there_is_no_model(run, settings):
     assert run(find(settings)) is None
 
 
+def test_a_server_that_was_named_and_does_not_answer_is_named_before_one_is_recommended(settings):
+    said = found_by.none_found(replace(settings, model_url="http://127.0.0.1:9/v1"))
+    assert said.startswith("No model answers at http://127.0.0.1:9/v1, where the environment")
+    assert said.endswith(found_by.NONE_FOUND)
+
+
 @pytest.mark.parametrize(
     "url, local",
     [

@@ -49,6 +49,30 @@ def test_the_ollama_host_is_read_as_ollama_itself_reads_it(monkeypatch, said, ur
     assert read_settings("/x").ollama_url == url
 
 
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ("localhost", "localhost:11434"),
+        ("0.0.0.0", "127.0.0.1:11434"),
+        ("http://0.0.0.0:5", "127.0.0.1:5"),
+        ("[::]:5", "127.0.0.1:5"),
+        ("[::1]", "[::1]:11434"),
+        (":5", "127.0.0.1:5"),
+        ("http://box", "box"),
+    ],
+)
+def test_an_ollama_host_may_lack_a_part_and_one_that_binds_to_all_is_this_machine(
+    monkeypatch, said, at
+):
+    monkeypatch.setenv("OLLAMA_HOST", said)
+    assert read_settings("/x").ollama_url == f"http://{at}"
+
+
+def test_a_model_url_may_lack_its_scheme(monkeypatch):
+    monkeypatch.setenv("PIPULATE_MODEL_URL", "127.0.0.1:8080/v1")
+    assert read_settings("/x").model_url == "http://127.0.0.1:8080/v1"
+
+
 def test_the_model_server_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("PIPULATE_MODEL_URL", "http://127.0.0.1:8080/v1/")
     monkeypatch.setenv("PIPULATE_MODEL", "small")

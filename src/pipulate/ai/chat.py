@@ -13,7 +13,7 @@ from pipulate.ai.calls import Call, printed, whole
 from pipulate.ai.complete import REPAIRS, complete
 from pipulate.ai.memory import discreet, masked, recalled
 from pipulate.ai.models import GO_ON, Model, Thought
-from pipulate.ai.servers import NONE_FOUND, Choice
+from pipulate.ai.servers import Choice, none_found
 from pipulate.ai.slash import slash, without_secrets
 from pipulate.apps.base import made
 from pipulate.apps.house import House
@@ -166,7 +166,7 @@ class Chat:
         if said and (model := self.choice.known(profile.id)):
             asked = self.prompt(profile, at, model.context, said)  # at once: a thread costs more
         elif (model := await self.choice.model(profile.id)) is None:
-            await self._add(profile, "note", NONE_FOUND)
+            await self._add(profile, "note", none_found(self.house.settings))
             return
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
         for _ in range(ROUNDS):

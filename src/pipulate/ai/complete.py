@@ -43,7 +43,6 @@ async def _model(choice: Choice, caller: Caller, then: str = "begin") -> Model:
 
 
 async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: Row) -> Any:
-    """The kept answer to this question under the step's key, else the model's."""
     name = hashlib.sha256(dumps([prompt, schema]).encode()).hexdigest()
     about = job.attempt, "model", name, "intent", {"prompt": prompt[:2_000]}
     record, _ = await asyncio.to_thread(house.runs.record, *about)

@@ -79,6 +79,13 @@ async def find(settings: Settings, more: Row | None = None) -> Model | None:
     return None
 
 
+def none_found(settings: Settings) -> str:
+    """What is said while there is no model."""
+    named = settings.model_url or settings.ollama_named and settings.ollama_url
+    said = f"No model answers at {named}, where the environment says that one is. "
+    return said * bool(named) + NONE_FOUND
+
+
 class Choice:
     """The model of each profile: the one chosen in Settings, else the first that is found."""
 

@@ -100,7 +100,6 @@ class Data(Refs):
         return joined(" AND ", parts)
 
     def _words(self, q: str) -> list[list[str]]:
-        """The words of a search; together those that one look into the index finds."""
         words = q.replace("\0", "").split()[:10]
         if self._apart() or not self._large():
             return [[word] for word in words]

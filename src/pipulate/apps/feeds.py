@@ -64,7 +64,6 @@ class Feeds(Runner):
         return [*{attempt["step"]: attempt for attempt in found}.values()]
 
     def _value(self, visit: Visit) -> Any:
-        """The output that an address names, or the part of it under ?key=. Raises Missing."""
         profile, name, key = visit.caller.profile, visit.path["step"], visit.query.get("key")
         run, states = self.open(profile, visit.number("run"))
         known = {old["step"]: old for old in self._gone(run)}

@@ -191,7 +191,6 @@ class Guided(Feeds):
         return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
 
     def _files(self, state: StepState) -> dict[str, File]:
-        """The inputs that are files of the home: a form says their names, not where they lie."""
         found = {n: v for n, v in from_json(state.inputs).items() if isinstance(v, File)}
         folder = self.house.files.folder
         return {n: file for n, file in found.items() if file.path.is_relative_to(folder)}

@@ -295,7 +295,6 @@ def _record(path: Path) -> Row:
 
 
 def _waiting(records: list[Path]) -> list[Row]:
-    """Of each plugin the newest version that passed its trial, if it waits."""
     kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
     told = (r for r in kept if r["name"] and r["at"] and r["state"] != "faulty")
     newest = {r["name"]: r for r in told}

@@ -1,6 +1,7 @@
 """Where things are and how the program was started, read once."""
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +54,24 @@ def read_settings(home: str | None = None, **options: object) -> Settings:
     """Settings from options, then the environment, then defaults."""
     os.umask(0o077)  # every file this process makes is for its owner alone
     folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
-    named = os.environ.get("OLLAMA_HOST", "")
-    ollama = named or "127.0.0.1:11434"
+    named, model = os.environ.get("OLLAMA_HOST", ""), os.environ.get("PIPULATE_MODEL_URL", "")
     return Settings(
         home=folder.expanduser().absolute(),
-        model_url=os.environ.get("PIPULATE_MODEL_URL", "").rstrip("/"),
+        model_url=(model if "://" in model or not model else f"http://{model}").rstrip("/"),
         model=os.environ.get("PIPULATE_MODEL", ""),
-        ollama_url=(ollama if "://" in ollama else f"http://{ollama}").rstrip("/"),
+        ollama_url=_ollama(named),
         ollama_named=bool(named),
         edition=os.environ.get("PIPULATE_EDITION", ""),
         **options,  # type: ignore[arg-type]
     )
+
+
+def _ollama(said: str) -> str:
+    """As Ollama reads it: scheme, host and port may be missing; where it binds to all is here."""
+    scheme, _, at = said.strip(" \"'").rstrip("/").rpartition("://")
+    at = re.sub(r"^(0\.0\.0\.0|\[::\])?(?=:|$)", "127.0.0.1", at)
+    port = "" if scheme or re.search(r":\d+$", at) else ":11434"
+    return f"{scheme or 'http'}://{at}{port}"
 
 
 def write_private(path: Path, text: str) -> None:

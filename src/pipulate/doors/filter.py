@@ -99,13 +99,11 @@ def read_rows(lines: Iterable[str]) -> Iterator[Any]:
 
 
 def _slots(step: Step) -> list[str]:
-    """What can take rows: outputs of earlier steps, then inputs that are lists."""
     ups = [name for name in step.parameters if name in step.uses]
     return ups + [f.name for f in step.fields if f.many or f.type is list]
 
 
 def _seen_whole(step: Step, slot: str) -> bool:
-    """Whether the rows are more than gone through once by the step."""
     asked = [step.when, *(each for f in step.fields for each in (f.choices, f.default))]
     looks = (inspect.signature(each).parameters for each in asked if inspect.isfunction(each))
     return slot not in step.uses or any(slot in parameters for parameters in looks)

@@ -18,7 +18,7 @@ from pipulate.ai.chat import REMARKS
 from pipulate.ai.models import Model
 from pipulate.ai.probes import PROBES, probes
 from pipulate.ai.prompt import app_at, own
-from pipulate.ai.servers import NONE_FOUND, WAIT, Server, is_local, pull, servers
+from pipulate.ai.servers import WAIT, Server, is_local, none_found, pull, servers
 from pipulate.ai.slash import offers as ways
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
@@ -223,7 +223,7 @@ async def settings(site, visit: Visit, request):
     choice, profile = site.chat.choice, visit.caller.profile
     at, kept, added = f"/{profile.slug}/assistant", choice.of(profile.id), choice.added()
     found = {server.url: server for server in await servers(site.house.settings, added)}
-    model, used = await choice.model(profile.id), markdown(NONE_FOUND)
+    model, used = await choice.model(profile.id), markdown(none_found(site.house.settings))
     site.chat.there = bool(model)
     if model:
         says = f" at {model.url}, {_where(model.url)}, reads {model.context:,} tokens at once. "
