@@ -32,7 +32,7 @@ class Listing(Many):
         super().__init__()
         if not any(makes(f.default) for f in self.fields.values()):
             self._top = drawn_once(self._top)
-        self._state_form = drawn_once(self._state_form)
+        self._state_form, self._bar = drawn_once(self._state_form), drawn_once(self._bar)
         self._frame_of, self._views_menu = drawn_once(self._frame_of), drawn_once(self._views_menu)
         self._kept_again = drawn_once(lambda state: self._kept(state, hx_swap_oob="true"))
         self.routes = [
@@ -78,7 +78,7 @@ class Listing(Many):
                 return Refusal((listed, self._kept_again(state)), problem.status)
         if visit.partial:
             return listed, self._kept_again(state)
-        bar = Div(self._state_form(visit.base, state), *self.menus(visit), cls="bar")
+        bar = self._bar(visit.base, state, tuple(self.views(visit.caller).items()))
         return Section(self._top(visit.base), bar, listed, cls="crud")
 
     def _top(self, base: str):
@@ -154,6 +154,12 @@ class Listing(Many):
             cells.append(Th(box, data_label=field and field.label))
         hidden = not set(state.filters) - {"id"}
         return Tr(Th(cls="grip"), *cells, Th(cls="actions"), cls="filters", hidden=hidden)
+
+    def _bar(self, base: str, state: State, views: tuple[tuple[str, str], ...]):
+        more = {"role": "button", "cls": QUIET}
+        bring = A("Import", href=f"{base}/import", id="bring", **more)
+        menus = self._views_menu(base, views), bring, *self.asks(base, **more)
+        return Div(self._state_form(base, state), *menus, cls="bar")
 
     def _state_form(self, base: str, state: State):
         said = f"Search {self.title.lower()}"
@@ -269,7 +275,6 @@ class Listing(Many):
         return await self._draw(visit, self.drawn_rows, [row])
 
     async def _add_there(self, visit: Visit) -> Invalid | None:
-        """Add the row that an offer adds to another app; returns what the form is to say of it."""
         added = {}
         for name, field in self.of_type(Ref).items():
             if said := visit.form.get(f"add.{name}"):

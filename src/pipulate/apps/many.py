@@ -251,11 +251,6 @@ class Many(Rows):
         """{name: the text after "?"}."""
         return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
 
-    def menus(self, visit: Visit):
-        yield self._views_menu(visit.base, tuple(self.views(visit.caller).items()))
-        yield A("Import", href=f"{visit.base}/import", id="bring", role="button", cls=QUIET)
-        yield from self.asks(visit.base, role="button", cls=QUIET)
-
     def _views_menu(self, base: str, views: tuple[tuple[str, str], ...], shown: bool = False):
         items, post = [], {"hx_post": f"{base}/views"}
         for name, said in views:
