@@ -91,7 +91,7 @@ def _cut(text: str, start: int = 0) -> str:
     return ("…" if start else "") + text[start : start + LONG] + end
 
 
-# -- an undo that met later changes ------------------------------------------------------------
+# -- an undo that met later changes
 
 
 def clash_card(visit: Visit, problem: Problem, address: str):

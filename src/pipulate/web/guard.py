@@ -116,7 +116,7 @@ class Guard:
             answer = WebSocketClose(4403) if scope["type"] == "websocket" else answer
             await answer(scope, receive, send)
 
-    # -- the checks, each removable by the mutation script -----------------------------------
+    # -- the checks, each removable by the mutation script
 
     def check_host(self, scope, headers: Headers):
         """Only our own names: a foreign one is a page that rebinds DNS."""

@@ -8,12 +8,12 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from fasthtml.components import H1, H2, A, Button, Div, Form, Header, I, Input, Label, Nav, NotStr
-from fasthtml.components import Option, P, Section, Select, Span, Ul
+from fasthtml.components import P, Section, Span, Ul
 from starlette.responses import HTMLResponse
 
 from pipulate.apps.base import Refusal, Visit, origin_tab
 from pipulate.apps.crud import Crud
-from pipulate.apps.markup import html, notice
+from pipulate.apps.markup import html, notice, select
 from pipulate.apps.rows import AGAIN
 from pipulate.core.events import Filter
 from pipulate.core.problems import Conflict
@@ -48,8 +48,8 @@ def _address(at: str, query: Row, **place: int) -> str:
 
 def _filters(visit: Visit, at: str, query: Row):
     def pick(name: str, everything: str, options: dict[str, str]):
-        drawn = (Option(t, value=v, selected=query[name] == v) for v, t in options.items())
-        return Select(Option(everything, value=""), *drawn, name=name, aria_label=everything)
+        known = {"": everything} | options
+        return select(known, query[name], name=name, aria_label=everything)
 
     apps = (a for a in visit.house.shelf.apps.values() if isinstance(a, Crud))
     words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}

@@ -93,7 +93,7 @@ class Site:
             ],
         )
 
-    # -- what engines tell open tabs ---------------------------------------------------------
+    # -- what engines tell open tabs
 
     def profile(self, key: int | None) -> Profile | None:
         return next((p for p in self.house.profiles.all() if p.id == key), None)
@@ -137,7 +137,7 @@ class Site:
         drawn = panel.fragment(kind, row, profile, left, profile_id in self.chat.turns)
         return self.hub.put(profile_id, drawn)
 
-    # -- requests ----------------------------------------------------------------------------
+    # -- requests
 
     def route(self, how: str, path: str, run: Callable[..., Awaitable[Any]], kind=Route):
         return kind(f"/{{profile}}/{path}".rstrip("/"), self.page(run), methods=how.split())
@@ -161,8 +161,7 @@ class Site:
                 if request.method != "GET":
                     visit.form = await _form(request)
                 result = await handler(self, visit, request)
-                title = getattr(visit.app, "title", handler.__name__.capitalize())
-                title = visit.title or title
+                title = visit.title or getattr(visit.app, "title", handler.__name__.capitalize())
             except Exception as error:
                 result = _refusal(error, wanted)
             if isinstance(result, Go):
@@ -248,7 +247,7 @@ class Site:
             return Response(str(problem), problem.status)
         return Response(f"file:{key}")
 
-    # -- programs ----------------------------------------------------------------------------
+    # -- programs
 
     async def shell_call(self, request):
         """The shell's door: what House.answer takes → {result}, {problem: …} or a download."""
