@@ -53,6 +53,13 @@ def test_files_that_were_there_are_listed_newest_first(put, listed):
     assert [*listed()] == ["new.txt", "old.txt", "oldest.txt"]
 
 
+def test_the_history_says_in_words_that_the_list_followed_the_folder(house, put, listed):
+    put("report.csv")
+    listed(), listed()
+    said = [event["summary"] for event in house.events.recent(1) if "list" in event["verb"]]
+    assert said == ["Brought Files up to date"]
+
+
 def test_a_file_that_appears_is_entered_and_one_that_vanishes_goes(house, put, listed):
     put("report.csv")
     deep = put("2026/october/notes.txt", b"four")

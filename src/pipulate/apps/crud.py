@@ -176,16 +176,17 @@ class Crud(Listing):
         migrate.define(house, self)
 
     def keep_in_step(self, caller: Caller) -> None:
-        """The class's own before_list; two tabs at once do it one by one."""
+        """Two tabs at once do it one by one."""
         if self.model.before_list.__func__ is CrudApp.before_list.__func__:
             return
         files, db = functools.partial(self.house.files.in_step, caller.profile), self.house.db
-        with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id):
+        with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id) as change:
             db.begin()
             self.model.before_list(self.rows(caller), files)
+            change.summary = f"Brought {self.title} up to date" if change.images else ""
 
     def checked(self, row: Row, caller: Caller) -> None:
-        """The class's own check of the row as it would be, before the write lock is taken."""
+        """Its own check of the row as it would be, before the lock."""
         if not self.checks:
             return
         made = self.model.__new__(self.model)
@@ -301,7 +302,7 @@ class Crud(Listing):
         return self._done("Moved", table.update(id=id, position=place))
 
     def _number(self, plain) -> None:
-        """New positions in the same order: no change that anybody sees."""
+        """New positions in the same order, which nobody sees."""
         (key,), name = plain.scope.values(), self.table_name
         ranks = f"SELECT id, row_number() OVER (ORDER BY position, id) AS n FROM {name}"
         sql = f"UPDATE {name} SET position = n FROM ({ranks} WHERE profile_id = ?) AS _r"

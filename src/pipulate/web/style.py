@@ -1,4 +1,4 @@
-"""The look, on top of Pico CSS: calm and dense. The script is in script.py."""
+"""The look, on top of Pico CSS: calm and dense."""
 
 import re
 
@@ -9,7 +9,7 @@ THEME = """
   --muted:var(--pico-muted-color);--card:var(--pico-card-background-color);
   --soft:var(--pico-card-sectioning-background-color);
   --bad:var(--pico-del-color);--ink:var(--pico-color);--link:var(--pico-primary)}
-@media (prefers-color-scheme:dark){ /* Pico's own are a shade too near to what lies below */
+@media (prefers-color-scheme:dark){ /* Pico's own are too near to what lies below */
   :root:not([data-theme]){--pico-muted-color:#8f97a8;--pico-primary-hover-background:#016499}}
 
 /* everywhere: what holds things says how far apart they are */
@@ -80,7 +80,7 @@ main>*{max-width:73rem}
 /* lists of rows */
 .add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .edit.whole{max-width:calc(100cqw - 8rem)}
-.add label:has(textarea){grid-row:span 2}
+.add label:has(textarea){grid-area:span 2/span 2}
 .add>[type=submit]{margin-top:1.5rem}
 .bar{margin:.8rem 0 .3rem}
 #state,#kept{display:contents}
@@ -95,7 +95,7 @@ body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 :is(.rows,.data) td{max-width:26rem}
 .rows tr>:is(:nth-child(2),.actions){position:sticky;inset-inline:0;padding-inline:0;
   background:var(--pico-background-color) content-box}
-.rows tr>:nth-child(2){min-width:11rem}
+.rows td:nth-child(2){min-width:11rem}
 .rows :is(th,[class^=date] *){white-space:nowrap}
 .rows tr:focus{outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
@@ -122,7 +122,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .data :is(td,th),.rows .computed{padding:.2rem .6rem}
 .data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .data thead{position:sticky;top:0;background:var(--card)}
-.chart svg{width:100%;max-width:40rem;font-size:.8em;fill:currentColor}
+.chart svg{max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
 .beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
 .beside form{grid-template-columns:repeat(3,max-content) 1fr}
