@@ -269,6 +269,17 @@ def test_a_time_of_a_row_is_the_users_own_and_stands_beside_a_plain_one(monkeypa
         time.tzset()
 
 
+def test_a_time_that_is_none_in_the_users_zone_is_refused_before_it_breaks_a_list(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        with pytest.raises(ValueError, match="needs a date and time"):
+            make_field("x", datetime).parse("0001-01-01T00:00+00:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_given_a_time_with_seconds_then_showing_it_loses_nothing():
     field = make_field("x", datetime)
     moment = datetime(2026, 1, 31, 12, 0, 7, 5, tzinfo=UTC)

@@ -223,7 +223,7 @@ def _datetime(value: Any) -> datetime:
     """In UTC; a time without offset is taken in this machine's zone."""
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.strip())
-        return moment.astimezone(UTC)
+        return moment.astimezone().astimezone(UTC)  # here, too, it has to be a time
     except (AttributeError, ValueError, OverflowError):
         raise ValueError("needs a date and time like 2026-01-31T14:30") from None
 
