@@ -190,6 +190,12 @@ def test_a_cell_that_is_nearly_an_address_does_not_break_the_page():
     assert "http://[half" in html(data_table([{"page": "http://[half"}]))
 
 
+def test_what_is_cut_off_in_a_table_is_read_by_pointing_at_it():
+    text = html(data_table([{"short": "a", "error": "robots.txt could not be read: " * 20}]))
+    assert text.count("title=") == 1
+    assert 'title="robots.txt could not be read: ' in text and text.count("robots") > 25
+
+
 def test_no_cent_of_a_large_number_is_lost_in_a_table():
     shown = {123456.78: "123,456.78", 1234567.5: "1,234,567.5", 0.1 + 0.2: "0.3", 5.0: "5"}
     for value, said in shown.items():

@@ -30,7 +30,7 @@ def html(*elements) -> str:
 
 
 def drawn_once(draw):
-    """The same function; its HTML is kept for the arguments it had: elements are slow."""
+    """The same function; its HTML is kept by its arguments: elements are slow."""
 
     @functools.lru_cache(32)
     def kept(*args):
@@ -103,7 +103,7 @@ def _number(field: Field, shown: str, attrs: dict[str, Any]):
 
 
 def select(choices: Iterable[Any] | dict[str, str], shown: str, **attrs):
-    """One of some values, or of {value: its text}; what is none of them (any more) stays chosen."""
+    """One of some values, or of {value: its text}; what is none of them stays chosen."""
     known = {**choices} if isinstance(choices, dict) else {str(one): str(one) for one in choices}
     known |= {shown: shown} if shown and shown not in known else {}
     options = (Option(text, value=name, selected=name == shown) for name, text in known.items())
@@ -142,7 +142,7 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
 
 
 def notice(text: str, undo: str = "", link: str = ""):
-    """A short message in the corner, out of band; `undo`: the address that takes it back."""
+    """A short message in the corner, out of band; `undo`: what takes it back."""
     word = "Redo" if str(text).startswith("Undid") else "Undo"
     back = Button(word, hx_post=undo, cls="link") if undo else ""
     look = A("Look and decide", href=link) if link else ""
@@ -198,7 +198,7 @@ def data_table(rows: Sequence[dict[str, Any]], columns: Sequence[str] = (), head
 
 
 def grid(heads, rows, *notes):
-    """A table that scrolls, of headings and rows of cells."""
+    """A table of headings and rows of cells."""
     rows = [[*cells] for cells in rows]
     right = {n for cells in rows for n, cell in enumerate(cells) if cell.get("class") == "number"}
     heads = (head(cls="number") if n in right else head for n, head in enumerate(heads))
@@ -215,7 +215,7 @@ def _cell(value):
     text = str(value)
     if text[:8].lower().startswith(("http://", "https://")):
         return Td(A(text, href=text, target="_blank", rel="noopener noreferrer"))
-    return Td(text[:300])
+    return Td(text[:300], title=text[:2000] if len(text) > 40 else None)
 
 
 def figure(value: float) -> str:
