@@ -267,6 +267,12 @@ def test_columns_are_guessed(write, columns, expected):
     assert sorted(links.target_columns(found)) == sorted(found["columns"])
 
 
+def test_a_column_that_says_how_links_open_is_not_taken_for_where_they_lead(write):
+    text = "Typ,Quelle,Ziel,Target\nHyperlink,https://a.example/,https://a.example/b,{}\n"
+    for opens in ("_blank", ""):
+        assert guessed(sniff(write(text.format(opens)))) == ("Quelle", "Ziel")
+
+
 def test_guess_without_header_skips_numbers(write):
     assert guessed(sniff(write("3,/a,/b\n4,/b,/c\n"))) == ("Column 2", "Column 3")
 

@@ -108,17 +108,23 @@ def draw_source(output):
     return DataTable(list(named))
 
 
-def likeliest(source, hints, role):
-    """Columns, best first: that of a known program, a word among the hints, fewer other words,
+def paged(source, index):
+    """How many of the first cells of a column are like pages."""
+    return sum(1 for row in source["sample"] if PAGE.match("".join(row[index : index + 1])))
 
-    more cells like pages."""
+
+def likeliest(source, hints, role, pages_only=False):
+    """Columns, best first: that of a known program, one with pages if only those will do, a word
+
+    among the hints, fewer other words, more cells like pages."""
     sure = known(source["columns"])[1].get(role)
 
     def rank(index):
         words = re.findall(r"[^\W_]+", source["columns"][index].lower())
         hint = min((hints.index(word) for word in words if word in hints), default=len(hints))
-        pages = sum(1 for row in source["sample"] if PAGE.match("".join(row[index : index + 1])))
-        return source["columns"][index] != sure, hint, len(words), -pages
+        pages = paged(source, index)
+        unfit = pages_only and not pages
+        return source["columns"][index] != sure, unfit, hint, len(words), -pages
 
     return [source["columns"][index] for index in sorted(range(len(source["columns"])), key=rank)]
 
@@ -129,9 +135,13 @@ def origin_columns(source):
 
 
 def target_columns(source):
-    """The column guessed as origin comes last, so the two guesses always differ."""
+    """The column guessed as origin comes last, so the two guesses always differ.
+
+    Where that has pages, so has the target: a column "Target" may say how a link opens."""
     origin = origin_columns(source)[0]
-    return [name for name in likeliest(source, TARGETS, "target") if name != origin] + [origin]
+    pages_only = paged(source, source["columns"].index(origin)) > 0
+    found = likeliest(source, TARGETS, "target", pages_only)
+    return [name for name in found if name != origin] + [origin]
 
 
 Origin = Annotated[str, Choices(origin_columns)]
