@@ -59,12 +59,16 @@ class Visit:
     title: str = ""  # of the page, where it is another one than its app's
 
     @property
+    def profile(self):
+        return self.caller.profile
+
+    @property
     def base(self) -> str:
-        return f"/{self.caller.profile.slug}/{self.app.slug}"
+        return f"/{self.profile.slug}/{self.app.slug}"
 
     @property
     def undo(self) -> str:
-        profile, events = self.caller.profile, self.house.events
+        profile, events = self.profile, self.house.events
         event = (made.get() or [e["id"] for e in events.recent(profile.id, 1)] or [0])[-1]
         return f"/{profile.slug}/undo/{event}"
 

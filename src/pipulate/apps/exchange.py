@@ -190,7 +190,7 @@ async def _import(visit: Visit):
         if time.monotonic() - started > 1:
             said = html(P(f"{count:,} rows read …", id="going", hx_swap_oob="true"))
             for listener in visit.house.on_progress:
-                listener(visit.caller.profile.id, said, at)
+                listener(visit.profile.id, said, at)
 
     def work() -> tuple[str, Row]:
         file, intake = _opened(visit)

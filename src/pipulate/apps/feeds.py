@@ -64,7 +64,7 @@ class Feeds(Runner):
         return [*{attempt["step"]: attempt for attempt in found}.values()]
 
     def _value(self, visit: Visit) -> Any:
-        profile, name, key = visit.caller.profile, visit.path["step"], visit.query.get("key")
+        profile, name, key = visit.profile, visit.path["step"], visit.query.get("key")
         run, states = self.open(profile, visit.number("run"))
         known = {old["step"]: old for old in self._gone(run)}
         known |= {n: s.attempt for n, s in states.items() if s.has_output}
@@ -80,7 +80,7 @@ class Feeds(Runner):
         value, said = self._value(visit), visit.query
         if not is_rows(value):
             raise Missing("This output is no table.", "Reload the page.")
-        place = self._at_output(visit.caller.profile, visit.number("run"), visit.path["step"])
+        place = self._at_output(visit.profile, visit.number("run"), visit.path["step"])
         page, last = max(1, number(said.get("page", ""))), -(-len(value) // outputs.PAGE)
         about = (said.get("key", ""), min(page, max(1, last)), said.get("sort", ""))
         return await limited(outputs.table, value, place, *about)

@@ -48,7 +48,7 @@ class Guided(Feeds):
         """The runs of this pipeline, newest first: ?q= words, ?page=."""
         q, page, base = visit.query.get("q", ""), number(visit.query.get("page", "")), visit.base
         first = (max(1, page) - 1) * LISTED
-        about = (visit.caller.profile.id, self.slug, LISTED + 1, q, first)
+        about = (visit.profile.id, self.slug, LISTED + 1, q, first)
         found = await asyncio.to_thread(self.runs.listing, *about)
         turn = [("← Newer", page - 1)] if first else []
         turn += [("Older →", page + 1)] if len(found) > LISTED else []
@@ -94,7 +94,7 @@ class Guided(Feeds):
     # -- a run
 
     async def show(self, visit: Visit):
-        profile, run = visit.caller.profile, visit.number("run")
+        profile, run = visit.profile, visit.number("run")
         visit.title = title(self.runs.get(profile.id, run, self.slug))
         return await self.draw_run(profile, run)
 
@@ -233,7 +233,7 @@ class Guided(Feeds):
         """Every step (`again`: what is done, too) while inputs allow, be anybody there or not.
 
         What stops it at once is told."""
-        self.open(visit.caller.profile, run := visit.number("run"))
+        self.open(visit.profile, run := visit.number("run"))
         task = self.follow(self.run_on(visit.caller, run, again=again))
         await asyncio.wait([task], timeout=0.3)
         waits = task.done() and task.result() or {}
@@ -243,14 +243,14 @@ class Guided(Feeds):
         return await self.show(visit), notice(f"{words(waits['step']).capitalize()} needs {needs}.")
 
     async def cancel(self, visit: Visit):
-        self.open(visit.caller.profile, run := visit.number("run"))
+        self.open(visit.profile, run := visit.number("run"))
         if job := self.jobs.cancel(run, visit.path["step"]):
             await self.jobs.wait(job)
         return await self.show(visit)
 
     def _asked_again(self, visit: Visit, run: int, problem: Invalid):
         about = (visit.form.get("step", ""), visit.form.get("question", ""))
-        record = self.runs.question(visit.caller.profile.id, run, *about)
+        record = self.runs.question(visit.profile.id, run, *about)
         why = problem.details.get("fields", {}).get("answer", problem.what)
         form = question_form(record, f"{visit.base}/{run}", visit.form.get("answer", ""), why)
         return Refusal(form, target=f"#question-{record['id']}")

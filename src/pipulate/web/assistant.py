@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from fasthtml.components import Button, Div, Form, H2, Input, Label, Li, Option, P, Progress
-from fasthtml.components import Section, Select, Small, Span, Strong, Ul
+from fasthtml.components import Button, Div, Form, H2, Input, Label, Li, P, Progress
+from fasthtml.components import Section, Small, Span, Strong, Ul
 from starlette.responses import Response
 
 from pipulate.ai.calls import whole
@@ -22,7 +22,7 @@ from pipulate.ai.servers import WAIT, Server, is_local, none_found, pull, server
 from pipulate.ai.slash import offers as ways
 from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
-from pipulate.apps.markup import html, markdown, notice, problem_card
+from pipulate.apps.markup import html, markdown, notice, problem_card, select
 from pipulate.apps.runner import Runner
 from pipulate.core.fields import Field, dumps, to_json
 from pipulate.core.kinds import SET
@@ -101,19 +101,19 @@ def _output(value: Any) -> Any:
 
 async def again(site, visit: Visit, request):
     """The last message once more."""
-    await site.chat.again(visit.caller.profile, at=urlsplit(visit.here).path)
+    await site.chat.again(visit.profile, at=urlsplit(visit.here).path)
     return ""
 
 
 async def before(site, visit: Visit, request):
     """The messages before one."""
-    return panel.NotStr(panel.talk(site.chat, visit.caller.profile, visit.path["id"]))
+    return panel.NotStr(panel.talk(site.chat, visit.profile, visit.path["id"]))
 
 
 async def text(site, visit: Visit, request):
     """A message as it was written, to copy."""
     key = visit.path["id"]
-    for row in site.chat.history(visit.caller.profile.id, 1, key + 1):
+    for row in site.chat.history(visit.profile.id, 1, key + 1):
         if row["id"] == key:
             return Response(row["text"], media_type="text/plain")
     raise Missing("That message is gone.", "Reload the page.")
@@ -213,14 +213,13 @@ def ask(at: str, word: str, *inputs, confirm=None, label=None, **values: str):
 
 
 def _pick(at: str, said: str, names: dict[str, str], chosen: str):
-    options = (Option(text, value=key, selected=key == chosen) for key, text in names.items())
-    box = Select(*options, name="value", aria_label=said)
+    box = select(names, chosen, name="value", aria_label=said)
     return Form(Label(said, box), cls="inline", hx_post=at, hx_trigger="change")
 
 
 async def settings(site, visit: Visit, request):
     """What was found, what this profile uses, and what can be changed."""
-    choice, profile = site.chat.choice, visit.caller.profile
+    choice, profile = site.chat.choice, visit.profile
     at, kept, added = f"/{profile.slug}/assistant", choice.of(profile.id), choice.added()
     found = {server.url: server for server in await servers(site.house.settings, added)}
     model, used = await choice.model(profile.id), markdown(none_found(site.house.settings))
@@ -269,7 +268,7 @@ def _server(at: str, url: str, server: Server | None, added: Row):
 
 async def act(site, visit: Visit, request):
     """What a form of that part does; the part is drawn anew."""
-    choice, form, profile = site.chat.choice, visit.form, visit.caller.profile
+    choice, form, profile = site.chat.choice, visit.form, visit.profile
     url, value = form.get("url", ""), form.get("value", "")
     match visit.path["verb"]:
         case "choose":

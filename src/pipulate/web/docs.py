@@ -66,7 +66,7 @@ async def docs(site, visit: Visit, request):
     """One page, a picture of it, or the pages that hold the words `q`."""
     name, q = visit.path.get("name"), visit.query.get("q", "").strip()
     if not name:
-        return Go(f"/{visit.caller.profile.slug}/docs/{LIST}")
+        return Go(f"/{visit.profile.slug}/docs/{LIST}")
     files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*.*")}
     if name not in files:
         raise Missing(f"The manual has no page {name!r}.", "Look into its list: Help.")

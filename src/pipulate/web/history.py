@@ -29,7 +29,7 @@ EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be li
 
 async def history(site, visit: Visit, request):
     """What was done in this profile, newest first: ?who= app= q= day= deletions= before= after="""
-    at, query = f"/{visit.caller.profile.slug}", defaultdict(str, visit.query)
+    at, query = f"/{visit.profile.slug}", defaultdict(str, visit.query)
     log = _log(visit, at, query)
     if visit.partial:
         typed = request.headers.get("hx-trigger") == "filter"
@@ -73,7 +73,7 @@ def _log(visit: Visit, at: str, query: Row):
     gone, day = bool(query["deletions"]), _day(query["day"])
     only = Filter(query["who"], query["app"], query["q"], *day, gone, True)
     before, after = (_number(query.pop(name, "")) for name in ("before", "after"))
-    profile_id, until = visit.caller.profile.id, before or 2**62
+    profile_id, until = visit.profile.id, before or 2**62
     found = visit.house.events.recent(profile_id, PAGE + 1, until, after, only)
     more = len(found) > PAGE
     events = found[1:] if more and after else found[:PAGE]
@@ -159,7 +159,7 @@ def _action(event: Row, at: str, restore: bool) -> str:
 
 async def change(site, visit: Visit, request):
     """What one event changed, of the first fifty rows; of the model's, a link to its turn."""
-    profile, events = visit.caller.profile, visit.house.events
+    profile, events = visit.profile, visit.house.events
     event = events.get(visit.path["event"], profile.id)
     images = events.images(event["id"], limit=SHOWN)
     drawn, link = diff(visit, images, event["changed"], event["kept"]), ""
@@ -171,7 +171,7 @@ async def change(site, visit: Visit, request):
 
 async def turn(site, visit: Visit, request):
     """All that the assistant changed in one turn, as one diff, and the button that undoes it."""
-    profile, key, log = visit.caller.profile, visit.path["turn"], visit.house.events
+    profile, key, log = visit.profile, visit.path["turn"], visit.house.events
     events, base = log.of_turn(key, profile.id), f"/{profile.slug}"
     parts = [P("This turn changed nothing.", cls="empty")]
     if events:

@@ -39,7 +39,7 @@ def _counted(count: int, oob: str | None):
 
 async def inbox(site, visit: Visit, request):
     """The list; a question is answered in place."""
-    rows, at = waiting(site.house), f"/{visit.caller.profile.slug}/inbox"
+    rows, at = waiting(site.house), f"/{visit.profile.slug}/inbox"
     items = (_item(site.house, row) for row in rows)
     drawn = Ul(*items, cls="runs") if rows else P(EMPTY, cls="empty")
     listing = Div(drawn, *_clearing(at, rows), id="listing", hx_swap="none")

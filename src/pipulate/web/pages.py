@@ -61,7 +61,7 @@ async def app(site, visit: Visit, request):
 
 
 def _ask(visit: Visit, tool: str, word: str, *inputs, **more):
-    return assistant.ask(f"/{visit.caller.profile.slug}/call/{tool}", word, *inputs, **more)
+    return assistant.ask(f"/{visit.profile.slug}/call/{tool}", word, *inputs, **more)
 
 
 def _fault(visit: Visit, plugin):
@@ -80,7 +80,7 @@ def _card(visit: Visit, plugin):
 
 async def overview(site, visit: Visit, request):
     """The profile's first page: what there is, what waits, how to add an app."""
-    house, profile = site.house, visit.caller.profile
+    house, profile = site.house, visit.profile
     remembered, base = house.settings_of(), f"/{profile.slug}"
     if remembered.get("last_profile") != profile.slug:
         with contextlib.suppress(Busy):  # a full disk: the page is there all the same
@@ -121,7 +121,7 @@ async def search(site, visit: Visit, request):
     """Rows of all CRUD apps that hold the words, and apps of that name."""
     q, found = visit.query.get("q", "").strip(), []
     for slug, kind in sorted(site.house.shelf.apps.items()) if q else ():
-        link, rows = f"/{visit.caller.profile.slug}/{slug}", []
+        link, rows = f"/{visit.profile.slug}/{slug}", []
         if isinstance(kind, Crud):
             rows = await _named(site.house.shelf, kind, visit.caller, q)
         if rows or q.lower() in kind.title.lower():
@@ -154,7 +154,7 @@ async def settings(site, visit: Visit, request):
         H2("Profiles"),
         Ul(*map(partial(_profile, visit), everyone, [None, *everyone]), cls="events"),
         _ask(visit, "profile_add", "Add profile", name),
-        assistant.part(site, visit.caller.profile),
+        assistant.part(site, visit.profile),
         H2("Backups"),
         Ul(*listed, cls="events"),
         P("Restore one with ", Code("pipulate restore NAME"), " while Pipulate is not running."),
@@ -191,7 +191,7 @@ async def form(site, visit: Visit, request):
     word, at = words(tool.name).capitalize(), {"hx_post": request.url.path, "hx_target": "#main"}
     parts = *boxes, P(*bad.values(), cls="error"), Button(word)
     ask = Form(*parts, cls="question", novalidate=True, **at)
-    plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.caller.profile.slug}"
+    plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.profile.slug}"
     apps = plugin.apps if plugin else ()
     back = (P(A(f"← {app.title}", href=f"{base}/{app.slug}")) for app in apps)
     drawn = _page(word, P(tool.description), ask, answer, *back)
@@ -204,7 +204,7 @@ async def call(site, visit: Visit, request):
     if not visit.form:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
     said = await visit.call(tool.name, text=visit.form)
-    here = site.profile(visit.caller.profile.id) or site.house.profiles.at()
+    here = site.profile(visit.profile.id) or site.house.profiles.at()
     back = "" if tool.name.startswith("plugin_") else "/settings"
     leads = said.get("address") if isinstance(said, dict) else ""
     return Go(leads or f"/{here.slug}{back}")
@@ -220,7 +220,7 @@ async def plugin(site, visit: Visit, request):
 
 async def approval(site, visit: Visit, request):
     """What the assistant asks to run, exactly, with the two buttons; below it, all of its turn."""
-    profile, tools = visit.caller.profile, site.house.tools
+    profile, tools = visit.profile, site.house.tools
     asked = tools.approval(visit.path["id"], profile)
     cards, turn = [panel.approval_card(asked, profile)], asked["turn"]
     if turn and asked["state"] == "waiting" and asked["expires_utc"] >= now():
@@ -232,7 +232,7 @@ async def approval(site, visit: Visit, request):
 
 async def decide(site, visit: Visit, request):
     """The user's click on an approval: the stored call runs, or is refused."""
-    yes, profile, key = visit.form.get("yes") == "yes", visit.caller.profile, visit.path["id"]
+    yes, profile, key = visit.form.get("yes") == "yes", visit.profile, visit.path["id"]
     asked = site.house.tools.approval(key, profile)
     result = await site.house.tools.decide(key, visit.form.get("hash", ""), yes, profile)
     site.news.count()
@@ -250,7 +250,7 @@ async def decide(site, visit: Visit, request):
 
 async def stop(site, visit: Visit, request):
     """End the assistant's turn."""
-    await site.chat.stop(visit.caller.profile.id)
-    over = panel.stop_button(visit.caller.profile, False)
-    site.hub.put(visit.caller.profile.id, html(over), skip=origin_tab.get())
+    await site.chat.stop(visit.profile.id)
+    over = panel.stop_button(visit.profile, False)
+    site.hub.put(visit.profile.id, html(over), skip=origin_tab.get())
     return over

@@ -274,7 +274,7 @@ class Site:
 
 async def download(site: Site, visit: Visit, request):
     """A file by its number; /view shows pictures and plain text, in which nothing runs."""
-    file = site.house.files.get(visit.caller.profile, visit.path["file"])
+    file = site.house.files.get(visit.profile, visit.path["file"])
     shown = shown_as(file.name) if request.url.path.endswith("/view") else ""
     headers, way = {"content-security-policy": "sandbox"}, "inline" if shown else "attachment"
     return FileResponse(

@@ -83,7 +83,7 @@ def _pieces(path: Path, begin: int, head: bytes):
 
 async def share(site, visit, request):
     """Asks (GET) whether two CSV files, by number, shall go out; then (POST) links, or stops."""
-    profile, shares, given = visit.caller.profile, site.shares, {**visit.query, **visit.form}
+    profile, shares, given = visit.profile, site.shares, {**visit.query, **visit.form}
     head, at = Header(H1("Open in Cosmograph"), cls="head"), f"/{profile.slug}/share"
     to = {"hx_post": at, "hx_target": "#main"}
     if request.method == "POST":
