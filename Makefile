@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 BUILD := pyproject.toml hatch_build.py assets.lock.json
-CORES ?= -n auto --dist loadfile
+CORES ?= -n auto --dist loadfile --no-loadscope-reorder
 WITH_BROWSER = PIPULATE_BROWSER="$${PIPULATE_BROWSER:-$$(cat .venv/.browser)}"
 COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
