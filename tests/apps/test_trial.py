@@ -7,7 +7,7 @@ import pytest
 
 from pipulate.apps.trial import sample
 from pipulate.core.fields import KINDS, File, Ref, make_field
-from pipulate.core.kinds import MISSING, Between
+from pipulate.core.kinds import MISSING, Between, Choices
 from pipulate.core.source import PACKAGE
 from pipulate.plugins import _drafts
 
@@ -106,6 +106,8 @@ def test_a_sample_fits_its_field_and_an_empty_default_is_none(kind):
         assert field.check(sample(field.schema)) is not None, "as a model answers"
     bounded = make_field("x", Annotated[int, Between(5, 9)], None)
     assert sample(bounded.schema) == 5
+    chosen = make_field("x", Annotated[str, Choices(("key", "title"))], "title")
+    assert sample(chosen.schema) == "title", "two questions with the same choices differ"
 
 
 @pytest.fixture

@@ -48,9 +48,7 @@ BY_FORMAT |= {"date": MOMENT.date().isoformat(), "date-time": MOMENT.isoformat()
 
 def sample(schema: Row, kind: str = "", word: str = "Sample") -> Any:
     """A JSON value that fits a field of this schema and `kind` of input; its default, if any."""
-    if "enum" in schema:
-        return schema["enum"][0]
-    for given in (schema.get("default"), schema.get("minimum")):
+    for given in (schema.get("default"), *schema.get("enum", ()), schema.get("minimum")):
         if given not in (None, ""):
             return given
     of = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
