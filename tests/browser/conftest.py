@@ -4,6 +4,7 @@
 """
 
 import os
+from itertools import chain, zip_longest
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -12,8 +13,14 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def pytest_collection_modifyitems(items):
-    """The browser comes first: the long files are begun early, the short ones fill the rest."""
-    items.sort(key=lambda item: "browser" not in item.path.parts)
+    """Files of the browser take turns with others, from the start: the long ones are begun early,
+
+    and of two workers one drives a browser."""
+    files = dict.fromkeys(item.path for item in items)
+    ours = [path for path in files if "browser" in path.parts]
+    turns = zip_longest(ours, [path for path in files if path not in ours])
+    place = {path: n for n, path in enumerate(chain(*turns))}
+    items.sort(key=lambda item: place[item.path])
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
