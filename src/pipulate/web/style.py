@@ -32,7 +32,7 @@ pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
 .sr{position:absolute;left:-99rem}
-body .empty{margin:.8rem 0}
+body .empty,.cards{margin:.8rem 0}
 button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;box-shadow:none;
   color:inherit}
 .tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label,.msg .link{font-size:.88em}
@@ -45,7 +45,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
   #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
   .msg:has(+.msg:not(.user,.note)) .turn,.held[placeholder=" "]:placeholder-shown{display:none}
 
-/* what stands in a line, what below one another */
+/* what stands in a line, what below */
 .head,.bar,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
   .sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
@@ -95,7 +95,7 @@ body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 :is(.rows,.data) td{max-width:26rem}
 .rows tr>:is(:nth-child(2),.actions){position:sticky;inset-inline:0;padding-inline:0;
   background:var(--pico-background-color) content-box}
-.rows td:nth-child(2){min-width:11rem}
+.rows td:nth-child(2),.linked{min-width:11rem}
 .rows :is(th,[class^=date] *){white-space:nowrap}
 .rows tr:focus{outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
@@ -268,5 +268,5 @@ main :is(.step,.problem){margin-bottom:.8rem}
   .who{flex:1}
 }
 """
-# comments and lines are for readers of this file
+# comments and lines are for readers of it
 THEME = re.sub(r"/\*.*?\*/|\n *", "", THEME)
