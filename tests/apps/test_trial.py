@@ -161,6 +161,31 @@ def titles(job, address: Url):
 """
 
 
+EITHER = """
+from pipulate import File, Pipeline, Problem, Text
+
+either = Pipeline("Either", "Takes a text or a file.")
+
+@either.step
+def source(text: Text = "", file: File | None = None):
+    if text and file:
+        raise Problem("There are both.", "Give one.")
+    return "some"
+
+@either.step(auto=True)
+def after(source):
+    return source["no"]
+"""
+
+
+def test_a_step_that_takes_one_thing_or_another_is_tried_with_less_and_so_are_those_behind_it(home):
+    found = _drafts.tried(home, "either", EITHER)
+    assert found["problems"] == [
+        "Step after (line 14): TypeError: string indices must be integers, not 'str'"
+    ]
+    assert found["notes"] == ["Step source (line 9): There are both. Give one."]
+
+
 def test_a_step_that_opens_a_browser_is_no_fault_but_reaches_the_network(home):
     found = _drafts.tried(home, "opens", OPENS)
     assert (found["problems"], found["reached"]) == ([], ["network"])

@@ -199,7 +199,11 @@ class Trial:
             if any(up not in outputs for up in step.uses):
                 self.report["notes"].append(f"{name} was not tried: an earlier step gave nothing.")
                 continue
-            done = await self._try(f"Step {name}", asyncio.to_thread(self._step, step, outputs))
+            for least in (False, True):  # a text or a file, but not both
+                work = asyncio.to_thread(self._step, step, outputs, least)
+                done = await self._try(f"Step {name}", work)
+                if done or all(f.required for f in step.fields):
+                    break
             if not done:
                 continue
             outputs[name] = output = done[0]
@@ -209,10 +213,11 @@ class Trial:
                 drawn = await self._try(f"The view of {name}", work) or drawn
             self._show(f"{app.title}: {name}", drawn)
 
-    def _step(self, step, outputs: Row) -> list[Any]:
+    def _step(self, step, outputs: Row, least: bool) -> list[Any]:
         ups = {up: outputs[up] for up in step.uses}
         there = asyncio.run_coroutine_threadsafe
-        given = there(self.values(step.bound(ups)), self.loop).result() if step.meant(ups) else {}
+        asked = [f for f in step.bound(ups) if f.required or not least] if step.meant(ups) else []
+        given = there(self.values(asked), self.loop).result()
         kind = partial(TrialJob, lambda *said: there(self.call(*said), self.loop).result())
         return [step_here(step, ups | given, kind)]
 
