@@ -11,7 +11,7 @@ from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, 
 
 from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
 from pipulate.apps.intake import SECONDS, Intake
-from pipulate.apps.markup import data_table, field_input, grid, html, problem_card, select
+from pipulate.apps.markup import data_table, field_input, grid, hidden, html, problem_card, select
 from pipulate.apps.query import State
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, make_field
 from pipulate.core.problems import Problem
@@ -114,7 +114,7 @@ def _preview(visit: Visit):
         yield P(ORDERED, cls="hint")
     outcome = [*_outcome(intake, at)]  # which tells the notations, too
     yield Form(
-        Input(type="hidden", name="file", value=visit.query["file"]),
+        hidden("file", visit.query["file"]),
         _columns(intake, [cells for _, cells in first]),
         *_options(intake, visit.query),
         Div(*outcome, id="check"),
@@ -171,7 +171,7 @@ def _options(intake: Intake, said):
     yield Fieldset(legend, *matches, cls="boxes")
     if not sheet.typed:
         yield Fieldset(
-            Input(type="hidden", name="header", value="false"),
+            hidden("header", "false"),
             _box("header", "The first row is a heading", sheet.header),
             _box("raw", "Keep the ' that stands before a formula", said.get("raw") == "true"),
             cls="boxes",

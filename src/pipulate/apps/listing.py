@@ -12,7 +12,8 @@ from fasthtml.components import Tr, Ul
 
 from pipulate.apps import exchange
 from pipulate.apps.base import Go, Refusal, Route, Visit
-from pipulate.apps.markup import drawn_once, filter_input, html, labelled, notice, problem_card
+from pipulate.apps.markup import drawn_once, filter_input, hidden, html, labelled, notice
+from pipulate.apps.markup import problem_card
 from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import QUIET, Many
 from pipulate.apps.rows import AGAIN, mark
@@ -94,13 +95,13 @@ class Listing(Many):
             made, why = f"made.{name}", bad.get(name, "")
             given = typed.get(made, f.show(f.initial))
             if makes(f.default):  # what comes back as it was given is made anew
-                boxes.append(Input(type="hidden", name=made, value=given))
+                boxes.append(hidden(made, given))
             shown = typed.get(name, given)
             more = self.look_up(f, base, shown, why, {"hx_post": base})
             boxes.append(labelled(f, shown, why, autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
-        mark = Input(type="hidden", name=REFUSED, value="1") if bad else ""
+        mark = hidden(REFUSED, "1") if bad else ""
         parts = *boxes, Button("Add", type="submit"), mark, note
         return Form(*parts, hx_post=base, hx_swap="none", id="add", cls="add", novalidate=True)
 
@@ -176,8 +177,7 @@ class Listing(Many):
         kept |= {"all": "1"} if self.model.default_filter else {}
         apart = {"id", *self.fields}.difference(boxes)
         kept |= {f"f.{n}": said for n, said in state.filters.items() if n in apart}
-        hidden = (Input(type="hidden", name=n, value=v) for n, v in kept.items())
-        return Span(*hidden, id="kept", **attrs)
+        return Span(*map(hidden, kept, kept.values()), id="kept", **attrs)
 
     def _columns_menu(self, state: State):
         shown, items = state.columns or self.named, []

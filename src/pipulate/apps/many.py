@@ -15,7 +15,7 @@ from fasthtml.components import A, Button, Details, Div, Form, Input, Label, Li,
 from fasthtml.components import Span, Summary, Td, Th, Ul
 
 from pipulate.apps.base import Go, Visit
-from pipulate.apps.markup import field_input, figure, grid, notice, select
+from pipulate.apps.markup import field_input, figure, grid, hidden, notice, select
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
@@ -135,7 +135,7 @@ class Many(Rows):
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(first), id="bulk-value"),
             *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
-            Input(type="hidden", name="bulk.where", value=where),
+            hidden("bulk.where", where),
             hx_post=f"{base}/bulk",
             hx_target="#listing",
             hx_swap="outerHTML",

@@ -56,6 +56,11 @@ def owned(drawn, kept=RECENT):
     return drawn if drawn is None or markup else str(drawn)
 
 
+def hidden(name: str, value: str):
+    """A value that a form sends unseen."""
+    return Input(type="hidden", name=name, value=value)
+
+
 def field_input(field: Field, shown: str = "", error: str = "", **attrs):
     """The bare input of a field; `error` says what is wrong with what it shows."""
     attrs |= {"name": field.name, "aria_label": field.label}
@@ -70,7 +75,7 @@ def field_input(field: Field, shown: str = "", error: str = "", **attrs):
         case "textarea":
             return Textarea("\n" + shown, rows=3, **attrs)  # a browser leaves out one line break
         case "checkbox":  # an unticked box sends its hidden false
-            off = Input(type="hidden", name=field.name, value="false")
+            off = hidden(field.name, "false")
             on = {"value": "true", "checked": shown == "true", "role": "switch"}
             return Span(off, Input(type="checkbox", **attrs, **on))
         case "file":
@@ -115,7 +120,7 @@ def _boxes(field: Field, shown: str, focused: Any):
     name, chosen = f"{field.name}[]", []
     with contextlib.suppress(ValueError):
         chosen = field.kind.parse(shown)
-    boxes = [Input(type="hidden", name=name, value="")]
+    boxes = [hidden(name, "")]
     for one in dict.fromkeys([*map(str, field.choices), *chosen]):
         on = {"checked": one in chosen, "autofocus": focused and len(boxes) == 1}
         boxes.append(Label(Input(type="checkbox", name=name, value=one, **on), one))

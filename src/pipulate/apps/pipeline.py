@@ -11,7 +11,7 @@ from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
 from pipulate.apps.card import step_form, title, trouble, words
 from pipulate.apps.feeds import Feeds, number
-from pipulate.apps.listing import offered
+from pipulate.apps.listing import TURN, offered
 from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
@@ -61,8 +61,7 @@ class Guided(Feeds):
             return drawn
         new = Form(Button("New run", autofocus=True), hx_post=base)
         said = {"type": "search", "placeholder": "Search", "aria_label": "Search runs"}
-        act = {"hx_get": base, "hx_target": "#listing", "hx_swap": "outerHTML"}
-        act |= {"hx_trigger": "submit, input delay:200ms", "hx_push_url": "true"}
+        act = {"hx_get": base, "hx_trigger": "submit, input delay:200ms", **TURN}
         find = Form(Input(name="q", value=q, **said), id="state", **act)
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
         outline = P(Small(words(" → ".join(self.pipeline.steps))), cls="outline")

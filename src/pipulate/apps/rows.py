@@ -16,7 +16,7 @@ from fasthtml.components import A, Button, Form, Input, NotStr, Span, Td
 from pipulate.apps.card import words
 from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
-from pipulate.apps.markup import field_input, html, labelled, markdown, owned
+from pipulate.apps.markup import field_input, hidden, html, labelled, markdown, owned
 from pipulate.apps.refs import THERE
 from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fields_of
 from pipulate.core.tools import Caller, tools_in
@@ -147,8 +147,8 @@ class Rows(Data):
         if bad and not whole:
             parts.append(Span(*bad.values(), cls="error", role="alert"))
         seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])
-        parts.append(Input(type="hidden", name="version", value=typed.get("version", seen)))
-        parts += [Input(type="hidden", name="edit.whole", value="1")] if whole else []
+        parts.append(hidden("version", typed.get("version", seen)))
+        parts += [hidden("edit.whole", "1")] if whole else []
         attrs = {"hx_trigger": "submit", "cls": "edit whole" if whole else "edit", **at}
         span = len(self.named) if whole and not self.drawn else None
         label = self.fields[names[0]].label

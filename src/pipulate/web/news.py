@@ -122,7 +122,6 @@ class News:
             self.hub.put(job.run["profile_id"], html(drawn(hx_swap_oob="morph")), at)
 
     def _at(self, job: Job) -> str:
-        """The address of its run, "" if the profile is gone."""
         run, profiles = job.run, self.house.profiles.all()
         base = next((p.slug for p in profiles if p.id == run["profile_id"]), "")
         return base and f"/{base}/{run['pipeline']}/{run['id']}"

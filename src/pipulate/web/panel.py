@@ -9,7 +9,7 @@ from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Labe
 from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
 
 from pipulate.ai.prompt import app_at
-from pipulate.apps.markup import drawn_once, html, markdown
+from pipulate.apps.markup import drawn_once, hidden, html, markdown
 from pipulate.apps.runner import Runner
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
@@ -131,7 +131,7 @@ def _leads(chat, at: str):
     app, run = app_at(chat.house, at)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
-    said = {word: Input(type="hidden", name="msg", value=text) for word, text in LEADS.items()}
+    said = {word: hidden("msg", text) for word, text in LEADS.items()}
     leads = (Form(box, Button(word, cls="outline"), ws_send=True) for word, box in said.items())
     return Div(*leads, cls="lead")
 
@@ -211,7 +211,7 @@ def approval_card(record: Row, profile: Profile):
     return Form(
         P(f"{who} asked to run{those}, once:"),
         what,
-        Input(type="hidden", name="hash", value=record["hash"]),
+        hidden("hash", record["hash"]),
         Button(f"Approve{these}", name="yes", value="yes"),
         Button(f"Reject{these}", name="yes", value="no", cls="secondary"),
         hx_post=f"/{profile.slug}/approvals/{record['id']}",

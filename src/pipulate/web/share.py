@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from fasthtml.components import H1, A, Button, Form, Header, Input, Li, P, Section, Strong, Ul
+from fasthtml.components import H1, A, Button, Form, Header, Li, P, Section, Strong, Ul
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
+from pipulate.apps.markup import hidden
 from pipulate.core.problems import Missing, Problem
 
 SECONDS, PIECE = 600, 1 << 16
@@ -93,7 +94,7 @@ async def share(site, visit, request):
     files = {name: _file(site, profile, given.get(name, "")) for name in ("edges", "nodes")}
     if request.method == "GET":
         listed = (Li(f"{f.name} ({f.path.stat().st_size:,} bytes)") for f in files.values())
-        kept = (Input(type="hidden", name=name, value=given[name]) for name in files)
+        kept = (hidden(name, given[name]) for name in files)
         go = Form(*kept, Button("Share them for ten minutes"), **to)
         return Section(head, P(OTHERS), Ul(*listed), P(Strong("Nothing was sent so far.")), go)
     await asyncio.to_thread(_note, site.house.db, profile)
