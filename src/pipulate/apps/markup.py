@@ -12,7 +12,7 @@ from fasthtml.components import Rect, Select, Small, Span, Strong, Svg, Table, T
 from fasthtml.components import Textarea, Th, Thead, Tr, to_xml
 
 from pipulate.apps.base import so_many
-from pipulate.apps.widgets import RECENT, hosted
+from pipulate.apps.widgets import hosted
 from pipulate.core.fields import Field
 from pipulate.core.fields import Text as Lines
 from pipulate.core.problems import Problem
@@ -39,7 +39,7 @@ def drawn_once(draw):
     return kept
 
 
-def owned(drawn, kept=RECENT):
+def owned(drawn, kept=None):
     """What a plugin drew, all but elements turned to text: FastHTML escapes str only.
 
     `kept` gets what holds its widgets."""
@@ -157,7 +157,7 @@ def notice(text: str, undo: str = "", link: str = ""):
 
 
 def problem_card(problem: Problem):
-    """The one face of every error: what happened, what to do next."""
+    """The one face of every error."""
     body = P(Strong(problem.what), " ", problem.next_step)
     return Article(body, cls="problem", role="alert")
 
@@ -224,6 +224,7 @@ def _cell(value):
 
 
 def figure(value: float) -> str:
+    """A number without an exponent."""
     if not isinstance(value, float):
         return f"{value:,}"
     return f"{round(value, 5):,}".removesuffix(".0") if abs(value) >= 1 else f"{value:.6g}"
