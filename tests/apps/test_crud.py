@@ -317,6 +317,29 @@ def test_a_field_that_is_set_on_a_row_is_refused_for_nothing_would_be_saved(plug
     assert call("plant_get", id=1)["watered"] is False
 
 
+DRY = """
+from pipulate import CrudApp, tool
+
+class Plant(CrudApp):
+    name: str
+
+    @property
+    def long(self) -> bool:
+        return len(self.name) > 4
+
+    @staticmethod
+    @tool(kind="read")
+    def dry(table):
+        return {"first": table[1], "all": table()}
+"""
+
+
+def test_a_tool_may_return_rows_as_they_come(plugin, call):
+    plugin(DRY)
+    row = call("plant_add", name="Fern")
+    assert call("plant_dry") == {"first": row, "all": [row]} and row["long"] is False
+
+
 SHEET = """
 from pipulate import CrudApp, tool
 

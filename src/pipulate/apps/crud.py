@@ -111,6 +111,9 @@ class CrudApp:
         """The row's content; the base class draws one cell per field."""
         return ", ".join(f.show(getattr(self, n)) for n, f in self.fields.items())
 
+    def __json__(self) -> Row:
+        return self._app.as_json(self)
+
     def __str__(self) -> str:
         name, field = next(iter(self.fields.items()))
         return field.show(getattr(self, name))

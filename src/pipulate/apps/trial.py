@@ -133,6 +133,7 @@ class Trial:
             known = isinstance(error, Problem)
             said = str(error) if known else f"{type(error).__name__}: {error}"
             unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
+            unfit = unfit or "cannot be kept as an output" in said
             meant = known and meant and not isinstance(error, Unknown) and not unfit
             kind = "notes" if meant or self.reached[before:] else "problems"
             at = f" (line {line})" if line else ""

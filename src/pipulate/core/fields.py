@@ -272,6 +272,8 @@ def to_json(value: Any) -> Any:
         return (value.astimezone(UTC) if isinstance(value, Moment) else value).isoformat()
     if isinstance(value, Decimal | Path):
         return str(value)
+    if hasattr(value, "__json__"):  # a row of an app
+        return value.__json__()
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return to_json(value.tolist())
     what = f"{type(value).__name__} cannot be kept as an output."
