@@ -105,6 +105,12 @@ def test_a_command_is_answered_to_whoever_asked_and_no_other_method_can_be_calle
         held.hear({"method": "custom", "content": asked | {"name": "secret"}}, [], asking)
 
 
+def test_a_page_of_a_hundred_widgets_shows_all_of_them():
+    RECENT.clear()
+    owned(tuple(Plain() for _ in range(100)))
+    assert len({held.key for held in RECENT}) == 100
+
+
 def test_a_widget_that_nobody_keeps_or_shows_is_let_go_of_by_ipywidgets_too(counter):
     from ipywidgets.widgets.widget import _instances
 

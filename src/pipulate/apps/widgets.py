@@ -90,12 +90,13 @@ LIVE: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
 RECENT: deque[Held] = deque(maxlen=100)  # their page may not have asked yet, or is drawn anew
 
 
-def hosted(widget: Any, kept: Any = RECENT):
+def hosted(widget: Any, kept: Any = None):
     """The element in which a page draws it; what holds it is appended to `kept`."""
     held = Held(widget)
     LIVE[held.key] = held
-    kept.append(held)
     RECENT.append(held)
+    if kept is not None:
+        kept.append(held)
     (module, _), (look, style) = held.texts
     about = f'data-key="{held.key}" data-module="{module}" data-look="{look if style else ""}"'
     return NotStr(f"<pipulate-widget {about}>{ELSEWHERE}</pipulate-widget>")

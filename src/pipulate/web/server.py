@@ -219,15 +219,16 @@ class Site:
         return next(slug for slug in known if slug in slugs)
 
     async def socket(self, socket: WebSocket):
-        at = socket.query_params.get("at", "/")
+        asked = socket.query_params
+        at = asked.get("at", "/")
         try:
             profile = self.house.profiles.at(at.strip("/").split("/")[0])
         except Missing:
             return await socket.close(4404)
-        tab = Tab(socket, profile, at, socket.query_params.get("tab", ""))
-        stale = socket.query_params.get("seen", "") not in ("", self.layout.newest())
+        tab = Tab(socket, profile, at, asked.get("tab", ""))
+        stale = asked.get("seen", "") not in ("", self.layout.newest())
         await self.news.missed(tab, stale)
-        last = socket.query_params.get("since")  # of the chat
+        last = asked.get("since")  # of the chat
         if last is not None and (missed := panel.since(self.chat, profile, last)):
             tab.put(missed)
 
@@ -295,7 +296,6 @@ def _refusal(error: Exception, wanted: bool) -> Refusal:
 
 
 def _readable(body: bytes) -> Row:
-    """A call from the shell, all of it of the right kind. Raises Problem."""
     with contextlib.suppress(ValueError, RecursionError):
         said = json.loads(body)
         if isinstance(said, dict) and all(isinstance(said.get(n), k) for n, k in CALL.items()):
