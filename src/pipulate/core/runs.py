@@ -19,6 +19,7 @@ from pipulate.core.fields import dumps, from_json
 from pipulate.core.kinds import File
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
+from pipulate.core.tables import AMONG
 
 UNDONE = ("failed", "interrupted", "cancelled")
 STOPPED = UNDONE[:2]  # by nobody's wish: the inbox lists them
@@ -46,7 +47,7 @@ INBOX = f"""WITH waits AS (
     FROM waits w JOIN runs r ON r.id = run_id JOIN profiles p ON p.id = profile_id
     WHERE r.deleted_utc IS NULL AND p.deleted_utc IS NULL AND (kind = 'question'
         OR locked_utc IS NULL AND NOT EXISTS ({ASKED} AND q.step = w.step))
-    ORDER BY at_utc DESC LIMIT ?"""
+    ORDER BY at_utc DESC LIMIT 200"""
 LOOKED_AT = 20  # of what waits, whether it was mended: every page shows how many wait
 
 
@@ -193,7 +194,7 @@ class Runs:
         pipeline = self.pipeline(run["pipeline"])
         return {n: s.state for n, s in self.states(run, pipeline).items()} if pipeline else {}
 
-    def inbox(self, limit: int = 200) -> list[Row]:
+    def inbox(self) -> list[Row]:
         """What waits for somebody in all runs of all profiles, newest first.
 
         {id, profile_id, pipeline, run, name, inputs, step, kind: question or of STOPPED, said,
@@ -203,7 +204,7 @@ class Runs:
             now = row["kind"] != "question" and self._by_now(row | {"id": row["run"]})
             return not now or now.get(row["step"]) in STOPPED
 
-        rows = self.db.all(INBOX, (limit,))
+        rows = self.db.all(INBOX)
         return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
@@ -374,11 +375,9 @@ class Runs:
         """Forget what the inbox lists of these kinds (STOPPED); None: in all profiles."""
         rows = [row for row in self.inbox() if row["kind"] in kinds]
         keys = dumps([row["id"] for row in rows if profile_id in (None, row["profile_id"])])
-        where = "id IN (SELECT value FROM json_each(?))"
-        return self.db.table("attempts").update_many(where, (keys,), state="discarded")
+        return self.db.table("attempts").update_many(f"id {AMONG}", (keys,), state="discarded")
 
     def interrupt(self, owner: str) -> None:
         """Mark what this dead owner left running."""
-        self.attempts.update_many(
-            "state = 'running' AND owner = ?", (owner,), state="interrupted", ended_utc=now()
-        )
+        ours = "state = 'running' AND owner = ?"
+        self.attempts.update_many(ours, (owner,), state="interrupted", ended_utc=now())

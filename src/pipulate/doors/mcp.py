@@ -146,7 +146,7 @@ class McpApp:
 
     async def __call__(self, scope, receive, send):
         try:
-            self.house.profiles.at(self._profile(Request(scope)))
+            self.house.profiles.at(Request(scope).query_params.get("profile"))
         except Problem as problem:
             return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
         if not self._manager:
@@ -158,11 +158,9 @@ class McpApp:
         await self._running.wait()
         await self._manager.handle_request(scope, receive, send)
 
-    def _profile(self, request: Request):
-        return request.query_params.get("profile")
-
     async def _ask(self, request, tool, values=None):
-        said = {"actor": "mcp", "profile": self._profile(request), "tool": tool, "values": values}
+        profile = request.query_params.get("profile")
+        said = {"actor": "mcp", "profile": profile, "tool": tool, "values": values}
         return await self.house.answer(said)
 
     async def _run(self):
