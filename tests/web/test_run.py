@@ -7,11 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import httpx2
 import pytest
 
+from pipulate.core.process import server_info, server_lock
 from serving import NOWHERE, serving
 
 SLOW = """
@@ -149,6 +151,17 @@ def test_after_a_kill_the_old_server_json_is_not_believed(tmp_path):
         [sys.executable, "-m", "pipulate", *words], capture_output=True, text=True
     )
     assert done.returncode == 0 and json.loads(done.stdout)["count"] == 0
+
+
+def test_a_command_that_comes_while_a_server_starts_waits_for_its_address(settings):
+    settings.make_home()
+    with server_lock(settings):
+        say = (settings.home / "server.json").write_text
+        soon = threading.Timer(0.2, say, ['{"url": "http://127.0.0.1:9"}'])
+        soon.start()
+        assert server_info(settings) == {"url": "http://127.0.0.1:9"}
+        soon.join()
+    assert server_info(settings) is None
 
 
 def made_home(home):

@@ -296,7 +296,6 @@ class Jobs:
 
     @contextlib.asynccontextmanager
     async def _elsewhere(self, job: Job) -> AsyncIterator[None]:
-        """While a step waits for somebody, another may have its place."""
         job.waits += 1
         if job.placed:
             job.placed = False
@@ -322,7 +321,6 @@ class Jobs:
         await asyncio.to_thread(self.runs.attempts.update, new)
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
-        """What the shell has to confirm is a question of the step."""
         step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
         caller, tool = replace(job.caller, parent=step), self.tools.by_name.get(name)
         meant = tool and tool.kind == "outside"  # such as the run itself that was asked for

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 
 from filelock import FileLock, Timeout
@@ -91,12 +92,15 @@ def server_lock(settings: Settings, timeout: float = 0.1) -> FileLock:
 
 
 def server_info(settings: Settings) -> Row | None:
-    """server.json of a server that is alive, i.e. holds the lock; else None."""
-    try:  # one looks at a time: only a server can be in its way
-        with FileLock(settings.folder("locks") / "look", 1), server_lock(settings, 0):
+    """server.json of a server that holds the lock; one that starts is waited for."""
+    for _ in range(200):
+        try:  # one looks at a time: only a server can be in its way
+            with FileLock(settings.folder("locks") / "look", 1), server_lock(settings, 0):
+                return None
+        except Timeout:
+            with contextlib.suppress(FileNotFoundError):
+                return json.loads((settings.home / "server.json").read_text())
+        except OSError:
             return None
-    except Timeout:
-        path = settings.home / "server.json"
-        return json.loads(path.read_text()) if path.exists() else {"url": "(starting)"}
-    except OSError:
-        return None
+        time.sleep(0.05)
+    return {"url": "(starting)"}

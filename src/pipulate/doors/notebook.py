@@ -65,7 +65,6 @@ class Writer:
         return [*lines, f"{name} = {here}.run({call})", f"{self.own}.show({step.name}={name})"]
 
     def _value(self, step: Step, field: Field, inputs: Row) -> tuple[str, str]:
-        """(an input as Python, a remark); no text: it is left to the step."""
         if field.name in inputs:
             value = from_json(inputs[field.name])
             return repr(str(value.path) if isinstance(value, File) else value), ""

@@ -204,12 +204,14 @@ async def serve(settings: Settings, mcp: Callable[[House], Any], ready: Ready):
         info = server_info(settings) or {}
         what = f"A server is already running on this home at {info.get('url', '?')}."
         raise Problem(what, "Run `pipulate open` to open it.") from None
+    told = settings.home / "server.json"
     try:
+        told.unlink(missing_ok=True)
         with bind(settings.port) as socket:
             open_log(settings.folder("logs"))
             await _serve_on(socket, settings, mcp, ready)
     finally:
-        (settings.home / "server.json").unlink(missing_ok=True)
+        told.unlink(missing_ok=True)
         lock.release()
 
 
