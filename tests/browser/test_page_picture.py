@@ -46,6 +46,27 @@ def colours(page):
     }))""")
 
 
+# How many dots have the grey of links and are no mere breath of it, once the drawing moves no more.
+SEEN = """before => new Promise(done => {
+    const from = document.querySelector('.graph canvas'), {width, height} = from;
+    const to = Object.assign(document.createElement('canvas'), {width, height});
+    const pen = to.getContext('2d', {willReadFrequently: true});
+    let last = before, same = 0, left = 500;
+    const look = () => {
+        pen.clearRect(0, 0, width, height);
+        pen.drawImage(from, 0, 0);
+        const all = pen.getImageData(0, 0, width, height).data;
+        let seen = 0;
+        for (let n = 0; n < all.length; n += 4) seen += all[n + 3] > 70
+            && [140, 153, 166].every((one, k) => Math.abs(all[n + k] - one) < 12);
+        same = seen == last && seen != before ? same + 1 : 0;
+        last = seen;
+        same < 5 && left-- ? requestAnimationFrame(look) : done(seen);
+    };
+    requestAnimationFrame(look);
+})"""
+
+
 def test_a_measured_graph_is_drawn_with_its_top_pages_named(window, address):
     page, frames = window(), []
     page.on("websocket", lambda s: s.on("framereceived", lambda frame: frames.append(frame)))
@@ -69,6 +90,15 @@ def test_a_page_is_found_flown_to_and_told_of_with_its_neighbours(page, address)
     about.get_by_role("button", name="/page/5", exact=True).click()
     expect(about.get_by_role("row", name="page /page/5")).to_be_visible()
     expect(about).to_contain_text("Links to 4 pages")
+
+
+def test_the_links_of_a_page_that_is_picked_are_seen_however_long_they_are(page, address):
+    graph = drawn(page, address)
+    graph.get_by_role("button", name="Pause").click()
+    before = page.evaluate(SEEN, 0)
+    graph.get_by_label("Find a page").fill("page/17")
+    graph.get_by_label("Find a page").press("Enter")
+    assert page.evaluate(SEEN, before) > 100
 
 
 def test_colour_size_and_filter_follow_the_columns_and_are_kept(page, address):

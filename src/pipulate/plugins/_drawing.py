@@ -248,7 +248,7 @@ export default {async render({model, el, experimental: {invoke}, signal}) {
     const ways = Object.entries(near), few = ways.flatMap(([, places]) => places.slice(0, NEAR));
     const all = place == null ? undefined : [place, ...ways.flatMap(([, places]) => places)];
     graph.setConfigPartial({focusedPointIndex: place, highlightedPointIndices: all,
-      highlightedLinkIndices: all && through});
+      highlightedLinkIndices: all && through, linkVisibilityMinTransparency: all ? 1 : 0.25});
     card.replaceChildren();
     if (!all) return;
     const [[row, ...others]] = await invoke('rows', [place, ...few]);
