@@ -423,6 +423,11 @@ def test_a_list_opens_with_the_filter_of_its_class_and_can_show_all(jobs):
     assert '<input type="hidden" name="all" value="1">' in text  # a form without filters is all
 
 
+def test_a_filter_of_a_field_that_is_gone_leaves_a_way_to_the_list(visit):
+    text = drawn(visit("GET", query={"f.gone": "3"}).elements)
+    assert "gone is no field here" in text and 'href="/default/books">Show all</a>' in text
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [

@@ -55,7 +55,7 @@ class Listing(Many):
         ]
 
     def state(self, query: Mapping[str, str]) -> State:
-        """The list an address means; one without any state means the app's own default."""
+        """The list an address means; one without state is the app's own default."""
         given = query or dict(parse_qsl(self.model.default_filter))
         return State.read(given, self.named)
 
@@ -73,8 +73,9 @@ class Listing(Many):
         try:
             listed = await limited(work)
         except Problem as problem:
-            filters = Table(self._filters(state))
-            listed = Div(problem_card(problem), filters, I(id="again"), id="listing")
+            every = A("Show all", href=self.address(visit.base, State()))
+            parts = problem_card(problem), Table(self._filters(state)), every, I(id="again")
+            listed = Div(*parts, id="listing")
             if visit.partial:
                 return Refusal((listed, self._kept_again(state)), problem.status)
         if visit.partial:
@@ -214,12 +215,12 @@ class Listing(Many):
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):
-        """In a thread and not for ever when code of the class's own draws."""
+        """In a thread and not for ever when the class's own code draws."""
         work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
         return NotStr(await limited(work) if self.drawn or self.model.computed else work())
 
     async def add(self, visit: Visit):
-        """A clean form comes back, the row is put at the top of the list."""
+        """A clean form comes back, the row is put first."""
         added = await self._add_there(visit)
         given = {n: visit.form.get(f"made.{n}") for n in self.fields}
         known = {n: t for n, t in visit.form.items() if n in given and t != given[n]}
@@ -253,7 +254,7 @@ class Listing(Many):
         return await self._draw(visit, self.drawn_rows, [row])
 
     async def edit(self, visit: Visit):
-        """What is refused stays in its cell with the reason."""
+        """What is refused stays in its cell, with why."""
         added = await self._add_there(visit)
         key = visit.number("id")
         typed = {n: t for n, t in visit.form.items() if n in (*self.fields, "version")}
@@ -289,7 +290,7 @@ class Listing(Many):
         return {name: why for name in self.of_type(Secret) if typed.get(name)} | dict(bad)
 
     async def _saved(self, visit: Visit, key: int, kept: dict[str, str]):
-        """Raises Conflict when the same fields were changed meanwhile."""
+        """Conflict: the same fields were changed meanwhile."""
         version, *marks = kept.get("version", "").split() or [""]
         seen, tool = dict(zip(self.fields, marks, strict=False)), f"{self.name}_update"
         try:
@@ -317,7 +318,7 @@ class Listing(Many):
         return notice(f"Deleted “{first}”.", visit.undo), again
 
     async def move(self, visit: Visit):
-        """Behind the row `after` (empty: first)."""
+        """Behind the row `after` (or first)."""
         after = visit.form.get("after", "")
         await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
         return ""
@@ -331,7 +332,7 @@ class Listing(Many):
 
 
 async def offered(visit: Visit, fields: dict[str, Field]):
-    """Names of rows that a Ref may mean, for the list below its input."""
+    """Names of rows that a Ref may mean."""
     field = fields.get(visit.path["field"])
     if not field or field.type is not Ref:
         raise Problem("That field refers to no rows.", "Reload the page.")
