@@ -29,11 +29,12 @@ class Problem(Exception):
         cls.status, cls.exit_code = status, exit_code
 
     def __init__(self, what: str, next_step: str = "", **details: Any):
-        self.what = what if what[-1:] in ".!?…:" else f"{what}."
+        self.what = what if what[-1:] in ".!?…:)" else f"{what}."
         self.next_step, self.details = next_step, details
 
     def __str__(self) -> str:
-        return f"{self.what} {self.next_step}".strip()
+        stop = "." if self.what.endswith(")") and self.next_step else ""
+        return f"{self.what}{stop} {self.next_step}".strip()
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]  # all that a notebook shows of it
