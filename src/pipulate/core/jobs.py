@@ -13,7 +13,7 @@ import secrets
 import time
 from asyncio.subprocess import Process
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -285,36 +285,30 @@ class Jobs:
     # -- what a step may need
 
     async def _need(self, job: Job, process: Process, message: Row) -> None:
-        try:
-            quick = message["need"] in QUICK
-            async with contextlib.nullcontext() if quick else self._elsewhere(job):
-                result = await self.needs[message["need"]](job, *message["with"])
-            reply = {"result": result}
-        except Exception as error:
-            reply = {"problem": problem_of(error).as_dict()}
-        await send(process, reply | {"reply": message["id"]})
-
-    @contextlib.asynccontextmanager
-    async def _elsewhere(self, job: Job) -> AsyncIterator[None]:
-        job.waits += 1
-        if job.placed:
+        slow = message["need"] not in QUICK
+        if slow:
+            job.waits += 1
+        if slow and job.placed:  # while a step waits for somebody, another may have its place
             job.placed = False
             self._places.release()
-        over = False
         try:
-            yield
-        except asyncio.CancelledError:
-            over = True  # and so is the step: nobody would give its place back
-            raise
-        finally:
-            job.waits -= 1
-            if not job.waits and not over:
-                with _paused(job):
-                    await self._places.acquire()
-                if job.placed or job.waits:  # meanwhile another need of it ended, or came
-                    self._places.release()
-                else:
-                    job.placed = True
+            reply = {"result": await self.needs[message["need"]](job, *message["with"])}
+        except Exception as error:
+            reply = {"problem": problem_of(error).as_dict()}
+        if slow:  # not when cancelled: then the step is over, and nobody would give it back
+            await self._placed_again(job)
+        await send(process, reply | {"reply": message["id"]})
+
+    async def _placed_again(self, job: Job) -> None:
+        job.waits -= 1
+        if job.waits:
+            return
+        with _paused(job):
+            await self._places.acquire()
+        if job.placed or job.waits:  # meanwhile another need of it ended, or came
+            self._places.release()
+        else:
+            job.placed = True
 
     async def _checkpoint(self, job: Job, data: Any) -> None:
         new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
