@@ -140,7 +140,7 @@ def moved(site, event: Row):
     """The same of an account that was connected, of a step that is done, failed or asks."""
     verb, said = event["verb"], event["summary"]
     size = "key" if verb.endswith("_connect") else SIZES.get(verb)
-    tabs = [tab for tab in site.hub.others("") if tab.profile.id == event["profile_id"]]
+    tabs = [tab for tab in [*site.hub.tabs] if tab.profile.id == event["profile_id"]]
     if not (size and tabs):
         return
     at, profile, found = tabs[0].path, tabs[0].profile, re.match(r"runs/(\d+)/", event["target"])

@@ -190,22 +190,17 @@ async def turn(site, visit: Visit, request):
 
 
 async def undo(site, visit: Visit, request):
-    """Take back the event in the address, or the ticked ones; the notice offers to redo it."""
+    """Take back the event or the turn in the address, or the ticked events.
+
+    The notice offers to redo it."""
+    origin_tab.set("")  # this tab wants to see what came back, too
     ticked = [int(key) for key in re.findall(r"\b\d{1,18}\b", visit.form.get("more", ""))]
     first, *more = [visit.path["event"]] if "event" in visit.path else ticked or [0]
-    return await _taken_back(visit, request, "undo", event=first, more=more)
-
-
-async def undo_turn(site, visit: Visit, request):
-    """Take back a whole turn of the assistant."""
-    return await _taken_back(visit, request, "undo_turn", turn=visit.path["turn"])
-
-
-async def _taken_back(visit: Visit, request, tool: str, **what):
-    origin_tab.set("")  # this tab wants to see what came back, too
-    what["on_conflict"] = visit.form.get("on_conflict", "refuse")
+    tool, what = "undo", {"event": first, "more": more}
+    if "turn" in visit.path:
+        tool, what = "undo_turn", {"turn": visit.path["turn"]}
     try:
-        said = await visit.call(tool, **what)
+        said = await visit.call(tool, **what, on_conflict=visit.form.get("on_conflict", "refuse"))
     except Conflict as problem:
         if "clashes" not in problem.details:
             raise

@@ -73,12 +73,10 @@ class Hub:
         """Send to a profile's tabs (None: all), those at `at` if given, not `skip`. Thread-safe."""
         if threading.get_ident() != self._thread:
             return soon(self.loop, self.put, profile_id, fragment, at, skip)
-        for tab in self.others(skip):
-            if profile_id in (None, tab.profile.id) and at in ("", tab.path):
+        for tab in [*self.tabs]:
+            meant = profile_id in (None, tab.profile.id) and at in ("", tab.path)
+            if meant and not (skip and tab.key == skip):
                 tab.put(fragment)
-
-    def others(self, skip: str) -> list[Tab]:
-        return [tab for tab in [*self.tabs] if not skip or tab.key != skip]
 
     async def serve(self, socket: WebSocket, tab: Tab, on_message):
         """Keep a tab until it goes; on_message(data) gets the JSON objects that it sends."""

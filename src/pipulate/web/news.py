@@ -50,7 +50,7 @@ class News:
 
     def _moved(self, profile_id: int | None, run: str) -> None:
         self._soon("", self.count)
-        for tab in self.hub.others(""):
+        for tab in [*self.hub.tabs]:
             app, rest = app_at(self.house, tab.at)
             ours = isinstance(app, Feeds) and profile_id in (None, tab.profile.id)
             shown = {"": rest != "-", RUNS: rest not in ("", "-")}.get(run, rest in ("", run))

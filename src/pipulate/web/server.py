@@ -101,7 +101,7 @@ class Site:
     def _event(self, event: Row):
         """Lists of what changed draw themselves anew in other tabs; the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
-        for profile, slug in {(t.profile, place(t.at)[0]) for t in self.hub.others("")}:
+        for profile, slug in {(t.profile, place(t.at)[0]) for t in [*self.hub.tabs]}:
             app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
             listed = isinstance(app, Crud) and app.table_name in names
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
@@ -336,7 +336,7 @@ PAGES = (  # (methods, path below the profile, handler)
     ("GET", "history", history.history),
     ("GET", "history/{event:int}", history.change),
     ("GET", "history/{turn}", history.turn),
-    ("POST", "history/{turn}", history.undo_turn),
+    ("POST", "history/{turn}", history.undo),
     ("GET", "approvals/{id}", pages.approval),
     ("POST", "approvals/{id}", pages.decide),
     ("POST", "chat/stop", pages.stop),
