@@ -30,7 +30,7 @@ from pipulate.core.problems import Problem, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tool_of, tools_in
 
-VERBS = ("list", "get", "add", "update", "delete", "move")  # tools of every app
+VERBS = ("list", "get", "add", "update", "delete", "move")
 
 
 class CrudApp:

@@ -61,9 +61,9 @@ class Data(Refs):
         if where and turns and count**2 > (min(first, left) + PAGE) * self._highest():
             where = f"likely({where})"  # walking in order meets a page of them sooner
         if first < left or not turns:
-            return table(where, args, self.order(caller, state), PAGE, first), count
+            return table(where, args, self.order(state), PAGE, first), count
         # A late page is read from the end: OFFSET costs as much as the rows it leaves out.
-        order, size = self.order(caller, state, turned=True), max(0, min(PAGE, left))
+        order, size = self.order(state, turned=True), max(0, min(PAGE, left))
         return table(where, args, order, size, left - size)[::-1], count
 
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
@@ -164,7 +164,7 @@ class Data(Refs):
                 parts.append((f"{quote(name)} IN ({named})", values))
         return joined(" OR ", parts)
 
-    def order(self, caller: Caller, state: State, turned: bool = False) -> str:
+    def order(self, state: State, turned: bool = False) -> str:
         """ORDER BY: by a field (empty last), or as the class says in SQL of its own."""
         sort = state.sort or self.model.order
         if sort.removeprefix("-") in self.model.computed:

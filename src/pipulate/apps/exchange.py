@@ -28,7 +28,7 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
     """Rows in the order of the list, without secrets. `form`: csv or json."""
     known = {n: f for n, f in app.fields.items() if f.type is not Secret}
     fields = [known[name] for name in state.columns or known if name in known]
-    keys = app.plain(caller).keys(*app.where(caller, state), app.order(caller, state))
+    keys = app.plain(caller).keys(*app.where(caller, state), app.order(state))
     rows, name = _rows(app, caller, keys), f"{app.slug}-{date.today()}.{form}"
     if form == "json":
         values = ({"id": r.id} | {f.name: getattr(r, f.name) for f in fields} for r, _ in rows)

@@ -21,7 +21,7 @@ from pipulate.core.problems import Missing
 from pipulate.core.store import Row
 from pipulate.core.tools import limited
 
-DRAWN = 100  # outputs kept as they were drawn
+DRAWN = 100  # outputs
 
 
 class Feeds(Runner):

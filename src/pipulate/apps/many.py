@@ -26,7 +26,7 @@ from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
 
 SECONDS = 120.0
 QUIET = "outline secondary"
-VALUES = 8  # values counted for one field
+VALUES = 8  # of one field
 
 
 class RowTools:

@@ -21,7 +21,7 @@ from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
 
 MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
-LISTED = 50  # runs of one page
+LISTED = 50
 EMPTY = "No runs yet. Start one: it is kept here and can be taken up again at any time."
 SURE = "Run every step again, with the inputs there are?"
 
@@ -138,7 +138,7 @@ class Guided(Feeds):
         return P(Small(*links[:-1])) if links else ""
 
     def _changed(self, run: Row, states: States):
-        """What became of the steps since this run was begun, if its file was edited."""
+        """What became of the steps since this run was begun."""
         kept = self.runs.records("run_id = ? AND kind = 'steps'", (run["id"],))
         was = json.loads(kept[0]["about"])["steps"] if kept else [*states]
         said = [f"{words(n)} is gone" for n in was if n not in states]

@@ -43,7 +43,7 @@ async def download(visit, name: str, data: bool = False):
 def rows(app, caller):
     """The rows of an app in the order of its list, without secrets."""
     state, shown = app.state_of(""), [n for n, f in app.fields.items() if f.type is not Secret]
-    keys = app.plain(caller).keys(*app.where(caller, state), app.order(caller, state))
+    keys = app.plain(caller).keys(*app.where(caller, state), app.order(state))
     known = {row.id: row for row in app.rows(caller).these(keys)}
     return [{"id": k} | {n: getattr(known[k], n) for n in shown} for k in keys if k in known]
 

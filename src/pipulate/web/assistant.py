@@ -322,7 +322,7 @@ async def _checking(model: Model | None, profile: Profile):
         yield P(f"{model.name}:"), Ul(*lines, cls="events"), stop if "…" in said.values() else ""
 
 
-PAGES = (  # (methods, path below the profile, handler)
+PAGES = (  # see server.py
     ("GET", "assistant", settings),
     ("POST", "assistant/{verb}", act),
     ("POST", "chat/again", again),

@@ -20,7 +20,7 @@ from pipulate.core.problems import Conflict
 from pipulate.core.store import Row
 from pipulate.web.diff import SHOWN, clash_card, diff
 
-PAGE = 50  # events of one page
+PAGE = 50
 WHO = {"user": "You", "model": "Assistant", "mcp": "MCP", "shell": "Shell", "system": "Pipulate"}
 HOUSE = {"runs": "Runs", "profiles": "Profiles"}  # tables without a class
 ABOUT = "Every change, by whomever. What it changed is kept for 30 days, to look at and to undo."
@@ -100,7 +100,7 @@ def _number(text: str) -> int:
 
 
 def _day(text: str) -> tuple[str, str]:
-    """The moments at which a local day begins and ends, in UTC; blank when it is no day."""
+    """Begin and end of a local day, in UTC; blank when it is none."""
     try:
         first = datetime.strptime(text, "%Y-%m-%d")
         ends = first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC)

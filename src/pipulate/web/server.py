@@ -173,7 +173,7 @@ class Site:
         return endpoint
 
     def _answer(self, request, profile: Profile, at: str, result, title: str, wanted: bool):
-        """What a handler gave, as a response; `wanted`: only a part of the page is."""
+        """`wanted`: only a part of the page is."""
         if isinstance(result, Download):
             return _sent(result)
         if isinstance(result, Response):

@@ -114,7 +114,7 @@ def _file(site, profile, number: str):
 
 
 def _link(base: str, shares: Shares, files) -> str:
-    """The address of the web app with the files, its words as its documentation has them."""
+    """Its words are as the documentation of that site has them."""
     links, pages = files["edges"].path, files["nodes"].path
     colour = "page_type" if b",page_type" in _first(pages) else "depth"
     said = {"data": base + shares.add(links, "source"), "source": "source", "target": "target"}
