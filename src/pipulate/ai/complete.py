@@ -4,7 +4,6 @@ Servers that take a schema are held to it, the others are told it. What does not
 """
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +14,7 @@ from pipulate.ai.memory import AssistantTools, masked
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import Choice
 from pipulate.apps.house import House
-from pipulate.core.fields import dumps
+from pipulate.core.fields import digest, dumps
 from pipulate.core.jobs import Job
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
@@ -43,7 +42,7 @@ async def _model(choice: Choice, caller: Caller, then: str = "begin") -> Model:
 
 
 async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: Row) -> Any:
-    name = hashlib.sha256(dumps([prompt, schema]).encode()).hexdigest()
+    name = digest(dumps([prompt, schema]))
     about = job.attempt, "model", name, "intent", {"prompt": prompt[:2_000]}
     record, _ = await asyncio.to_thread(house.runs.record, *about)
     if record["state"] == "done":

@@ -5,13 +5,13 @@ would lose values is refused until somebody accepts exactly that change (its dig
 """
 
 import contextlib
-import hashlib
 import re
 from typing import Any
 
 from pipulate.apps.query import State, condition
 from pipulate.core import backups
-from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, dumps, to_column
+from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, digest, dumps
+from pipulate.core.fields import to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -101,14 +101,13 @@ class Migration:
         change.summary = f"{change.summary}; {said}" if change.summary else said
 
     def _ask(self, lost: dict[str, int]) -> None:
-        asked = dumps([self.table, self.was, self.kinds, lost])
-        digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        if not lost or digest in self.house.accepted:
+        asked = digest(dumps([self.table, self.was, self.kinds, lost]))[:16]
+        if not lost or asked in self.house.accepted:
             return
         said = ", ".join(f"{count:,} of {name}" for name, count in lost.items())
         what = f"{self.app.model.__name__}: this change would lose values: {said}."
         then = "Nothing was changed. Put the field back (a new name: Renamed), or accept the loss"
-        raise Problem(what, f"{then}; a backup is made first.", accept=digest)
+        raise Problem(what, f"{then}; a backup is made first.", accept=asked)
 
     def _filled(self, name: str) -> int:
         filled, _ = condition(Field(name, str, KINDS[str]), "!=")

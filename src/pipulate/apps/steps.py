@@ -7,7 +7,6 @@ of the user. Everything is bound when the file loads, so mistakes show there, wi
 from __future__ import annotations
 
 import builtins
-import hashlib
 import inspect
 import sys
 import typing
@@ -19,7 +18,7 @@ from typing import Any
 from pipulate.apps.base import snake
 from pipulate.apps.job import fed as as_input
 from pipulate.apps.local import Ran, run_here, step_here
-from pipulate.core.fields import MISSING, Field, make_field, makes
+from pipulate.core.fields import MISSING, Field, digest, make_field, makes
 from pipulate.core.kinds import Secret
 from pipulate.core.problems import Problem, nearest
 
@@ -37,8 +36,7 @@ class Step:
         self.function, self.name, self.earlier = function, function.__name__, {**pipeline.steps}
         self.when = when
         self.description = (inspect.getdoc(function) or "").split("\n")[0]
-        source = source or inspect.getsource(function)
-        self.source = hashlib.sha256(source.encode()).hexdigest()
+        self.source = digest(source or inspect.getsource(function))
         self.draw: Callable[[Any], Any] | None = None
         self.other: Pipeline | None = None  # whose run this step is
         self.answers: dict[str, Any] = {}  # to its questions, where it runs in this process

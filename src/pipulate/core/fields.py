@@ -6,6 +6,7 @@ tools, doors and tables work. A value comes out exactly as meant, or is refused 
 
 import copy
 import enum
+import hashlib
 import inspect
 import json
 import math
@@ -319,3 +320,8 @@ def dumps(value: Any) -> str:
         return ENCODER.encode(value)  # rows by the million hold nothing but JSON
     except (TypeError, ValueError):
         return ENCODER.encode(to_json(value))
+
+
+def digest(text: str) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

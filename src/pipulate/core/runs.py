@@ -6,7 +6,6 @@ is fresh, even an older one; the newest finished one with another key is shown a
 """
 
 import contextlib
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import dumps, from_json
+from pipulate.core.fields import digest, dumps, from_json
 from pipulate.core.kinds import File
 from pipulate.core.problems import Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
@@ -104,11 +103,7 @@ def step_key(step: Any, inputs: Row, used: list[str]) -> str:
             if isinstance(value, File):
                 stat = value.path.stat()
                 stamps.append([stat.st_size, stat.st_mtime_ns])
-    return _hash(dumps([step.source, inputs, stamps, used]))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(dumps([step.source, inputs, stamps, used]))
 
 
 def inputs_of(step: Any, given: Row) -> Row:
@@ -132,7 +127,7 @@ def _state(
     `asked`: its open question by key."""
     inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
     late = [up.step.name for up in ups if up.state not in PAST]
-    key = step_key(step, inputs, [_hash(up.attempt.get("output") or "") for up in ups])
+    key = step_key(step, inputs, [digest(up.attempt.get("output") or "") for up in ups])
     past = [t for t in tries if t["state"] in PAST]
     same = [t for t in past if t["key"] == key]
     found = tries[0] if tries else {}

@@ -8,7 +8,6 @@ reads may be a stranger's, so each of its turns counts as misled.
 import asyncio
 import contextlib
 import ctypes
-import hashlib
 import inspect
 import json
 import secrets
@@ -23,7 +22,8 @@ from typing import Any, NoReturn
 
 import anyio.to_thread
 
-from pipulate.core.fields import Field, check_values, dumps, fields_of, schema_of, to_json
+from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, schema_of
+from pipulate.core.fields import to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown, nearest
@@ -240,7 +240,7 @@ class Tools:
             id=secrets.token_urlsafe(9),
             tool=tool.name,
             arguments=arguments,
-            hash=_hash(self.shown(tool.name, arguments)),
+            hash=digest(self.shown(tool.name, arguments)),
             profile_id=caller.profile.id,
             actor=caller.actor,
             turn=caller.turn,
@@ -311,7 +311,7 @@ class Tools:
         calls = several or [table[key]]
         record: Row = calls[0] | {"id": key, "calls": calls}
         if several:
-            record["hash"] = _hash(dumps([(call["id"], call["hash"]) for call in calls]))
+            record["hash"] = digest(dumps([(call["id"], call["hash"]) for call in calls]))
         return record | {"shown": "\n".join(map(self._told, calls))}
 
     def _told(self, call: Row) -> str:
@@ -325,7 +325,3 @@ class Tools:
         """{state, result} of an approval of this profile. Raises Missing."""
         found = self.approval(approval, profile)
         return {"state": found["state"], "result": json.loads(found["result"] or "null")}
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
