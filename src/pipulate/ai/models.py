@@ -139,8 +139,7 @@ class Model:
 
     def _lines(self, body: Row) -> AsyncGenerator[str]:
         at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
-        limits = {"first": self.wait or FIRST, "between": BETWEEN, "total": TOTAL}
-        return lines(at, self.key, body, **limits, most=LARGEST)
+        return lines(at, self.key, body, self.wait or FIRST, BETWEEN, TOTAL, LARGEST)
 
 
 def _message(line: str) -> Row:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from pipulate.ai.calls import Call, printed
@@ -80,7 +80,7 @@ async def _stops(model: Model) -> Found:
     return False, "It works on after Stop, so that the next answer is late."
 
 
-PROBES: dict[str, Callable[[Model], Awaitable[Found]]] = {
+PROBES = {
     "Streams": _streams,
     "Follows a schema": _follows,
     "Calls a tool": _calls,

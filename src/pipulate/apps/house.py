@@ -1,6 +1,7 @@
 """The house: one home folder opened, with its store, engines, tools and shelf. No server needed."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -220,4 +221,5 @@ class HouseTools(ExchangeTools, RunTools):
     @tool(kind="read")
     def approval_result(self, caller: Caller, approval: str):
         """The state and result of an approval asked for earlier."""
-        return self.house.tools.approval_result(approval, caller.profile)
+        found = self.house.tools.approval(approval, caller.profile)
+        return {"state": found["state"], "result": json.loads(found["result"] or "null")}

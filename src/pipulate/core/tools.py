@@ -320,8 +320,3 @@ class Tools:
             if call["arguments"] and name in self.told:
                 said += "\n" + self.told[name](**json.loads(call["arguments"]))
         return said.rstrip()
-
-    def approval_result(self, approval: str, profile: Profile) -> Row:
-        """{state, result} of an approval of this profile. Raises Missing."""
-        found = self.approval(approval, profile)
-        return {"state": found["state"], "result": json.loads(found["result"] or "null")}
