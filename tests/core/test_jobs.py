@@ -90,6 +90,11 @@ STEPS = """
         os._exit(7)
 
     @work.step
+    def ends(job):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @work.step
     def odd():
         return {"a": [object()]}
 
@@ -292,6 +297,11 @@ def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(
     found = engine(step)
     assert found.state == "failed" and said in found.error["problem"]
     assert found.error["next_step"]
+    assert engine("quick").state == "done"
+
+
+def test_given_a_worker_that_is_told_to_end_as_at_a_logout_then_its_step_is_interrupted(engine):
+    assert engine("ends").state == "interrupted"
     assert engine("quick").state == "done"
 
 

@@ -53,7 +53,8 @@ async def receive(process: Process) -> Row:
         what = f"The output is over {LINE_LIMIT // 2**20} MB."
         raise Problem(what, "Write it to a file: File(path).") from None
     except asyncio.IncompleteReadError:
-        await process.wait()
+        if await process.wait() == -signal.SIGTERM:  # as all programs are, at a logout
+            raise asyncio.CancelledError from None
         raise lost(f"exit code {process.returncode}") from None
 
 
