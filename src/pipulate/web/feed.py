@@ -7,7 +7,6 @@ Nothing is queued: a change only wakes a client up, and it reads on in the log.
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pipulate.apps.house import House
@@ -43,7 +42,7 @@ class Feed:
         self.ended = True
         self._wake()
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request) -> Response:
         """GET /events[?profile=NAME]; without a name of all."""
         try:
             if len(self.clients) >= MOST:

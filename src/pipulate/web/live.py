@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.websockets import WebSocket
 
 from pipulate.core.profiles import Profile
 
@@ -31,7 +30,7 @@ def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) 
 class Tab:
     """One open page: whose, where, and what waits to be sent."""
 
-    def __init__(self, socket: WebSocket, profile: Profile, at: str, key: str):
+    def __init__(self, socket, profile: Profile, at: str, key: str):
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
         self.path = at.partition("?")[0]
         self._waiting: list[str] = []
@@ -78,7 +77,7 @@ class Hub:
             if meant and not (skip and tab.key == skip):
                 tab.put(fragment)
 
-    async def serve(self, socket: WebSocket, tab: Tab, on_message):
+    async def serve(self, socket, tab: Tab, on_message):
         """Keep a tab until it goes; on_message(data) gets the JSON objects that it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)

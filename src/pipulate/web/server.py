@@ -16,7 +16,6 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.responses import StreamingResponse
 from starlette.routing import Match, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.websockets import WebSocket
 
 from pipulate.ai.chat import Chat
 from pipulate.ai.complete import connect
@@ -218,7 +217,7 @@ class Site:
         known = (asks, self.house.settings_of().get("last_profile"), slugs[0])
         return next(slug for slug in known if slug in slugs)
 
-    async def socket(self, socket: WebSocket):
+    async def socket(self, socket):
         asked = socket.query_params
         at = asked.get("at", "/")
         try:
