@@ -187,16 +187,11 @@ def test_given_a_damaged_store_when_it_is_opened_then_broken_and_untouched(setti
     assert settings.database.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    "lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "empty"]
-)
-def test_given_a_store_that_is_empty_or_gone_beside_backups_then_no_empty_one_takes_its_place(
-    settings, folder, lose
-):
+def test_given_a_store_that_is_empty_beside_backups_then_it_does_not_begin_anew(settings, folder):
     db = open_store(settings)
     made = backup(db, folder)
     db.close()
-    lose(settings.database)
+    settings.database.write_bytes(b"")
     with pytest.raises(Broken, match="store is empty. Restore a backup"):
         open_store(settings)
     restore(settings, made.name)

@@ -101,8 +101,8 @@ def open_store(settings: Settings) -> Database:
     if not settings.database.exists():  # a restore may have been killed half-way
         for fresh in sorted(settings.home.glob("pipulate-*-restoring*.db"))[-1:]:
             _exchange(settings, fresh)
-    there = settings.database.exists() and settings.database.stat().st_size
-    if not there and listing(settings.folder("backups")):  # as after a power loss
+    empty = settings.database.exists() and not settings.database.stat().st_size
+    if empty and listing(settings.folder("backups")):  # as after a power loss
         raise Broken("The store is empty.", "Restore a backup; without backups it begins anew.")
     db = Database(settings.database, latest)
     if 0 < _version(db) < latest:
