@@ -252,32 +252,36 @@ def test_given_a_time_without_offset_then_it_is_the_machines_and_kept_in_utc(mon
         time.tzset()
 
 
-def test_a_time_of_a_row_is_the_users_own_and_stands_beside_a_plain_one(monkeypatch):
+@pytest.fixture
+def new_york(monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
-    try:
-        field = make_field("x", datetime)
-        moment, plain = field.load("2026-02-01T03:30:00+00:00"), datetime(2026, 1, 31, 22)
-        assert f"{moment:%Y-%m-%d %H:%M}" == "2026-01-31 22:30"
-        assert moment > plain < moment + timedelta(hours=1) and plain != moment
-        assert moment - plain == timedelta(minutes=30) == -(plain - moment)
-        assert moment == plain.replace(minute=30) and hash(moment) == hash(moment.astimezone(UTC))
-        assert to_json(moment) == field.text(moment) == "2026-02-01T03:30:00+00:00"
-        assert to_column(plain) == "2026-02-01T03:00:00+00:00"
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-def test_a_time_that_is_none_in_the_users_zone_is_refused_before_it_breaks_a_list(monkeypatch):
-    monkeypatch.setenv("TZ", "America/New_York")
+    yield
+    monkeypatch.undo()
     time.tzset()
-    try:
-        with pytest.raises(ValueError, match="needs a date and time"):
-            make_field("x", datetime).parse("0001-01-01T00:00+00:00")
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+
+
+def test_a_time_of_a_row_is_the_users_own_and_stands_beside_a_plain_one(new_york):
+    field = make_field("x", datetime)
+    moment, plain = field.load("2026-02-01T03:30:00+00:00"), datetime(2026, 1, 31, 22)
+    assert f"{moment:%Y-%m-%d %H:%M}" == "2026-01-31 22:30"
+    assert moment > plain < moment + timedelta(hours=1) and plain != moment
+    assert moment - plain == timedelta(minutes=30) == -(plain - moment)
+    assert moment == plain.replace(minute=30) and hash(moment) == hash(moment.astimezone(UTC))
+    assert to_json(moment) == field.text(moment) == "2026-02-01T03:30:00+00:00"
+    assert to_column(plain) == "2026-02-01T03:00:00+00:00"
+
+
+def test_a_time_of_a_row_whose_zone_was_taken_off_is_a_plain_one(new_york):
+    moment, plain = make_field("x", datetime).load("2026-02-01T03:30Z"), datetime(2026, 1, 31, 22)
+    bare = moment.replace(tzinfo=None)
+    assert bare > plain and bare - plain == timedelta(minutes=30) == -(plain - bare)
+    assert bare == datetime(2026, 1, 31, 22, 30) and to_column(bare) == to_column(moment)
+
+
+def test_a_time_that_is_none_in_the_users_zone_is_refused_before_it_breaks_a_list(new_york):
+    with pytest.raises(ValueError, match="needs a date and time"):
+        make_field("x", datetime).parse("0001-01-01T00:00+00:00")
 
 
 def test_given_a_time_with_seconds_then_showing_it_loses_nothing():

@@ -228,8 +228,9 @@ class Chat:
         except asyncio.CancelledError:
             state = "stopped"
             raise
-        except Problem:
-            self.choice.forget()  # it may be gone, or be another one
+        except Problem as problem:
+            if problem.details:  # broken, or refused
+                self.choice.forget()
             raise
         finally:
             self.streaming[profile.id] = row = await adding

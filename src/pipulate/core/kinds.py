@@ -41,7 +41,7 @@ class Moment(datetime):
 
 def _beside_naive(method: Callable[[datetime, Any], Any]) -> Callable[[datetime, Any], Any]:
     def with_zone(self: datetime, other: Any) -> Any:
-        naive = isinstance(other, datetime) and other.tzinfo is None
+        naive = self.tzinfo and isinstance(other, datetime) and not other.tzinfo
         return method(self, other.astimezone() if naive else other)
 
     return with_zone
