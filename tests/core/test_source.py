@@ -13,5 +13,13 @@ def test_the_source_comes_in_reading_order_with_the_plugins_of_the_user_last(tmp
     assert package <= {*found} and "plugins/contract.md" in found
 
 
+def test_the_source_is_listed_where_a_wheel_has_put_the_manual_beside_it(tmp_path, monkeypatch):
+    for name in ("core/a.py", "plugins/contract.md", "docs/README.md"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("x = 1")
+    monkeypatch.setattr(source, "PACKAGE", tmp_path)
+    assert [*source.files(tmp_path / "apps")] == ["core/a.py", "plugins/contract.md"]
+
+
 def test_a_token_is_about_four_characters():
     assert source.tokens("x" * 3_600) == 1_000

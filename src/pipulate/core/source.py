@@ -9,11 +9,11 @@ PER_TOKEN = 3.6  # characters; o200k counts a little fewer tokens
 
 def files(apps: Path) -> dict[str, Path]:
     """{name: path} of the source, such as core/fields.py, and of plugins in the folder `apps`."""
-    texts = [path for kind in ("py", "md") for path in PACKAGE.rglob(f"*.{kind}")]
-    found = {path.relative_to(PACKAGE): path for path in texts if "assets" not in path.parts}
-    order = sorted(found, key=lambda p: (ORDER.index(p.parts[0]), p.suffix == ".py", p))
+    names = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.[pm][yd]"))
+    known = [name for name in names if name.parts[0] in ORDER]  # no docs, as a wheel has
+    order = sorted(known, key=lambda p: (ORDER.index(p.parts[0]), p.suffix == ".py", p))
     own = {f"home/apps/{path.name}": path for path in sorted(apps.glob("[!.]*.py"))}
-    return {name.as_posix(): found[name] for name in order} | own
+    return {name.as_posix(): PACKAGE / name for name in order} | own
 
 
 def tokens(text: str) -> int:
