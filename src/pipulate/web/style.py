@@ -4,10 +4,10 @@ import re
 
 THEME = """
 :root{--pico-font-size:15px;--pico-spacing:.75rem;--pico-form-element-spacing-vertical:.3rem;
-  --pico-form-element-spacing-horizontal:.6rem;--pico-line-height:1.45;
-  --pico-border-radius:.4rem;--edge:1px solid var(--pico-muted-border-color);
-  --muted:var(--pico-muted-color);--card:var(--pico-card-background-color);
-  --soft:var(--pico-card-sectioning-background-color);
+  --pico-form-element-spacing-horizontal:.6rem;--pico-nav-link-spacing-vertical:.4rem;
+  --pico-border-radius:.4rem;--pico-line-height:1.45;
+  --edge:1px solid var(--pico-muted-border-color);--muted:var(--pico-muted-color);
+  --card:var(--pico-card-background-color);--soft:var(--pico-card-sectioning-background-color);
   --bad:var(--pico-del-color);--ink:var(--pico-color);--link:var(--pico-primary)}
 @media (prefers-color-scheme:dark){ /* Pico's own are too near to what lies below */
   :root:not([data-theme]){--pico-muted-color:#8f97a8;--pico-primary-hover-background:#016499}}
@@ -19,8 +19,8 @@ body :is(h1,h2,p,ul,label,form,fieldset,details,article),
 body :is(button,[type=submit]){width:auto}
 h1{font-size:1.5rem}
 h2{font-size:1.05rem}
-body *+h2{margin-top:1rem}
-body *+:is(p,form){margin-top:.3rem}
+body *+:is(h2,.assistant){margin-top:1rem}
+body *+:is(p,form){margin-top:.4rem}
 :focus-visible,.rows tr:focus,#attach:focus-visible+label{outline:2px solid var(--link)}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
 pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
@@ -32,7 +32,7 @@ pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
 .sr{position:absolute;left:-99rem}
-body .empty,.cards{margin:.8rem 0}
+body :is(.empty,.bar,#filter),.cards{margin:.6rem 0}
 button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;box-shadow:none;
   color:inherit}
 .tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label,.msg .link{font-size:.88em}
@@ -57,7 +57,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 .head>:first-child{margin-right:auto}
 .add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
-:is(.add,.beside,.edit,#import) button{justify-self:start}
+:is(.add,.beside,.edit,#import) button{place-self:end start}
 
 /* the frame: navigation above, main column, chat beside it */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
@@ -81,8 +81,7 @@ main>*{max-width:73rem}
 .add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
 .edit.whole{max-width:calc(100cqw - 8rem)}
 .add label:has(textarea){grid-area:span 2/span 2}
-.add>[type=submit]{margin-top:1.5rem}
-.bar{margin:.8rem 0 .3rem}
+.add [role=switch]{margin-block:.4rem}
 #state,#kept{display:contents}
 #bulk,#picked{position:sticky;bottom:0;z-index:2}
 .add,#bulk,#picked,#more,#offers ul,.notice.clash{background:var(--card);border:var(--edge);
@@ -114,8 +113,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
   display:inline-block}
 .edit :is(input:not([type=checkbox]),select,textarea){min-width:6rem}
 .pager{padding:.4rem 0}
-.pager a+a{margin-left:1rem}
-.values span+span{margin-left:.8rem}
+.pager a+a,.values span+span{margin-left:.8rem}
 .wide,.scroll{overflow:auto}
 .scroll{max-height:30rem;margin:.6rem 0}
 .data,.rows,.lead form{margin:0}
@@ -138,6 +136,7 @@ body .name input:not(:hover,:focus){border-color:transparent;background:none}
 .step details,.inputs p{margin:.2rem 0}
 .step summary{line-height:1.6;width:max-content;max-width:100%}
 .step summary::after{margin-left:.4rem}
+body summary::after{height:1lh}
 .step details[open]>summary{margin:0}
 .step .scroll{max-height:20rem}
 .step .data{width:auto;min-width:20rem}
@@ -166,7 +165,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
 .step.blocked{padding-block:.4rem}
 .step:is(.blocked,.skipped,.lost){border-left:4px dashed var(--muted)}
-.step.stale .output{filter:grayscale(1)}
 :is(.runs,.events,.log){padding:0}
 :is(.runs,.events,.log) li{list-style:none;border-bottom:var(--edge);padding:.3rem 0;gap:1rem;
   flex-wrap:nowrap;margin:0}
@@ -222,8 +220,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .thought{margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
 #stop,.lead{padding:0 .8rem .4rem}
-.assistant>h2,.assistant .inline{margin-top:.8rem}
-.assistant label select{max-width:100%;margin:0 .4rem}
+.assistant label{display:grid;grid-template-columns:12rem auto;align-items:center}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
 @keyframes arm{from,99%{pointer-events:none;opacity:.4}}
