@@ -133,9 +133,9 @@ def views(page: Page, base: str, home: Path) -> dict[str, Callable[[], None]]:
 
     def links() -> None:
         open_page(page, f"{base}/links/1")
-        page.locator("#step-1-measure").evaluate("card => card.scrollIntoView()")
-        page.mouse.wheel(0, -60)  # from under the menu
-        page.wait_for_timeout(200)
+        picture = page.locator("canvas").first
+        picture.evaluate("canvas => canvas.scrollIntoView({block: 'center'})")
+        page.wait_for_timeout(6_000)  # until its pages have found their places
 
     def broken() -> None:
         (home / "apps/recipes.py").write_text(BROKEN)
