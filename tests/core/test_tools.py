@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -481,6 +482,25 @@ def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goe
 
     run(main())
     until(lambda: ended)
+
+
+def test_given_plugin_code_that_ends_just_at_its_limit_then_what_its_thread_does_next_goes_on(
+    run, monkeypatch
+):
+    ended, interrupt = threading.Event(), tools_module.interrupt
+
+    def late(thread):
+        ended.wait(10)  # so much was done between the end of its time and this
+        time.sleep(0.05)
+        interrupt(thread)
+
+    async def main():
+        with pytest.raises(Problem, match="took over"):
+            await limited(lambda: (time.sleep(0.1), ended.set()), seconds=0.02)
+        assert await limited(threading.get_ident, seconds=5)
+
+    monkeypatch.setattr(tools_module, "interrupt", late)
+    run(main())
 
 
 @pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)

@@ -303,7 +303,7 @@ class Chat:
         asked = next((row["text"] for row in reversed(rows) if row["role"] == "user"), "")
         notes = [note["note"] for note in recalled(house, profile, asked)]
         before = self._summary(profile).get("text", "")
-        since, done = self.told.get(key, 0), prompt.done(house, profile)
+        since, done = self.told.get(key, 0), house.events.recent(key, prompt.EVENTS)
         fresh = [event for event in done if event["id"] > since] or done[:3]
         first = prompt.system(house, profile, at, fresh, notes, before)
         first = prompt.cut(first, int(context * prompt.ABOUT))
@@ -362,7 +362,7 @@ class Chat:
         model = await self.choice.model(profile.id)
         if model is None:
             return
-        done = prompt.done(self.house, profile)
+        done = self.house.events.recent(profile.id, prompt.EVENTS)
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, done)
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]

@@ -94,13 +94,6 @@ def _work(job: Job) -> str:
     return f"{said} {job.message[:LISTED]}"
 
 
-def done(house: House, profile: Profile) -> list[Row]:
-    """{id, actor, verb, summary} of the last events, the newest first."""
-    sql = """SELECT id, actor, verb, summary FROM events WHERE ifnull(profile_id, ?) = ?
-        ORDER BY id DESC LIMIT ?"""
-    return house.db.all(sql, (profile.id, profile.id, EVENTS))
-
-
 def system(
     house: House,
     profile: Profile,

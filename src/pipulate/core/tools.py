@@ -114,7 +114,8 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     """Run plugin code in a thread; past the limit it is interrupted: Problem.
 
     A coroutine has its own loop there: one that blocks holds up nobody else."""
-    thread: list[int] = []
+    thread: list[int] = []  # while it is at work in there
+    ending = threading.Lock()  # else an interrupt might meet what the thread does next
     stops: list[Callable[[], Any]] = []
 
     async def awaited(work: Awaitable[Any]) -> Any:
@@ -129,19 +130,23 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
             return asyncio.run(awaited(result)) if inspect.iscoroutine(result) else result
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             raise RuntimeError(f"it ended with {error!r}") from error
+        finally:
+            with ending:
+                thread.clear()
 
     try:
-        with anyio.move_on_after(seconds) as scope:
+        with anyio.move_on_after(seconds):
             return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
     finally:
         for stop in stops:
             with contextlib.suppress(RuntimeError):  # it came to its end
                 stop()
     late = Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
-    if scope.cancelled_caught and thread:
-        at = sys._current_frames().get(thread[0])
-        late.stack = [(f.f_code.co_filename, n) for f, n in traceback.walk_stack(at)] if at else []
-        interrupt(thread[0])
+    with ending:
+        for ident in thread:
+            frames = traceback.walk_stack(sys._current_frames()[ident])
+            late.stack = [(frame.f_code.co_filename, line) for frame, line in frames]
+            interrupt(ident)
     raise late
 
 
@@ -214,9 +219,9 @@ class Tools:
         return result() if callable(result) else result
 
     def _careful(self, tool: Tool, checked: Row, caller: Caller) -> bool:
-        many = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
-        rows = tool.size(caller, **checked) if tool.size else BULK + (tool.kind == "bulk")
-        return many or rows > BULK or tool.kind in CAREFUL
+        long = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
+        many = tool.size(caller, **checked) > BULK if tool.size else tool.kind == "bulk"
+        return long or many or tool.kind in CAREFUL
 
     def _ask(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
         if caller.actor == "shell":
