@@ -162,6 +162,17 @@ def test_a_run_at_work_while_its_file_is_saved_ends_on_the_old_code(server, save
     assert server.call("hold_run")["output"] == "new"
 
 
+def test_a_shell_that_goes_away_stops_its_run_and_leaves_no_trace_in_the_log(server, save):
+    save("slow", SLOW.replace('wait("run")', 'wait("shell")'))
+    errors = server.log.count("ERROR")
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    with pytest.raises(httpx2.ReadTimeout):
+        server.client.post("/shell/call", json={"tool": "hold_run"}, headers=key, timeout=1)
+    run = server.call("run_list")[0]["id"]
+    within(lambda: server.call("run_get", run=run)["steps"][0]["state"] == "cancelled")
+    assert alive(server) and server.log.count("ERROR") == errors
+
+
 def test_a_broken_save_keeps_the_old_version_and_its_card_names_the_line(server, save):
     save("wines", APP)
     save("wines", APP + "    year = 1 +\n")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterable
+from itertools import takewhile
 from typing import Any
 
 from pipulate.ai.calls import Call
@@ -111,10 +112,8 @@ def system(
     parts += ["What was said before, in short:", before] if before else []
     kept = [f"- {note[:LISTED]}" for note in notes]
     parts += ["You noted earlier (data):", *kept] if kept else []
-    parts += (
-        "Last events, the newest first:",
-        *(f"- {event['actor']}: {event['summary'][:LISTED]}" for event in events),
-    )
+    parts += ["Last events, the newest first:"]
+    parts += (f"- {event['actor']}: {event['summary'][:LISTED]}" for event in events)
     return "\n".join(parts)
 
 
@@ -152,23 +151,27 @@ def talk(rows: list[Row], room: int) -> tuple[list[Row], int]:
 
     which on it is whole). What the user said last is always there, each result at least in part;
     no call stands without its answer, no answer without its call."""
-    asked = next((row for row in reversed(rows) if row["role"] == "user"), None)
-    answered, said = set[str](), _messages(asked, (), room) if asked else []
+    newest = rows[::-1]
+    asked = next((row for row in newest if row["role"] == "user"), None)
+    said = _messages(asked, (), room) if asked else []
     room -= sum(map(tokens, said))
-    fresh = next((n for n, row in enumerate(reversed(rows)) if row["role"] != "tool"), len(rows))
-    most, told, since, seen = room // (4 * max(fresh, 2)), list[Row](), 0, False
-    for row in reversed(rows):
+    results = [*takewhile(lambda row: row["role"] == "tool", newest)]
+    most = room // (4 * max(len(results), 2))
+    answered, told, since = set[str](), list[Row](), 0
+    for row in newest:
+        if row is asked:  # its room is taken off already
+            told, said, since = said + told, [], row["id"]
+            continue
         if row["role"] == "tool":  # it comes after its call
             answered.add(json.loads(row["calls"])[0]["id"])
-        messages = _messages(row, answered, most) if row is not asked else []
+        messages = _messages(row, answered, most)
         room -= sum(map(tokens, messages))
         if room < 0:
             break
-        seen, since = seen or row is asked, row["id"]
-        told[:0] = said if row is asked else messages
+        told, since = messages + told, row["id"]
     while told and told[0]["role"] == "tool":
         del told[0]
-    return told if seen else said + told, since
+    return said + told, since
 
 
 def _messages(row: Row, answered: Collection[str], most: int) -> list[Row]:

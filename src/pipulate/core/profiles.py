@@ -57,9 +57,14 @@ class Profiles:
             if slug in (None, profile.slug):
                 return profile
         old = self.db.one("SELECT profile_id AS id FROM old_slugs WHERE slug = ?", (slug,))
-        moved = next((p.slug for p in everyone if old and p.id == old["id"]), None)
+        renamed = self.of(old and old["id"])
+        moved = renamed and renamed.slug
         names = ", ".join(p.slug for p in everyone[:12])
         raise Missing(f"There is no profile {slug!r}.", f"Profiles: {names}.", moved=moved)
+
+    def of(self, key: int | None) -> Profile | None:
+        """The profile of that id; None when it is deleted."""
+        return next((profile for profile in self.all() if profile.id == key), None)
 
     def add(self, name: str) -> Profile:
         last = self.db.all("SELECT max(position) AS place FROM profiles")[0]["place"]

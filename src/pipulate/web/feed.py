@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
 from pipulate.core.problems import Busy, Problem
-from pipulate.core.store import Row
 from pipulate.web.live import soon
 
 MOST, PAGE = 32, 200  # clients at once, events read at once
@@ -28,11 +27,7 @@ class Feed:
     def __init__(self, house: House):
         self.house, self.clients, self.ended = house, set[asyncio.Event](), False
         self.loop = asyncio.get_running_loop()
-        house.db.on_event.append(self._event)
-
-    def _event(self, event: Row) -> None:
-        if self.clients:
-            soon(self.loop, self._wake)
+        house.db.on_event.append(lambda event: soon(self.loop, self._wake))
 
     def _wake(self) -> None:
         for client in self.clients:
@@ -64,7 +59,8 @@ class Feed:
             while not self.ended:
                 wake.clear()
                 sql = f"{LOG} WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"
-                for row in (rows := await asyncio.to_thread(self.house.db.all, sql, (seen,))):
+                rows = await asyncio.to_thread(self.house.db.all, sql, (seen,))
+                for row in rows:
                     seen = row["id"]
                     if not profile_id or row["profile_id"] in (None, profile_id):
                         yield f"id: {seen}\ndata: {dumps(row)}\n\n"

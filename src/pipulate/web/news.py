@@ -27,7 +27,6 @@ from pipulate.web.inbox import counter
 from pipulate.web.live import Hub, Tab, soon
 
 SOON, LONG = 0.1, 3.0  # seconds in which changes are one, of work whose end is worth a notice
-RUNS = "*"  # of all runs, no lists
 OURS = re.compile(r"(run|step)_|.*_run$|profile_|attempts/")  # verbs or targets of events
 
 
@@ -42,18 +41,18 @@ class News:
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
         house.tools.on_approval.append(lambda record: self.moved())
-        house.shelf.on_change.append(partial(self.moved, run=RUNS))
+        house.shelf.on_change.append(partial(self.moved, lists=False))
 
-    def moved(self, profile_id: int | None = None, run: str = "") -> None:
-        """Runs, or this one, moved on."""
-        soon(self.hub.loop, self._moved, profile_id, run)
+    def moved(self, profile_id: int | None = None, run: str = "", lists: bool = True) -> None:
+        """All runs, or this one, moved on; their lists are drawn anew, too, if told."""
+        soon(self.hub.loop, self._moved, profile_id, run, lists)
 
-    def _moved(self, profile_id: int | None, run: str) -> None:
+    def _moved(self, profile_id: int | None, run: str, lists: bool) -> None:
         self._soon("", self.count)
         for tab in [*self.hub.tabs]:
             app, rest = app_at(self.house, tab.at)
             ours = isinstance(app, Feeds) and profile_id in (None, tab.profile.id)
-            shown = {"": rest != "-", RUNS: rest not in ("", "-")}.get(run, rest in ("", run))
+            shown = run in ("", rest) if rest.isdecimal() else lists and not rest
             if ours and shown or place(tab.at)[0] == "inbox":
                 self._soon(tab.path, partial(self._anew, tab.profile, tab.path))
 
@@ -122,9 +121,8 @@ class News:
             self.hub.put(job.run["profile_id"], html(drawn(hx_swap_oob="morph")), at)
 
     def _at(self, job: Job) -> str:
-        run, profiles = job.run, self.house.profiles.all()
-        base = next((p.slug for p in profiles if p.id == run["profile_id"]), "")
-        return base and f"/{base}/{run['pipeline']}/{run['id']}"
+        profile = self.house.profiles.of(job.run["profile_id"])
+        return f"/{profile.slug}/{job.run['pipeline']}/{job.run['id']}" if profile else ""
 
     def _tell(self, job: Job, ended: bool, asked: tuple[int, ...]) -> None:
         since = self._since.setdefault(job.run["id"], job.started)

@@ -204,7 +204,7 @@ async def call(site, visit: Visit, request):
     if not visit.form:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
     said = await visit.call(tool.name, text=visit.form)
-    here = site.profile(visit.profile.id) or site.house.profiles.at()
+    here = site.house.profiles.of(visit.profile.id) or site.house.profiles.at()
     back = "" if tool.name.startswith("plugin_") else "/settings"
     leads = said.get("address") if isinstance(said, dict) else ""
     return Go(leads or f"/{here.slug}{back}")

@@ -94,9 +94,6 @@ class Site:
 
     # -- what engines tell open tabs
 
-    def profile(self, key: int | None) -> Profile | None:
-        return next((p for p in self.house.profiles.all() if p.id == key), None)
-
     def _event(self, event: Row):
         """Lists of what changed draw themselves anew in other tabs; the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
@@ -105,8 +102,8 @@ class Site:
             listed = isinstance(app, Crud) and app.table_name in names
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
                 self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
-        if event["verb"] in ("undo", "redo") and (profile := self.profile(event["profile_id"])):
-            soon(self.hub.loop, self._chat_event, profile.id, "anew", {})
+        if event["verb"] in ("undo", "redo"):
+            soon(self.hub.loop, self._chat_event, event["profile_id"], "anew", {})
         if self.chat.there:
             soon(self.hub.loop, assistant.moved, self, event)
 
@@ -124,17 +121,18 @@ class Site:
             told = (notice(A(words, href=f"{base}/{slug}")) for slug, words in back)
             soon(self.hub.loop, tab.put, html(drawn, *told))
 
-    def _chat_event(self, profile_id: int, kind: str, row: Row):
+    def _chat_event(self, profile_id: int | None, kind: str, row: Row):
+        profile, turn = self.house.profiles.of(profile_id), row.get("turn")
+        if not profile:
+            return
         if kind == "token":  # they come fast
-            return self.hub.put(profile_id, panel.fragment(kind, row, None))
-        if not (profile := self.profile(profile_id)):
-            return None
-        if kind in ("anew", "gone"):
-            return self.hub.put(profile_id, panel.anew(self.chat, profile, kind == "gone"))
-        turn = row.get("turn")
-        left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
-        drawn = panel.fragment(kind, row, profile, left, profile_id in self.chat.turns)
-        return self.hub.put(profile_id, drawn)
+            drawn = panel.fragment(kind, row, profile)
+        elif kind in ("anew", "gone"):
+            drawn = panel.anew(self.chat, profile, kind == "gone")
+        else:
+            left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None
+            drawn = panel.fragment(kind, row, profile, left, profile_id in self.chat.turns)
+        self.hub.put(profile_id, drawn)
 
     # -- requests
 
@@ -257,7 +255,9 @@ class Site:
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
-            if isinstance(result := await work, Download):
+            if work.cancelled():
+                return Response()
+            if isinstance(result := work.result(), Download):
                 return _sent(result)
             return JSONResponse({"result": result})
         except Exception as error:
