@@ -639,3 +639,36 @@ def test_a_step_that_worked_or_was_discarded_in_between_has_not_failed_in_a_row(
     with pytest.raises(Problem):
         run(guided.run_on(caller, run=1))
     assert "times in a row" not in html(run(guided.draw_run(caller.profile, 1)))
+
+
+def test_a_view_that_failed_three_times_in_a_row_rests_beside_the_output_until_it_is_mended(
+    plugin, house, run
+):
+    text = """
+        from pathlib import Path
+        from pipulate import Pipeline
+        odd = Pipeline("Odd")
+
+        @odd.step
+        def one():
+            return "the output"
+
+        @one.view
+        def draw(output):
+            with Path("{path}").open("a") as file:
+                file.write("x")
+            return output.nonsense
+    """
+    tries = house.settings.home / "tries"
+    plugin(text.replace("{path}", str(tries)))
+    caller = house.caller("user")
+
+    def drawn():
+        return html(run(house.shelf.pipeline("odd").draw_run(caller.profile, 1)))
+
+    run(house.tools.call("odd_run", {}, caller))
+    shown = [drawn() for _ in range(5)][-1]
+    assert "The view of this step failed (AttributeError" in shown
+    assert "the output" in shown and len(tries.read_text()) == 3
+    plugin(text.replace("{path}", str(tries)).replace("output.nonsense", "output.upper()"))
+    assert "THE OUTPUT" in drawn(), "a mended file is tried again at once"

@@ -634,6 +634,7 @@ def test_columns_are_hidden_and_dragged_into_order_and_rows_follow(things, serve
     page.get_by_text("Columns", exact=True).click()
     page.get_by_label("Show Count").uncheck()
     expect(page.locator("#rows tr td[data-label]")).to_have_count(2)
+    page.locator("[data-columns] li").last.scroll_into_view_if_needed()  # the mouse stays in sight
     start = page.locator("[data-columns] li").filter(has_text="Title").bounding_box()
     end = page.locator("[data-columns] li").filter(has_text="Done").bounding_box()
     page.mouse.move(start["x"] + 90, start["y"] + 8)

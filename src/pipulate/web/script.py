@@ -165,7 +165,7 @@ on('htmx:configRequest', '*', (_, {detail: {verb, parameters}}) => {
 
 // ticked rows: all of a page, a range with Shift, how many; a list being worked on waits
 const BOXES = '.rows tbody .grip input';
-const ticks = () => all(BOXES).filter(x => x.checked).length;
+const ticks = () => all(`${BOXES}:checked`).length;
 const tick = (boxes, on) => boxes.forEach(x => { x.checked = on; });
 let ticked, waiting = false;
 on('click', BOXES, (box, event) => {
@@ -331,10 +331,7 @@ const near = way => {
   const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
   (list[Math.max(0, now + way)] || list.at(-1))?.focus();
 };
-const press = query => {
-  const row = document.activeElement.closest('.rows tr');
-  if (row) find(query, row)?.click();
-};
+const press = query => find(`.rows tr:focus-within :is(${query})`)?.click();
 const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
   '/': () => all('[type=search]').at(-1).focus(),
