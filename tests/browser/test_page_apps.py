@@ -27,6 +27,16 @@ def test_a_query_is_written_run_by_keys_mended_saved_and_downloaded(page, server
     page.locator("#answer td", has_text="Ask SQLite").wait_for()
 
 
+def test_the_error_of_a_query_is_gone_once_the_next_one_is_answered(page):
+    page.goto("/default/queries/run")
+    for sql in ("SELECT nothing", "SELECT 1 AS one"):
+        page.locator("#sql").fill(sql)
+        page.keyboard.press("Control+Enter")
+        shown = "#answer th" if "one" in sql else ".problem"
+        page.locator(shown).wait_for()
+    expect(page.locator(".problem")).to_have_count(0)
+
+
 def test_a_query_saved_without_a_name_stays_where_it_is_and_says_what_it_lacks(page):
     page.goto("/default/queries/run")
     page.locator("#sql").fill("SELECT 1 AS a")

@@ -51,7 +51,8 @@ def answer(table, profile, sql: Text, csv: bool = False):
         return CsvFile("query.csv", next(lines), lines)
     said = table.db.ask(sql, limit=200, seconds=4, values={"profile": profile.id})
     more = ", more in the CSV" * said.more
-    return P(f"{len(said.rows)} rows{more} · {said.seconds:.3f} s"), DataTable(said.rows)
+    told = P(f"{len(said.rows)} rows{more} · {said.seconds:.3f} s")
+    return told, DataTable(said.rows), Div(id="notices", hx_swap_oob="innerHTML")  # errors are over
 
 
 @Query.rt("/save", methods=["POST"])
