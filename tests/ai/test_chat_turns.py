@@ -418,6 +418,20 @@ def test_a_remark_with_nothing_to_say_takes_along_no_message_that_came_meanwhile
     assert [row["role"] for row in talk.rows()] == ["note", "assistant"]
 
 
+def test_nor_does_it_take_along_an_answer_that_was_kept_before_it_had_ended(talk):
+    talk.server.script(Reply("-", first_delay=0.3))
+
+    async def both():
+        talk.chat.remark(talk.profile, "key", "something")
+        while not talk.server.requests:
+            await asyncio.sleep(0.01)
+        await talk.chat._add(talk.profile, "assistant", "An answer.", turn="turn-1")
+        await talk.ended()
+
+    talk.run(both())
+    assert [row["text"] for row in talk.rows()] == ["An answer."]
+
+
 def test_what_was_decided_at_the_very_end_of_a_turn_is_told_to_the_model(talk, monkeypatch):
     decided = []
 

@@ -158,3 +158,28 @@ def test_a_run_that_waits_says_so_in_words_with_the_way_on(say, plugin):
     asked = say("/asks run run=1 word=a")
     assert "> Which one? (a, b)" in asked and "`/run answer run=1 answer=…`" in asked
     assert "done" in say("/run answer run=1 answer=b"), "the way it names is one"
+
+
+PAIR = """
+    from pipulate import Pipeline
+    both = Pipeline("Two Words")
+
+    @both.step
+    def first(text: str):
+        return text
+
+    @both.step
+    def second(first, text: str):
+        return f"{first} and {text}"
+"""
+
+
+def test_a_value_that_two_steps_ask_for_may_be_said_of_each_by_itself(say, plugin):
+    plugin(PAIR)
+    assert "a and b" in say("/two_words run first.text=a second.text=b")
+
+
+def test_the_way_on_that_is_named_for_a_pipeline_of_two_words_is_one(say, plugin):
+    plugin(PAIR)
+    assert "`/two words run run=1 text=…`" in say("/two_words run")
+    assert "a and a" in say("/two words run run=1 text=a")

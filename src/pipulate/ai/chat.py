@@ -307,7 +307,7 @@ class Chat:
         fresh = [event for event in done if event["id"] > since] or done[:3]
         first = prompt.system(house, profile, at, fresh, notes, before)
         first = prompt.cut(first, int(context * prompt.ABOUT))
-        self.told[key] = max((event["id"] for event in done), default=0)
+        self.told[key] = done[0]["id"] if done else 0
         tools, sizes = self._known()
         own, most = prompt.own(house, at), int(context * prompt.TOOLS)
         used = {event["verb"] for event in done}
@@ -344,7 +344,7 @@ class Chat:
         hide = discreet(self.house)
         asked = hide(SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2]))
         try:
-            text = await complete(model, asked, {"type": "string"}, bool)
+            text = await complete(model, asked)
         except Problem:
             return  # the next turn tries it again
         upto = {"text": hide(text)[:2_000], "upto": gone[-1]["id"]}
@@ -366,15 +366,15 @@ class Chat:
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, done)
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]
-        said, last = "", max((row["id"] for row in self.history(profile.id, 1)), default=0)
+        caller, said = Caller("model", profile, turn=f"remark-{time.time_ns():x}"), ""
         with contextlib.suppress(Problem):  # nobody asked
             try:
-                row, _ = await self._stream(Caller("model", profile), model, asked, [])
+                row, _ = await self._stream(caller, model, asked, [])
                 said = row["text"].strip(" -–—.\n")
             finally:
-                ours = self.table(profile.id)("id > ? AND role = 'assistant'", (last,))
-                for row in ours if not said else ():
-                    self.table(profile.id).delete(row["id"])
+                table = self.table(profile.id)
+                for row in () if said else table("turn = ?", (caller.turn,)):
+                    table.delete(row["id"])
                     self.publish(profile.id, "gone", row)
 
     async def again(self, profile: Profile, message: int = 0, text: str = "", at: str = ""):

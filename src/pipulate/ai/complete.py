@@ -20,6 +20,7 @@ from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, tool_of, tools_in
 
+TEXT = {"type": "string"}
 REPAIRS = 2  # times that an answer goes back, with the reason
 ASKED = "Answer with JSON alone, no other word, that fits this schema: "
 
@@ -58,7 +59,9 @@ async def _answer(house: House, choice: Choice, job: Job, prompt: str, schema: R
     return value
 
 
-async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str], Any]) -> Any:
+async def complete(
+    model: Model, prompt: str, schema: Row = TEXT, tell: Callable[[str], Any] = lambda line: None
+) -> Any:
     """What the model answers: text for a schema of plain text, else JSON that fits it. `tell` hears
 
     the text, line by line. Raises Invalid when no answer fits, Problem when the server fails."""
@@ -66,7 +69,7 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
         return await _said(model, [{"role": "user", "content": prompt}], None, tell)
     import jsonschema
 
-    fit = schema if schema.get("type") == "object" else _object(schema)
+    fit = schema if schema.get("type") == "object" else object_of("answer", schema)
     talk, why = [{"role": "user", "content": f"{prompt}\n\n{ASKED}{dumps(fit)}"}], ""
     for _ in range(REPAIRS + 1):
         text = await _said(model, talk, fit, tell)
@@ -81,8 +84,9 @@ async def complete(model: Model, prompt: str, schema: Row, tell: Callable[[str],
     raise Invalid(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
 
 
-def _object(schema: Row) -> Row:
-    about = {"properties": {"answer": schema}, "required": ["answer"]}  # servers want an object
+def object_of(name: str, schema: Row) -> Row:
+    """The schema of an object that holds this alone: servers want an object."""
+    about = {"properties": {name: schema}, "required": [name]}
     return {"type": "object", **about, "additionalProperties": False}
 
 

@@ -6,22 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from pipulate.ai.calls import Call, printed
-from pipulate.ai.complete import complete
+from pipulate.ai.complete import TEXT, complete, object_of
 from pipulate.ai.models import Model
 from pipulate.ai.prompt import PER_TOKEN
 from pipulate.core.problems import Problem
-from pipulate.core.store import Row
 
 LONGEST = 32_000  # tokens of the prompt in which a word is to be found
 SOON = 10.0  # seconds in which a model that was stopped begins its next answer
 Found = tuple[bool, str]  # whether it can do it, and what that means
 
 
-def _schema(name: str) -> Row:
-    return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
-
-
-ABOUT = {"description": "Look up the weather of a city.", "schema": _schema("city")}
+ABOUT = {"description": "Look up the weather of a city.", "schema": object_of("city", TEXT)}
 LOOK_UP = {"name": "look_up", **ABOUT}
 
 
@@ -45,7 +40,7 @@ async def _streams(model: Model) -> Found:
 
 
 async def _follows(model: Model) -> Found:
-    value = await complete(model, "Name a colour.", _schema("colour"), bool)
+    value = await complete(model, "Name a colour.", object_of("colour", TEXT))
     return True, f"Steps that ask it get the form they want ({str(value['colour'])[:30]})."
 
 
@@ -66,7 +61,7 @@ async def _holds(model: Model) -> Found:
     line = "The ship went on through the night, and nobody on board said a word.\n"
     filler = line * int(size * PER_TOKEN / len(line))
     asked = f"The code is {word}.\n{filler}\nWhat is the code? Answer with it alone."
-    said = await complete(model, asked, {"type": "string"}, bool)
+    said = await complete(model, asked)
     if word in said:
         return True, f"It finds a word {size:,} tokens ago; its context is {model.context:,}."
     return False, f"It lost a word {size:,} tokens ago: long talks and long texts will be cut."

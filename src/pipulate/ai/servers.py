@@ -83,7 +83,7 @@ def none_found(settings: Settings) -> str:
     """What is said while there is no model."""
     named = settings.model_url or settings.ollama_named and settings.ollama_url
     said = f"No model answers at {named}, where the environment says that one is. "
-    return said * bool(named) + NONE_FOUND
+    return said + NONE_FOUND if named else NONE_FOUND
 
 
 class Choice:

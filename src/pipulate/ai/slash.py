@@ -24,14 +24,14 @@ def read_words(words: list[str], files: bool = False) -> tuple[dict[str, str], d
     for word in words:
         name, equals, text = word.partition("=")
         key = name.removesuffix(":")
-        if not equals or not key.isidentifier():
+        if not equals or not key.replace(".", "_").isidentifier():
             raise Problem(f"{word!r} is not a value.", "Write key=text, or key:=JSON.")
         try:
             if key != name:
                 values[key] = json.loads(text)
             elif files and text.startswith("@"):
                 file = Path(text[1:]).expanduser()
-                said = sys.stdin.read() if text == "@-" else file.read_text()
+                said = sys.stdin.read() if text == "@-" else file.read_text("utf-8")
                 typed[key] = said.removesuffix("\n") if said.count("\n") == 1 else said
             else:
                 typed[key] = text
@@ -72,21 +72,24 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
 
 def _waits(name: str, result: dict[str, Any]) -> str:
     run, needs = result["run"], result.get("waiting_for", [])
-    said = f"[Run {run}]({result['address']}) is waiting for {', '.join(needs)}."
+    link = f"[Run {run}]({result['address']})"
+    said = f"{link} is waiting for {', '.join(needs)}."
     how = f"{name.replace('_', ' ')} run={run}" + "".join(f" {need}=…" for need in needs)
     if not needs:
         choices = f" ({', '.join(map(str, result['choices']))})" if result["choices"] else ""
-        said = f"[Run {run}]({result['address']}) asks:\n\n> {result['question']}{choices}"
+        said = f"{link} asks:\n\n> {result['question']}{choices}"
         how = f"run answer run={run} answer=…"
     return f"{said}\n\nGo on with `/{how}`."
 
 
 def _named(words: list[str], tools: Tools) -> list[str]:
-    """The same with the tool's name as one word: of task add, run hello."""
+    """The same with the tool's name as one word: of task add, link graph run, run hello."""
     if words[0] == "run" and "_".join(words[:2]) not in tools.by_name:
         words = [*words[1:2], "run", *words[2:]]
-    two = "_".join(words[:2])
-    return [two, *words[2:]] if two in tools.by_name else words
+    for end in range(len(words), 1, -1):
+        if (name := "_".join(words[:end])) in tools.by_name:
+            return [name, *words[end:]]
+    return words
 
 
 def offers(
@@ -119,18 +122,22 @@ def _fields(fields: Iterable[Field], given: set[str], word: str, rows) -> list[t
     name, equals, start = word.partition("=")
     before = ""
     if equals:
-        chosen = [f for f in fields if f.name == name]
-        both = ("true", "false")
-        values = [v for f in chosen for v in f.schema.get("enum") or both * (f.type is bool) if v]
-        values, typed = [v for v in map(str, values) if v.startswith(start)], start.strip("\"'")
-        for field in chosen if rows else ():
-            values += rows(field, typed) if field.type is Ref else ()
+        typed = start.strip("\"'")
+        values = [v for f in fields if f.name == name for v in _values(f, typed, rows)]
         if not start or values not in ([], [typed]):
             return [(f"{name}={shlex.quote(v)}", "") for v in values]
-        before, given, name = f"{word} ", given | {name}, ""
+        before = f"{word} "  # the value is whole: on with the fields that are left
+        given, name = given | {name}, ""
     left = [f for f in fields if f.name.startswith(name) and f.name not in given]
     left.sort(key=lambda f: not f.required)
     return [(f"{before}{f.name}=", _about(f)) for f in left]
+
+
+def _values(field: Field, typed: str, rows) -> list[str]:
+    if field.type is Ref:
+        return rows(field, typed) if rows else []
+    known = field.schema.get("enum", ["true", "false"] if field.type is bool else [])
+    return [str(v) for v in known if v is not None and str(v).startswith(typed)]
 
 
 def _about(field: Field) -> str:

@@ -123,9 +123,8 @@ async def offers(site, visit: Visit, request):
     def rows(field: Field, typed: str) -> list[str]:
         return site.house.shelf.crud(field.target).options(visit.caller, typed)
 
-    if not line.startswith("/"):
-        return panel.options([])
-    return panel.options(await limited(ways, line, site.house.tools, first, rows))
+    found = await limited(ways, line, site.house.tools, first, rows) if line[:1] == "/" else []
+    return panel.options(found)
 
 
 def opened(site, profile: Profile, at: str):

@@ -86,13 +86,15 @@ def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
     mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
     shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}", tabindex="0")
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
-    if not approval:
-        event = ([0] + call.get("events", []))[-1]  # what it changed by itself, if anything
-        to = {"hx_post": f"/{profile.slug}/undo/{event}", "hx_swap": "none", "cls": "link"}
-        return chip, event and (Button("Undo", **to) if event in left else Small("undone")) or ""
-    address = f"/{profile.slug}/approvals/{approval}"
-    ask = Button("Look and decide", hx_get=address, hx_swap="outerHTML", cls="outline")
-    return Div(chip, asking(approval, ask))
+    if approval:
+        address = f"/{profile.slug}/approvals/{approval}"
+        ask = Button("Look and decide", hx_get=address, hx_swap="outerHTML", cls="outline")
+        return Div(chip, asking(approval, ask))
+    events = call.get("events")  # what it changed by itself
+    if not events or events[-1] not in left:
+        return chip, Small("undone") if events else ""
+    address = f"/{profile.slug}/undo/{events[-1]}"
+    return chip, Button("Undo", hx_post=address, hx_swap="none", cls="link")
 
 
 def asking(approval: str, *inner, **attrs):
@@ -104,8 +106,7 @@ def talk(chat, profile: Profile, before: int = 2**62) -> str:
     """The newest messages (before that one), and a button for those before them."""
     rows = chat.history(profile.id, SHOWN + 1, before)
     more, rows = rows[:-SHOWN], rows[-SHOWN:]
-    turns = dict.fromkeys(row["turn"] for row in rows if row["turn"])
-    left = chat.house.events.turns(profile.id, [*turns])
+    left = chat.house.events.turns(profile.id, [row["turn"] for row in rows])
     drawn = [_drawn(tuple(row.items()), profile, left.get(row["turn"])) for row in rows]
     if more:
         to = {"hx_get": f"/{profile.slug}/chat/before/{rows[0]['id']}", "hx_swap": "outerHTML"}
@@ -193,9 +194,8 @@ def fragment(
     if kind == "token":  # the hot path: no elements, one escape
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
-    final = kind == "final"
     # the talk is morphed: what is put at its end is the element itself, not what it holds
-    to = "true" if final else "beforeend:#talk"
+    to = "true" if kind == "final" else "beforeend:#talk"
     calls = row["role"] == "assistant" and row["calls"]  # which are run now
     busy &= bool(calls or row["role"] in ("user", "tool") or row["state"] == "streaming")
     return html(message(row, profile, left)(hx_swap_oob=to), stop_button(profile, busy))
