@@ -13,6 +13,7 @@ from pipulate.apps import outputs
 from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.job import fed
 from pipulate.apps.markup import html
+from pipulate.apps.plugin import FAULTS
 from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import from_json
@@ -29,7 +30,8 @@ class Feeds(Runner):
 
     def __init__(self, pipeline: Pipeline):
         super().__init__(pipeline)
-        self._drawn: dict[Any, tuple[str, list[Any]]] = {}  # HTML, and what holds its widgets
+        # HTML, what holds its widgets, tries left of its view
+        self._drawn: dict[Any, tuple[str, list[Any], int]] = {}
         self.routes = [
             Route("GET", "{run}/{step}/output", self.turn),
             Route("GET", "{run}/{step}/output.{form}", self.download),
@@ -42,20 +44,21 @@ class Feeds(Runner):
         return outputs.Place(self.at(profile, run_id, name, "output"), file)
 
     async def _output(self, profile, run: Row, attempt: Row, draw=None):
-        key, fault, drawn, held = (attempt["id"], profile.slug), "", None, list[Any]()
-        if key in self._drawn:
-            return NotStr(self._drawn[key][0])
+        key, fault, drawn = (attempt["id"], profile.slug), "", None
+        text, held, tries = self._drawn.get(key, ("", [], FAULTS))
+        if not tries:
+            return NotStr(text)
         place = self._at_output(profile, run["id"], attempt["step"])
         value = _output_of(attempt)
         try:
             drawn = draw and await limited(outputs.viewed, draw, value, held)
+            tries = 1
         except Exception as error:
             fault = outputs.view_failed(error)
         beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
         parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
         text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
-        if not fault:
-            self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held)}
+        self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held, tries - 1)}
         return NotStr(text)
 
     def _gone(self, run: Row) -> list[Row]:
