@@ -248,13 +248,14 @@ main :is(.step,.problem){margin-bottom:.8rem}
   .rows thead tr:not([hidden]){display:flex;flex-wrap:wrap;align-items:end}
   .rows :is(td,th){border:0}
   .filters [data-label]{flex:1 1 8rem}
-  .rows tbody tr{display:grid;grid-template-columns:auto minmax(0,1fr) auto;
-    border-bottom:var(--edge);padding:.3rem 0}
-  .rows td{grid-column:2/-1;text-align:left}
-  .rows td:nth-child(2){grid-column:2}
-  .rows :is(.grip,.actions){grid-row:1;width:auto}
-  .rows .grip{grid-column:1}
-  .rows .actions{grid-column:3}
+  .rows tbody tr{display:flex;flex-wrap:wrap;align-items:baseline;border-bottom:var(--edge);
+    padding:.3rem 0 .3rem 3.2rem}
+  .rows tbody tr::after{content:"";flex:0 0 100%}
+  .rows td{text-align:left;overflow-wrap:anywhere}
+  .rows td:nth-child(2){flex:1}
+  .rows td:not(:nth-child(2))[data-label]{order:1}
+  .grip,.actions{width:auto}
+  tbody .grip{flex:0 0 3.2rem;margin-left:-3.2rem}
   .computed:empty{display:none}
   .rows :is(.filters th,td:not(:nth-child(2)))[data-label]::before{font-size:.8em;
     content:attr(data-label) " ";color:var(--muted)}
