@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from pipulate.apps.job import AGAIN as DID_NOT
 from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown, Waiting
 
 DEMO = """
@@ -689,3 +690,117 @@ def test_a_choice_whose_file_is_given_is_not_told_as_taken(plugin, call, tmp_pat
     (tmp_path / "a.csv").write_text("a")
     told = call("pair_run", one_file=str(tmp_path / "a.csv"))
     assert told["output"] == "a.csv" and "note" not in told
+
+
+# -- never twice by accident -----------------------------------------------------------------
+
+
+def test_a_step_that_ends_after_a_yes_while_its_run_is_taken_up_does_not_run_a_second_time(
+    plugin, call, house, monkeypatch
+):
+    plugin(WIPE, "wipe")
+    call("profile_add", name="Doomed")
+    call("wipe_run", "shell", profile="doomed", confirmed=True)
+    call("run_answer", run=1, answer="yes")
+    guided = house.shelf.pipeline("wipe")
+    fields = guided.fields
+
+    async def slow(*about):  # the run was looked at, and what to do is not decided yet
+        while house.jobs.live:
+            await asyncio.sleep(0.01)
+        return await fields(*about)
+
+    monkeypatch.setattr(guided, "fields", slow)
+    assert call("wipe_run", run=1)["state"] == "done"
+    assert house.runs.attempts.count() == 1
+
+
+def test_an_answer_that_comes_the_moment_it_is_asked_for_is_not_lost(
+    asks, call, house, run, states, monkeypatch
+):
+    ask = house.runs.ask
+
+    def answered(*about):
+        record = ask(*about)  # from here on it is seen, and may be answered
+        answer = house.tools.call("run_answer", {"run": 1, "answer": "two"}, house.caller("user"))
+        asyncio.run_coroutine_threadsafe(answer, loop).result(5)
+        monkeypatch.setattr(house.runs, "ask", ask)
+        return record
+
+    async def main():
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        return await house.tools.call("asks_run", {}, house.caller("user"))
+
+    loop = None
+    monkeypatch.setattr(house.runs, "ask", answered)
+    assert run(asyncio.wait_for(main(), 10))["question"] == "How many?"
+
+
+def test_a_question_is_asked_on_the_page_though_the_file_was_saved_anew_meanwhile(
+    asks, call, states, plugin, house
+):
+    call("asks_run")
+    plugin(ASKS.replace('"export"', '"an export"'), "asks")
+    guided = house.shelf.pipeline("asks")
+    assert states(guided)["sheet"].question.get("name") == "Which sheet?"
+    assert call("asks_run", run=1)["question"] == "Which sheet?"
+
+
+def test_a_step_that_is_left_out_asks_no_more(asks, call, house, run, open_house):
+    call("asks_run")
+    run(house.close())
+    house = open_house()
+    caller = house.caller("user")
+    run(house.tools.call("run_skip", {"run": 1, "step": "sheet"}, caller))
+    assert house.runs.inbox() == [] and house.runs.listing(1)[0]["state"] == "open"
+
+
+RETRIED = """
+    from pipulate import Pipeline
+
+    retried = Pipeline("Retried")
+
+    @retried.step(retry=2)
+    def paid(job):
+        world = job.files.parent / "world"
+        job.once("export", lambda: world.open("a").write("p"))
+        if not job.checkpoint_data:
+            job.checkpoint("paid")
+            raise OSError("no net")
+        return world.read_text()
+"""
+
+
+def test_what_is_done_once_or_kept_is_not_lost_when_its_step_is_tried_again(plugin, call):
+    plugin(RETRIED, "retried")
+    assert call("retried_run")["output"] == "p"
+
+
+BREAKS = """
+    import os
+    from pipulate import Pipeline
+
+    breaks = Pipeline("Breaks")
+
+    @breaks.step
+    def paid(job):
+        world = job.files.parent / "world"
+        def export():
+            with world.open("a") as file:
+                file.write("p")
+            os._exit(1)
+        job.once("export", export)
+"""
+
+
+def test_who_said_that_it_did_not_happen_is_asked_again_when_it_is_lost_again(plugin, call, house):
+    plugin(BREAKS, "breaks")
+    with pytest.raises(Problem, match="ended without an answer"):
+        call("breaks_run")
+    assert "was begun" in call("breaks_run", run=1)["question"]
+    call("run_answer", run=1, answer=DID_NOT)
+    with pytest.raises(Problem, match="ended without an answer"):
+        call("breaks_run", run=1)
+    assert "was begun" in call("breaks_run", run=1)["question"]
+    assert (house.runs.files / "runs/1/world").read_text() == "pp"

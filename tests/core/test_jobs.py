@@ -651,3 +651,30 @@ def test_an_end_of_workers_is_no_unknown_child_in_the_log(run, caplog, monkeypat
     monkeypatch.setattr(os, "killpg", dead)
     run(killed())
     assert [record.message for record in caplog.records] == []
+
+
+def test_a_step_that_is_begun_again_the_moment_it_ends_can_be_waited_for_and_cancelled(
+    engine, run, monkeypatch
+):
+    jobs, settle, begun_again = engine.house.jobs, engine.house.runs.settle, []
+
+    def settled(*about, **kept):
+        settle(*about, **kept)  # from here on it may be begun; who settled has not come back yet
+        monkeypatch.setattr(engine.house.runs, "settle", settle)
+        starting = asyncio.run_coroutine_threadsafe(engine.start("sleeps"), loop)
+        begun_again.append(starting.result(5))
+
+    async def main():
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        first = await engine.start("sleeps")
+        await begun(first)
+        jobs.cancel(engine.run_id, "sleeps")
+        await jobs.wait(first)
+        assert jobs.cancel(engine.run_id, "sleeps") is begun_again[0]
+        await asyncio.wait_for(jobs.wait(begun_again[0]), 5)
+
+    loop = None
+    monkeypatch.setattr(engine.house.runs, "settle", settled)
+    run(main())
+    assert engine.state("sleeps").state == "cancelled" and not jobs.live

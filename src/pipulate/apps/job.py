@@ -41,9 +41,10 @@ class JobHandle:
     """What a step's parameter `job` is: tell(message) sends, need(name, *values) waits for JSON."""
 
     def __init__(self, tell, need, folder: Path, checkpoint=None, journal: Path | None = None):
-        self.checkpoint_data, self._tell, self._need_ = checkpoint, tell, need
+        self.checkpoint_data = self.latest = checkpoint
+        self._tell, self._need_ = tell, need
         self._folder, self._journal, self._last = folder, journal, 0.0
-        self._names: Counter[str] = Counter()
+        self.named = Counter[str]()  # in this try
         self.held = contextlib.ExitStack()  # what is open until the step ends
 
     @property
@@ -75,7 +76,8 @@ class JobHandle:
 
     def checkpoint(self, data) -> Now:
         """Save JSON data; after a crash `job.checkpoint_data` gives it back."""
-        self._need_("checkpoint", to_json(data))
+        self.latest = to_json(data)
+        self._need_("checkpoint", self.latest)
         return Now()
 
     def tool(self, name: str, /, **values):
@@ -140,7 +142,8 @@ class JobHandle:
             found = settled(lookup())
             return END if found is None else found
         what = f"“{name}” was begun, but the program ended before its result was known."
-        said = self._need_("ask", self._named(what), {"choices": [DONE, AGAIN]})
+        about = {"choices": [DONE, AGAIN], "person": True}
+        said = self._need_("ask", self._named(what), about)
         return END if said == AGAIN else None
 
     def model(self, prompt: str, schema: Any = str):
@@ -161,8 +164,8 @@ class JobHandle:
         return work if in_loop() else settled(work)
 
     def _named(self, name: str) -> str:
-        self._names[name] += 1  # the same each time the step runs
-        return f"{name} #{self._names[name]}" if self._names[name] > 1 else name
+        self.named[name] += 1
+        return f"{name} #{self.named[name]}" if self.named[name] > 1 else name
 
     def _either(self, work: Callable[[], Any]) -> Any:
         return asyncio.to_thread(work) if in_loop() else work()

@@ -43,14 +43,11 @@ def run_step(step, known: Row) -> Any:
     def tell(state) -> None:
         print(f"try {state.attempt_number} failed: {state.outcome.exception()!r}", file=sys.stderr)
 
-    def passing(error) -> bool:
-        final = isinstance(error, Problem) and not isinstance(error, Busy)
-        return isinstance(error, Exception) and not final
-
+    passing = tenacity.retry_if_not_exception_type(Problem) | tenacity.retry_if_exception_type(Busy)
     again = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(step.retry + 1),
         wait=tenacity.wait_random_exponential(max=60),
-        retry=tenacity.retry_if_exception(passing),
+        retry=tenacity.retry_if_exception_type() & passing,
         before_sleep=tell,
         reraise=True,
     )
@@ -58,6 +55,9 @@ def run_step(step, known: Row) -> Any:
 
 
 def _called(step, given: Row) -> Any:
+    if job := given.get("job"):
+        job.named.clear()
+        job.checkpoint_data = job.latest
     result = step.function(**given)
     if inspect.isasyncgen(result):
         result = _in_turn(result)

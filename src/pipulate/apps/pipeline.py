@@ -20,7 +20,6 @@ from pipulate.core.problems import Invalid, Problem
 from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
 
-MORPH = {"hx_ext": "morph", "hx_swap": "morph:outerHTML"}
 LISTED = 50
 EMPTY = "No runs yet. Start one: it is kept here and can be taken up again at any time."
 SURE = "Run every step again, with the inputs there are?"
@@ -108,17 +107,17 @@ class Guided(Feeds):
             note = Small("Finished: steps cannot change until reopened.")
             foot = press(at, "reopen", "Reopen"), note
         parts = self._head(profile, run, states), self._changed(run, states), *cards
-        foot = Nav(*foot, cls="pager")
-        return Section(*parts, foot, cls="run", id=key, hx_target=f"#{key}", **MORPH)
+        about = {"hx_target": f"#{key}", "hx_ext": "morph", "hx_swap": "morph:outerHTML"}
+        return Section(*parts, Nav(*foot, cls="pager"), cls="run", id=key, **about)
 
     def _head(self, profile, run: Row, states: States):
         at, every = self.at(profile, run["id"]), states.values()
-        named = {"name": "name", "value": run["name"], "maxlength": 100}
-        named |= {"placeholder": "Name this run", "aria_label": "Title of the run"}
-        form = {"hx_post": f"{at}/-/name", "hx_trigger": "change, submit", "cls": "name"}
+        about = {"maxlength": 100, "placeholder": "Name this run", "aria_label": "Title of the run"}
+        box = Input(name="name", value=run["name"], **about)
+        form = Form(box, hx_post=f"{at}/-/name", hx_trigger="change, submit", cls="name")
         locked = " · finished and locked" if run["locked_utc"] else ""
         head = H1(A(self.title, href=self.at(profile)), f" · run {run['id']}{locked}")
-        left = Div(head, Form(Input(**named), **form), self._lineage(profile, run))
+        left = Div(head, form, self._lineage(profile, run))
         does = [press(at, "copy", "Duplicate", "link"), press(at, "delete", "Delete", "link")]
         busy = run["locked_utc"] or any(s.at_work for s in every)
         if not busy and any(s.state in PAST for s in every):
@@ -138,7 +137,6 @@ class Guided(Feeds):
         return P(Small(*links[:-1])) if links else ""
 
     def _changed(self, run: Row, states: States):
-        """What became of the steps since this run was begun."""
         kept = self.runs.records("run_id = ? AND kind = 'steps'", (run["id"],))
         was = json.loads(kept[0]["about"])["steps"] if kept else [*states]
         said = [f"{words(n)} is gone" for n in was if n not in states]
@@ -198,7 +196,7 @@ class Guided(Feeds):
         return await offered(visit, self.pipeline.fields)
 
     def _kept(self, run: Row, state: StepState) -> bool:
-        if state.attempt.get("key") != state.key or state.state not in UNDONE:
+        if state.state not in UNDONE:
             return False
         where = ("run_id = ? AND step = ? AND key = ?", (run["id"], state.step.name, state.key))
         kept = state.attempt["checkpoint"] or self.runs.journals(state.attempt)
@@ -222,7 +220,8 @@ class Guided(Feeds):
         if "rest" in visit.query:
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run_id, values, self.slug)
             return await self.run_all(visit, False)
-        job = await self.begin(caller, run_id, name, values, "fresh" in visit.query)
+        fresh, seen = "fresh" in visit.query, states[name].tries
+        job = await self.begin(caller, run_id, name, values, fresh, seen)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
             drawn = await self.show(visit)
@@ -247,13 +246,6 @@ class Guided(Feeds):
             await self.jobs.wait(job)
         return await self.show(visit)
 
-    def _asked_again(self, visit: Visit, run: int, problem: Invalid):
-        about = (visit.form.get("step", ""), visit.form.get("question", ""))
-        record = self.runs.question(visit.profile.id, run, *about)
-        why = problem.details.get("fields", {}).get("answer", problem.what)
-        form = question_form(record, f"{visit.base}/{run}", visit.form.get("answer", ""), why)
-        return Refusal(form, target=f"#question-{record['id']}")
-
     async def tell(self, visit: Visit):
         """A tool for runs by its name without run_: the run as it is then, or where it leads."""
         run, verb, caller = visit.number("run"), visit.path["verb"], visit.caller
@@ -263,7 +255,11 @@ class Guided(Feeds):
         except Invalid as problem:
             if verb != "answer":
                 raise
-            return self._asked_again(visit, run, problem)
+            step, question, answer = (visit.form.get(n, "") for n in ("step", "question", "answer"))
+            asked = self.runs.question(visit.profile.id, run, step, question)
+            why = problem.details.get("fields", {}).get("answer", problem.what)
+            form = question_form(asked, f"{visit.base}/{run}", answer, why)
+            return Refusal(form, target=f"#question-{asked['id']}")
         listed = visit.here.split("?")[0].rstrip("/").endswith(visit.base)
         if verb == "delete":
             undo = notice(f"Deleted run {run}.", visit.undo)

@@ -13,7 +13,8 @@ from pipulate.core.fields import Field, check_values, foreign, from_json, make_f
 from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Invalid, Missing, Problem, Unknown, Waiting, nearest
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, Waiting
+from pipulate.core.problems import nearest
 from pipulate.core.runs import PAST, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
@@ -50,8 +51,8 @@ class Runner:
         often = Counter(f.name for _, f in asked)
         own = (replace(f, name=f"{s}.{f.name}") for s, f in asked if often[f.name] > 1)
         fields = [*self.pipeline.fields.values(), *own]
-        about = f"Run the pipeline {self.title}: {self.description} "
-        text = f"{about}Steps: {' → '.join(steps)}."  # the words of OWN are told by run_get
+        # the words of OWN are told by run_get
+        text = f"Run the pipeline {self.title}: {self.description} Steps: {' → '.join(steps)}."
         every = (*(make_field(word, *about) for word, about in OWN.items()), *map(_open, fields))
         kind = "outside" if self.pipeline.outside else "write"
         return [Tool(f"{self.slug}_run", text, kind, every, self.run_on)]
@@ -83,16 +84,14 @@ class Runner:
         return result | {"state": "done", "step": name, "output": state.kept}
 
     async def _do(self, caller: Caller, result: Row, name: str, known: Row, again: bool):
-        """(a step's state, what it waits for): run if it is not past, or was told anew.
-
-        The note of the result tells what was worked out for want of being said."""
+        """(a step's state, what it waits for): run if it is not past, or was told anew."""
         run, states = self.open(caller.profile, run_id := result["run"])
         state, step = states[name], states[name].step
         told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
         if state.state in PAST and not told and not (again and state.state == "done"):
             return state, {}
-        if state.state == "waiting":
-            return state, _asks(state)
+        if asks := _asks(state):
+            return state, asks
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
         try:
@@ -110,14 +109,17 @@ class Runner:
         if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
             result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
         job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
-        job = job or await self.jobs.start(caller, self.pipeline, run_id, name, inputs)
+        about = caller, self.pipeline, run_id, name, inputs
         try:
+            job = job or await self.jobs.start(*about, seen=state.tries)
             await self.jobs.wait_or_ask(job)
+        except Conflict:  # somebody else ran it meanwhile: once is enough
+            return await self._do(caller, result, name, {}, False)
         except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it
             self.jobs.cancel(run_id, name)
             raise
         state = self.open(caller.profile, run_id)[1][name]
-        return state, _asks(state) if state.state == "waiting" else {}
+        return state, _asks(state)
 
     async def _left_out(self, caller: Caller, run_id: int, name: str):
         await asyncio.to_thread(self.skip, caller, run_id, name)
@@ -184,10 +186,10 @@ class Runner:
     # -- going on by itself
 
     async def begin(
-        self, caller: Caller, run_id: int, name: str, inputs: Row, fresh: bool = False
+        self, caller: Caller, run_id: int, name: str, inputs: Row, fresh: bool = False, seen=None
     ) -> Job:
         """Start a step (inputs as JSON) and what runs by itself after it."""
-        job = await self.jobs.start(caller, self.pipeline, run_id, name, inputs, fresh)
+        job = await self.jobs.start(caller, self.pipeline, run_id, name, inputs, fresh, seen)
 
         async def then():
             await self.jobs.wait(job)
@@ -210,7 +212,7 @@ class Runner:
     async def advance(self, caller: Caller, run_id: int) -> None:
         """Skip the steps whose condition says so, start those that run by themselves."""
         run, states = self.open(caller.profile, run_id)
-        for name, state in states.items() if not run["locked_utc"] else ():
+        for name, state in states.items():
             if state.state not in ("ready", "stale") or state.late:
                 continue
             if not await self.meant(states, name):
@@ -220,7 +222,7 @@ class Runner:
                 continue
             inputs, missing = await self._inputs(caller, run, states, name)
             if not missing:
-                await self.begin(caller, run_id, name, inputs)
+                await self.begin(caller, run_id, name, inputs, seen=state.tries)
 
     async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
         """Run a step with the inputs it has. Raises Waiting."""
@@ -228,12 +230,12 @@ class Runner:
         inputs, missing = await self._inputs(caller, run, states, name)
         if missing:
             raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")
-        return await self.begin(caller, run_id, name, inputs, fresh)
+        return await self.begin(caller, run_id, name, inputs, fresh, states[name].tries)
 
 
 def _asks(state: StepState) -> Row:
-    question = state.question
-    return {"question": question["name"], "choices": json.loads(question["about"])["choices"]}
+    asked = state.question
+    return asked and {"question": asked["name"], "choices": json.loads(asked["about"])["choices"]}
 
 
 def _open(field: Field) -> Field:

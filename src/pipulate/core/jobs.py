@@ -35,6 +35,7 @@ AT_ONCE = 4  # steps at work at once; the rest wait
 LONG = 500  # characters shown of a call to be confirmed
 QUICK = ("checkpoint", "once", "kept")  # needs that wait for nobody: the step keeps its place
 LATER = 2.0  # seconds to the next try of a full store
+LOOK = 0.05  # seconds between two looks whether a step asks: a person will answer
 
 
 @dataclass
@@ -53,12 +54,10 @@ class Job:
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
     waits: int = 0  # for how many things it waits now
     placed: bool = False  # among those that work; not while it waits
-    questions: dict[int, asyncio.Future[Any]] = field(default_factory=dict)  # by record
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    questions: dict[int, asyncio.Event] = field(default_factory=dict)  # by record
     limit: asyncio.Timeout = field(init=False)
     pauses: int = 0  # for how many things its time stands still
     halted: float = 0  # since when
-    end: float | None = None  # when its limit was then
     work: asyncio.Task[Row] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -128,12 +127,14 @@ class Jobs:
         name: str,
         inputs: Row,
         fresh: bool = False,
+        seen: list[Row] | None = None,
     ) -> Job:
         """Begin a step (inputs: checked JSON) and return while it works; see Runs.begin."""
         self._lock.acquire(timeout=0)
-        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner, fresh, caller.actor)
+        about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner)
         run = self.runs.get(caller.profile.id, run_id)
-        beginning = asyncio.create_task(asyncio.to_thread(self.runs.begin, *about))
+        begin = asyncio.to_thread(self.runs.begin, *about, fresh, caller.actor, seen)
+        beginning = asyncio.create_task(begin)
         try:
             attempt, used = await asyncio.shield(beginning)
         except asyncio.CancelledError:  # whoever asked is gone: it would be at work for ever
@@ -149,9 +150,8 @@ class Jobs:
         await asyncio.shield(job.task)
 
     async def wait_or_ask(self, job: Job) -> None:
-        asked = asyncio.create_task(job.asked.wait())
-        await asyncio.wait([job.task, asked], return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        while not job.questions and not job.task.done():
+            await asyncio.wait([job.task], timeout=LOOK)
 
     def cancel(self, run_id: int, step: str) -> Job | None:
         """Stop a step at once; its checkpoint stays. None if it is not at work."""
@@ -164,12 +164,11 @@ class Jobs:
         asked = question_field(record)
         checked = check_values([asked], {"answer": said}, text=isinstance(said, str))
         value = to_json(foreign(checked["answer"]))
-        hidden = self.runs.db.hide(value) if asked.type is Secret else value
-        self.runs.close(record["id"], hidden)
+        value = self.runs.db.hide(value) if asked.type is Secret else value
+        self.runs.close(record["id"], value)
         job = self.live.get((record["run_id"], record["step"]))
-        waiting = job.questions.pop(record["id"], None) if job else None
-        if waiting and not waiting.done():  # else it is being cancelled
-            waiting.set_result(value)
+        if job and (answered := job.questions.pop(record["id"], None)):
+            answered.set()
         return job
 
     async def rest(self) -> None:
@@ -207,7 +206,7 @@ class Jobs:
                 self.changed(job)
                 await asyncio.sleep(LATER)
         finally:  # only now: until then it is seen at work
-            del self.live[job.run["id"], job.attempt["step"]]
+            self.live = {at: other for at, other in self.live.items() if other is not job}
             self.changed(job)
 
     def changed(self, job: Job) -> None:
@@ -215,9 +214,8 @@ class Jobs:
             listener(job)
 
     async def _work(self, job: Job, request: Row) -> Row:
-        """The worker's last answer: {"done": output} or {"failed": a problem}."""
         await self._places.acquire()
-        job.placed, job.started, listening = True, time.monotonic(), None
+        job.placed, listening = True, None
         process, self._warm = self._warm, None
         try:
             if not process or process.returncode is not None:
@@ -261,7 +259,7 @@ class Jobs:
             self.changed(job)
 
     async def _answer(self, job: Job, process: Process) -> Row:
-        needs = set[asyncio.Task[None]]()
+        needs, job.started = set[asyncio.Task[None]](), time.monotonic()
         try:
             async with asyncio.timeout(job.step.seconds) as job.limit:
                 while True:
@@ -286,8 +284,7 @@ class Jobs:
 
     async def _need(self, job: Job, process: Process, message: Row) -> None:
         slow = message["need"] not in QUICK
-        if slow:
-            job.waits += 1
+        job.waits += slow
         if slow and job.placed:  # while a step waits for somebody, another may have its place
             job.placed = False
             self._places.release()
@@ -325,9 +322,7 @@ class Jobs:
             shown = self.tools.shown(name, dumps(values))
             shown = shown[:LONG] + "…" * (len(shown) > LONG)
             asks = f"{needed.what.replace(name, shown, 1)} Go on?"
-            said = await self._ask(job, asks, {"choices": ["no", "yes"], "person": True})
-            self.runs.records.delete_many("run_id || '/' || step = ? AND name = ?", (step, asks))
-            if said == "no":
+            if await self._ask(job, asks, {"choices": ["no", "yes"], "person": True}) == "no":
                 raise
         # in the name of who said yes
         return await self.tools.call(name, given, replace(job.caller, parent=step, confirmed=True))
@@ -336,23 +331,25 @@ class Jobs:
         said = job.run, job.attempt, question, about, job.caller.actor
         record = await asyncio.to_thread(self.runs.ask, *said)
         secret = question_field(record).type is Secret  # or refused: now, not by who answers
-        if record["state"] == "done":
-            value = json.loads(record["value"])
-            return self.runs.db.reveal(value) if secret else value
-        waiting = job.questions[record["id"]] = asyncio.get_running_loop().create_future()
-        job.asked.set()
+        while (record := self.runs.records[record["id"]])["state"] == "waiting":
+            await self._answered(job, record["id"])
+        value = json.loads(record["value"])
+        value = self.runs.db.reveal(value) if secret else value
+        if "person" in about:  # who says yes says it to this time alone
+            self.runs.records.delete(record["id"])
+        return value
+
+    async def _answered(self, job: Job, record: int) -> None:
+        answered = job.questions.setdefault(record, asyncio.Event())
         self.changed(job)
         try:
             with _paused(job):
-                return await waiting
+                await answered.wait()
         finally:
-            job.questions.pop(record["id"], None)
-            if not job.questions:
-                job.asked.clear()
+            job.questions.pop(record, None)
             self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
-        """Whether an outside effect is new, done (with its value) or unknown: begun, no result."""
         about = job.attempt, "effect", name, "intent", dict[str, Any]()
         record, fresh = await asyncio.to_thread(self.runs.record, *about)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
@@ -367,15 +364,14 @@ class Jobs:
 @contextlib.contextmanager
 def _paused(job: Job) -> Iterator[None]:
     if not job.pauses:
-        job.halted, job.end = time.monotonic(), job.limit.when()
+        job.halted = time.monotonic()
         job.limit.reschedule(None)
     job.pauses += 1
     yield
     job.pauses -= 1
     if not job.pauses:
-        stood = time.monotonic() - job.halted
-        job.started += stood
-        job.limit.reschedule(job.end and job.end + stood)
+        job.started += time.monotonic() - job.halted
+        job.limit.reschedule(job.step.seconds and job.started + job.step.seconds)
 
 
 def question_field(record: Row) -> Field:

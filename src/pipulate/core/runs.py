@@ -16,7 +16,7 @@ from typing import Any
 
 from pipulate.core.fields import digest, dumps, from_json
 from pipulate.core.kinds import File
-from pipulate.core.problems import Locked, Missing, Problem, Waiting
+from pipulate.core.problems import Conflict, Locked, Missing, Problem, Waiting
 from pipulate.core.store import Change, Database, Row, Table, now
 from pipulate.core.tables import AMONG
 
@@ -62,8 +62,8 @@ class StepState:
     inputs: Row
     attempt: Row
     late: list[str] = field(default_factory=list)
+    tries: list[Row] = field(default_factory=list)  # all, newest first: id, step, state, key
     question: Row = field(default_factory=dict)
-    fails: int = 0  # times in a row, while it is failed
 
     @property
     def kept(self) -> Any:
@@ -82,6 +82,10 @@ class StepState:
     @property
     def at_work(self) -> bool:
         return self.attempt.get("state") == "running"
+
+    @property
+    def fails(self) -> int:  # in a row
+        return len([*takewhile(lambda one: one["state"] == self.state == "failed", self.tries)])
 
     @property
     def error(self) -> Row:
@@ -115,16 +119,8 @@ def inputs_of(step: Any, given: Row) -> Row:
 
 
 def _state(
-    step: Any,
-    given: Row,
-    tries: list[Row],
-    before: dict[str, StepState],
-    asked: Row,
-    attempts: Table,
+    step: Any, given: Row, tries: list[Row], before: dict[str, StepState], asked: Row, table: Table
 ) -> StepState:
-    """`tries`: newest first, without what they gave; `before`: of earlier steps;
-
-    `asked`: its open question by key."""
     inputs, ups = inputs_of(step, given), [before[name] for name in step.uses]
     late = [up.step.name for up in ups if up.state not in PAST]
     key = step_key(step, inputs, [digest(up.attempt.get("output") or "") for up in ups])
@@ -133,16 +129,16 @@ def _state(
     found = tries[0] if tries else {}
     state = found.get("state", "ready")
     if state == "running" or (state in UNDONE and found["key"] == key):
-        state = "waiting" if key in asked and state in ("running", "interrupted") else state
+        state = "waiting" if asked and state in ("running", "interrupted") else state
     elif same and not late:
         state, found = same[0]["state"], same[0]
     elif done := [t for t in past if t["state"] == "done"]:
         state, found = "stale", done[0]
     else:
         state, found = "blocked" if late else "ready", {}
-    found = attempts.raw(found["id"]) | found if found else {}  # its state as it was above
-    fails = len([*takewhile(lambda one: one["state"] == state == "failed", tries)])
-    return StepState(step, state, key, inputs, found, late, asked.get(key, {}), fails)
+    found = table.raw(found["id"]) | found if found else {}  # its state as it was above
+    asked = asked if state == "waiting" else {}
+    return StepState(step, state, key, inputs, found, late, tries, asked)
 
 
 class Runs:
@@ -203,15 +199,15 @@ class Runs:
         return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]
 
     def states(self, run: Row, pipeline: Any) -> dict[str, StepState]:
-        tries, asked = defaultdict(list), defaultdict[str, Row](dict)
+        tries, asked = defaultdict(list), dict[str, Row]()
         tell, newest = "id, step, state, key", " ORDER BY id DESC"
         for attempt in self.attempts.select(tell, "run_id = ?", (run["id"],), newest):
             tries[attempt["step"]].append(attempt)
         for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],), "id"):
-            asked[record["step"]].setdefault(record["key"], record)
+            asked.setdefault(record["step"], record)
         given, found = json.loads(run["inputs"]), dict[str, StepState]()
         for name, step in pipeline.steps.items():
-            known = (tries[name], found, asked[name])
+            known = (tries[name], found, asked.get(name, {}))
             found[name] = _state(step, given, *known, self.attempts)
         return found
 
@@ -234,11 +230,12 @@ class Runs:
         owner: str,
         fresh: bool = False,
         actor: str = "system",
+        seen: list[Row] | None = None,
     ) -> tuple[Row, Row]:
         """Keep the inputs and open an attempt; returns (attempt, outputs it uses), all JSON.
 
-        One that stopped passes on what it kept, unless `fresh`; effects stay done.
-        Raises Locked, Waiting."""
+        One that stopped passes on what it kept, unless `fresh`; effects stay done. `seen`: its
+        tries when this was decided. Raises Locked, Waiting, Conflict: it was run since."""
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "opened", "began"):
             given = json.loads(run["inputs"])
@@ -246,14 +243,15 @@ class Runs:
             inputs = {alone.get(n, n): value for n, value in inputs.items()}
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old = states[name]
+            if seen not in (None, old.tries):
+                raise Conflict(f"{name} was run meanwhile.", "See how it went.")
             if old.at_work:
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
             if old.late:
                 raise Waiting(f"{name} needs {', '.join(old.late)} first.", f"Run {old.late[0]}.")
             resumes = not fresh and old.attempt.get("state") in UNDONE  # its key is the same
             checkpoint = old.attempt["checkpoint"] if resumes else None
-            more = {"owner": owner, "resumes": resumes, "checkpoint": checkpoint}
-            attempt = self._attempt(run_id, old, "running", **more)
+            attempt = self._attempt(run_id, old, "running", owner=owner, checkpoint=checkpoint)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
             if not resumes:
@@ -272,6 +270,7 @@ class Runs:
             old = self.states(self.keep(profile_id, run_id, {}, pipeline.slug), pipeline)[name]
             if old.at_work or old.late:
                 raise Waiting(f"{name} cannot be skipped now.", "Run earlier steps first.")
+            self.records.delete_many(WAITING, (run_id, name))
             self._attempt(run_id, old, "skipped", owner="", output="null", ended_utc=now())
 
     def settle(self, attempt: Row, run: Row, state: str, actor: str, **result: Any) -> None:
