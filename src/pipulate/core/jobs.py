@@ -206,7 +206,9 @@ class Jobs:
                 self.changed(job)
                 await asyncio.sleep(LATER)
         finally:  # only now: until then it is seen at work
-            self.live = {at: other for at, other in self.live.items() if other is not job}
+            at = job.run["id"], job.attempt["step"]
+            if self.live.get(at) is job:  # else it was begun anew meanwhile
+                del self.live[at]
             self.changed(job)
 
     def changed(self, job: Job) -> None:
@@ -292,20 +294,15 @@ class Jobs:
             reply = {"result": await self.needs[message["need"]](job, *message["with"])}
         except Exception as error:
             reply = {"problem": problem_of(error).as_dict()}
-        if slow:  # not when cancelled: then the step is over, and nobody would give it back
-            await self._placed_again(job)
+        job.waits -= slow
+        if slow and not job.waits:  # unless cancelled: the step is over, nobody would give it back
+            with _paused(job):
+                await self._places.acquire()
+            if job.placed or job.waits:  # meanwhile another need of it ended, or came
+                self._places.release()
+            else:
+                job.placed = True
         await send(process, reply | {"reply": message["id"]})
-
-    async def _placed_again(self, job: Job) -> None:
-        job.waits -= 1
-        if job.waits:
-            return
-        with _paused(job):
-            await self._places.acquire()
-        if job.placed or job.waits:  # meanwhile another need of it ended, or came
-            self._places.release()
-        else:
-            job.placed = True
 
     async def _checkpoint(self, job: Job, data: Any) -> None:
         new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
