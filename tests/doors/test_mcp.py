@@ -129,6 +129,29 @@ def test_what_does_not_fit_is_an_error_result_that_says_how_to_go_on(ask):
         assert result["kind"] == kind, (name, values, result)
 
 
+BROKEN = """from pipulate import CrudApp, tool
+
+class Fuse(CrudApp):
+    name: str
+
+    @tool
+    def blow(self):
+        raise KeyError("token=hunter2secret")
+"""
+
+
+def test_given_a_tool_that_raises_then_a_client_is_given_a_reference_and_not_its_text(
+    server, ask, until
+):
+    file = server.home / "apps" / "fuses.py"
+    file.write_text(BROKEN)
+    until(lambda: "fuse_add" in [tool["name"] for tool in server.call("tools")], 10)
+    failed, said = ask(call("fuse_blow", id=server.call("fuse_add", name="a")["id"]))
+    assert failed and "hunter2secret" not in str(said)
+    assert re.search(r"reference (\w+)", said["problem"])[1] in server.log
+    file.unlink()
+
+
 def test_an_export_is_the_shell_s_alone_and_no_broken_answer_over_stdio(ask):
     failed, result = ask(call("export", app="task", form="csv", raw=False, where=""))
     assert failed and result["kind"] == "unknown"

@@ -366,6 +366,12 @@ def test_a_key_is_never_shown_again_nor_sent_unencrypted(server):
     assert SECRET not in everything + shown
 
 
+def test_of_a_key_of_a_few_letters_nothing_is_shown(server):
+    shown = act(server, "add", url="https://127.0.0.1:10", key="q7w8").text
+    assert "key set, ends …" in shown and "q7w8" not in shown
+    act(server, "remove", url="https://127.0.0.1:10")
+
+
 def test_an_address_elsewhere_is_said_to_leave_this_machine(server):
     page = act(server, "add", url="https://models.example.org").text
     act(server, "remove", url="https://models.example.org")

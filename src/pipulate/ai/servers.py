@@ -105,14 +105,14 @@ class Choice:
             raise Problem("That is no address of a server.", "Write http://127.0.0.1:8080, say.")
         if key and url.startswith("http:") and not is_local(url):
             raise Problem("A key is not sent unencrypted.", "Use the https address.")
-        kept[ADDED] = [*dict.fromkeys([*(kept.get(ADDED) or []), url])]
+        kept[ADDED] = [*dict.fromkeys([*self.added(), url])]
         if key:
             kept.set(f"model_key:{url}", key, secret=True)
         self.forget()
 
     def remove(self, url: str) -> None:
         kept = self.house.settings_of()
-        kept[ADDED] = [one for one in kept.get(ADDED) or [] if one != url]
+        kept[ADDED] = [one for one in self.added() if one != url]
         kept.pop(f"model_key:{url}", None)
         self.forget()
 

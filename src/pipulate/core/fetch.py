@@ -105,9 +105,8 @@ def check_allowed() -> None:
 async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -> Page:
     import httpcore2
 
-    method, body, kind = "GET", None, {}
-    if data is not None:
-        method, body, kind = "POST", json.dumps(data).encode(), {"content-type": "application/json"}
+    body = None if data is None else json.dumps(data).encode()
+    method, kind = ("POST", {"content-type": "application/json"}) if body else ("GET", {})
     pool = httpcore2.AsyncConnectionPool(ssl_context=tls_context(), network_backend=network)
     async with pool:
         for _ in range(REDIRECTS + 1):
@@ -146,13 +145,13 @@ class _Checked:
             if not is_public(ip) and f"{ip}:{port}" not in self.allow:
                 what = f"{host} leads to {ip}: this machine or a private network."
                 raise Refused(what, "Only public web addresses are read.")
-        for last, ip in enumerate(addresses, 1 - len(addresses)):
+        network = httpcore2.AnyIOBackend()
+        for ip in addresses:
             try:
-                network = httpcore2.AnyIOBackend()
                 return await network.connect_tcp(ip, port, self.seconds / len(addresses))
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                if not last:
-                    raise
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failed = error
+        raise failed
 
 
 def is_public(address: str) -> bool:

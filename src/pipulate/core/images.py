@@ -30,12 +30,12 @@ def fold(images: Iterable[Row]) -> list[Row]:
     rows: dict[tuple[str, Any], Row] = {}
     for image in images:
         row = rows.setdefault((image["table"], image["id"]), {**image, "fields": {}})
-        row["after"] = after = image["after"] or {}
+        row["after"] = image["after"]
+        before, after = image["before"] or {}, image["after"] or {}
         for name in changed(image):
-            first = row["fields"].get(name, [(image["before"] or {}).get(name)])[0]
+            first, _ = row["fields"].get(name, (before.get(name), None))
             row["fields"][name] = first, after.get(name)
     for row in rows.values():
-        row["after"] = row["after"] or None
         row["fields"] = {n: pair for n, pair in row["fields"].items() if pair[0] != pair[1]}
     return [row for row in rows.values() if row["fields"]]
 

@@ -125,9 +125,9 @@ def ask(settings, tool: str, values: Row | None = None, profile: str | None = No
 def show(value, as_json: bool, as_lines: bool = False, out=None):
     """Print a result: JSON or plain text, rows as they come. Ends the program when nobody reads."""
     out = out or sys.stdout
-    for text in itertools.chain(_pieces(value, as_json, as_lines), [""]):
+    for text in itertools.chain(_pieces(value, as_json, as_lines), [""]):  # the end
         try:
-            out.write(text) if text else out.flush()
+            print(text, end="", file=out, flush=not text)
         except BrokenPipeError:
             leave_quietly(out)
 

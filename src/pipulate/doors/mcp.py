@@ -16,6 +16,8 @@ from starlette.responses import JSONResponse
 
 from pipulate import __version__
 from pipulate.apps.steps import OWN
+from pipulate.core.fields import dumps
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Missing, Problem, nearest
 
 SCHEME = "pipulate://"
@@ -47,9 +49,9 @@ def make_server(ask):
     async def on_call_tool(context, params):
         try:
             result, failed = await ask(context.request, params.name, params.arguments or {}), False
-        except Problem as problem:
-            result, failed = problem.as_dict(), True
-        text = {"type": "text", "text": json.dumps(result, ensure_ascii=False)}
+        except Exception as error:
+            result, failed = problem_of(error).as_dict(), True
+        text = {"type": "text", "text": dumps(result)}
         return types.CallToolResult(content=[text], is_error=failed)
 
     handlers = on_list_tools, on_call_tool, *_resources(ask), *_prompts(ask)
@@ -79,7 +81,8 @@ def _resources(ask):
         at = params.uri.removeprefix(SCHEME)
         try:
             text = await _read(at, partial(ask, context.request))
-        except Problem as problem:
+        except Exception as error:
+            problem = problem_of(error)
             raise MCPError(NOT_FOUND, str(problem), problem.as_dict()) from None
         return types.ReadResourceResult(contents=[_about(at) | {"text": text}])
 
@@ -92,8 +95,8 @@ def _about(at: str):
 
 
 async def _read(at: str, get) -> str:
-    if (file := at.removeprefix("source/")) and file != at:
-        return (await get("source", {"file": file}))["text"]
+    if found := re.fullmatch("source/(.+)", at):
+        return (await get("source", {"file": found[1]}))["text"]
     if at == "apps":
         result = await get("apps")
     elif found := re.fullmatch(r"rows/([a-z]\w*)(?:/(\d{1,9}))?", at, re.A):
@@ -102,7 +105,7 @@ async def _read(at: str, get) -> str:
         result = await get("run_get", {"run": int(found[1])})
     else:
         raise Missing(f"There is no resource {at[:200]!r}.", "Such as rows/task/2; see the list.")
-    return json.dumps(result, ensure_ascii=False)
+    return dumps(result)
 
 
 def _prompts(ask):
@@ -183,11 +186,11 @@ async def serve_stdio(ask):
     from mcp.server.stdio import stdio_server
 
     server, unanswered = make_server(ask), set()
-    asked, asks = anyio.create_memory_object_stream(0)
-    answers, answered = anyio.create_memory_object_stream(0)
+    to_server, requests = anyio.create_memory_object_stream(0)
+    answers, from_server = anyio.create_memory_object_stream(0)
 
     async def hear(reading, writing):
-        async with asked:
+        async with to_server:
             async for item in reading:
                 if isinstance(item, Exception):
                     await writing.send(_unread(item))
@@ -197,14 +200,14 @@ async def serve_stdio(ask):
                     unanswered.add(message.id)
                 elif method == "notifications/cancelled":
                     unanswered.discard((message.params or {}).get("requestId"))
-                await asked.send(item)
+                await to_server.send(item)
             with anyio.move_on_after(PATIENCE):
                 while unanswered:
                     await anyio.sleep(0.02)
 
     async def answer(writing):
         async with writing:
-            async for item in answered:
+            async for item in from_server:
                 await writing.send(item)
                 if not hasattr(item.message, "method"):
                     unanswered.discard(item.message.id)
@@ -212,4 +215,4 @@ async def serve_stdio(ask):
     async with stdio_server() as streams, anyio.create_task_group() as tasks:
         tasks.start_soon(hear, *streams)
         tasks.start_soon(answer, streams[1])
-        await server.run(asks, answers, server.create_initialization_options())
+        await server.run(requests, answers, server.create_initialization_options())

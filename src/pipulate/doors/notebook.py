@@ -61,7 +61,8 @@ class Writer:
             values |= {field.name: variable} if text else {}
         call = ", ".join(f"{key}={variable}" for key, variable in values.items())
         here = f'{self.own}.steps["{step.name}"]'
-        lines += [f"{here}.answers = {said!r}"] if (said := told.get("answers")) else []
+        if said := told.get("answers"):
+            lines.append(f"{here}.answers = {said!r}")
         return [*lines, f"{name} = {here}.run({call})", f"{self.own}.show({step.name}={name})"]
 
     def _value(self, step: Step, field: Field, inputs: Row) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import sys
 from datetime import datetime
 
@@ -108,9 +107,10 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
     """Ask on the terminal what a run asks, until the answer fits. Raises Waiting without one."""
     about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
     if not sys.stdin.isatty():
-        how = "Answer: pipulate call run_answer run={run} answer=…, then: {}"
-        again = how.format(f"pipulate run {pipeline} run={result['run']}", **about)
-        raise Waiting(f"Run {result['run']} asks: {question}", again)
+        run = result["run"]
+        answer = f"Answer: pipulate call run_answer run={run} answer=…"
+        then = f"{answer}, then: pipulate run {pipeline} run={run}"
+        raise Waiting(f"Run {run} asks: {question}", then)
     if choices := result["choices"]:
         question += plain(f" ({', '.join(map(str, choices))})")
     while True:
@@ -177,7 +177,7 @@ def notebook(pipeline, number, settings, profile):
     for row in ask(settings, "run_get", {"run": number}, profile)["steps"] if number else ():
         about = {"run": number, "step": row["step"]}
         steps[row["step"]] = row | {"output": ask(settings, "run_output", about, profile)}
-    show(json.dumps(notebook_of(found, steps), ensure_ascii=False, indent=1), False)
+    show(notebook_of(found, steps), False)
 
 
 COMMANDS = (run, runs, step, notebook)

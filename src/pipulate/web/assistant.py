@@ -257,7 +257,7 @@ def _server(at: str, url: str, server: Server | None, added: Row):
     if server:
         kind = "Ollama" if server.ollama else "OpenAI's protocol"
         says = f"{kind} · models: {len(server.models)}"
-    key = f" · key {SET}{added[url][-4:]}" if added.get(url) else ""
+    key = f" · key {SET}{added[url][8:][-4:]}" if added.get(url) else ""
     gone = ask(f"{at}/remove", "Remove", url=url) if url in added else ""
     return Li(Span(url), Small(f"{_where(url)} · {says}{key}"), gone)
 

@@ -43,8 +43,8 @@ def results(files: dict[str, Path], words: list[str]):
         return len(words) - counts.count(0), sum(counts)
 
     found = []
-    for name in (name for name in files if name.endswith(".md")):
-        text = files[name].read_text("utf-8")
+    for name, path in files.items():
+        text = path.read_text("utf-8") if path.suffix == ".md" else ""
         if not all(word in text.lower() for word in words):
             continue
         title, *parts = re.split(PART, re.sub(ASIDE, "", text))

@@ -121,9 +121,8 @@ async def search(site, visit: Visit, request):
     """Rows of all CRUD apps that hold the words, and apps of that name."""
     q, found = visit.query.get("q", "").strip(), []
     for slug, kind in sorted(site.house.shelf.apps.items()) if q else ():
-        link, rows = f"/{visit.profile.slug}/{slug}", []
-        if isinstance(kind, Crud):
-            rows = await _named(site.house.shelf, kind, visit.caller, q)
+        link = f"/{visit.profile.slug}/{slug}"
+        rows = await _named(visit, kind, q) if isinstance(kind, Crud) else []
         if rows or q.lower() in kind.title.lower():
             items = (Li(A(name or "(empty)", href=f"{link}?f.id={key}")) for key, name in rows)
             found += [H2(A(kind.title, href=link + (f"?q={quote(q)}" if rows else ""))), Ul(*items)]
@@ -131,12 +130,12 @@ async def search(site, visit: Visit, request):
     return _page(f"Search: {q}" if q else "Search", *(found or [P(hint, cls="hint")]))
 
 
-async def _named(shelf, kind: Crud, caller, q: str) -> list[tuple[int, str]]:
+async def _named(visit: Visit, kind: Crud, q: str) -> list[tuple[int, str]]:
     def rows() -> list[tuple[int, str]]:
-        return [(row.id, str(row)) for row in kind.find(caller, State(q=q))[0][:8]]
+        return [(row.id, str(row)) for row in kind.find(visit.caller, State(q=q))[0][:8]]
 
     try:
-        with shelf.trying(shelf.of(kind), "search"):
+        with visit.house.shelf.trying(visit.house.shelf.of(kind), "search"):
             return await limited(rows)
     except Exception as error:
         problem_of(error)  # what is a fault is in the log
@@ -204,7 +203,8 @@ async def call(site, visit: Visit, request):
     if not visit.form:
         raise Invalid("That form held nothing.", "Reload the page and send it again.")
     said = await visit.call(tool.name, text=visit.form)
-    here = site.house.profiles.of(visit.profile.id) or site.house.profiles.at()
+    profiles = site.house.profiles
+    here = profiles.of(visit.profile.id) or profiles.at()
     back = "" if tool.name.startswith("plugin_") else "/settings"
     leads = said.get("address") if isinstance(said, dict) else ""
     return Go(leads or f"/{here.slug}{back}")
@@ -243,7 +243,7 @@ async def decide(site, visit: Visit, request):
     if asked["actor"] == "model":
         await site.chat.decided(profile, key, result)
     if isinstance(result, dict) and "problem" in result:
-        return P("Approved, but it was not done:"), problem_card(from_dict({**result})), *others
+        return P("Approved, but it was not done:"), problem_card(from_dict(result)), *others
     said = "Approved. The result:" if yes else "Rejected; nothing was done."
     return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000])), *others
 
