@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings as rules, strategies as st
 
+from every import EVERY, ROWS
 from pipulate.apps import intake
 from pipulate.apps.exchange import export
+from pipulate.apps.house import House
 from pipulate.apps.intake import Intake
 from pipulate.apps.query import State
 from pipulate.core.problems import Conflict, Problem
+from pipulate.core.settings import Settings
 from workbooks import workbook
 
 BOOK = """
@@ -519,3 +522,63 @@ def test_what_goes_out_comes_back_the_same(plugin, house, bring, rows, call, tmp
         assert rows(app, "copy") == rows(app)
 
     same()
+
+
+@pytest.fixture
+def elsewhere(tmp_path, run):
+    """A house of another home, with the app of every type; other rows have the numbers there."""
+    settings = Settings(home=tmp_path / "other", browser=False)
+    settings.make_home()
+    (settings.folder("apps") / "every.py").write_text(EVERY)
+    opened = House(settings)
+    caller = opened.caller("user")
+    for name in ("Zed", "Zoe"):
+        run(opened.tools.call("author_add", {"name": name}, caller))
+        run(opened.tools.call("thing_add", {"title": name}, caller))
+    yield opened
+    run(opened.close())
+
+
+def named(app, caller):
+    """Its rows in their order, with names for the numbers of what they refer to."""
+    table = app.rows(caller)(order_by="position")
+    known = {(n, str(key)): name for (n, key), name in app.labels(caller, table).items()}
+    said = [{n: getattr(row, n) for n in app.fields if n != "key"} for row in table]
+    return [{n: known.get((n, str(v)), v) for n, v in row.items()} for row in said]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_every_type_comes_back_in_the_same_app_and_the_same_in_another_home(
+    house, plugin, call, bring, elsewhere, tmp_path, form
+):
+    plugin(EVERY, "every")
+    call("author_add", name="= Ann, the 1st #7")
+    for row in ROWS:
+        call("thing_add", **row, author=1, key="a secret")
+    for name in ("author", "thing"):
+        app, path = house.shelf.crud(name), tmp_path / f"{name}.{form}"
+        made = "".join(export(app, house.caller("user"), State(), form).chunks)
+        assert "secret" not in made and "key" not in made
+        path.write_text(made, newline="")
+        count = len(named(app, house.caller("user")))
+        assert numbers(bring(path, app=app, match=("id",))) == (0, 0, count, 0)
+        other, caller = elsewhere.shelf.crud(name), elsewhere.caller("user")
+        intake = Intake(other, caller, path)
+        assert intake.read()["skipped"] == []
+        intake.write(path.name)
+        assert named(other, caller)[:count] == named(app, house.caller("user"))
+
+
+def test_a_file_of_another_home_is_not_mistaken_for_the_one_that_has_its_number_here(
+    house, plugin, call, bring, elsewhere, tmp_path, run
+):
+    plugin(EVERY, "every")
+    for name, home in (("mine.txt", house), ("yours.txt", elsewhere)):
+        (tmp_path / name).write_text(name)
+        values = {"title": "x", "paper": str(tmp_path / name)}
+        run(home.tools.call("thing_add", values, home.caller("user")))
+    app, path = house.shelf.crud("thing"), tmp_path / "out.csv"
+    path.write_text("".join(export(app, house.caller("user"), State()).chunks), newline="")
+    assert numbers(bring(path, app=app, match=("id",))) == (0, 0, 1, 0)
+    intake = Intake(elsewhere.shelf.crud("thing"), elsewhere.caller("user"), path)
+    assert "There is no file 'file:1 mine.txt'" in intake.read()["skipped"][0]["why"]["paper"]

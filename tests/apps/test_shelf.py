@@ -249,6 +249,19 @@ def test_a_record_of_a_draft_that_cannot_be_read_is_left_alone(house, apps):
     assert house.shelf.scan() and house.shelf.drafts == []
 
 
+def test_many_drafts_are_not_looked_at_one_by_one_while_nothing_happens(house, monkeypatch):
+    about = {"name": "odd", "at": "2026-01-01", "state": "waiting", "wish": "", "version": 1}
+    folder = house.settings.folder("quarantine") / "odd"
+    folder.mkdir()
+    for n in range(20):
+        (folder / f"{n}.json").write_text(json.dumps(about))
+    assert house.shelf.scan() and len(house.shelf.drafts) == 1
+    looked, stat = [], type(folder).stat
+    monkeypatch.setattr(type(folder), "stat", lambda path: looked.append(path) or stat(path))
+    assert not house.shelf.scan()
+    assert folder in looked and not [path for path in looked if path.suffix == ".json"]
+
+
 def test_a_file_that_vanishes_between_two_looks_does_not_end_the_watch(house, apps, run):
     async def main():
         watching = asyncio.create_task(house.shelf.watch(0.001))

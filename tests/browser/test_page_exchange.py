@@ -60,6 +60,18 @@ def test_a_table_pasted_into_the_list_leads_to_its_import(page, tasks):
     assert tasks() == ["Buy milk", "Call Ann"]
 
 
+def test_an_import_that_was_undone_is_not_told_as_done_any_more(page, tasks):
+    page.goto("/default/tasks/import")
+    page.locator("[name=text]").fill(TABLE)
+    page.locator("[data-paste] button").click()
+    page.get_by_role("button", name="Import 2 rows").click()
+    expect(page.locator("#import")).to_contain_text("2 added")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#notices")).to_contain_text("Undid: Imported tasks")
+    expect(page.locator("#import")).not_to_contain_text("added")
+    assert tasks() == []
+
+
 def test_what_a_column_becomes_is_chosen_on_a_phone_without_scrolling_aside(window):
     page = window(viewport={"width": 390, "height": 780})
     page.goto("/default/tasks/import")

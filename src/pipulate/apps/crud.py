@@ -23,7 +23,7 @@ from pipulate.apps.base import Route, Visit
 from pipulate.apps.listing import Listing
 from pipulate.apps.markup import owned
 from pipulate.apps.plain import called
-from pipulate.apps.query import State
+from pipulate.apps.query import ID, State
 from pipulate.apps.rows import of_all
 from pipulate.core.fields import MISSING, check_values, fields_of, make_field, to_json
 from pipulate.core.problems import Problem, nearest
@@ -205,7 +205,7 @@ class Crud(Listing):
         some = f"row of {self.title}" if n[-1] == "s" else self.some
         one, every = f"a{'n' * (some[0] in 'aeiou')} {some}", tuple(self.fields.values())
         change = f"Change the given fields of {one}."
-        keys = make_field("id", int), make_field("version", int, None)
+        keys = ID, make_field("version", int, None)
         return [
             tool_of(self._list, f"{n}_list", f"List or search {self.title}. {about}", kind="read"),
             tool_of(self._get, f"{n}_get", f"One {some} by id.", kind="read"),
@@ -217,7 +217,7 @@ class Crud(Listing):
         ]
 
     def _method_tool(self, name: str, method) -> Tool:
-        key = () if of_all(method) else (make_field("id", int),)
+        key = () if of_all(method) else (ID,)
 
         def run(caller: Caller, /, **values):
             rows = self.rows(caller)

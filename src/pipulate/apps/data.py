@@ -138,7 +138,7 @@ class Data(Refs):
         key, table, title, profile = "'file:' || id", "files", "name", caller.profile.id
         if field.type is Ref:
             app = self.target(field)
-            key, table, title = "id", app.table_name, app.title_column
+            key, table, title = "id", app.table_name, quote(app.first.name)
             profile = 0 if app.model.shared else profile
         test, args = (f"{title} = ? COLLATE NOCASE", [said]) if exact else contains(title, said)
         return f"SELECT {key} FROM {table} WHERE profile_id = ? AND {test}", [profile, *args]
@@ -180,7 +180,8 @@ class Data(Refs):
     def _orders(self, name: str) -> str:
         field, at, own = self.fields[name], f"{self.table_name}.{quote(name)}", ""
         if field.type is Ref and (app := self.known_target(field)):
-            own = f"SELECT _it.{app.title_column} FROM {app.table_name} AS _it WHERE _it.id = {at}"
+            title = quote(app.first.name)
+            own = f"SELECT _it.{title} FROM {app.table_name} AS _it WHERE _it.id = {at}"
         elif field.type is File:
             own = f"SELECT name FROM files WHERE id = CAST(substr({at}, 6) AS INTEGER)"
         return f"({own}) COLLATE NOCASE" if own else order_sql(field)

@@ -13,7 +13,7 @@ from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
 from pipulate.apps.intake import SECONDS, Intake
 from pipulate.apps.markup import data_table, field_input, grid, hidden, html, problem_card, select
 from pipulate.apps.query import State
-from pipulate.core.fields import MISSING, Field, File, Ref, Secret, make_field
+from pipulate.core.fields import MISSING, Field, File, Secret, make_field
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import BATCH, EMPTY, write_json
 from pipulate.core.store import Row
@@ -29,28 +29,22 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
     known = {n: f for n, f in app.fields.items() if f.type is not Secret}
     fields = [known[name] for name in state.columns or known if name in known]
     keys = app.plain(caller).keys(*app.where(caller, state), app.order(state))
-    rows, name = _rows(app, caller, keys), f"{app.slug}-{date.today()}.{form}"
+    rows, name = _rows(app, caller, keys, fields), f"{app.slug}-{date.today()}.{form}"
     if form == "json":
-        values = ({"id": r.id} | {f.name: getattr(r, f.name) for f in fields} for r, _ in rows)
-        return Download(name, "application/json", write_json(values), len(keys))
-    cells = ([r.id, *(_cell(f, getattr(r, f.name), labels) for f in fields)] for r, labels in rows)
+        return Download(name, "application/json", write_json(rows), len(keys))
+    plain = {"id", *(f.name for f in fields if f.kind.input == "number")}
+    cells = ([v if n in plain else known[n].text(v) for n, v in row.items()] for row in rows)
     return replace(csv_file(name, ["id", *(f.name for f in fields)], cells, raw), rows=len(keys))
 
 
-def _rows(app, caller: Caller, keys: list[int]):
-    """(row, names of what it refers to), read when taken: a slow download locks nothing."""
+def _rows(app, caller: Caller, keys: list[int], fields: list[Field]):
+    """Read when they are taken: a slow download locks nothing."""
     for start in range(0, len(keys), BATCH):
-        batch = keys[start : start + BATCH]
-        found = {row.id: row for row in app.rows(caller).these(batch)}
-        labels = app.labels(caller, found.values())
-        yield from ((found[key], labels) for key in batch if key in found)
-
-
-def _cell(field: Field, value: Any, labels: dict[Any, str]) -> Any:
-    if field.kind.input == "number":
-        return value
-    label = labels.get((field.name, value)) if field.type is Ref else None
-    return f"{label} {field.text(value)}" if label else field.text(value)
+        found = app.rows(caller).these(batch := keys[start : start + BATCH])
+        labels, there = app.labels(caller, found), {row.id: vars(row) for row in found}
+        for row in filter(None, map(there.get, batch)):
+            told = {f.name: app.called(f, row[f.name], labels) for f in fields}
+            yield {"id": row["id"]} | told
 
 
 # -- pages
@@ -200,9 +194,10 @@ async def _import(visit: Visit):
     name, report = await limited(work, seconds=SECONDS)
     links = [A("Show the list", href=visit.base, role="button")]
     if report["add"] or report["update"]:
-        links += [Button("Undo", hx_post=visit.undo, hx_swap="none", cls="outline secondary")]
-    told = P("From ", Strong(name), ":"), _report(visit.app, report)
-    return _page(visit, *told, Div(*links, cls="bar"))
+        links += [Button("Undo", hx_post=visit.undo, cls="outline secondary")]
+    told = P("From ", Strong(name), ":"), _report(visit.app, report), Div(*links, cls="bar")
+    # until it is undone
+    return _page(visit, Div(*told, hx_target="this", hx_swap="delete"))
 
 
 def _report(app, report: Row):

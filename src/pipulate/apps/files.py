@@ -110,12 +110,14 @@ class Files:
         return {f"file:{row['id']}": row["name"] for row in self.table(profile).these(keys)}
 
     def resolve(self, said: str | File, caller: Caller) -> File:
-        """The file a field names: "file:12" (an upload), or a path that a person gave.
+        """The file a field names: "file:12" or "file:12 a.txt", or a path that a person gave.
 
         The model and MCP reach only uploads and outputs, not the rest of the disk."""
         said = str(said.path if isinstance(said, File) else said).strip()
-        if found := re.fullmatch(r"file:(\d{1,15})", said):
-            return self.get(caller.profile, int(found[1]))
+        if found := re.fullmatch(r"file:(\d{1,15})(?: (.+))?", said):
+            file = self.get(caller.profile, int(found[1]))
+            if found[2] in (None, file.name):
+                return file
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, NUL, ~nobody
             path = (caller.cwd or Path.home()) / Path(said).expanduser()
             if caller.actor in ("model", "mcp") and not self._inside(path):

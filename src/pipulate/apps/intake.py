@@ -183,6 +183,7 @@ class Intake:
                 value = self.app.referred(field, value, self.caller, elsewhere=True)
             if value is not None and field.type is File:
                 self.app.house.files.resolve(value, self.caller)
+                value = re.sub("(?<=^file:)([0-9]+) .*", r"\1", value)  # the name goes
             return to_column(value)
 
         return read if field.type in (Tags, dict, list) else functools.lru_cache(4_096, True)(read)

@@ -33,9 +33,7 @@ class Listing(Many):
         super().__init__()
         if not any(makes(f.default) for f in self.fields.values()):
             self._top = drawn_once(self._top)
-        self._state_form, self._bar = drawn_once(self._state_form), drawn_once(self._bar)
-        self._frame_of, self._views_menu = drawn_once(self._frame_of), drawn_once(self._views_menu)
-        self._kept_again = drawn_once(lambda state: self._kept(state, hx_swap_oob="true"))
+        self._bar, self._frame_of = drawn_once(self._bar), drawn_once(self._frame_of)
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.add),
@@ -70,6 +68,7 @@ class Listing(Many):
             self.keep_in_step(visit.caller)
             return self._listing(visit, state)
 
+        kept = self._kept(state, hx_swap_oob="true")
         try:
             listed = await limited(work)
         except Problem as problem:
@@ -77,9 +76,9 @@ class Listing(Many):
             parts = problem_card(problem), Table(self._filters(state)), every, I(id="again")
             listed = Div(*parts, id="listing")
             if visit.partial:
-                return Refusal((listed, self._kept_again(state)), problem.status)
+                return Refusal((listed, kept), problem.status)
         if visit.partial:
-            return listed, self._kept_again(state)
+            return listed, kept
         bar = self._bar(visit.base, state, tuple(self.views(visit.caller).items()))
         return Section(self._top(visit.base), bar, listed, cls="crud")
 
@@ -90,7 +89,7 @@ class Listing(Many):
 
     def add_form(self, base: str, typed: Mapping[str, str] = {}, bad: Mapping[str, str] = {}):
         """The form for a new row: what was `typed`, and why it was refused (`bad`)."""
-        first = next((name for name in self.fields if name in bad), next(iter(self.fields)))
+        first = next((name for name in self.fields if name in bad), self.first.name)
         boxes = []
         for name, f in self.fields.items():
             made, why = f"made.{name}", bad.get(name, "")
@@ -215,9 +214,8 @@ class Listing(Many):
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):
-        """In a thread and not for ever when the class's own code draws."""
-        work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
-        return NotStr(await limited(work) if self.drawn or self.model.computed else work())
+        names = self._asking(visit).columns
+        return NotStr(await limited(partial(draw, what, visit.caller, names=names, **how)))
 
     async def add(self, visit: Visit):
         """A clean form comes back, the row is put first."""
@@ -280,7 +278,7 @@ class Listing(Many):
         for name, field in self.of_type(Ref).items():
             if said := visit.form.get(f"add.{name}"):
                 app = self.target(field)
-                made = await visit.call(f"{app.name}_add", {next(iter(app.fields)): said})
+                made = await visit.call(f"{app.name}_add", {app.first.name: said})
                 visit.form = {**visit.form, name: f"{said} #{made['id']}"}
                 added[name] = f"Added to {app.title}. The row here is not saved yet."
         return Invalid("; ".join(added.values()), fields=added) if added else None
@@ -312,7 +310,7 @@ class Listing(Many):
 
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
-        first = str(gone["deleted"][next(iter(self.fields))])[:60]
+        first = str(gone["deleted"][self.first.name])[:60]
         more = self.plain(visit.caller).count() >= PAGE or self._asking(visit).narrow
         again = NotStr(AGAIN) if more else self.counted(visit.caller)
         return notice(f"Deleted “{first}”.", visit.undo), again

@@ -124,7 +124,7 @@ class Many(Rows):
 
     def bulk_bar(self, base: str, state: State, count: str):
         names = {n: f.label for n, f in self.fields.items()}
-        first, every = next(iter(self.fields.values())), f"all {count} that match"
+        every = f"all {count} that match"
         tick = Input(type="checkbox", value="1", name="bulk.every", aria_label=every)
         looks = {"Set": "secondary", "Export": "outline secondary", "Delete": "outline"}
         where = ("" if state.narrow else "all=1&") + state.query(page=1)
@@ -133,7 +133,7 @@ class Many(Rows):
             Label(tick, every),
             select(names, "", name="bulk.field", aria_label="Field", hx_target="#bulk-value",
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
-            Span(field_input(first), id="bulk-value"),
+            Span(field_input(self.first), id="bulk-value"),
             *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
             hidden("bulk.where", where),
             hx_post=f"{base}/bulk",

@@ -1,7 +1,7 @@
 """What a value of a CRUD app stands for: a row of another app, a file of the home, a secret."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipulate.apps.query import State
@@ -12,6 +12,7 @@ from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
 
 THERE = "Add it there first."
+Labels = Mapping[tuple[str, Any], str]
 
 
 def numbered(said: str) -> int | None:
@@ -24,8 +25,9 @@ class Refs:
     """References of a Crud; it has `house`, `model`, `fields`, `name`, `table_name`, `plain`."""
 
     @property
-    def title_column(self) -> str:
-        return quote(next(iter(self.fields)))
+    def first(self) -> Field:
+        """What a row is called by."""
+        return next(iter(self.fields.values()))
 
     def known_target(self, field: Field):
         """The app whose rows a Ref means; None while there is none of that name."""
@@ -54,6 +56,12 @@ class Refs:
             found |= {(name, key): text for key, text in known.items()}
         return found
 
+    def called(self, field: Field, value: Any, labels: Labels) -> Any:
+        """Such as "Ann #12", "file:12 a.txt": a number alone means another one elsewhere."""
+        if field.type in (Ref, File) and (name := labels.get((field.name, value))):
+            return f"{name} #{value}" if field.type is Ref else f"{value} {name}"
+        return value
+
     def ref_names(self, caller: Caller, field: Field, keys: Iterable[int]) -> dict[int, str]:
         app = self.known_target(field)
         kept = app.plain(caller).these(keys) if app and keys else []
@@ -64,8 +72,7 @@ class Refs:
 
     def title_of(self, row: Row) -> str:
         """What those that refer to a row call it."""
-        name, field = next(iter(self.fields.items()))
-        return field.show(field.load(row[name]))
+        return self.first.show(self.first.load(row[self.first.name]))
 
     def options(self, caller: Caller, q: str = "", most: int = 20) -> list[str]:
         """Names by which a Ref may mean rows of this app, such as "Ann Leckie #12"."""

@@ -17,7 +17,7 @@ from pipulate.apps.card import words
 from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, hidden, html, labelled, markdown, owned
-from pipulate.apps.refs import THERE
+from pipulate.apps.refs import THERE, Labels
 from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fields_of
 from pipulate.core.tools import Caller, tools_in
 
@@ -28,7 +28,6 @@ ANEW = f'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML" {O
 # What tabs are sent when rows changed: their list draws itself anew, each in its own state.
 AGAIN = f'<i id="again" hx-swap-oob="true" {ANEW}></i>'
 NO: Mapping[str, str] = {}
-Labels = Mapping[tuple[str, Any], str]
 
 
 class Rows(Data):
@@ -155,12 +154,10 @@ class Rows(Data):
         return html(Td(Form(*parts, **attrs, novalidate=True), colspan=span, data_label=label))
 
     def shown(self, field: Field, value: Any, labels: Labels) -> str:
-        """Text for an input: a reference by name and number, a secret not at all."""
-        if field.kind.input == "password":
-            return ""
-        if field.type is Ref and isinstance(value, int) and (field.name, value) in labels:
-            return f"{labels[field.name, value]} #{value}"
-        return field.show(value)
+        """Text for an input: a secret not at all."""
+        if field.type is Ref:
+            value = self.called(field, value, labels)
+        return "" if field.kind.input == "password" else field.show(value)
 
     def look_up(self, field: Field, base: str, said="", why="", to=NO) -> dict[str, Any]:
         """Attributes that offer the rows a Ref may mean; when what was said is none (`why`), also a

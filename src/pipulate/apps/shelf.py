@@ -56,12 +56,12 @@ class Shelf:
         settings = self.house.settings
         own = [settings.folder("apps")] if settings.plugins else []
         files = plugin_files(*own, *self.edition, BUNDLED)
-        records = [*settings.folder("quarantine").glob("*/*.json")]
-        stats = [(path, path.stat()) for path in files + records]
+        drafts = settings.folder("quarantine")  # whose folders change with their records
+        stats = [(path, path.stat()) for path in (*files, *drafts.glob("*"))]
         before, self._seen = self._seen, {p: (s.st_mtime_ns, s.st_size) for p, s in stats}
         if self._seen == before:
             return False
-        self.drafts = _waiting(records)
+        self.drafts = _waiting(drafts.glob("*/*.json"))
         for path in self.plugins.keys() - self._seen.keys():
             plugins = {**self.plugins}
             self._withdraw(plugins.pop(path))
@@ -110,8 +110,8 @@ class Shelf:
         except Exception as error:
             if isinstance(error, Busy):
                 self._seen.pop(path, None)  # the next look tries again
-            known = isinstance(error, Problem)
-            problem = error if known else Problem(repr(error), "Mend the file.")
+            fault = Problem(repr(error), "Mend the file.")
+            problem = error if isinstance(error, Problem) else fault
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
             plugin = old or Plugin(path, content)
@@ -250,8 +250,7 @@ class Shelf:
             for p in [*self.plugins.values()]
             for a in p.apps
         ]
-        said = "{} {}".format
-        return [(p, said(getattr(a, "icon", ""), a.title).strip(), a) for *_, p, a in sorted(every)]
+        return [(p, f"{getattr(a, 'icon', '')} {a.title}".strip(), a) for *_, p, a in sorted(every)]
 
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
@@ -294,7 +293,7 @@ def _record(path: Path) -> Row:
     return RECORD | fits
 
 
-def _waiting(records: list[Path]) -> list[Row]:
+def _waiting(records: Iterable[Path]) -> list[Row]:
     kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
     told = (r for r in kept if r["name"] and r["at"] and r["state"] != "faulty")
     newest = {r["name"]: r for r in told}

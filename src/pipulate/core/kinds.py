@@ -176,7 +176,7 @@ def _ref(value: Any) -> int | str:
     if not isinstance(value, str):
         return _int(value)
     marked = re.fullmatch(r"#([0-9]{1,18})", value.strip())
-    return int(marked[1]) if marked else _line(value.strip())
+    return int(marked[1]) if marked else _text(TEXT + LINE, lines=True)(value.strip())
 
 
 def _int(value: Any) -> int:

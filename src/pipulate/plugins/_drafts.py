@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -214,4 +215,6 @@ def mark(home, record, state):
     record = record | {"state": state}
     path = home / "quarantine" / record["name"] / f"{record['hash']}.json"
     written(path, json.dumps(record))
+    now = time.time_ns()
+    os.utime(path.parent, ns=(now, now))  # by which it is noticed: a file system may round it
     return record
