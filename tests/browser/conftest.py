@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 from itertools import chain, zip_longest
 
 import pytest
@@ -29,6 +30,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="module")  # while it is open its event loop runs in this thread
 def browser():
     path = os.environ.get("PIPULATE_BROWSER") or "/usr/bin/chromium"
+    path = shutil.which(f"{path}-headless-shell") or path  # the same engine without its window
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=path, args=[*QUIET, "--disable-component-update"]
