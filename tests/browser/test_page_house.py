@@ -94,6 +94,17 @@ def test_no_page_scrolls_sideways_on_a_phone(window, place):
     assert wide <= 0, f"{place} is {wide} px too wide"
 
 
+def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):
+    page = window(viewport={"width": 1024, "height": 700})
+    page.goto("/default/tasks")
+    names = page.locator("#menu .apps a").all_inner_texts()
+    page.locator("#menu summary").press("Enter")
+    for name in names[1:]:
+        expect(page.locator("#menu li").get_by_text(name)).to_be_in_viewport(ratio=1)
+    page.locator("#menu li").get_by_text(names[-1]).press("Enter")
+    expect(page.locator("#menu [aria-current]")).to_have_text(names[-1])
+
+
 def test_on_a_phone_a_list_is_filtered_sorted_and_ticked_as_a_whole(window, server):
     page = window(viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
     page.goto("/default/tasks")

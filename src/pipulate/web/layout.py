@@ -45,7 +45,7 @@ f: filter columns
 c: chat
 ?: this sheet"""
 SURE = "End Pipulate? Steps at work stop, and can be resumed."
-SHOWN = 5  # apps in the navigation bar; the rest lies under "More"
+SHOWN = 5  # apps in the navigation bar
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
 
@@ -115,12 +115,13 @@ class Layout:
     def menu(self, profile: Profile, app: str, **attrs):
         """The links to all apps, the user's own first, and to files that have a fault.
 
-        What is beyond the first few lies under "More", but not the app that is open."""
+        Under "More" are all but the open one: a narrow bar cuts off some."""
         base, shown, more = f"/{profile.slug}", [], []
         for _, said, a in self.house.shelf.menu():
             here = a.slug == app
             link = A(said, href=f"{base}/{a.slug}", aria_current="page" if here else None)
-            (shown if here or len(shown) < SHOWN else more).append(link)
+            shown += [link] * (here or len(shown) < SHOWN)
+            more += [link] * (not here)
         for broken in self.house.shelf.failures:
             at = f"{base}/plugin/{broken.name}"
             shown.append(A(f"⚠ {broken.name}", href=at, cls="broken"))
