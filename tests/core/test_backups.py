@@ -1,10 +1,12 @@
 """Backups: whole, private, seven of them, and proven by restoring."""
 
 import os
+import shutil
 import stat
 from datetime import date, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
 
 from pipulate.core import backups
@@ -58,6 +60,61 @@ def test_given_a_damaged_store_then_no_backup_is_left(db, folder):
     with pytest.raises(Problem):
         backup(db, folder)
     assert os.listdir(folder) == []
+
+
+def test_a_backup_ends_though_rows_are_saved_all_the_while(db, folder, monkeypatch):
+    db.execute("CREATE TABLE pages AS SELECT zeroblob(20_000_000) AS body")
+    steps = []
+
+    class Watched(apsw.Connection):
+        def backup(self, *about):
+            return Steps(super().backup(*about))
+
+    class Steps:
+        def __init__(self, job):
+            self.job = job
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.job.finish()
+
+        def __getattr__(self, name):
+            return getattr(self.job, name)
+
+        def step(self, pages):
+            steps.append(pages)
+            assert len(steps) < 50, "each change begins it anew"
+            self.job.step(pages)
+            add(db, f"n{len(steps)}")
+
+    monkeypatch.setattr(apsw, "Connection", Watched)
+    copy = Database(backup(db, folder))
+    assert len(steps) > 5 and names(copy) == [], "it is the store as it was"
+    copy.close()
+
+
+def test_given_too_little_room_then_no_backup_is_begun_and_it_says_how_much_is_needed(
+    db, folder, monkeypatch
+):
+    little = shutil.disk_usage(folder)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: little)
+    with pytest.raises(Problem, match="needs [0-9,]+ bytes; 10 are free"):
+        daily(db, folder)
+    assert os.listdir(folder) == []
+
+
+def test_what_a_killed_backup_left_is_gone_the_next_day(db, folder):
+    name = f".pipulate-{date.today():%Y%m%d}-120000.db.cd"
+    for part in (
+        ".pipulate-20260101-120000.db.ab",
+        ".pipulate-20260101-120000.db.ab-journal",
+        name,
+    ):
+        (folder / part).write_bytes(b"")
+    made = daily(db, folder)
+    assert {*os.listdir(folder)} == {made.name, name}, "one of today may be at work"
 
 
 def test_one_backup_a_day_and_seven_are_kept(db, folder):

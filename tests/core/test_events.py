@@ -1,6 +1,7 @@
 """Events: one log for everything, read back as history and taken back by undo."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -38,6 +39,40 @@ def change(db, **about):
 def milk(db, tasks):
     with change(db, summary="Added milk"):
         return tasks.insert(title="milk", position=1)
+
+
+@pytest.fixture
+def plans(db, monkeypatch):
+    """How SQLite goes about what is asked of it from now on."""
+    seen, ways = [], {name: getattr(db, name) for name in ("all", "execute")}
+
+    def explained(how, sql, args=()):
+        if sql.lstrip().startswith(("SELECT", "DELETE")):
+            seen.extend(r["detail"] for r in ways["all"](f"EXPLAIN QUERY PLAN {sql}", args))
+        return ways[how](sql, args)
+
+    for name in ways:
+        monkeypatch.setattr(db, name, partial(explained, name))
+    return seen
+
+
+# -- after years ------------------------------------------------------------------------------
+
+
+def test_what_a_profile_did_is_found_without_a_look_at_what_others_did(house, milk, plans):
+    house.events.recent(1, 1, only=Filter(words="milk"))
+    assert "MERGE (UNION ALL)" in plans and not any(p.startswith("SCAN e") for p in plans)
+    assert not any("TEMP B-TREE" in step for step in plans)
+    plans.clear()
+    house.events.turns(1, ["t1"]), house.events.of_turn("t1", 1)
+    assert sum("INDEX events_by_turn (turn=?)" in step for step in plans) == 2
+
+
+def test_undo_and_pruning_look_at_no_event_older_than_the_oldest_image(house, milk, plans, undo):
+    undo()
+    house.events.prune()
+    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)" in plans
+    assert not [step for step in plans if step.startswith("SCAN events")]
 
 
 # -- pruning ---------------------------------------------------------------------------------

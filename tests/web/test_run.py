@@ -305,6 +305,35 @@ def test_without_such_a_browser_a_window_is_a_tab_of_the_usual_one(settings, mon
     assert opened == [(settings.home / "open.html").as_uri()]
 
 
+def test_a_backup_that_could_not_be_made_is_told_on_the_first_page_until_one_is(
+    house, run, monkeypatch
+):
+    import asyncio
+    from types import SimpleNamespace as Thing
+
+    from pipulate.apps.base import Visit
+    from pipulate.apps.markup import html
+    from pipulate.core.problems import Problem
+    from pipulate.web import pages, run as web_run
+
+    def refused(*_):
+        raise Problem("A backup needs 9 bytes; 1 are free.", "Free some space.")
+
+    async def first_page():
+        daily = asyncio.create_task(web_run._daily(house))
+        while house.trouble is told:
+            await asyncio.sleep(0.01)
+        daily.cancel()
+        return html(await pages.overview(Thing(house=house), Visit(house, caller, None), None))
+
+    caller, told = house.caller("user"), None
+    monkeypatch.setattr(web_run.backups, "daily", refused)
+    assert "needs 9 bytes" in run(first_page())
+    monkeypatch.setattr(web_run.backups, "daily", lambda *_: None)
+    told = house.trouble
+    assert "needs 9 bytes" not in run(first_page())
+
+
 def test_an_event_loop_that_is_held_up_is_logged(run, caplog, monkeypatch):
     import asyncio
 

@@ -20,7 +20,7 @@ from pipulate.core import backups, source
 from pipulate.core.events import Events
 from pipulate.core.fields import Field, File, Ref
 from pipulate.core.jobs import Jobs
-from pipulate.core.problems import Missing, nearest
+from pipulate.core.problems import Missing, Problem, nearest
 from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
@@ -49,6 +49,7 @@ class House:
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
         own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
         self.tools.replace("core", own + RowTools(self).tools())
+        self.trouble: Problem | None = None  # of the work of each day
         self.on_close: list[Callable[[], None]] = []
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()

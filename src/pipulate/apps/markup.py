@@ -146,13 +146,12 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     return group(field.label, box, note if error or field.help else "")
 
 
-def notice(text: str, undo: str = "", link: str = ""):
+def notice(text: Any, undo: str = ""):
     """A short message in the corner, out of band; `undo`: what takes it back."""
     word = "Redo" if str(text).startswith("Undid") else "Undo"
     back = Button(word, hx_post=undo, cls="link") if undo else ""
-    look = A("Look and decide", href=link) if link else ""
     close = Button("×", cls="link", data_close=True, aria_label="Close")
-    card = Div(Span(text), back, look, close, cls="notice", role="status")
+    card = Div(Span(text), back, close, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 

@@ -4,6 +4,7 @@ Seven daily ones are kept; of those made before a migration ten, and all of the 
 
 import os
 import secrets
+import shutil
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,9 @@ from pipulate.core.store import Database
 
 KEEP, KEEP_BEFORE = 7, 10
 MONTH = timedelta(days=30)
+# Faulty tables. Indexes of words, whose check takes the longest, can be made again.
+DAMAGE = """SELECT 1 FROM sqlite_master t, pragma_quick_check(t.name) c
+    WHERE t.type = 'table' AND t.rootpage AND c.quick_check != 'ok'"""
 
 
 def backup(db: Database, folder: Path, label: str = "") -> Path:
@@ -31,9 +35,14 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
     part, final = folder / f".{name}.{key}", folder / name
     if final.exists():  # of the same second
         final = final.with_stem(f"{final.stem}-{key}")
+    needed = 2 * path.stat().st_size  # what is saved meanwhile has room, too
+    if (free := shutil.disk_usage(folder).free) < needed:
+        what = f"A backup needs {needed:,} bytes; {free:,} are free."
+        raise Problem(what, "Free some space.")
     try:
         source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
         with closing(source), closing(copy):
+            source.execute("BEGIN; SELECT 1 FROM sqlite_master")  # else each change begins it anew
             with copy.backup("main", source, "main") as job:
                 while not job.done:
                     job.step(500)
@@ -53,15 +62,16 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
 
 def daily(db: Database, folder: Path) -> Path | None:
     """Make today's backup if there is none, and drop those that need not be kept."""
-    if list(folder.glob(f"pipulate-{date.today():%Y%m%d}-??????-daily.db")):
+    today = f"pipulate-{date.today():%Y%m%d}"
+    if list(folder.glob(f"{today}-??????-daily.db")):
         return None
-    made, when = backup(db, folder, "daily"), f"pipulate-{'?' * 8}-{'?' * 6}"
-    young = f"pipulate-{date.today() - MONTH:%Y%m%d}"
+    when, young = f"pipulate-{'?' * 8}-{'?' * 6}", f"pipulate-{date.today() - MONTH:%Y%m%d}"
     befores = sorted(folder.glob(f"{when}-before-*.db"))[:-KEEP_BEFORE]
-    dailies = sorted(folder.glob(f"{when}-daily.db"))[:-KEEP]
-    for old in [*dailies, *(path for path in befores if path.name < young)]:
+    dailies = sorted(folder.glob(f"{when}-daily.db"))[: 1 - KEEP]
+    killed = (path for path in folder.glob(".pipulate-*") if path.name < f".{today}")
+    for old in [*dailies, *killed, *(path for path in befores if path.name < young)]:
         old.unlink()
-    return made
+    return backup(db, folder, "daily")
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
@@ -112,7 +122,7 @@ def open_store(settings: Settings) -> Database:
             for script in MIGRATIONS[_version(db) :]:
                 db.execute(script)
             db.execute(f"PRAGMA user_version = {latest}")
-    if "ok" not in db.all("PRAGMA quick_check(1)")[0].values():
+    if db.one(DAMAGE):
         raise Broken("The store is damaged.", "Restore a backup; the damaged file is kept.")
     return db
 

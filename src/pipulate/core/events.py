@@ -25,10 +25,13 @@ UNDONE = """(
         SELECT (SELECT max(by_event) FROM undone WHERE event_id = later.id)
         FROM later WHERE later.id IS NOT NULL)
     SELECT CASE WHEN count(id) % 2 THEN min(id) END FROM later) AS undone"""
-# Events of a profile, with `undone` and whether their images are `kept`.
-EVENTS = f"""SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed,
-    e.deleted, EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept, {UNDONE}
-    FROM events e WHERE ifnull(e.profile_id, :profile) = :profile"""
+# What is told of an event, with `undone` and whether its images are `kept`.
+TOLD = f"""SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed,
+    e.deleted, EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept, {UNDONE} FROM"""
+# Those of a profile: two walks along its index, merged, however many others have.
+LOG = f"""{TOLD} (SELECT * FROM events WHERE profile_id = :profile
+    UNION ALL SELECT * FROM events WHERE profile_id IS NULL) e WHERE"""
+TURNS = f"{TOLD} events e WHERE ifnull(e.profile_id, :profile) = :profile AND e.changed AND e.turn"
 # Columns of Secret fields, by what classes were when they last loaded (apps/migrate.py).
 SECRETS = """SELECT substr(s.key, 8) AS of, f.key AS name
     FROM store s, json_each(s.value, '$.fields') f
@@ -78,7 +81,7 @@ class Events:
         about |= vars(only) | {"words": dumps(only.words.split())}
         order = "ASC" if after else "DESC"
         where = f"e.id < :before AND e.id > :after AND {MEANT}"
-        rows = self.db.all(f"{EVENTS} AND {where} ORDER BY e.id {order} LIMIT :limit", about)
+        rows = self.db.all(f"{LOG} {where} ORDER BY e.id {order} LIMIT :limit", about)
         told = [row | {"undoable": bool(row["kept"] and not row["undone"])} for row in rows]
         return told[::-1] if after else told
 
@@ -97,7 +100,7 @@ class Events:
 
     def of_turn(self, turn: str, profile_id: int) -> list[Row]:
         """What the model changed in one turn, newest first: what is left to undo, else all."""
-        sql = f"{EVENTS} AND e.turn = :turn AND e.changed ORDER BY e.id DESC"
+        sql = f"{TURNS} = :turn ORDER BY e.id DESC"
         rows = self.db.all(sql, {"profile": profile_id, "turn": turn})
         within = {None, *(row["id"] for row in rows)}  # what the turn itself undid goes along
         return [row for row in rows if row["kept"] and row["undone"] in within] or rows
@@ -152,7 +155,7 @@ class Events:
 
     def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """{turn: its events that are not undone} of those turns that changed something."""
-        sql = f"{EVENTS} AND e.changed AND e.turn IN (SELECT value FROM json_each(:turns))"
+        sql = f"{TURNS} IN (SELECT value FROM json_each(:turns))"
         left: dict[str, tuple[int, ...]] = {}
         for row in self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)}):
             left[row["turn"]] = left.get(row["turn"], ()) + (row["id"],) * (not row["undone"])
@@ -161,10 +164,10 @@ class Events:
     def prune(self) -> None:
         """Drop images older than 30 days, and as old secrets that none holds, nor a row; daily."""
         limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
-        old = "SELECT id FROM events WHERE at_utc < ? AND changed"
-        self.db.execute(f"DELETE FROM images WHERE event_id IN ({old})", (limit,))
-        secrets = self.db.all("SELECT id FROM secrets WHERE created_utc < ?", (limit,))
-        left = {row["id"] for row in secrets}
+        at = "(SELECT at_utc FROM events WHERE id = event_id)"  # the log itself is far longer
+        self.db.execute(f"DELETE FROM images WHERE {at} < ?", (limit,))
+        secrets = "SELECT id FROM secrets WHERE created_utc < ?"
+        left = {row["id"] for row in self.db.all(secrets, (limit,))}
         for rows in self._held() if left else ():
             left -= {*SECRET.findall(str(rows))}
             if not left:  # else every image is looked through

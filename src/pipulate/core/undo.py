@@ -66,8 +66,9 @@ class Undoing:
         """{old: new} of renamed columns; the event in which the table last followed its class."""
         sql = "SELECT value FROM store WHERE scope = '' AND key = ?"
         renamed = self.db.one(sql, (f"renamed:{table}",)) or {"value": "{}"}
-        sql = "SELECT max(id) AS id FROM events WHERE verb = 'migrate'"
-        since = self.db.all(f"{sql} AND ' ' || target || ' ' LIKE ?", (f"% {table} %",))
+        sql = """SELECT max(id) AS id FROM events WHERE id > (SELECT min(event_id) FROM images)
+            AND verb = 'migrate' AND ' ' || target || ' ' LIKE ?"""  # none older can be undone
+        since = self.db.all(sql, (f"% {table} %",))
         return json.loads(renamed["value"]), since[0]["id"] or 0
 
     def _recast(self, image: Row) -> None:

@@ -102,6 +102,7 @@ async def overview(site, visit: Visit, request):
     bare = all(plugin.bundled for plugin, *_ in listed)
     return _page(
         profile.name,
+        house.trouble and problem_card(house.trouble),
         *(_fault(visit, broken) for broken in house.shelf.failures),
         not house.events.recent(profile.id, 1) and markdown(FIRST.format(base=base)),
         Div(*cards, cls="cards"),

@@ -13,6 +13,7 @@ from dataclasses import replace
 from subprocess import DEVNULL, Popen
 from typing import Any
 
+import anyio.to_thread
 import uvicorn
 from fasthtml.components import Button, Form, P
 from filelock import Timeout
@@ -26,7 +27,7 @@ from pipulate.apps.browser import find_browser
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
-from pipulate.core.logs import log_fault, open_log
+from pipulate.core.logs import open_log, problem_of
 from pipulate.core.problems import Broken, Problem
 from pipulate.core.process import server_info, server_lock, stay
 from pipulate.core.settings import Settings, write_private
@@ -124,14 +125,17 @@ def _restore(kept: Row):
 
 
 async def _daily(house: House):
+    def work():
+        house.tools.expire()
+        if backups.daily(house.db, house.settings.folder("backups")):
+            house.events.prune()
+
     while True:
         try:
-            await asyncio.to_thread(house.tools.expire)
-            folder = house.settings.folder("backups")
-            if await asyncio.to_thread(backups.daily, house.db, folder):
-                await asyncio.to_thread(house.events.prune)
+            await anyio.to_thread.run_sync(work, abandon_on_cancel=True)  # no end waits for it
+            house.trouble = None
         except Exception as error:
-            log_fault(error)
+            house.trouble = problem_of(error)
         await asyncio.sleep(600)
 
 

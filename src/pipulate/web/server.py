@@ -109,8 +109,8 @@ class Site:
 
     def _approval(self, record: Row):
         if record["actor"] == "mcp":
-            said = notice(f"A program asks to run {record['tool']}.", link=record["address"])
-            self.hub.put(record["profile_id"], html(said))
+            asks = A(f"A program asks to run {record['tool']}.", href=record["address"])
+            self.hub.put(record["profile_id"], html(notice(asks)))
 
     def _menu(self):
         """A plugin came, went or broke: the menus of open tabs follow; what came back is told."""
