@@ -71,6 +71,15 @@ def test_what_was_in_its_place_stays_a_version_to_go_back_to(home):
     assert states(home) == [(1, "a test", "replaced"), (2, "own file", "approved")]
 
 
+def test_a_version_that_was_replaced_came_as_if_it_were_the_newest(home, monkeypatch):
+    times = iter("abcdef")
+    monkeypatch.setattr(_drafts, "now", lambda: next(times))
+    keys = [drafted(home, text) for text in (ONE, TWO)]
+    for key in keys:
+        _drafts.approve(home, "plants", key)
+    assert [v["hash"] for v in _drafts.versions(home, "plants")] == keys[::-1]
+
+
 def test_a_version_whose_file_was_changed_afterwards_is_not_approved(home):
     key = drafted(home, ONE)
     (home / f"quarantine/plants/{key}.py").write_text(TWO)

@@ -53,3 +53,20 @@ def test_a_good_file_has_no_faults_and_keeps_to_its_rows():
 )
 def test_what_a_source_reaches_for_is_named(text, power):
     assert powers(text) == [power]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import asyncio\nasyncio.create_subprocess_exec('ls')", "other programs"),
+        ("import asyncio as a\nasync def f():\n    await a.open_connection('b', 1)", "network"),
+        ("def f():\n    import os as o\n    o.popen('ls')", "files, other programs"),
+        ("from os import system as s", "files, other programs"),
+        ("from fasthtml.common import os as o", "files"),
+        ("job.browser('https://a.example')", "the browser and its log-ins"),
+        ("import _posixsubprocess", "the module _posixsubprocess"),
+        ("from urllib.parse import quote\nimport asyncio, json, platform", ""),
+    ],
+)
+def test_a_program_begun_through_asyncio_or_os_and_the_browser_were_not_named(text, said):
+    assert ", ".join(powers(text)) == said

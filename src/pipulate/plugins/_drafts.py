@@ -69,12 +69,16 @@ def digest(text):
 def keep(home, name, text, about):
     """Put a version into quarantine; its record. What was known of the same text is replaced."""
     folder, key, old = home / "quarantine" / named(name), digest(text), versions(home, name)
-    found = next((v for v in old if v["hash"] == key), {"version": len(old) + 1})
+    found = next((v for v in old if v["hash"] == key), {"version": len(old) + 1, "at": now()})
     found = OWN | found | about | {"name": name, "hash": key, "powers": _reading.powers(text)}
-    found["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     folder.mkdir(exist_ok=True)
     written(folder / f"{key}.py", text)
     return mark(home, found, found["state"])
+
+
+def now():
+    """The time, as records hold it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def written(path, text):
@@ -116,7 +120,7 @@ def newest(home, name):
 def draft(home, name, text, origin, wish=""):
     """Read, try and keep a text: its record, whose `problems` say what has to be mended."""
     state, faults = "approved" if live(home, name) == text else "waiting", _reading.faults(text)
-    about = OWN | ({"problems": faults} if faults else tried(home, name, text))
+    about = OWN | {"at": now()} | ({"problems": faults} if faults else tried(home, name, text))
     state = "faulty" if about["problems"] else state
     return keep(home, name, text, about | {"origin": origin, "wish": wish, "state": state})
 

@@ -29,14 +29,32 @@ MADE, INSIDES = "code made while it runs", "Python's own insides"
 POWERS = {
     "network": """socket http urllib ftplib smtplib imaplib poplib ssl asyncore webbrowser xmlrpc
         socketserver telnetlib""",
-    "files": "os pathlib shutil tempfile glob zipfile tarfile io fileinput",
-    "other programs": "subprocess multiprocessing pty signal runpy code",
+    "files": "os pathlib shutil tempfile glob zipfile tarfile io fileinput gzip bz2 lzma codecs",
+    "other programs": "subprocess multiprocessing pty signal runpy code posix nt",
     INSIDES: "sys gc inspect builtins",
-    MADE: "importlib",
+    MADE: "importlib pickle marshal",
+    # nothing outside; a module of Python's that no line here has is named itself
+    "": """__future__ abc array ast asyncio base64 binascii bisect calendar cmath collections
+        colorsys concurrent contextlib contextvars copy csv dataclasses datetime decimal difflib
+        email enum fnmatch fractions functools graphlib hashlib heapq hmac html ipaddress
+        itertools json keyword locale math mimetypes numbers operator platform pprint queue random
+        re reprlib secrets statistics string struct textwrap threading time traceback types typing
+        unicodedata uuid warnings weakref xml zlib zoneinfo""",
 }
-NAMES = {"files": "open", "network": "fetch", MADE: "eval exec compile __import__"}
+NAMES = {"files": "open os Path", "network": "fetch", MADE: "eval exec compile __import__"}
 DEEP = {INSIDES: "__subclasses__ __globals__ __builtins__ __bases__ __mro__ __code__"}
-INSTEAD, POWERS, NAMES, DEEP = map(each, (INSTEAD, POWERS, NAMES, DEEP))
+BROWSER = "the browser and its log-ins"
+CALLS = {
+    "network": """urlopen open_connection open_unix_connection create_connection start_server
+        create_server create_datagram_endpoint""",
+    "other programs": """system popen startfile fork forkpty posix_spawn posix_spawnp
+        execl execle execlp execlpe execv execve execvp execvpe
+        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe create_subprocess_exec
+        create_subprocess_shell subprocess_exec subprocess_shell ProcessPoolExecutor""",
+    "the model": "model",
+    BROWSER: "browser",
+}
+INSTEAD, POWERS, NAMES, DEEP, CALLS = map(each, (INSTEAD, POWERS, NAMES, DEEP, CALLS))
 
 
 def faults(text):
@@ -80,22 +98,29 @@ def powers(text):
     except UNREAD:
         return []
     for _, name in imported(tree):
-        root, _, rest = name.partition(".")
-        found.add(POWERS.get(root) or NAMES.get(rest if root == "pipulate" else ""))
-        known = root in sys.stdlib_module_names or root in ("pipulate", "fasthtml")
-        found.add("" if known else f"the package {root}")
+        found |= {module(name), CALLS.get(name.rpartition(".")[2])}
     for node in ast.walk(tree):
         found.add(NAMES.get(named(node)) if isinstance(node, ast.Name) else "")
         found.add(DEEP.get(named(node)))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            found.add(asked(node))
+        found.add(asked(node) if isinstance(node, ast.Call) else "")
     return sorted(filter(None, found))
 
 
+def module(name):
+    """What an imported name reaches for: `os` and `pipulate.fetch` do, `urllib.parse` does not."""
+    root, _, rest = name.partition(".")
+    if root in ("pipulate", "fasthtml"):
+        return NAMES.get(rest.rpartition(".")[2])
+    if root not in sys.stdlib_module_names:
+        return f"the package {root}"
+    known = "" if name.startswith("urllib.parse") else POWERS.get(root)
+    return f"the module {root}" if known is None else known
+
+
 def asked(call):
-    """A tool or the model, when that is what a call of job asks."""
-    if call.func.attr != "tool":
-        return "the model" if call.func.attr == "model" else ""
+    """What a call reaches for by its name: a program, a tool, the model, the browser."""
+    if named(call.func) != "tool" or not isinstance(call.func, ast.Attribute):
+        return CALLS.get(named(call.func))
     names = [str(arg.value) for arg in call.args[:1] if isinstance(arg, ast.Constant)]
     return f"the tool {''.join(names) or 'of some name'}"
 
