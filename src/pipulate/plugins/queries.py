@@ -50,8 +50,7 @@ def answer(table, profile, sql: Text, csv: bool = False):
         lines = table.db.stream(sql, seconds=60, values={"profile": profile.id})
         return CsvFile("query.csv", next(lines), lines)
     said = table.db.ask(sql, limit=200, seconds=4, values={"profile": profile.id})
-    more = ", more in the CSV" * said.more
-    told = P(f"{len(said.rows)} rows{more} · {said.seconds:.3f} s")
+    told = P(f"{len(said.rows)} rows{', more in the CSV' * said.more} · {said.seconds:.3f} s")
     return told, DataTable(said.rows), Div(id="notices", hx_swap_oob="innerHTML")  # errors are over
 
 
