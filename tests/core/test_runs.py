@@ -298,6 +298,13 @@ def test_the_listing_is_newest_first_with_what_is_done(finished, runs, one, begi
     assert [r["id"] for r in runs.listing(1, "chain")] == [one]
 
 
+@pytest.mark.parametrize("q", ["Ärger", "ärg", "ÄRGER", "łódź"])
+def test_a_run_is_found_by_words_of_its_name_and_inputs_whatever_their_letters_and_case(runs, q):
+    runs.create(1, "chain", {"city": "ŁÓDŹ"}, name="Ärger")
+    assert [r["name"] for r in runs.listing(1, q=q)] == ["Ärger"]
+    assert not runs.listing(1, q="Öl")
+
+
 def test_the_end_of_a_step_is_one_event_with_its_output_saved(do, house):
     do("first")
     event = house.events.recent(1, 1)[0]

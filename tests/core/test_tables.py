@@ -1,5 +1,7 @@
 """Tables: a handle sees and changes only its scope; and the settings as a dictionary."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -280,3 +282,17 @@ def test_given_none_for_conditions_values_or_order_then_they_are_left_out(mine):
         mine.insert(title=title)
     assert [row["title"] for row in mine(None, None, "title")] == ["A", "B"]
     assert len(mine(None, None, None)) == 2
+
+
+def test_given_two_threads_that_set_a_new_key_at_once_then_neither_is_refused(prefs):
+    start = threading.Barrier(2)
+
+    def setting(value):
+        for key in "abcdefgh":
+            start.wait(5)
+            prefs[key] = value
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(setting, n) for n in (1, 2)]:
+            done.result()
+    assert len(prefs) == 8

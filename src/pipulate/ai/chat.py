@@ -175,12 +175,11 @@ class Chat:
             if not calls:
                 return await self._summarise(profile, model)
             wanted += [f"{call.name} {call.arguments}" for call in calls]
+            over = f"wants over {CALLS} calls at once" if len(wanted) > CALLS else ""
             if time.monotonic() > end:
-                what = f"The model took over {TURN / 60:.0f} minutes; its last calls were not made."
-                raise Problem(what, GO_ON)
-            if len(wanted) > CALLS:
-                what = f"The model wants over {CALLS} calls at once; the last were not made."
-                raise Problem(what, GO_ON)
+                over = f"took over {TURN / 60:.0f} minutes"
+            if over:
+                raise Problem(f"The model {over}; its last calls were not made.", GO_ON)
             if max(map(wanted.count, wanted)) >= SAME:
                 what = "The model repeats the same call; it was stopped."
                 raise Problem(what, "Ask another way.")

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
@@ -29,8 +28,9 @@ class AssistantTools:
     def find_tool(self, caller: Caller, words: str):
         """Find tools by words of their names or descriptions, such as: import csv."""
         wanted, tools = _words(words), self.house.tools.by_name
-        told = {name: _words(f"{name} {tool.description}") for name, tool in tools.items()}
-        score = Counter({name: len(wanted & said) for name, said in told.items()})
+        score = Counter[str]()
+        for name, one in tools.items():
+            score[name] = len(wanted & _words(f"{name} {one.description}"))
         return [tools[name].as_dict() for name, hits in score.most_common(8) if hits]
 
     @tool
@@ -38,7 +38,7 @@ class AssistantTools:
         """Note something for later conversations, in a sentence. Never a password or a token."""
         if masked(self.house)(note) != note:
             raise Refused("That is a secret kept here.", "Secrets are never remembered.")
-        return _app(self.house)._add(caller, note=note)
+        return self.house.shelf.crud(APP)._add(caller, note=note)
 
     @tool(kind="read")
     def recall(self, caller: Caller, words: str):
@@ -48,7 +48,7 @@ class AssistantTools:
     @tool
     def forget(self, caller: Caller, id: int):
         """Delete a note by its id; can be undone."""
-        return _app(self.house)._delete(caller, id)
+        return self.house.shelf.crud(APP)._delete(caller, id)
 
     @tool(kind="read")
     def talk_search(self, caller: Caller, words: str):
@@ -64,7 +64,7 @@ class AssistantTools:
 def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> list[Row]:
     """[{id, note}] of notes that hold words of a text, best first: a rare word says more."""
     try:
-        table = _app(house).plain(Caller("system", profile))
+        table = house.shelf.crud(APP).plain(Caller("system", profile))
         rows = table.select("id, note", tail=f" ORDER BY id DESC LIMIT {MOST}")
     except Problem:  # the app is gone
         return []
@@ -73,10 +73,6 @@ def recalled(house: House, profile: Profile, text: str, most: int = TOLD) -> lis
         hits = [n for n, note in enumerate(notes) if word in note]
         score.update(dict.fromkeys(hits, 1 / max(1, len(hits))))
     return [rows[n] for n, _ in score.most_common(most)]
-
-
-def _app(house: House) -> Any:
-    return house.shelf.crud(APP)
 
 
 def _words(text: str) -> set[str]:

@@ -16,8 +16,8 @@ SOON = 10.0  # seconds in which a model that was stopped begins its next answer
 Found = tuple[bool, str]  # whether it can do it, and what that means
 
 
-ABOUT = {"description": "Look up the weather of a city.", "schema": object_of("city", TEXT)}
-LOOK_UP = {"name": "look_up", **ABOUT}
+LOOK_UP = {"name": "look_up", "description": "Look up the weather of a city."}
+LOOK_UP |= {"schema": object_of("city", TEXT)}
 
 
 async def _first(model: Model, text: str, most: int) -> tuple[float, float, int]:

@@ -126,7 +126,7 @@ def _fields(fields: Iterable[Field], given: set[str], word: str, rows) -> list[t
         values = [v for f in fields if f.name == name for v in _values(f, typed, rows)]
         if not start or values not in ([], [typed]):
             return [(f"{name}={shlex.quote(v)}", "") for v in values]
-        before = f"{word} "  # the value is whole: on with the fields that are left
+        before = f"{word} "  # the value is whole: on with what is left
         given, name = given | {name}, ""
     left = [f for f in fields if f.name.startswith(name) and f.name not in given]
     left.sort(key=lambda f: not f.required)

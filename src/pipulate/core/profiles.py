@@ -74,7 +74,7 @@ class Profiles:
         """Give a new name and slug; the old address redirects."""
         new = self._names(name, profile.id)
         if new["slug"] != profile.slug:
-            sql = "INSERT OR REPLACE INTO old_slugs (slug, profile_id) VALUES (?, ?)"
+            sql = "INSERT OR REPLACE INTO old_slugs VALUES (?, ?)"
             self.db.execute(sql, (profile.slug, profile.id))
             self.db.execute("DELETE FROM old_slugs WHERE slug = ?", (new["slug"],))
         return self.table.update(id=profile.id, **new)

@@ -174,10 +174,9 @@ class Runs:
         with `q` those whose number, name or inputs hold it."""
         rows = self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit, skip))
         for run in rows:
-            now = run["state"] in ("open", "failed") and self._by_now(run)
-            if now:
-                run["state"] = "failed" if {*now.values()} & {*STOPPED} else "open"
-                run["done"] = sum(state in PAST for state in now.values())
+            if run["state"] in ("open", "failed") and (states := self._by_now(run)):
+                run["state"] = "failed" if {*states.values()} & {*STOPPED} else "open"
+                run["done"] = sum(state in PAST for state in states.values())
         return rows
 
     def _by_now(self, run: Row) -> dict[str, str]:
@@ -192,8 +191,8 @@ class Runs:
         at_utc}; of the newest no step that was mended."""
 
         def waits(row: Row) -> bool:
-            now = row["kind"] != "question" and self._by_now(row | {"id": row["run"]})
-            return not now or now.get(row["step"]) in STOPPED
+            states = row["kind"] != "question" and self._by_now(row | {"id": row["run"]})
+            return not states or states.get(row["step"]) in STOPPED
 
         rows = self.db.all(INBOX)
         return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]

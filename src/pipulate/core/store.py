@@ -111,6 +111,7 @@ class Database:
         db.set_busy_timeout(int(WAIT * 1000))
         for name, value in PRAGMAS.items():
             db.pragma(name, value)
+        db.create_scalar_function("lower", _lower, 1, deterministic=True)
         return db
 
     def _reader(self) -> apsw.Connection:
@@ -186,18 +187,19 @@ class Database:
     def begin(self) -> apsw.Connection:
         """The writer, in the transaction of the current change."""
         change = self.current
-        if change and not change.begun:
-            if not self._lock.acquire(timeout=WAIT):
-                raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
-            try:
-                with IN_WORDS:
-                    if change.soft:
-                        self._writer.pragma("synchronous", 1)
-                    self._writer.execute("BEGIN IMMEDIATE")
-            except BaseException:
-                self._release(change)
-                raise
-            change.begun = True
+        if not change or change.begun:
+            return self._writer
+        if not self._lock.acquire(timeout=WAIT):
+            raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
+        try:
+            with IN_WORDS:
+                if change.soft:
+                    self._writer.pragma("synchronous", 1)
+                self._writer.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._release(change)
+            raise
+        change.begun = True
         return self._writer
 
     def _release(self, change: Change) -> None:
@@ -242,10 +244,10 @@ class Database:
 
     def columns(self, name: str) -> list[str]:
         """[] when there is no such table."""
-        if not self._columns.get(name):
+        if not (known := self._columns.get(name)):
             found = self.all("SELECT name FROM pragma_table_info(?)", (name,))
-            self._columns[name] = [r["name"] for r in found]
-        return self._columns[name]
+            known = self._columns[name] = [r["name"] for r in found]
+        return known
 
     def define(self, name: str, columns: Mapping[str, str]) -> None:
         """Make a table, or add the columns it lacks: {name: SQL type and clauses}."""
@@ -314,6 +316,10 @@ def _refuse_foreign(path: Path) -> None:
         raise Broken(f"{path} cannot be read ({error.strerror}).", "Check its rights.") from None
     if head != MAGIC:
         raise Broken(f"{path} is not a Pipulate store.", "Restore a backup.")
+
+
+def _lower(*of: Any) -> Any:  # SQLite's knows ASCII alone
+    return of[0] and str(of[0]).lower()
 
 
 def _dicts(cursor: apsw.Cursor) -> list[Row]:

@@ -132,7 +132,8 @@ class Table:
     def upsert(self, record: Any = None, /, **values: Any) -> Any:
         """Update the row, or insert it."""
         new = self._values(record, values)
-        return self.update(new) if new.get(self.pk) in self else self.insert(new)
+        with self.db.writing():
+            return self.update(new) if new.get(self.pk) in self else self.insert(new)
 
     def delete(self, key: Any) -> Any:
         """Remove a row and return it. Raises Missing."""
@@ -268,7 +269,7 @@ class DictLikeDB(MutableMapping[str, Any]):
     def set(self, key: str, value: Any, secret: bool = False) -> None:
         """Keep a JSON value; a key once secret stays secret."""
         hidden = secret or self.store("key = ? AND secret", [key])
-        self.store.upsert(vars(self.Store(key, dumps(value), int(bool(hidden)))) | self.store.scope)
+        self.store.upsert(vars(self.Store(key, dumps(value), bool(hidden))) | self.store.scope)
 
     def __delitem__(self, key: str) -> None:
         try:

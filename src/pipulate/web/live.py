@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-
 from pipulate.core.profiles import Profile
 
 MOST_TABS = 64

@@ -44,7 +44,7 @@ class News:
         house.shelf.on_change.append(partial(self.moved, lists=False))
 
     def moved(self, profile_id: int | None = None, run: str = "", lists: bool = True) -> None:
-        """All runs, or this one, moved on; their lists are drawn anew, too, if told."""
+        """All runs, or this one, moved on; and so did their lists."""
         soon(self.hub.loop, self._moved, profile_id, run, lists)
 
     def _moved(self, profile_id: int | None, run: str, lists: bool) -> None:
