@@ -72,7 +72,7 @@ body .dropdown button.link{padding:0;height:auto}
 .menu a{padding:.3rem .6rem;border-radius:.4rem}
 :where(.menu,th) a{color:inherit}
 nav [role=search]{width:11rem}
-@media(min-width:801px){#more{display:contents} [popovertarget]{display:none}}
+@media(min-width:801px){#more{display:contents}[popovertarget]{display:none}}
 main{padding:1rem 1.4rem 4rem;container-type:inline-size}
 main>*{max-width:73rem}
 .crud{width:max-content;min-width:min(100%,73rem);max-width:100%}
@@ -238,7 +238,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
   #more{inset:3.2rem 0 auto auto;color:inherit}
-  #more:popover-open,.menu,.apps{display:grid;gap:.4rem}
+  #more:popover-open,.menu,.apps{display:grid;gap:.4rem;height:auto}
   #more :is(ul,details){position:static;margin:0}
   main{padding:.8rem}
   .beside{grid-template-columns:minmax(0,1fr)}
