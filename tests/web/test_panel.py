@@ -200,6 +200,16 @@ def test_an_answer_that_did_not_end_says_so(state, said):
 
 
 @pytest.mark.parametrize(
+    ("state", "text", "silent"),
+    [("done", " \n", True), ("done", "Hi", False), ("stopped", "", False)],
+)
+def test_an_empty_answer_says_that_the_model_answered_nothing(state, text, silent):
+    row = {"id": 1, "role": "assistant", "text": text, "state": state, "calls": None}
+    drawn = panel.html(panel.message(row | {"thinking": ""}, WHO))
+    assert ("The model answered nothing. Retry asks it again." in drawn) is silent
+
+
+@pytest.mark.parametrize(
     ("left", "said"), [((7,), "Undo this turn"), ((), "This turn was undone"), (None, "")]
 )
 def test_a_turn_that_changed_something_leads_to_its_undo(left, said):

@@ -18,8 +18,7 @@ from typing import Any
 from pipulate.apps.base import snake
 from pipulate.apps.job import fed as as_input
 from pipulate.apps.local import Ran, run_here, step_here
-from pipulate.core.fields import MISSING, Field, digest, make_field, makes
-from pipulate.core.kinds import Secret
+from pipulate.core.fields import MISSING, Field, Secret, digest, make_field, makes
 from pipulate.core.problems import Problem, nearest
 
 NEEDS = ("browser", "model")

@@ -29,9 +29,8 @@ from pipulate.apps.plugin import Plugin, line_in
 from pipulate.apps.rows import AGAIN
 from pipulate.apps.worker import Engine, answer
 from pipulate.core import fetch as fetching
-from pipulate.core.fields import Ref, from_json
+from pipulate.core.fields import File, Ref, from_json
 from pipulate.core.jobs import Job, Jobs
-from pipulate.core.kinds import File
 from pipulate.core.problems import Problem, Unknown
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row

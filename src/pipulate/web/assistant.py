@@ -24,8 +24,7 @@ from pipulate.apps.base import Visit
 from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, markdown, notice, problem_card, select
 from pipulate.apps.runner import Runner
-from pipulate.core.fields import Field, dumps, to_json
-from pipulate.core.kinds import SET
+from pipulate.core.fields import SET, Field, dumps, to_json
 from pipulate.core.logs import problem_of
 from pipulate.core.outputs import Rows
 from pipulate.core.problems import Missing, Problem

@@ -18,6 +18,7 @@ SHOWN = 100  # messages drawn at once; those before are loaded when asked for
 HINT = "Ask about this page, or type /help for commands that need no model."
 ASKING = {"user": "You", "model": "The assistant", "mcp": "A program"}
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end."}
+NOTHING = "The model answered nothing. Retry asks it again."
 ATTACHED = "\n\n[attached] "  # begins what goes along with a message: names, then lines of text
 LEADS = {  # beside a run: a button, and what it says to the assistant
     "Explain the next step": "Explain the next step of this run to me, then wait.",
@@ -33,8 +34,8 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
     mark = ""
     if left is not None:  # the look shows it under the turn's last message only
-        word, to = "Undo this turn" if left else "This turn was undone", row["turn"]
-        mark = P(A(word, href=f"/{profile.slug}/history/{to}"), cls="turn")
+        word = "Undo this turn" if left else "This turn was undone"
+        mark = P(A(word, href=f"/{profile.slug}/history/{row['turn']}"), cls="turn")
     if kind == "tool" or (kind == "note" and calls):
         return Div(_chip(row, profile, left or ()), mark, id=key, cls="msg tool")
     if kind == "note" and text.startswith("Approval "):
@@ -49,7 +50,7 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
         return Div(thought, text, id=key, cls="msg live", aria_busy="true")
     if not text and calls:
         return Div(id=key, cls="msg", hidden=True)
-    ending = ENDINGS.get(row["state"], "")
+    ending = ENDINGS.get(row["state"], "" if text.strip() else NOTHING)
     copy = Button("Copy", data_copy=f"/{profile.slug}/chat/{row['id']}", cls="link")
     said = (thought if row["thinking"] else "", _coded(text), ending and Small(ending), mark, copy)
     return Div(*said, id=key, cls=f"msg {kind}")
@@ -132,8 +133,10 @@ def _leads(chat, at: str):
     app, run = app_at(chat.house, at)
     if not (chat.there and run.isdecimal() and isinstance(app, Runner)):
         return ""
-    said = {word: hidden("msg", text) for word, text in LEADS.items()}
-    leads = (Form(box, Button(word, cls="outline"), ws_send=True) for word, box in said.items())
+    leads = (
+        Form(hidden("msg", text), Button(word, cls="outline"), ws_send=True)
+        for word, text in LEADS.items()
+    )
     return Div(*leads, cls="lead")
 
 
