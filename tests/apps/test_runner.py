@@ -804,3 +804,22 @@ def test_who_said_that_it_did_not_happen_is_asked_again_when_it_is_lost_again(pl
         call("breaks_run", run=1)
     assert "was begun" in call("breaks_run", run=1)["question"]
     assert (house.runs.files / "runs/1/world").read_text() == "pp"
+
+
+def test_a_step_that_fails_after_its_answer_while_its_run_is_taken_up_is_not_tried_again(
+    plugin, call, house, monkeypatch
+):
+    plugin(ASKS.replace('job.once("export"', 'job.nonsense("export"'), "asks")
+    call("asks_run")
+    call("run_answer", run=1, answer="two")
+    guided = house.shelf.pipeline("asks")
+
+    async def slow(*about):
+        while house.jobs.live:
+            await asyncio.sleep(0.01)
+        return True
+
+    monkeypatch.setattr(guided, "meant", slow)
+    with pytest.raises(Problem, match="nonsense"):
+        call("asks_run", run=1)
+    assert house.runs.attempts.count() == 1

@@ -577,7 +577,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("steps", [["sleeps"], ["loops", "ignores"]], ids="+".join)
+@pytest.mark.parametrize("steps", [["sleeps"], ["loops", "ignores"], ["spawns"]], ids="+".join)
 def test_given_a_killed_engine_then_no_worker_is_left_and_the_next_start_says_interrupted(
     settings, work, run, open_house, alive, until, steps
 ):
@@ -678,3 +678,35 @@ def test_a_step_that_is_begun_again_the_moment_it_ends_can_be_waited_for_and_can
     monkeypatch.setattr(engine.house.runs, "settle", settled)
     run(main())
     assert engine.state("sleeps").state == "cancelled" and not jobs.live
+
+
+def test_a_step_of_a_process_that_was_killed_is_interrupted_when_its_run_is_looked_at(house, work):
+    one = house.runs.create(1, "work")["id"]
+    house.runs.begin(1, one, work, "sleeps", {}, "12345-dead")
+    states = house.shelf.pipeline("work").open(house.profiles.at(), one)[1]
+    assert states["sleeps"].state == "interrupted"
+
+
+LEFT = """
+    import threading, time
+    from pipulate import Pipeline
+
+    left = Pipeline("Left")
+
+    @left.step
+    def one(job):
+        def late():
+            time.sleep(0.3)
+            job.checkpoint("of one")
+        threading.Thread(target=late, daemon=True).start()
+
+    @left.step
+    def two(job):
+        time.sleep(0.8)
+"""
+
+
+def test_what_a_step_left_at_work_when_it_ended_says_nothing_to_the_next_one(house, plugin, run):
+    engine = Engine(house, plugin(LEFT, "left").pipelines["left"], run)
+    assert engine("one").state == "done"
+    assert engine("two").attempt["checkpoint"] is None

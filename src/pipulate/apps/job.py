@@ -137,7 +137,6 @@ class JobHandle:
         return self._either(work)
 
     def _settled(self, name: str, lookup: Callable[[], Any] | None) -> Any:
-        """What an effect gave whose result was lost; END: it did not happen."""
         if lookup:
             found = settled(lookup())
             return END if found is None else found

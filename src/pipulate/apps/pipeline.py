@@ -33,7 +33,7 @@ class Guided(Feeds):
         self.routes += [
             Route("GET", "", self.page),
             Route("POST", "", self.create),
-            Route("GET", "options/{field}", self.offer),
+            Route("GET", "options/{field}", lambda visit: offered(visit, self.pipeline.fields)),
             Route("GET", "{run}", self.show),
             Route("POST", "{run}/-/again", self.run_all),
             Route("POST", "{run}/-/{verb}", self.tell),
@@ -84,8 +84,7 @@ class Guided(Feeds):
     async def create(self, visit: Visit):
         """A new run; what a form gives is kept as its inputs."""
         given = check_values(self.pipeline.fields.values(), visit.form, text=True, partial=True)
-        known = self._resolve(given, visit.caller)
-        row = await self.fresh(visit.caller, known)
+        row = await self.fresh(visit.caller, self._resolve(given, visit.caller))
         await self.advance(visit.caller, row["id"])
         return Go(f"{visit.base}/{row['id']}")
 
@@ -188,12 +187,8 @@ class Guided(Feeds):
         return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
 
     def _files(self, state: StepState) -> dict[str, File]:
-        found = {n: v for n, v in from_json(state.inputs).items() if isinstance(v, File)}
-        folder = self.house.files.folder
-        return {n: file for n, file in found.items() if file.path.is_relative_to(folder)}
-
-    async def offer(self, visit: Visit):
-        return await offered(visit, self.pipeline.fields)
+        folder, inputs = self.house.files.folder, from_json(state.inputs).items()
+        return {n: v for n, v in inputs if isinstance(v, File) and v.path.is_relative_to(folder)}
 
     def _kept(self, run: Row, state: StepState) -> bool:
         if state.state not in UNDONE:

@@ -15,7 +15,7 @@ from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, Waiting
 from pipulate.core.problems import nearest
-from pipulate.core.runs import PAST, StepState, inputs_of
+from pipulate.core.runs import PAST, UNDONE, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
@@ -108,17 +108,19 @@ class Runner:
         free = [f for f in step.fields if f.computed and not said.get(f"{f.name}_file")]
         if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
             result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
-        job = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
+        joined = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         about = caller, self.pipeline, run_id, name, inputs
         try:
-            job = job or await self.jobs.start(*about, seen=state.tries)
+            job = joined or await self.jobs.start(*about, seen=state.tries)
             await self.jobs.wait_or_ask(job)
-        except Conflict:  # somebody else ran it meanwhile: once is enough
-            return await self._do(caller, result, name, {}, False)
+        except Conflict:  # somebody else began it meanwhile: once is enough
+            joined = True
         except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it
             self.jobs.cancel(run_id, name)
             raise
         state = self.open(caller.profile, run_id)[1][name]
+        if joined and state.state not in UNDONE:
+            return await self._do(caller, result, name, {}, False)
         return state, _asks(state)
 
     async def _left_out(self, caller: Caller, run_id: int, name: str):
@@ -126,7 +128,6 @@ class Runner:
         return self.open(caller.profile, run_id)[1][name], {}
 
     async def _inputs(self, caller: Caller, run: Row, states: States, name: str):
-        """(checked inputs as JSON, the names of those that are missing)."""
         fields = await self.fields(states, name)
         kept = from_json(inputs_of(states[name].step, json.loads(run["inputs"])))
         values = {n: v for n, v in kept.items() if v is not None}
@@ -140,6 +141,7 @@ class Runner:
             what = f"{self.title} has no step {step!r} (any more)."
             raise Missing(what, nearest(step, self.pipeline.steps))
         run = self.runs.get(profile.id, run_id, self.slug)
+        self.jobs.sweep()
         return run, self.runs.states(run, self.pipeline)
 
     def at(self, profile, *path) -> str:
@@ -175,7 +177,7 @@ class Runner:
 
     async def meant(self, states: States, name: str) -> bool:
         step = states[name].step
-        return step.when is None or await limited(step.meant, Outputs(states))
+        return not step.when or await limited(step.meant, Outputs(states))
 
     def _resolve(self, values: Row, caller: Caller) -> Row:
         for name, value in values.items():

@@ -142,7 +142,7 @@ class Jobs:
             await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
             raise
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
-        job.work = asyncio.create_task(self._work(job, self._request(job, pipeline, used)))
+        job.work = asyncio.create_task(self._work(job, pipeline, used))
         job.task = asyncio.create_task(self._settle(job))
         return job
 
@@ -215,29 +215,9 @@ class Jobs:
         for listener in self.on_change:
             listener(job)
 
-    async def _work(self, job: Job, request: Row) -> Row:
-        await self._places.acquire()
-        job.placed, listening = True, None
-        process, self._warm = self._warm, None
-        try:
-            if not process or process.returncode is not None:
-                process = await spawn(self.module)
-            listening = asyncio.create_task(self._listen(job, process))
-            await send(process, request)
-            answer = await self._answer(job, process)
-            self._warm = self._warm or process
-            return answer
-        finally:
-            if job.placed:
-                self._places.release()
-            if process and process is not self._warm:
-                await kill(process)
-            if listening:
-                listening.cancel()
-
-    def _request(self, job: Job, pipeline: Any, used: Row) -> Row:
+    async def _work(self, job: Job, pipeline: Any, used: Row) -> Row:
         attempt, journal = job.attempt, self.runs.journal(job.attempt)
-        return {
+        request = {
             "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
             "pipeline": pipeline.slug,
@@ -247,6 +227,25 @@ class Jobs:
             "folder": journal.parent / str(attempt["id"]),
             "journal": journal,
         }
+        await self._places.acquire()
+        job.placed, listening = True, None
+        process, self._warm = self._warm, None
+        try:
+            if not process or process.returncode is not None:
+                process = await spawn(self.module)
+            listening = asyncio.create_task(self._listen(job, process))
+            await send(process, request)
+            answer = await self._answer(job, process)
+            if "last" not in answer:
+                self._warm = self._warm or process
+            return answer
+        finally:
+            if job.placed:
+                self._places.release()
+            if process and process is not self._warm:
+                await kill(process)
+            if listening:
+                listening.cancel()
 
     async def _listen(self, job: Job, process: Process) -> None:
         assert process.stderr
