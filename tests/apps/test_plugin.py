@@ -47,6 +47,19 @@ def test_a_file_that_fails_to_load_says_where_why_and_what_to_do(load, source, l
     assert not [name for name in left if name.startswith("pipulate_plugin")]
 
 
+def test_a_file_saved_again_and_again_for_weeks_leaves_one_module_behind(load):
+    def ours():
+        return [module for name, module in sys.modules.items() if name == "pipulate_plugin_mine"]
+
+    for n in range(3):
+        plugin = load(f"x = {n}\n")
+    with pytest.raises(Problem):
+        load("x = \n")
+    assert ours() == [plugin.module] and not [
+        n for n in sys.modules if n.endswith(plugin.hash[:12])
+    ]
+
+
 @pytest.mark.parametrize("content", [b"x = '\xff'", b"x = 1\0", b"\xff\xfe"], ids=repr)
 def test_a_file_that_is_no_text_is_a_problem_too(load, content):
     with pytest.raises(Problem, match="mine.py"):

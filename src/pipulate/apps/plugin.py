@@ -67,9 +67,9 @@ def plugin_files(*folders: Path) -> list[Path]:
 def load_file(path: Path, content: bytes) -> Plugin:
     """Run this content of a plugin file, once. Raises Problem with the line of the fault."""
     plugin = Plugin(path, content)
-    own = f"pipulate_plugin_{plugin.name}_{plugin.hash[:12]}"
-    name = f"pipulate.plugins.{plugin.name}" if plugin.bundled else own
-    module = plugin.module = ModuleType(name)
+    name = ("pipulate.plugins." if plugin.bundled else "pipulate_plugin_") + plugin.name
+    before, module = sys.modules.get(name), ModuleType(name)
+    plugin.module = module
     module.__file__ = str(path)
     lines = content.decode(errors="replace").splitlines(True)
     linecache.cache[str(path)] = (len(content), None, lines, str(path))
@@ -77,7 +77,9 @@ def load_file(path: Path, content: bytes) -> Plugin:
     try:
         exec(compile(content, str(path), "exec"), vars(module))
     except BaseException as error:
-        sys.modules.pop(name, None)
+        del sys.modules[name]
+        if before:
+            sys.modules[name] = before
         ours = threading.current_thread() is threading.main_thread()  # where Ctrl-C comes
         if isinstance(error, KeyboardInterrupt) and ours:
             raise

@@ -74,10 +74,10 @@ class Refs:
         """What those that refer to a row call it."""
         return self.first.show(self.first.load(row[self.first.name]))
 
-    def options(self, caller: Caller, q: str = "", most: int = 20) -> list[str]:
+    def options(self, caller: Caller, q: str = "") -> list[str]:
         """Names by which a Ref may mean rows of this app, such as "Ann Leckie #12"."""
         rows, _ = self.find(caller, State(q=q.split("#")[0].strip()))
-        return [f"{self.title_of(vars(row))} #{row.id}" for row in rows[:most]]
+        return [f"{self.title_of(vars(row))} #{row.id}" for row in rows[:20]]
 
     def _meant(self, values: Row, caller: Caller) -> Row:
         meant, bad = dict(values), {}

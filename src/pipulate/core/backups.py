@@ -19,7 +19,7 @@ from pipulate.core.store import Database
 
 KEEP, KEEP_BEFORE = 7, 10
 MONTH = timedelta(days=30)
-# Faulty tables. Indexes of words, whose check takes the longest, can be made again.
+# Faulty tables; indexes of words, which take the longest, can be made again.
 DAMAGE = """SELECT 1 FROM sqlite_master t, pragma_quick_check(t.name) c
     WHERE t.type = 'table' AND t.rootpage AND c.quick_check != 'ok'"""
 

@@ -28,7 +28,7 @@ UNDONE = """(
 # What is told of an event, with `undone` and whether its images are `kept`.
 TOLD = f"""SELECT e.id, e.at_utc, e.actor, e.verb, e.target, e.summary, e.turn, e.changed,
     e.deleted, EXISTS (SELECT 1 FROM images i WHERE i.event_id = e.id) AS kept, {UNDONE} FROM"""
-# Those of a profile: two walks along its index, merged, however many others have.
+# Those of a profile, by its index: two walks, merged.
 LOG = f"""{TOLD} (SELECT * FROM events WHERE profile_id = :profile
     UNION ALL SELECT * FROM events WHERE profile_id IS NULL) e WHERE"""
 TURNS = f"{TOLD} events e WHERE ifnull(e.profile_id, :profile) = :profile AND e.changed AND e.turn"
@@ -164,7 +164,7 @@ class Events:
     def prune(self) -> None:
         """Drop images older than 30 days, and as old secrets that none holds, nor a row; daily."""
         limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
-        at = "(SELECT at_utc FROM events WHERE id = event_id)"  # the log itself is far longer
+        at = "(SELECT at_utc FROM events WHERE id = event_id)"  # the log is longer
         self.db.execute(f"DELETE FROM images WHERE {at} < ?", (limit,))
         secrets = "SELECT id FROM secrets WHERE created_utc < ?"
         left = {row["id"] for row in self.db.all(secrets, (limit,))}

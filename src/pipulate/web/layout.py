@@ -3,8 +3,8 @@
 import json
 import secrets
 import zlib
+from functools import lru_cache
 from html import escape
-from typing import Any
 
 from fasthtml.components import H2, A, Article, Aside, Body, Button, Details, Dialog, Div, Form
 from fasthtml.components import Head, Html, Input, Kbd, Li, Link, Main, Meta, Nav, NotStr, Script
@@ -64,7 +64,7 @@ class Layout:
 
     def __init__(self, house: House):
         self.house = house
-        self._frames: dict[tuple[Any, ...], str] = {}
+        self._framed = lru_cache(200)(lambda *key: html(self._draw(*key[1:])))
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
@@ -72,12 +72,8 @@ class Layout:
         values |= {"title": f"<title>{escape(title)} · Pipulate</title>"}
         values |= {"tab": secrets.token_hex(4), "waiting": html(counter(self.house))}
         app, everyone = place(at)[0], tuple(self.house.profiles.all())
-        key = (profile, app, everyone, self.house.shelf.version)
-        if key not in self._frames:
-            if len(self._frames) > 200:
-                self._frames.clear()
-            self._frames[key] = html(self._draw(profile, app, everyone))
-        return "".join(values.get(part, part) for part in self._frames[key].split("\0"))
+        frame = self._framed(self.house.shelf.version, profile, app, everyone)
+        return "".join(values.get(part, part) for part in frame.split("\0"))
 
     def newest(self) -> str:
         """The id of the last event: what a page drawn now has seen."""
