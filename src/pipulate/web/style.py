@@ -134,9 +134,9 @@ body .name input:not(:hover,:focus){border-color:transparent;background:none}
 #waiting:not(:empty){background:var(--bad);color:#fff;border-radius:.6rem;padding:.1rem .4rem}
 .step form:not(.question) .sends{flex-basis:100%}
 .step details,.inputs p{margin:.2rem 0}
-.step summary{line-height:1.6;width:max-content;max-width:100%}
-.step summary::after{margin-left:.4rem}
-body summary::after{height:1lh}
+.step summary{width:max-content;max-width:100%}
+body summary{line-height:1.6}
+body summary::after{height:1lh;align-self:center;margin-left:.4rem}
 .step details[open]>summary{margin:0}
 .step .scroll{max-height:20rem}
 .step .data{width:auto;min-width:20rem}
@@ -176,7 +176,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 /* history */
 #filter [type=search]{flex:1 1 9rem}
 .log li{align-items:start}
-.entry,.entry :is(summary,p){display:flex;gap:.6rem;line-height:inherit;align-items:baseline}
+.entry,.entry :is(summary,p){display:flex;gap:.6rem;align-items:baseline}
 .entry,.entry>:is(details,p){flex:1;min-width:0}
 .entry>:is(input,i){flex:0 0 1.25em;margin:0}
 :not(.undone)>.entry span{color:var(--ink)}
