@@ -94,6 +94,13 @@ def test_no_page_scrolls_sideways_on_a_phone(window, place):
     assert wide <= 0, f"{place} is {wide} px too wide"
 
 
+def test_what_settings_looks_up_fits_on_a_phone_once_it_is_there(window):
+    page = window(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page.goto("/default/settings")
+    page.get_by_label("This profile talks to").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
 def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):
     page = window(viewport={"width": 1024, "height": 700})
     page.goto("/default/tasks")

@@ -59,7 +59,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{place-self:end start}
 
-/* the frame: navigation above, main column, chat beside it */
+/* the frame: navigation, main column, chat beside it */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
 body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
@@ -156,7 +156,7 @@ pre.live{max-height:12rem}
 .runs .state:is(.waiting,.question,.approval){color:var(--ink);font-weight:600}
 .step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
 main :is(.step,.problem){margin-bottom:.8rem}
-.step header{padding:0;margin:0 0 .4rem;background:none;border:0}
+.step header{background:none;border:0;padding:0;margin:0 0 .4rem}
 .step form{align-items:start;padding:.6rem 0}
 .step label{flex:1 1 14rem}
 .step:is(.ready,.running){border-color:var(--link)}
@@ -220,7 +220,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .thought{margin:0 0 .3rem;white-space:pre-wrap}
 .msg.note{background:none;border:var(--edge)}
 #stop,.lead{padding:0 .8rem .4rem}
-.assistant label{display:grid;grid-template-columns:12rem auto;align-items:center}
+.assistant label{display:grid;grid-template-columns:12rem minmax(0,1fr);align-items:center}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
 @keyframes arm{from,99%{pointer-events:none;opacity:.4}}
@@ -266,5 +266,5 @@ main :is(.step,.problem){margin-bottom:.8rem}
   .who{flex:1}
 }
 """
-# comments and lines are for readers of it
+# comments and lines are for readers
 THEME = re.sub(r"/\*.*?\*/|\n *", "", THEME)
