@@ -101,6 +101,13 @@ def test_what_settings_looks_up_fits_on_a_phone_once_it_is_there(window):
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
+@pytest.mark.parametrize(("width", "most"), [(390, 366), (1440, 600)])
+def test_a_wish_is_written_in_a_box_that_is_no_narrower_than_it_can_be(window, width, most):
+    page = window(viewport={"width": width, "height": 780})
+    page.goto("/default/plugins")
+    assert page.get_by_label("Your wish").bounding_box()["width"] > 0.98 * most
+
+
 def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):
     page = window(viewport={"width": 1024, "height": 700})
     page.goto("/default/tasks")

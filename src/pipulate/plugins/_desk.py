@@ -18,6 +18,8 @@ from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold, _sharing
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
 WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
 BELOW = "display:grid;gap:.4rem;justify-items:start"
+WIDE = {"style": "width:min(40rem,100cqw)"}  # of the main column
+PARTS = "title:str\nrating:int=0"
 AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
@@ -33,7 +35,7 @@ def index(table, profile):
     new = Form(
         Label("Name", Input(name="name", placeholder="book", required=True)),
         Label("Kind", Select(Option("app"), Option("pipeline"), name="kind")),
-        Label("Parts", Textarea(name="parts", rows=3, placeholder="title:str\nrating:int=0")),
+        Label("Parts", Textarea(name="parts", rows=3, placeholder=PARTS, **WIDE)),
         Small("A field a line (name:type=default), or a step a line."),
         Button("Make a file", cls="secondary"),
         hx_post=f"{at}/new",
@@ -56,7 +58,7 @@ def index(table, profile):
 
 def wished(profile, example, plugin=""):
     """A form that begins the pipeline Builder."""
-    box = Textarea(name="wish", rows=2, required=True, placeholder=example)
+    box = Textarea(name="wish", rows=2, required=True, placeholder=example, **WIDE)
     hidden = Input(type="hidden", name="plugin", value=plugin)
     parts = Label("Your wish", box), hidden, Button("Write it")
     where = A("Settings", href=f"/{profile.slug}/settings")
