@@ -823,3 +823,27 @@ def test_a_step_that_fails_after_its_answer_while_its_run_is_taken_up_is_not_tri
     with pytest.raises(Problem, match="nonsense"):
         call("asks_run", run=1)
     assert house.runs.attempts.count() == 1
+
+
+MENDED = """
+    from pipulate import Pipeline
+
+    mended = Pipeline("Mended")
+
+    @mended.step
+    def paid(job, size: int = 1):
+        world = job.files.parent / "world"
+        key = job.once("export", lambda: world.open("a").write("p" * size))
+        return [key, world.read_text(), {}["wrong"]]
+"""
+
+
+def test_what_was_paid_is_not_paid_again_when_the_file_is_mended_but_is_for_other_inputs(
+    plugin, call
+):
+    plugin(MENDED, "mended")
+    with pytest.raises(Problem, match="KeyError"):
+        call("mended_run")
+    plugin(MENDED.replace('{}["wrong"]', '"right"'), "mended")
+    assert call("mended_run", run=1)["output"] == [1, "p", "right"]
+    assert call("mended_run", run=1, size=2)["output"] == [2, "ppp", "right"]

@@ -193,9 +193,9 @@ class Guided(Feeds):
     def _kept(self, run: Row, state: StepState) -> bool:
         if state.state not in UNDONE:
             return False
-        where = ("run_id = ? AND step = ? AND key = ?", (run["id"], state.step.name, state.key))
-        kept = state.attempt["checkpoint"] or self.runs.journals(state.attempt)
-        return bool(kept or self.runs.records.count(*where))
+        where = "run_id = ? AND step = ? AND (key = ? OR kind = 'effect')"
+        kept = self.runs.records.count(where, (run["id"], state.step.name, state.key))
+        return bool(kept or state.attempt["checkpoint"] or self.runs.journals(state.attempt))
 
     # -- what a click does
 

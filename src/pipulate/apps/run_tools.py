@@ -60,9 +60,7 @@ class RunTools:
         return self._pipeline(caller, run).open(caller.profile, run, step)[1][step].kept
 
     def _going_on(self, tool: str, caller: Caller, run: int, careful: bool = False, **given):
-        """The pipeline of a run that shall go on. Raises NeedsApproval.
-
-        What reaches outside, or is for a person to say, waits for a click, as its own tool does."""
+        """What reaches outside, or is for a person to say, waits for a click, as its tool does."""
         guided, tools = self._pipeline(caller, run), self.house.tools
         careful = careful or guided.pipeline.outside
         if careful and caller.actor in ("model", "mcp") and not caller.confirmed:

@@ -27,7 +27,7 @@ from pipulate.core.kinds import KINDS, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem
 from pipulate.core.process import kill, lost, receive, send, spawn
-from pipulate.core.runs import Runs
+from pipulate.core.runs import Runs, step_key
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tools
 
@@ -46,6 +46,7 @@ class Job:
     attempt: Row
     step: Any
     caller: Caller
+    used: Row  # what earlier steps gave
     done: float = 0
     total: float = 0
     message: str = ""
@@ -141,8 +142,8 @@ class Jobs:
             attempt, _ = await beginning
             await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
             raise
-        job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller)
-        job.work = asyncio.create_task(self._work(job, pipeline, used))
+        job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller, used)
+        job.work = asyncio.create_task(self._work(job, pipeline))
         job.task = asyncio.create_task(self._settle(job))
         return job
 
@@ -215,14 +216,14 @@ class Jobs:
         for listener in self.on_change:
             listener(job)
 
-    async def _work(self, job: Job, pipeline: Any, used: Row) -> Row:
+    async def _work(self, job: Job, pipeline: Any) -> Row:
         attempt, journal = job.attempt, self.runs.journal(job.attempt)
         request = {
             "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
             "pipeline": pipeline.slug,
             "step": attempt["step"],
-            "arguments": used | json.loads(attempt["inputs"]),
+            "arguments": job.used | json.loads(attempt["inputs"]),
             "checkpoint": json.loads(attempt["checkpoint"] or "null"),
             "folder": journal.parent / str(attempt["id"]),
             "journal": journal,
@@ -280,8 +281,6 @@ class Jobs:
         finally:
             for need in [*needs]:
                 need.cancel()
-
-    # -- what a step may need
 
     async def _need(self, job: Job, process: Process, message: Row) -> None:
         slow = message["need"] not in QUICK
@@ -346,7 +345,9 @@ class Jobs:
             self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
-        about = job.attempt, "effect", name, "intent", dict[str, Any]()
+        # whatever its source: who mends the file pays nothing again
+        key = step_key(None, json.loads(job.attempt["inputs"]), [dumps(job.used)])
+        about = job.attempt | {"key": key}, "effect", name, "intent", dict[str, Any]()
         record, fresh = await asyncio.to_thread(self.runs.record, *about)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
         value = json.loads(record["value"] or "null")

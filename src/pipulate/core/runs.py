@@ -100,14 +100,14 @@ class StepState:
 
 
 def step_key(step: Any, inputs: Row, used: list[str]) -> str:
-    """SHA-256 over source, inputs and used outputs; a file counts with its size and time."""
+    """SHA-256 over source (if any), inputs, used outputs; a file counts with its size and time."""
     stamps = []
     for value in from_json(inputs).values():
         with contextlib.suppress(OSError, ValueError):  # it is gone, or JSON that looks like one
             if isinstance(value, File):
                 stat = value.path.stat()
                 stamps.append([stat.st_size, stat.st_mtime_ns])
-    return digest(dumps([step.source, inputs, stamps, used]))
+    return digest(dumps([step and step.source, inputs, stamps, used]))
 
 
 def inputs_of(step: Any, given: Row) -> Row:
@@ -180,7 +180,6 @@ class Runs:
         return rows
 
     def _by_now(self, run: Row) -> dict[str, str]:
-        """{step: state} by the file and inputs of now; none while its file is gone."""
         pipeline = self.pipeline(run["pipeline"])
         return {n: s.state for n, s in self.states(run, pipeline).items()} if pipeline else {}
 
@@ -300,8 +299,6 @@ class Runs:
         with self.db.change(target=f"runs/{run['id']}/{step}", **about) as change:
             change.summary = f"{run['pipeline']} run {run['id']}: {step} {said}"[:300]
             yield change
-
-    # -- what a step asks or does outside of its output
 
     def record(
         self, attempt: Row, kind: str, name: str, state: str, about: Row
