@@ -18,7 +18,7 @@ from pipulate.core.fields import digest, dumps
 from pipulate.core.jobs import Job
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller, tool_of, tools_in
+from pipulate.core.tools import Caller, tools_of
 
 TEXT = {"type": "string"}
 REPAIRS = 2  # times that an answer goes back, with the reason
@@ -30,8 +30,7 @@ def connect(house: House) -> Choice:
     choice = Choice(house)
     house.jobs.needs["model"] = partial(_answer, house, choice)
     house.needs["model"] = partial(_model, choice)
-    own = [tool_of(method) for _, method in tools_in(AssistantTools(house))]
-    house.tools.replace("assistant", own)
+    house.tools.replace("assistant", tools_of(AssistantTools(house)))
     return choice
 
 

@@ -25,7 +25,7 @@ from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
 from pipulate.core.store import DictLikeDB, Row, Store
-from pipulate.core.tools import Caller, Tools, limited, tool, tool_of, tools_in
+from pipulate.core.tools import Caller, Tools, limited, tool, tools_of
 from pipulate.core.undo import OnConflict
 
 MOST = 64_000  # characters of one file told at once
@@ -47,8 +47,7 @@ class House:
         # What pipelines need is there, or the check of that name raises a Problem.
         self.needs: dict[str, Any] = {"browser": lambda caller: asyncio.to_thread(ready)}
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
-        own = [tool_of(method) for _, method in tools_in(HouseTools(self))]
-        self.tools.replace("core", own + RowTools(self).tools())
+        self.tools.replace("core", tools_of(HouseTools(self)) + RowTools(self).tools())
         self.trouble: Problem | None = None  # of the work of each day
         self.on_close: list[Callable[[], None]] = []
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address

@@ -22,7 +22,7 @@ from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_valu
 from pipulate.core.fields import to_json
 from pipulate.core.problems import Problem, nearest
 from pipulate.core.tables import AMONG, Row, quote
-from pipulate.core.tools import Caller, Tool, limited, tool, tool_of, tools_in
+from pipulate.core.tools import Caller, Tool, limited, tool, tools_of
 
 SECONDS = 120.0
 QUIET = "outline secondary"
@@ -36,9 +36,8 @@ class RowTools:
         self.house = house
 
     def tools(self) -> list[Tool]:
-        made = [tool_of(method) for _, method in tools_in(self)]
         changing = ("rows_update", "rows_delete")
-        return [replace(t, size=self._size) if t.name in changing else t for t in made]
+        return [replace(t, size=self._size) if t.name in changing else t for t in tools_of(self)]
 
     def _size(self, caller: Caller, app: str, ids=(), where: str = "", **_) -> int:
         crud, which = self._meant(caller, app, ids, where)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import anyio.to_thread
@@ -75,7 +74,7 @@ class Shelf:
         return True
 
     def _kept(self, app: Any) -> tuple[str, str] | None:
-        """(address, what an app has from when it was here before)."""
+        """(address, what an app has from before)."""
         what, table = "rows", getattr(app, "table_name", "")
         if isinstance(app, Guided):
             what, table = "runs", f"runs WHERE pipeline = '{app.slug}'"
@@ -107,11 +106,10 @@ class Shelf:
             content = path.read_bytes()
             if not old or old.problem or not old.apps or old.content != content:
                 self._commit(self._run(Plugin(path, content)))
-        except Exception as error:
-            if isinstance(error, Busy):
+        except Exception as why:
+            if isinstance(why, Busy):
                 self._seen.pop(path, None)  # the next look tries again
-            fault = Problem(repr(error), "Mend the file.")
-            problem = error if isinstance(error, Problem) else fault
+            problem = why if isinstance(why, Problem) else Problem(repr(why), "Mend the file.")
             if path.name not in problem.what:
                 problem.what = f"{path.name}: {problem.what}"
             plugin = old or Plugin(path, content)
@@ -120,6 +118,9 @@ class Shelf:
 
     def _run(self, plugin: Plugin) -> Plugin:
         """Load a file under a mark, which one that ends the program leaves behind."""
+        if plugin.bundled:  # ours does not
+            plugin.module = load_file(plugin.path, plugin.content).module
+            return plugin
         locks = self.house.settings.folder("locks")
         mark = locks / f"loading-{plugin.hash[:16]}"
         with FileLock(locks / "loading", timeout=2 * IMPORT_SECONDS):  # another's mark says nothing
@@ -128,7 +129,7 @@ class Shelf:
                 raise Problem(what, "Change the file; then it is loaded again.")
             mark.touch()
             try:
-                plugin.module = _in_time(plugin)
+                _in_time(plugin)
             finally:
                 mark.unlink()
         return plugin
@@ -247,7 +248,7 @@ class Shelf:
         """(plugin, icon and title, app) of all that work, the user's own first."""
         every = [
             (p.bundled, getattr(a, "place", 50), not isinstance(a, Crud), a.slug, p, a)
-            for p in [*self.plugins.values()]
+            for p in self.plugins.values()
             for a in p.apps
         ]
         return [(p, f"{getattr(a, 'icon', '')} {a.title}".strip(), a) for *_, p, a in sorted(every)]
@@ -267,22 +268,19 @@ class Shelf:
     def listing(self) -> list[Row]:
         """[{name, kind, title, file, hash, bundled, origin, version, problem}] for doors."""
         kinds, rows = {Guided: "pipeline", type(None): "failed"}, []
+        folder = self.house.settings.folder
         for plugin in self.plugins.values():
             about = {"file": str(plugin.path), "hash": plugin.hash[:12], "bundled": plugin.bundled}
-            about |= self._origin(plugin)
+            kept = {"origin": "bundled", "version": __version__}
+            if plugin.path.parent == folder("apps"):
+                kept = _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
+            about |= {key: kept[key] for key in ("origin", "version")}
             about["problem"] = plugin.problem and plugin.problem.what
             for app in plugin.apps or [None] * bool(plugin.problem):
                 slug, title = (getattr(app, n, plugin.name) for n in ("slug", "title"))
                 kind = kinds.get(type(app), "app")
                 rows.append({"name": slug, "kind": kind, "title": title} | about)
         return rows
-
-    def _origin(self, plugin: Plugin) -> Row:
-        folder = self.house.settings.folder
-        if plugin.path.parent != folder("apps"):
-            return {"origin": "bundled", "version": __version__}
-        kept = _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
-        return {key: kept[key] for key in ("origin", "version")}
 
 
 def _record(path: Path) -> Row:
@@ -314,11 +312,11 @@ def _edition(house) -> list[Path]:
     return [*map(Path, found.submodule_search_locations or ())] if found else []
 
 
-def _in_time(plugin: Plugin) -> ModuleType:
+def _in_time(plugin: Plugin) -> None:
     thread, loaded = in_thread(lambda: load_file(plugin.path, plugin.content).module)
     thread.start()
     try:
-        return loaded.result(IMPORT_SECONDS)
+        plugin.module = loaded.result(IMPORT_SECONDS)
     except TimeoutError:
         interrupt(thread.ident)
         what = f"{plugin.path.name} took over {IMPORT_SECONDS} s to load."

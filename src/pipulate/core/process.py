@@ -1,7 +1,9 @@
 """Processes: one that stays whatever a plugin does in it, a worker's pipe, a server's lock."""
 
 import asyncio
+import atexit
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -18,6 +20,7 @@ from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
 end = os._exit  # ends this process at once, whatever its threads do
+atexit.register(gc.freeze)  # an end collects no garbage
 
 
 def stay() -> None:

@@ -96,6 +96,11 @@ def tools_in(owner: Any) -> list[tuple[str, Any]]:
     return inspect.getmembers(owner, lambda m: hasattr(m, "tool_options"))
 
 
+def tools_of(owner: Any) -> list[Tool]:
+    """The tools of an object."""
+    return [tool_of(method) for _, method in tools_in(owner)]
+
+
 class TimeLimit(BaseException):
     """Raised inside plugin code that outlived its limit."""
 

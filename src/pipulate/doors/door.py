@@ -87,11 +87,10 @@ class Door:
         if not self.server:
             raise Problem("No server runs on this home.", "Start one with `pipulate`.")
         key = {"Authorization": f"Bearer {self.server.get('shell')}"}
-        at = f"{self.server['url']}/shell/{path}"
         try:
             async with (
                 httpx2.AsyncClient(timeout=None, headers=key) as client,
-                client.stream("POST", at, json=said) as answer,
+                client.stream("POST", f"{self.server['url']}/shell/{path}", json=said) as answer,
             ):
                 if "content-disposition" in answer.headers:
                     async for chunk in answer.aiter_bytes():
