@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from pipulate.apps import files
 from pipulate.core.fields import File
 from pipulate.core.problems import Missing, Problem, Refused
 
@@ -173,3 +174,16 @@ def test_a_running_programs_files_are_all_for_their_owner_alone(launch, tmp_path
 def test_given_a_path_that_cannot_be_one_then_it_is_a_file_that_is_not_there(house, path):
     with pytest.raises(Problem, match="There is no file"):
         house.files.resolve(path, house.caller("user"))
+
+
+def test_a_file_of_a_run_belongs_to_its_profile_and_no_other_run_is_looked_at(house, first, call):
+    other = call("profile_add", name="Other")["id"]
+    for profile in (first.id, other):
+        house.runs.create(profile, "hello")
+    paths = ("runs/2/x.csv", "runs/23/y.csv", "runs2/z.csv", "2.csv")
+    for path in paths:
+        house.db.execute(files.ENTER, (path, path, 1, "2026"))
+    kept = {row["path"]: row["profile_id"] for row in house.db.table("files")()}
+    assert kept == dict.fromkeys(paths, first.id) | {"runs/2/x.csv": other}
+    plan = house.db.all(f"EXPLAIN QUERY PLAN {files.ENTER}", ("runs/2/x.csv", "x", 1, "2026"))
+    assert "SEARCH runs USING INTEGER PRIMARY KEY (rowid=?)" in [step["detail"] for step in plan]

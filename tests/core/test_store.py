@@ -247,6 +247,18 @@ def test_many_rows_that_are_added_wait_for_the_next_search_to_enter_them_into_it
 # -- the file --------------------------------------------------------------------------------
 
 
+def test_after_a_large_change_the_wal_does_not_keep_its_size(tmp_path, monkeypatch):
+    monkeypatch.setitem(store.PRAGMAS, "journal_size_limit", 100_000)
+    db = Database(tmp_path / "z.db")
+    wal = tmp_path / "z.db-wal"
+    db.execute("CREATE TABLE big AS SELECT zeroblob(8_000_000) AS body")
+    assert wal.stat().st_size > 8_000_000
+    for n in range(2):  # it is checkpointed, then begun anew
+        db.execute(f"CREATE TABLE small{n} (x)")
+    assert wal.stat().st_size < 200_000
+    db.close()
+
+
 def test_under_a_usual_umask_the_store_is_private_its_wal_included(db, mine):
     mine.insert(title="a")
     files = [db.path, *(db.path.with_name(f"x.db{s}") for s in ("-wal", "-shm"))]

@@ -25,7 +25,8 @@ SHOWN = dict.fromkeys(PLAIN.split(), "text/plain; charset=utf-8")
 SHOWN |= {f".{kind}": f"image/{kind}" for kind in ("gif", "jpeg", "png", "webp")}
 SHOWN[".jpg"] = "image/jpeg"
 ENTER = """INSERT INTO files (path, name, size, created_utc, profile_id) VALUES (?1, ?2, ?3, ?4,
-    coalesce((SELECT profile_id FROM runs WHERE ?1 GLOB 'runs/' || id || '/*'),
+    coalesce((SELECT profile_id FROM runs
+        WHERE id = CAST(substr(?1, 6) AS INTEGER) AND ?1 GLOB 'runs/' || id || '/*'),
     (SELECT id FROM profiles WHERE deleted_utc IS NULL ORDER BY position LIMIT 1)))"""
 
 

@@ -44,7 +44,7 @@ MEANT = """(:actor = '' OR e.actor = :actor) AND e.at_utc >= :since
     AND (NOT :deletions OR e.deleted OR e.verb LIKE '%_delete')
     AND (NOT :brief OR e.verb != 'step_opened')
     AND NOT EXISTS (SELECT 1 FROM json_each(:words)
-        WHERE NOT instr(lower(e.summary), lower(value)))"""
+        WHERE NOT instr(lower(e.summary), value))"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Events:
 
         which event, or None. `after` picks the oldest of those, else the newest."""
         about = {"profile": profile_id, "limit": limit, "before": before, "after": after}
-        about |= vars(only) | {"words": dumps(only.words.split())}
+        about |= vars(only) | {"words": dumps(only.words.lower().split())}
         order = "ASC" if after else "DESC"
         where = f"e.id < :before AND e.id > :after AND {MEANT}"
         rows = self.db.all(f"{LOG} {where} ORDER BY e.id {order} LIMIT :limit", about)

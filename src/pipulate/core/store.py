@@ -28,6 +28,7 @@ ROOM = 1_000_000  # bytes below which a store that does not open is a full disk,
 MANY = 5_000  # rows of one change from which a search index is rather made anew
 # secure_delete "fast": what is dropped is overwritten where that costs no further writing
 PRAGMAS = {"synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "secure_delete": "fast"}
+PRAGMAS["journal_size_limit"] = 2**26  # bytes of the -wal
 MAGIC = b"SQLite format 3\0"
 HELD = apsw.BusyError, apsw.LockedError
 SHUT = apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError

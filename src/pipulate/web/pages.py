@@ -22,7 +22,7 @@ from pipulate.core.store import Row, now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
-OLD = P("What you see is the last version that worked.", cls="hint")
+OLD = P("The last version that worked stays in use meanwhile.", cls="hint")
 FIRST = """[Add a task]({base}/tasks), [try Hello]({base}/hello), [connect a model]({base}/settings)
 to talk with, or [write an app](/docs/first-app.md) of your own."""
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
@@ -74,7 +74,7 @@ def _fault(visit: Visit, plugin):
 
 def _card(visit: Visit, plugin):
     kept = plugin.apps and not plugin.folded
-    said = kept and P("The last version that worked stays in use meanwhile.")
+    said = kept and OLD
     return _page(plugin.path.name, _fault(visit, plugin), said, P(Code(str(plugin.path))))
 
 
