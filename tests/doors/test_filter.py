@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,20 @@ def test_a_step_reads_outputs_and_inputs_and_prints_its_output(settings):
     assert output(settings, "hello.person", '{"name": "  Ada "}') == "Ada"
     assert output(settings, "hello.greeting", '{"person": "Ada", "mark": "."}') == "Hello, Ada."
     assert output(settings, "hello.letters", '{"greeting": "Hi!"}') == 3
+
+
+def test_what_a_program_prints_that_a_step_starts_is_no_part_of_its_output(home):
+    (home.folder("apps") / "noisy.py").write_text(
+        "import subprocess\nfrom pipulate import Pipeline\nnoisy = Pipeline('Noisy', 'Loud.')\n"
+        "@noisy.step\ndef started():\n    'Starts one.'\n"
+        "    subprocess.run(['echo', 'noise'])\n    return 1\n"
+    )
+    assert piped(home, "noisy.started") == (0, "1\n", "noise\n")
+
+
+def test_output_is_utf_8_whatever_the_system_calls_its_own(home):
+    ascii = {"env": {**os.environ, "PYTHONIOENCODING": "ascii"}, "encoding": "utf-8"}
+    assert piped(home, "hello.person", "name=日本", **ascii) == (0, '"日本"\n', "")
 
 
 def test_a_step_without_a_row_prints_an_empty_list_and_no_lone_bracket(capsys):

@@ -8,6 +8,7 @@ import pytest
 from pipulate.core.problems import Unknown
 from pipulate.doors.filter import find
 from pipulate.doors.notebook import notebook_of
+from pipulate.doors.runs import notebook as write
 
 PLUGIN = """\
 import csv
@@ -196,6 +197,14 @@ def test_a_run_comes_with_the_answers_to_what_its_steps_asked(home, call, plugin
     notebook = notebook_of(find(home, "asks"), steps)
     saved = drawn(notebook["cells"][-1])
     assert jupyter(notebook) == [saved] and "['b', 2026]" in saved["text/plain"]
+
+
+def test_a_run_is_written_however_many_files_the_home_has(home, call, tmp_path, capsys):
+    for number in range(16):  # of so many is remembered what they defined
+        (home.folder("apps") / f"more_{number}.py").write_text("")
+    kept = call("table_run", csv=str(tmp_path / "t.csv"), first="c")
+    write.callback("table", kept["run"], home, None)
+    assert "first = 'c'" in sources(json.loads(capsys.readouterr().out))[2]
 
 
 def test_what_is_computed_is_left_to_the_step_and_what_is_missing_stands_there_to_be_filled(home):

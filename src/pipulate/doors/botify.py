@@ -11,7 +11,6 @@ from pipulate.doors.runs import followed
 
 EDITION = "pipulate.botify.apps"
 PROFILE = "Botify demo"
-NO_EDITION = "Stop the server, run this command again, then start it."
 
 
 @click.group()
@@ -27,7 +26,8 @@ def _known(wait, door, tool: str, values=None):
     try:
         return wait(door.ask(tool, values))
     except Unknown:
-        raise Problem("The running server knows no Botify.", NO_EDITION) from None
+        then = "Stop the server, run this command again, then start it."
+        raise Problem("The running server knows no Botify.", then) from None
 
 
 @botify.command()

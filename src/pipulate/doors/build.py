@@ -13,7 +13,6 @@ from pipulate.core.problems import Unknown, Waiting, nearest
 from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask, show
 
 CONTRACT = "plugins/contract.md"
-SOON = 10  # seconds within which a saved file is in the menu
 DEFINES = re.compile(r"class (\w+)\(CrudApp|Pipeline\(\s*\"([^\"]+)\"")
 TOUCHES = re.compile(r"Ref\[\"(\w+)\"|tool\(\s*\"(\w+)_|import (_\w+)|plugins\.(\w+)")
 
@@ -44,9 +43,9 @@ def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
     first = [n for n, known in words.items() if asked & known]
     if not first:
         raise Unknown(f"There is no plugin {name!r}.", nearest(name, set().union(*words.values())))
-    own = {first[-1]: plugins[first[-1]]}
-    used = _found(TOUCHES, plugins[first[-1]])
-    return own | {n: text for n, text in plugins.items() if used & words[n]}
+    chosen = first[-1]
+    used = _found(TOUCHES, plugins[chosen])
+    return {chosen: plugins[chosen]} | {n: text for n, text in plugins.items() if used & words[n]}
 
 
 def _found(pattern: re.Pattern[str], text: str) -> set[str]:
@@ -74,10 +73,10 @@ def new(kind, name, parts, no_browser, settings):
     click.echo(path)
     if not (server := Door(settings).server):
         return click.echo("It is in the menu when you start `pipulate`.")
-    until, here = time.monotonic() + SOON, []
-    while not here and time.monotonic() < until:
+    for _ in range(200):  # it is soon in the menu
         time.sleep(0.05)
-        here = [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]
+        if here := [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]:
+            break
     at = f"{server['url']}/{ask(settings, 'profile_list')[0]['slug']}/{''.join(here[:1])}"
     click.echo(at)
     if not no_browser:

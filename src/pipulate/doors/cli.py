@@ -30,10 +30,10 @@ class Commands(click.Group):
             args.insert(0, "serve")
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx, args):
-        if args[0] not in self.commands:
-            raise Unknown(f"There is no command {args[0]!r}.", nearest(args[0], self.commands))
-        return super().resolve_command(ctx, args)
+    def get_command(self, ctx, name):
+        if name not in self.commands:
+            raise Unknown(f"There is no command {name!r}.", nearest(name, self.commands))
+        return self.commands[name]
 
 
 def _agreed(question: str) -> bool:
@@ -277,6 +277,7 @@ def mcp(settings, profile):
 def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
+        sys.stdout.reconfigure(encoding="utf-8")  # on every system
         cli(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -31,9 +31,7 @@ HOME = click.option(
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 LINES = click.option("--jsonl", "as_lines", is_flag=True, help="Rows as JSON Lines, one by one.")
-PROFILE = click.option(
-    "--profile", metavar="NAME", help="Whose rows; the first profile if not given."
-)
+PROFILE = click.option("--profile", metavar="NAME", help="Whose rows; else the first one's.")
 YES = click.option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
 WORDS = click.argument("words", nargs=-1)
 

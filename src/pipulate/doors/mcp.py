@@ -132,8 +132,7 @@ def _prompts(ask):
         known, given = await pipelines(context), params.arguments or {}
         about, own = known.get(params.name, ("", known))
         for name in (given.keys() - own.keys()) if about else [params.name]:
-            what = f"There is no {name!r}. {nearest(name, own)}"
-            raise MCPError(types.INVALID_PARAMS, what)
+            raise MCPError(types.INVALID_PARAMS, f"There is no {name!r}. {nearest(name, own)}")
         said = f"\nGiven already: {json.dumps(given, ensure_ascii=False)}" if given else ""
         text = {"type": "text", "text": LEAD.format(params.name, about, said)}
         return types.GetPromptResult(messages=[{"role": "user", "content": text}])
@@ -209,8 +208,7 @@ async def serve_stdio(ask):
         async with writing:
             async for item in from_server:
                 await writing.send(item)
-                if not hasattr(item.message, "method"):
-                    unanswered.discard(item.message.id)
+                unanswered.discard(getattr(item.message, "id", None))
 
     async with stdio_server() as streams, anyio.create_task_group() as tasks:
         tasks.start_soon(hear, *streams)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from datetime import datetime
 
@@ -156,8 +157,12 @@ def step(name, words, as_lines, settings):
     if sys.stdin and ("-" in words or not sys.stdin.isatty()):
         source = sys.stdin
         source.reconfigure(encoding="utf-8")
+    # what it prints, or a program that it starts, is no part of its output
+    if out is sys.__stdout__:
+        out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
     with (
-        contextlib.redirect_stdout(sys.stderr),  # what the step prints is no part of its output
+        contextlib.redirect_stdout(sys.stderr),
         filtered(settings, name, words, source, as_lines) as output,
     ):
         show(output, True, as_lines, out)
@@ -173,11 +178,11 @@ def notebook(pipeline, number, settings, profile):
     from pipulate.doors.filter import find
     from pipulate.doors.notebook import notebook_of
 
-    found, steps = find(settings, pipeline), {}
+    steps = {}
     for row in ask(settings, "run_get", {"run": number}, profile)["steps"] if number else ():
         about = {"run": number, "step": row["step"]}
         steps[row["step"]] = row | {"output": ask(settings, "run_output", about, profile)}
-    show(notebook_of(found, steps), False)
+    show(notebook_of(find(settings, pipeline), steps), False)
 
 
 COMMANDS = (run, runs, step, notebook)
