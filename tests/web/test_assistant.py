@@ -121,6 +121,14 @@ def test_a_message_that_is_not_there_cannot_be_edited_and_the_socket_stays(serve
         hear(tab, "still here")
 
 
+def test_a_message_that_is_too_long_is_not_cut_but_goes_back_into_the_box(server, model):
+    with server.socket() as tab:
+        say(tab, "word " * 10_000 + "the end")
+        heard = hear(tab, "Attach it as a file")
+        assert "the end</span>" in heard and "data-edit" in heard
+    assert "the end" not in talk(server)
+
+
 def test_a_message_that_could_not_be_saved_is_not_lost_and_goes_back_into_the_box(server):
     with server.socket() as tab:
         say(tab, "Two <b> lines", again="999999")

@@ -98,7 +98,7 @@ class Chat:
 
     async def say(self, profile: Profile, text: str, at: str = ""):
         """Take a user's message: begin a command or a turn."""
-        if text := text.strip()[:50_000]:
+        if text := text.strip():
             await self.stop(profile.id)  # at once, though one before is still being saved
             async with self._saying:  # of messages that come at the same time the last is answered
                 await self._say(profile, text, at)
@@ -328,7 +328,7 @@ class Chat:
 
     def _summary(self, profile: Profile) -> Row:
         """{text, upto: the last message in it} of what was said long ago."""
-        return self.house.settings_of(str(profile.id)).get("summary") or {}
+        return self.house.settings_of(profile.id).get("summary", {})
 
     async def _summarise(self, profile: Profile, model: Model):
         kept = self._summary(profile)
@@ -347,11 +347,11 @@ class Chat:
         except Problem:
             return  # the next turn tries it again
         upto = {"text": hide(text)[:2_000], "upto": gone[-1]["id"]}
-        self.house.settings_of(str(profile.id))["summary"] = upto
+        self.house.settings_of(profile.id)["summary"] = upto
 
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
         """Say a word about what happened (size: key or small), if the profile wants it."""
-        wanted = self.house.settings_of(str(profile.id)).get("remarks") or "key"
+        wanted = self.house.settings_of(profile.id).get("remarks") or "key"
         late = self.remarked.get(profile.id, -PAUSE) + PAUSE < time.monotonic()
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
             self.remarked[profile.id] = time.monotonic()
@@ -389,4 +389,4 @@ class Chat:
                 raise Problem("A secret in it was not kept.", "Type the command again.")
             await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
             self.publish(profile.id, "anew", said)
-            await self._say(profile, text.strip()[:50_000] or said["text"], at)
+            await self._say(profile, text.strip() or said["text"], at)

@@ -53,11 +53,10 @@ class AssistantTools:
     @tool(kind="read")
     def talk_search(self, caller: Caller, words: str):
         """Find messages of the whole conversation that hold these words, newest first."""
-        table = self.house.db.table("messages", scoped=True, logged=False)
+        mine = self.house.db.table("messages").xtra(profile_id=caller.profile.id)
         tests = [f"%{word}%" for word in words.split()[:8]]
         where = "role IN ('user', 'assistant')" + " AND text LIKE ?" * len(tests)
         what = "id, role, at_utc, substr(text, 1, 500) AS text"
-        mine = table.xtra(profile_id=caller.profile.id)
         return mine.select(what, where, tests, " ORDER BY id DESC LIMIT 20")
 
 

@@ -69,21 +69,22 @@ async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
 
 async def find(settings: Settings, more: Row | None = None) -> Model | None:
     """The first model of the first server that has one; the one that settings name."""
-    wanted, keys = settings.model, more or {}
+    wanted = settings.model
     if settings.model_url and wanted:
         return Model(settings.model_url.removesuffix("/v1"), wanted, False)
     for server in await servers(settings, more):
         if known := server.models:
             name = wanted if wanted in known else known[0]
-            return Model(server.url, name, server.ollama, key=keys.get(server.url, ""))
+            return Model(server.url, name, server.ollama, key=(more or {}).get(server.url, ""))
     return None
 
 
 def none_found(settings: Settings) -> str:
     """What is said while there is no model."""
     named = settings.model_url or settings.ollama_named and settings.ollama_url
-    said = f"No model answers at {named}, where the environment says that one is. "
-    return said + NONE_FOUND if named else NONE_FOUND
+    if not named:
+        return NONE_FOUND
+    return f"No model answers at {named}, where the environment says that one is. {NONE_FOUND}"
 
 
 class Choice:
@@ -96,7 +97,7 @@ class Choice:
     def added(self) -> Row:
         """{address: key} of servers."""
         kept = self.house.settings_of()
-        return {url: kept.get(f"model_key:{url}") or "" for url in kept.get(ADDED) or []}
+        return {url: kept.get(f"model_key:{url}", "") for url in kept.get(ADDED, [])}
 
     def add(self, url: str, key: str = "") -> None:
         """Keep a server. Raises Problem for what is no address."""
@@ -118,11 +119,11 @@ class Choice:
 
     def choose(self, profile_id: int, model: Row | None) -> None:
         """`model`: {url, name, ollama}; None: whatever is found."""
-        self.house.settings_of(str(profile_id))["model"] = model
+        self.house.settings_of(profile_id)["model"] = model
         self.forget()
 
     def of(self, profile_id: int) -> Row | None:
-        return self.house.settings_of(str(profile_id)).get("model")
+        return self.house.settings_of(profile_id).get("model")
 
     def known(self, profile_id: int) -> Model | None:
         """The one found last; an old one is looked for anew while its turn is under way."""

@@ -74,10 +74,10 @@ class House:
         held = self.held(self.profiles.at(profile))
         return held and f"It hides {held}; History can bring it back."
 
-    def settings_of(self, scope: str = "") -> DictLikeDB:
-        """The settings of a scope ('': the whole program) as a dictionary."""
+    def settings_of(self, scope: str | int = "") -> DictLikeDB:
+        """The settings of a profile's id, or of the whole program, as a dictionary."""
         table = self.db.table("store", pk="key", scoped=True, logged=False)
-        return DictLikeDB(table.xtra(scope=scope), Store)
+        return DictLikeDB(table.xtra(scope=str(scope)), Store)
 
     def caller(self, actor: str, profile: str | None = None, **options) -> Caller:
         return Caller(actor, self.profiles.at(profile), **options)

@@ -90,7 +90,7 @@ class RowTools:
         said = where and (crud.state_of(where).query(page=1) or "all=1")
         kept = crud.views(caller) | {name.strip()[:60]: said}
         kept = {n: said for n, said in kept.items() if said}
-        self.house.settings_of(str(caller.profile.id))[f"views:{crud.slug}"] = kept
+        self.house.settings_of(caller.profile.id)[f"views:{crud.slug}"] = kept
         return kept
 
 
@@ -248,7 +248,7 @@ class Many(Rows):
 
     def views(self, caller: Caller) -> dict[str, str]:
         """{name: the text after "?"}."""
-        return self.house.settings_of(str(caller.profile.id)).get(f"views:{self.slug}") or {}
+        return self.house.settings_of(caller.profile.id).get(f"views:{self.slug}", {})
 
     def _views_menu(self, base: str, views: tuple[tuple[str, str], ...], shown: bool = False):
         items, post = [], {"hx_post": f"{base}/views"}

@@ -168,7 +168,7 @@ class Migration:
     def _rename_in_views(self) -> None:
         names = self.app.named | self.renamed
         for profile in self.house.profiles.all():
-            settings, key = self.house.settings_of(str(profile.id)), f"views:{self.app.slug}"
+            settings, key = self.house.settings_of(profile.id), f"views:{self.app.slug}"
             if views := settings.get(key):
                 read = {view: State.of(said, names) for view, said in views.items()}
                 settings[key] = {view: self._renamed_in(state) for view, state in read.items()}

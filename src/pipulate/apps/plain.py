@@ -39,7 +39,7 @@ class Plain:
 
     def rows(self, caller: Caller):
         """The settings of the caller's profile."""
-        return self.house.settings_of(str(caller.profile.id)).store
+        return self.house.settings_of(caller.profile.id).store
 
     def tools(self, house) -> list[Tool]:
         return [self._tool(name, function) for name, function in tools_in(self.model)]

@@ -35,7 +35,7 @@ from pipulate.core.tools import Caller, limited
 from pipulate.web import panel
 from pipulate.web.live import Tab
 
-PAGE_TEXT, OUTPUT = 6_000, 1_500  # characters of a page that go along, of one output on it
+LONGEST, PAGE_TEXT, OUTPUT = 50_000, 6_000, 1_500  # characters: message, page, output
 WAITS = {"60": "a minute", "300": "five minutes", "600": "ten minutes"}
 SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
 SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}  # of what happens
@@ -48,6 +48,8 @@ async def heard(site, tab: Tab, data: Row):
     typed, again, at = whole(data["msg"]), str(data.get("again") or ""), _here(tab, data)
     said = typed.strip()
     try:
+        if len(said) > LONGEST:
+            raise Problem(f"That is over {LONGEST:,} characters.", "Attach it as a file.")
         if said and not said.startswith("/"):
             said += await _along(site, tab.profile, at, data)
         if said and again:
@@ -226,7 +228,7 @@ async def settings(site, visit: Visit, request):
     chosen = f"{kept['url']} {kept['name']}" if kept else ""
     names |= {f"{u} {n}": f"{n} · {u} · {_where(u)}" for u, s in found.items() for n in s.models}
     names.setdefault(chosen, f"{chosen} · does not answer")
-    remarks = site.house.settings_of(str(profile.id)).get("remarks") or "key"
+    remarks = site.house.settings_of(profile.id).get("remarks") or "key"
     hidden = {"type": "password", "autocomplete": "new-password"}
     name = Input(name="name", placeholder="llama3.2", aria_label="Model to pull", required=True)
     ollamas = [server.url for server in found.values() if server.ollama]
@@ -269,7 +271,7 @@ async def act(site, visit: Visit, request):
         case "choose":
             choice.choose(profile.id, await _chosen(site, value))
         case "remarks" if value in REMARKS:
-            site.house.settings_of(str(profile.id))["remarks"] = value
+            site.house.settings_of(profile.id)["remarks"] = value
         case "wait" if value in WAITS:
             site.house.settings_of()[WAIT] = value
             choice.forget()

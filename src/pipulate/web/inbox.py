@@ -18,9 +18,9 @@ EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will 
 
 def waiting(house) -> list[Row]:
     """Approvals, what Runs.inbox lists, drafts of plugins; each with its `profile`."""
-    profiles = house.profiles
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
+    profiles = house.profiles
     rows += [row | {"kind": "draft", "profile_id": profiles.at().id} for row in house.shelf.drafts]
     known = (row | {"profile": profiles.of(row["profile_id"])} for row in rows)
     return [row for row in known if row["profile"]]
