@@ -214,8 +214,9 @@ class Listing(Many):
         return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):
-        names = self._asking(visit).columns
-        return NotStr(await limited(partial(draw, what, visit.caller, names=names, **how)))
+        """In a thread and not for ever when the class's own code draws."""
+        work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
+        return NotStr(await limited(work) if self.drawn or self.model.computed else work())
 
     async def add(self, visit: Visit):
         """A clean form comes back, the row is put first."""
