@@ -210,6 +210,19 @@ def test_a_hook_that_fails_takes_nothing_down(server, save, how):
     assert "hunter2secret" not in answer.text and alive(server)
 
 
+@pytest.mark.parametrize("returned", ["3, 4", "{'<b>': 1}", "object()", "b'<b>'", "{1}"])
+def test_a_page_that_returns_no_element_was_a_bare_server_error(server, save, returned):
+    save("bad", BAD + f"\n@Bad.rt('/odd', methods=['GET'])\ndef odd():\n    return {returned}\n")
+    page = server.page("/default/bads/odd")
+    assert "<nav" in page and "<b>" not in page
+
+
+def test_a_page_that_returns_a_list_of_elements_shows_them(server, save):
+    source = "from fasthtml.common import P\n\n@Bad.rt('/odd', methods=['GET'])\ndef odd():\n"
+    save("bad", BAD + source + "    return [P('one'), (P(n) for n in 'ab')]\n")
+    assert "<p>one</p><p>a</p><p>b</p>" in server.page("/default/bads/odd")
+
+
 def test_a_coroutine_that_ends_the_process_takes_nothing_down(server, save):
     save("bad", BAD)
     assert server.client.get("/default/bads/leaves").status_code == 500 and alive(server)

@@ -12,14 +12,12 @@ import contextlib
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Annotated, Any
 
-from fasthtml.components import FT
-
 from pipulate.apps import migrate
-from pipulate.apps.base import Route, Visit
+from pipulate.apps.base import Download, Go, Route, Visit
 from pipulate.apps.listing import Listing
 from pipulate.apps.markup import owned
 from pipulate.apps.plain import called
@@ -131,22 +129,21 @@ class CrudApp:
 
 
 async def _extra(function, visit: Visit):
-    app, caller, crud = visit.app, visit.caller, visit.house.shelf.crud
+    app, caller = visit.app, visit.caller
     values = {"table": app.rows(caller), "profile": caller.profile, "visit": visit}
-    values |= {"caller": caller, "tables": lambda name: crud(name).rows(caller)}
+    values |= {"caller": caller, "tables": lambda name: visit.house.shelf.crud(name).rows(caller)}
     asked, texts = fields_of(function, *values), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
     values |= check_values(asked, known, text=True)
-    named = inspect.signature(function).parameters
-    work = functools.partial(function, **{n: values[n] for n in named})
+    taken = {n: values[n] for n in inspect.signature(function).parameters}
 
     def changing():
         about = {"actor": caller.actor, "verb": f"{app.name}_{function.__name__}"}
         with visit.house.db.change(**about, profile_id=caller.profile.id):  # by whoever sent it
-            return _shown(work())
+            return _shown(function(**taken))
 
     async def waiting():
-        return _shown(await work())
+        return _shown(await function(**taken))
 
     if inspect.iscoroutinefunction(function):
         return await limited(waiting, seconds=WAIT_SECONDS)
@@ -154,12 +151,13 @@ async def _extra(function, visit: Visit):
 
 
 def _shown(result):
-    if isinstance(result, tuple):
+    if isinstance(result, tuple | list | Iterator):
         return (*map(_shown, result),)
-    if isinstance(result, str):
-        return escape(result)
-    drawn = isinstance(result, FT) or hasattr(result, "_esm") or hasattr(result, "__ft__")
-    return owned(result) if drawn else result
+    done = isinstance(result, int | float | Go | Download) or hasattr(result, "status_code")
+    if done:
+        return result
+    drawn = owned(result)
+    return escape(drawn) if isinstance(drawn, str) else drawn
 
 
 class Crud(Listing):

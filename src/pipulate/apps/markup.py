@@ -24,7 +24,7 @@ WHOLE = 20  # rows of a table that does not scroll
 
 def html(*elements) -> str:
     """Elements as HTML text without added white space."""
-    plain = str | NotStr
+    plain = str | NotStr | int | float
     text = "".join(str(e) if isinstance(e, plain) else to_xml(e, indent=False) for e in elements)
     return text if text.isascii() else text.encode(errors="replace").decode()
 
@@ -110,7 +110,8 @@ def _number(field: Field, shown: str, attrs: dict[str, Any]):
 def select(choices: Iterable[Any] | dict[str, str], shown: str, **attrs):
     """One of some values, or of {value: its text}; what is none of them stays chosen."""
     known = {**choices} if isinstance(choices, dict) else {str(one): str(one) for one in choices}
-    known |= {shown: shown} if shown and shown not in known else {}
+    if shown:
+        known.setdefault(shown, shown)
     options = (Option(text, value=name, selected=name == shown) for name, text in known.items())
     return Select(*options, **attrs)
 
