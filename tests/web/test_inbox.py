@@ -120,3 +120,11 @@ def test_what_waits_in_a_deleted_profile_waits_no_more(server, until):
     until(lambda: number(server) == 1)
     server.act("POST", "/default/call/profile_delete", {"profile": "other"})
     assert number(server) == 0
+
+
+def test_what_stopped_goes_on_by_one_word_whether_it_kept_something_or_not(server, until):
+    """The page of the run says Resume or Retry: it knows which."""
+    start(server, "default", "fails")
+    until(lambda: number(server) == 1)
+    main = server.page("/default/inbox").split("<main")[1]
+    assert re.findall(r">([^<]+)</button>", main)[:2] == ["Go on", "Discard"]

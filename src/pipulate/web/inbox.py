@@ -60,8 +60,8 @@ def _clearing(at: str, rows: list[Row]):
     for kind, count in counts.items():
         word = f"Discard {count:,} {kind or 'in all'}"
         if count > 1:
-            sure, vals = f"{word}? It can be undone.", {"kind": kind} if kind else {}
-            act = {"hx_post": at, "hx_vals": json.dumps(vals), "hx_confirm": sure}
+            sure, vals = f"{word}? It can be undone.", json.dumps({"kind": kind})
+            act = {"hx_post": at, "hx_vals": vals, "hx_confirm": sure}
             yield Button(word, cls="outline", **act)
 
 
@@ -83,8 +83,8 @@ def _item(house, row: Row):
         said = question_form(record, at, hx_preserve="true")
     else:
         said = P(row["said"] or "The program ended while this step ran.")
-        retry = press(at, "resume", "Resume" if kind == "interrupted" else "Retry", step=step)
-        does = [retry, press(at, "discard", "Discard", "link", step=step)]
+        does = [press(at, "resume", "Go on", step=step)]  # from what it kept, or from its start
+        does += [press(at, "discard", "Discard", "link", step=step)]
     link = A(title(row), href=f"{at}#step-{run}-{step}")
     told = Div(link, f" · {words(step)} ", place, said, cls="inputs")
     return Li(badge, told, Small(local(row["at_utc"])), *does)
