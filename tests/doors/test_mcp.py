@@ -1,13 +1,16 @@
 """MCP clients over HTTP and over stdio: the same tools, the same problems, the same approvals."""
 
+import asyncio
 import contextlib
 import functools
+import importlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import httpx2
@@ -467,6 +470,25 @@ def test_the_sdk_is_loaded_only_when_a_client_comes():
     code = "import sys, pipulate.doors.mcp, pipulate.web.run; print('mcp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_while_the_sdk_is_loaded_pages_are_answered(house, run, monkeypatch):
+    threads = []
+
+    def watched(name):
+        threads.append(threading.current_thread())
+        return importlib.import_module(name)
+
+    async def begin():
+        app = door.McpApp(house)
+        running = asyncio.create_task(app._run())
+        await app._running.wait()
+        running.cancel()
+        await asyncio.wait([running])
+
+    monkeypatch.setattr(door, "import_module", watched)
+    run(begin())
+    assert threads and threading.main_thread() not in threads
 
 
 def test_a_client_that_asks_and_closes_its_side_is_answered_all_the_same(tmp_path):

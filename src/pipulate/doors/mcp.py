@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 from functools import partial
+from importlib import import_module
 
 import anyio
 from starlette.requests import Request
@@ -144,19 +145,14 @@ class McpApp:
     """The ASGI app at /mcp[?profile=NAME]; without a name it is the first profile's."""
 
     def __init__(self, house):
-        self.house, self._manager, self._running = house, None, asyncio.Event()
+        self.house, self._task, self._running = house, None, asyncio.Event()
 
     async def __call__(self, scope, receive, send):
         try:
             self.house.profiles.at(Request(scope).query_params.get("profile"))
         except Problem as problem:
             return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
-        if not self._manager:
-            from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-            # the guard in front has checked Host and Origin against the real port already
-            self._manager = StreamableHTTPSessionManager(make_server(self._ask))
-            self._task = asyncio.create_task(self._run())
+        self._task = self._task or asyncio.create_task(self._run())
         await self._running.wait()
         await self._manager.handle_request(scope, receive, send)
 
@@ -166,9 +162,12 @@ class McpApp:
         return await self.house.answer(said)
 
     async def _run(self):
+        sdk = await asyncio.to_thread(import_module, "mcp.server.streamable_http_manager")
+        # the guard in front has checked Host and Origin against the real port already
+        self._manager = sdk.StreamableHTTPSessionManager(make_server(self._ask))
         async with self._manager.run():
             self._running.set()
-            await asyncio.Event().wait()  # for ever
+            await asyncio.Event().wait()
 
 
 def _unread(error: Exception):
