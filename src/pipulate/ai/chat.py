@@ -162,12 +162,14 @@ class Chat:
         await self._add(profile, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str, said: Row | None = None):
-        wanted, unfit, end, asked = list[str](), 0, time.monotonic() + TURN, None
-        if said and (model := self.choice.known(profile.id)):
+        wanted, unfit, end = list[str](), 0, time.monotonic() + TURN
+        model, asked = said and self.choice.known(profile.id), None
+        if model:
             asked = self.prompt(profile, at, model.context, said)  # at once: a thread costs more
-        elif (model := await self.choice.model(profile.id)) is None:
-            await self._add(profile, "note", none_found(self.house.settings))
-            return
+        else:
+            model = await self.choice.model(profile.id)
+        if model is None:
+            return await self._add(profile, "note", none_found(self.house.settings))
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
         for _ in range(ROUNDS):
             calls = await self._answer(caller, model, at, asked)

@@ -149,7 +149,8 @@ def _message(line: str) -> Row:
         return {}
     said = loaded(text if kind == "data" else line)
     if "error" in said:
-        told = error.get("message") if isinstance(error := said["error"], dict) else error
+        error = said["error"]
+        told = error.get("message") if isinstance(error, dict) else error
         raise Problem(f"The model server said: {str(told)[:200]}", "Check the model.")
     try:
         choice = (said.get("choices") or [said])[0]

@@ -1,6 +1,7 @@
 """The event log read back: history, and undo as the inverse of what events changed."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
@@ -131,9 +132,8 @@ class Events:
             work = Undoing(self.db, change, on_conflict, self.recast)
             for event in found:
                 if event["undone"] not in (None, *change.undoes):
-                    raise Problem(
-                        "That was undone already.", "Undo the undo in History to redo it."
-                    )
+                    what = "That was undone already."
+                    raise Problem(what, "Undo the undo in History to redo it.")
                 if not event["kept"]:
                     what = "That event changed no rows, or is older than 30 days."
                     raise Problem(what, "See History.")
@@ -156,9 +156,9 @@ class Events:
     def turns(self, profile_id: int, turns: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """{turn: its events that are not undone} of those turns that changed something."""
         sql = f"{TURNS} IN (SELECT value FROM json_each(:turns))"
-        left: dict[str, tuple[int, ...]] = {}
+        left = defaultdict[str, tuple[int, ...]](tuple)
         for row in self.db.all(sql, {"profile": profile_id, "turns": dumps(turns)}):
-            left[row["turn"]] = left.get(row["turn"], ()) + (row["id"],) * (not row["undone"])
+            left[row["turn"]] += () if row["undone"] else (row["id"],)
         return left
 
     def prune(self) -> None:

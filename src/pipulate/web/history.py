@@ -50,8 +50,7 @@ def _address(at: str, query: Row, **place: int) -> str:
 
 def _filters(visit: Visit, at: str, query: Row):
     def pick(name: str, everything: str, options: dict[str, str]):
-        known = {"": everything} | options
-        return select(known, query[name], name=name, aria_label=everything)
+        return select({"": everything} | options, query[name], name=name, aria_label=everything)
 
     apps = (a for a in visit.house.shelf.apps.values() if isinstance(a, Crud))
     words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}
@@ -84,9 +83,9 @@ def _log(visit: Visit, at: str, query: Row):
         empty = (EMPTY,) if only == Filter(brief=True) else every
         return Div(P(*empty, cls="empty"), id="listing")
     parts = []
-    for day, some in groupby(events, lambda event: _local(event).date()):
+    for when, some in groupby(events, lambda event: _local(event).date()):
         drawn = "".join(_entry(event, at, gone) for event in some)
-        parts += H2(_named(day)), Ul(NotStr(drawn), cls="log")
+        parts += H2(_named(when)), Ul(NotStr(drawn), cls="log")
     newer = older = Span()
     if before or (after and more):
         newer = A("← Newer", href=_address(at, query, after=events[0]["id"]))
@@ -101,10 +100,10 @@ def _day(text: str) -> tuple[str, str]:
     """Begin and end of a local day, in UTC; blank when it is none."""
     try:
         first = datetime.strptime(text, "%Y-%m-%d")
-        ends = first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC)
+        ends = [day.astimezone(UTC).isoformat() for day in (first, first + timedelta(days=1))]
     except (ValueError, OverflowError):
         return "", ""
-    return ends[0].isoformat(), ends[1].isoformat()
+    return ends[0], ends[1]
 
 
 def _local(event: Row) -> datetime:
@@ -160,10 +159,9 @@ async def change(site, visit: Visit, request):
     profile, events = visit.profile, visit.house.events
     event = events.get(visit.path["event"], profile.id)
     images = events.images(event["id"], limit=SHOWN)
-    drawn, link = diff(visit, images, event["changed"], event["kept"]), ""
-    if event["turn"]:
-        link = P(A("All of this turn", href=f"/{profile.slug}/history/{event['turn']}"))
-    drawn = Div(drawn, link, cls="diff")
+    rows, turn = diff(visit, images, event["changed"], event["kept"]), event["turn"]
+    link = turn and P(A("All of this turn", href=f"/{profile.slug}/history/{turn}"))
+    drawn = Div(rows, link, cls="diff")
     return drawn if visit.partial else Section(H1(event["summary"]), drawn)
 
 
