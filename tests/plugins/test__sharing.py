@@ -108,3 +108,64 @@ def test_an_app_without_rows_brings_none(call, plugin, tmp_path):
     )
     found = call("plugin_take", file=str(path), confirmed=True)
     assert found == {"name": "book", "address": "/default/books", "added": {"books": 0}}
+
+
+FRIEND = """
+from pipulate import CrudApp, File, Ref, Secret
+
+class Book(CrudApp):
+    title: str
+    author: Ref["author"] | None = None
+    cover: File | None = None
+    key: Secret | None = None
+    after: Ref["book"] | None = None
+
+class Author(CrudApp):
+    name: str
+"""
+
+
+@pytest.fixture
+def carried(call, plugin, house, tmp_path):
+    """carried(): a shared plugin with two books, of which one has a cover and an author."""
+    plugin(FRIEND, "books")
+    (cover := tmp_path / "cover.bin").write_bytes(b"\0\xff bytes")
+    keys = [call("author_add", name=name)["id"] for name in ("Ann", "Bob")]
+    one = call("book_add", title="One", author=keys[1], cover=str(cover), key="hidden-word")
+    call("book_add", title="Two", after=one["id"])
+    return call("plugin_share", name="books", data=True)
+
+
+def bring(call, path, package):
+    path.write_text(json.dumps(package))
+    return call("plugin_take", file=str(path), confirmed=True)["added"]
+
+
+def test_a_shared_row_with_a_file_was_left_out_and_another_row_was_its_author(
+    carried, call, house, tmp_path
+):
+    assert "hidden-word" not in json.dumps(carried)
+    for app in ("book", "author"):
+        for row in sorted(call(f"{app}_list")["rows"], key=lambda row: -row["id"]):
+            call(f"{app}_delete", id=row["id"])
+    for name in ("Zoe", "Yan"):  # numbers mean others here
+        call("author_add", name=name)
+    path = tmp_path / "books.json"
+    assert bring(call, path, carried) == {"books": 2, "authors": 2}
+    assert bring(call, path, carried) == {"books": 0, "authors": 0}
+    books = {row["title"]: row for row in call("book_list")["rows"]}
+    assert call("author_get", id=books["One"]["author"])["name"] == "Bob"
+    assert books["Two"]["after"] == books["One"]["id"]
+    file = house.files.resolve(books["One"]["cover"], house.caller("user"))
+    assert (file.name, file.path.read_bytes()) == ("cover.bin", b"\0\xff bytes")
+
+
+def test_rows_of_a_shared_file_that_lack_something_are_told(call, plugin, tmp_path):
+    plugin(FRIEND, "books")
+    data = {
+        "books": [{"title": "One", "author": "Nobody #7"}, {"title": "Two", "cover": "/etc/hosts"}]
+    }
+    package = {"name": "books", "source": FRIEND, "data": data}
+    with pytest.raises(Problem, match="Left out of books: 1, such as row 1: author .*no"):
+        bring(call, tmp_path / "books.json", package)
+    assert [(r["title"], r["cover"]) for r in call("book_list")["rows"]] == [("Two", None)]

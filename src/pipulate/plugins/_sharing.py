@@ -3,6 +3,8 @@
 It waits in quarantine; its rows come once it is approved. Shell and page use both by their tools.
 """
 
+import base64
+import contextlib
 import json
 import tempfile
 from importlib.metadata import version
@@ -13,6 +15,8 @@ from starlette.responses import Response
 
 from pipulate import File, Problem, Secret, tool
 from pipulate.plugins import _drafts
+
+LARGEST = 50_000_000  # bytes of all files that rows take along
 
 
 @tool(kind="read", seconds=60)
@@ -25,10 +29,11 @@ def share(table, caller, house, name: str, data: bool = False):
     path, apps = Path(found[0]["file"]), house.shelf.apps
     package = {"pipulate": version("pipulate"), "name": path.stem}
     package |= {"source": path.read_text("utf-8"), "origin": found[0]["origin"]}
-    package |= {"version": found[0]["version"], "data": {}}
+    package |= {"version": found[0]["version"], "data": {}, "files": {}}
     for slug in [row["name"] for row in own if data and row["file"] == str(path)]:
         if getattr(apps.get(slug), "fields", None):
             package["data"][slug] = rows(apps[slug], caller)
+            package["files"] |= files(apps[slug], caller, package["data"][slug])
     return package
 
 
@@ -41,11 +46,26 @@ async def download(visit, name: str, data: bool = False):
 
 
 def rows(app, caller):
-    """The rows of an app in the order of its list, without secrets."""
-    state, shown = app.state_of(""), [n for n, f in app.fields.items() if f.type is not Secret]
+    """The rows of an app in the order of its list, without secrets; what numbers mean is named."""
+    state, shown = app.state_of(""), [f for f in app.fields.values() if f.type is not Secret]
     keys = app.plain(caller).keys(*app.where(caller, state), app.order(state))
     known = {row.id: row for row in app.rows(caller).these(keys)}
-    return [{"id": k} | {n: getattr(known[k], n) for n in shown} for k in keys if k in known]
+    labels = app.labels(caller, known.values())
+    told = ((k, vars(known[k])) for k in keys if k in known)
+    return [{"id": k} | {f.name: app.called(f, v[f.name], labels) for f in shown} for k, v in told]
+
+
+def files(app, caller, rows):
+    """{"file:12 a.txt": its bytes in base 64} of what these rows name. Raises Problem."""
+    found = {}
+    for said in {row[name] for row in rows for name in app.of_type(File)} - {None}:
+        with contextlib.suppress(Problem):  # it may be gone from the disk
+            found[said] = app.house.files.resolve(said, caller).path
+    if sum(path.stat().st_size for path in found.values()) > LARGEST:
+        what = f"The files of its rows have more than {LARGEST:,} bytes."
+        raise Problem(what, "Share it without its rows, and send these by themselves.")
+    content = {said: path.read_bytes() for said, path in found.items()}
+    return {said: base64.b64encode(b).decode() for said, b in content.items() if b}
 
 
 @tool(kind="bulk", seconds=600)
@@ -54,7 +74,7 @@ async def take(table, caller, house, file: File):
 
     (answer: what plugin_draft says and how many, or {name, address, added: {app: rows}})."""
     file = house.files.resolve(file, caller)
-    name, text, data = read(file)
+    name, text, data, packed = read(file)
     apps = house.shelf.listing()
     own = [row for row in apps if row["origin"] != "bundled"]
     live = [row["name"] for row in own if row["hash"] == _drafts.digest(text)[:12]]
@@ -67,29 +87,68 @@ async def take(table, caller, house, file: File):
     if other := data.keys() - {*live}:
         what = f"It holds rows of {', '.join(sorted(other))}, which is no app of its own."
         raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
-    added = {}
-    with tempfile.TemporaryDirectory(dir=house.files.folder, prefix=".") as folder:
-        path = Path(folder, "rows.json")
-        for app, given in data.items():
-            path.write_text(json.dumps(given), "utf-8")
-            # what is there already is not added again
-            match = sorted({key for row in given for key in row} - {"id"})
-            asked = {"app": app, "file": str(path), "match": match}
-            report = await house.tools.call("rows_import", asked, caller) if given else {"add": 0}
-            added[app] = report["add"]
+    await unpack(house, caller, data, packed)
+    added = await add(house, caller, data)
     return {"name": name, "address": f"/{caller.profile.slug}/{live[0]}", "added": added}
 
 
+async def unpack(house, caller, data, packed):
+    """Keep the files that came along; the rows name them as they are called here.
+
+    Any other name of a file means another one here, or one of the user's: it goes."""
+
+    async def whole(content):
+        yield content
+
+    named = {}
+    for said, content in packed.items():
+        key = await house.files.upload(caller.profile, said.partition(" ")[2], whole(content))
+        named[said] = f"file:{key}"
+    for app, given in data.items():
+        held = house.shelf.crud(app).of_type(File)
+        for row in given:
+            row |= {name: named.get(str(row[name])) for name in held if name in row}
+
+
+async def add(house, caller, data):
+    """Add rows, those to which others refer before these: {app: how many}. Raises Problem."""
+    added, reports, again = dict.fromkeys(data, 0), {}, True
+    while again:
+        for app, given in data.items():
+            reports[app] = await brought(house, caller, app, given) if given else {"add": 0}
+            added[app] += reports[app]["add"]
+        left = {app: report for app, report in reports.items() if report.get("skip")}
+        again = left and any(report["add"] for report in reports.values())
+    for app, report in left.items():
+        row = report["skipped"][0]
+        why = "; ".join(f"{field} {said}" for field, said in row["why"].items())
+        what = f"Left out of {app}: {report['skip']:,}, such as row {row['row']}: {why}."
+        raise Problem(what, "Bring the file in once more when that is mended: none comes twice.")
+    return added
+
+
+async def brought(house, caller, app, given):
+    """The report of an import; what is there already is not added again."""
+    with tempfile.TemporaryDirectory(dir=house.files.folder, prefix=".") as folder:
+        path = Path(folder, "rows.json")
+        path.write_text(json.dumps(given), "utf-8")
+        match = sorted({key for row in given for key in row} - {"id"})
+        asked = {"app": app, "file": str(path), "match": match}
+        return await house.tools.call("rows_import", asked, caller)
+
+
 def read(file):
-    """(name, source, {app: rows}) of a file. Raises Problem."""
+    """(name, source, {app: rows}, {file's name: bytes}) of a file. Raises Problem."""
     try:
         text = file.path.read_text("utf-8")
         if file.name.endswith(".py"):
-            return Path(file.name).stem, text, {}
-        name, source, data = (json.loads(text)[key] for key in ("name", "source", "data"))
+            return Path(file.name).stem, text, {}, {}
+        package = json.loads(text)
+        name, source, data = (package[key] for key in ("name", "source", "data"))
+        packed = {k: base64.b64decode(v) for k, v in package.get("files", {}).items()}
         plain = isinstance(name, str) and isinstance(source, str)
         if plain and all(isinstance(row, dict) for rows in data.values() for row in rows):
-            return name, source, data
+            return name, source, data, packed
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise Problem("That is no shared plugin.", "Make one with `pipulate share`, or name a .py.")
