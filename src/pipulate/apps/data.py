@@ -17,7 +17,7 @@ from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
 
 LARGE = 5_000  # rows from which a search or an order gets an index of its own
-FILL_ROWS, FILL_SECONDS = 200, 0.5  # entered into the index at once; spent on that in one search
+FILL_ROWS, FILL_SECONDS = 200, 0.2  # entered into the index at once; spent on that in one search
 BARE = (bool, File, Ref, Secret)  # types whose columns hold no words to search
 
 
