@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -106,6 +107,19 @@ def test_a_wish_is_written_in_a_box_that_is_no_narrower_than_it_can_be(window, w
     page = window(viewport={"width": width, "height": 780})
     page.goto("/default/plugins")
     assert page.get_by_label("Your wish").bounding_box()["width"] > 0.98 * most
+
+
+@pytest.mark.parametrize("width", [390, 768])
+def test_no_filter_covers_another_and_a_row_ends_with_its_buttons_on_a_phone(window, server, width):
+    page = window(viewport={"width": width, "height": 780})
+    server.call("task_add", title="Look at it")
+    page.goto("/default/tasks")
+    page.get_by_role("button", name="Filter").click()
+    boxes = [box.bounding_box() for box in page.locator(".filters [name]").all()]
+    beside = [(a, b) for a, b in pairwise(boxes) if a["y"] == b["y"]]
+    assert boxes and all(a["x"] + a["width"] <= b["x"] for a, b in beside)
+    erase = page.locator("#rows tr").first.get_by_role("button", name="Delete").bounding_box()
+    assert erase["x"] + erase["width"] > width - 40
 
 
 def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):

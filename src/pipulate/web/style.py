@@ -45,14 +45,14 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
   #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
   .msg:has(+.msg:not(.user,.note)) .turn,.held[placeholder=" "]:placeholder-shown{display:none}
 
-/* what stands in a line, what below */
+/* in lines */
 .head,.bar,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
   .sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(.bar,.inline,#bulk,#filter,#import) :is(input:not([type=checkbox]),select){width:auto}
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
-  height:2.2rem;padding-block:.2rem;line-height:1.6rem}
+  padding-block:.2rem;line-height:1.6rem;height:2.2rem}
 .head{margin-bottom:.8rem}
 .head>:first-child{margin-right:auto}
 .add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
@@ -75,7 +75,7 @@ nav [role=search]{width:11rem}
 @media(min-width:801px){#more{display:contents}[popovertarget]{display:none}}
 main{padding:1rem 1.4rem 4rem;container-type:inline-size}
 main>*{max-width:73rem}
-.crud{width:max-content;min-width:min(100%,73rem);max-width:100%}
+.crud{width:max-content;max-width:100%;min-width:min(100%,73rem)}
 
 /* lists of rows */
 .add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
@@ -128,7 +128,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .beside aside,.entry span,.diff dd,.msg{overflow-wrap:anywhere}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
-/* runs and their steps */
+/* runs */
 .name input{padding-left:0;min-width:18rem}
 body .name input:not(:hover,:focus){border-color:transparent;background:none}
 #waiting:not(:empty){background:var(--bad);color:#fff;border-radius:.6rem;padding:.1rem .4rem}
@@ -247,11 +247,11 @@ main :is(.step,.problem){margin-bottom:.8rem}
   #state [type=search]{flex:1 0 100%}
   .rows thead tr:not([hidden]){display:flex;flex-wrap:wrap;align-items:end}
   .rows :is(td,th){border:0}
-  .filters [data-label]{flex:1 1 8rem}
+  .filters [data-label]{flex:1 1 8rem;white-space:normal}
   .rows tbody tr{display:flex;flex-wrap:wrap;align-items:baseline;border-bottom:var(--edge);
     padding:.3rem 0 .3rem 3.2rem}
   .rows tbody tr::after{content:"";flex:0 0 100%}
-  .rows td{text-align:left;overflow-wrap:anywhere}
+  .rows td{max-width:none;text-align:left;overflow-wrap:anywhere}
   .rows td:nth-child(2){flex:1}
   .rows td:not(:nth-child(2))[data-label]{order:1}
   .grip,.actions{width:auto}
