@@ -88,6 +88,15 @@ class Table:
         return [row["key"] for row in self.select(f"{quote(self.pk)} AS key", where, args, tail)]
 
     def count(self, where: str = "", args: Any = ()) -> int:
+        if len(self.scope) == 1 and not where:
+            ((name, value),) = self.scope.items()
+            table, column = self._table, quote(name)
+            # SQLite counts a whole table 200 times as fast as a part of it
+            ends = f"(SELECT min({column}) FROM {table}), (SELECT max({column}) FROM {table})"
+            sql = f"SELECT (?, ?) = ({ends}) AS whole, (SELECT count(*) FROM {table}) AS n"
+            every = self.db.one(sql, (value, value))
+            if every["whole"]:
+                return every["n"]
         return self.select("count(*) AS n", where, args)[0]["n"]
 
     def __getitem__(self, key: Any) -> Any:
