@@ -127,6 +127,14 @@ def test_a_damaged_store_makes_the_doctor_and_every_command_fail_with_a_sentence
     assert (home / "pipulate.db").read_bytes() == b"this is no database" * 100
 
 
+def test_while_a_server_only_recovers_its_store_a_command_leads_to_what_is_wrong(tmp_path, shell):
+    (tmp_path / "pipulate.db").write_bytes(b"this is no database" * 100)
+    with serving(tmp_path):
+        code, _, err = shell("call", "task_list", at=tmp_path)
+        assert code == 1 and one_line(err) and "`pipulate doctor`" in err
+        assert "not a Pipulate store" in shell("doctor", at=tmp_path)[1]
+
+
 def test_a_home_that_cannot_be_made_is_a_sentence(shell, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = shell("call", "task_list", at=tmp_path / "file" / "home")

@@ -125,9 +125,9 @@ def doctor(settings, as_json):
         "backups": len(backups.listing(settings.folder("backups"))),
         "store": store,
         "model": model and model.name,
-        "window": find_browser(),  # for pipulate --window
+        "window": find_browser(),  # for --window
     }
-    lines = [f"{name:10} {value}" for name, value in report.items()]
+    lines = [f"{name:10} {value or 'none'}" for name, value in report.items()]
     click.echo(json.dumps(report) if as_json else "\n".join(lines))
     sys.exit(store != "ok" or not report["assets"])
 
@@ -277,7 +277,7 @@ def mcp(settings, profile):
 def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
-        sys.stdout.reconfigure(encoding="utf-8")  # on every system
+        sys.stdout.reconfigure(encoding="utf-8")  # everywhere
         cli(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -31,7 +31,7 @@ HOME = click.option(
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 LINES = click.option("--jsonl", "as_lines", is_flag=True, help="Rows as JSON Lines, one by one.")
-PROFILE = click.option("--profile", metavar="NAME", help="Whose rows; else the first one's.")
+PROFILE = click.option("--profile", metavar="NAME", help="Whose rows; else the first's.")
 YES = click.option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
 WORDS = click.argument("words", nargs=-1)
 
@@ -97,7 +97,7 @@ class Door:
                 data = json.loads(await answer.aread())
         except (httpx2.HTTPError, ValueError):
             what = "The running server did not answer."
-            raise Problem(what, "Restart it, then try again.") from None
+            raise Problem(what, "Try again; see `pipulate doctor`.") from None
         if "problem" in data:
             raise from_dict(data["problem"])
         return data
