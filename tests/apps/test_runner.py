@@ -847,3 +847,15 @@ def test_what_was_paid_is_not_paid_again_when_the_file_is_mended_but_is_for_othe
     plugin(MENDED.replace('{}["wrong"]', '"right"'), "mended")
     assert call("mended_run", run=1)["output"] == [1, "p", "right"]
     assert call("mended_run", run=1, size=2)["output"] == [2, "ppp", "right"]
+
+
+def test_after_a_no_it_is_asked_anew_though_the_step_has_not_ended_yet(
+    plugin, call, house, monkeypatch
+):
+    plugin(WIPE, "wipe")
+    call("profile_add", name="Doomed")
+    about = {"actor": "shell", "confirmed": True}
+    call("wipe_run", profile="doomed", **about)
+    call("run_answer", run=1, answer="no")
+    assert house.jobs.live
+    assert "Go on?" in call("wipe_run", run=1, **about)["question"]

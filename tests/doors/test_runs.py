@@ -19,7 +19,7 @@ from serving import NOWHERE
 ALONE = pytest.mark.parametrize("home", ["no server"], indirect=True)
 PLUGIN = """
 import time
-from pipulate import Pipeline
+from pipulate import Pipeline, Problem
 
 slow = Pipeline("Slow", "Takes its time and asks.")
 
@@ -62,6 +62,17 @@ def first(job):
 @goes.step(auto=True)
 def then(first):
     return first
+
+
+doubts = Pipeline("Doubts", "Fails after its answer.")
+
+
+@doubts.step
+def order(job):
+    world = job.files.parent / "world"
+    world.open("a").write("o")
+    said = job.ask("Which word?")
+    raise Problem(f"There is no {said}: {world.read_text()}.", "Give another one.")
 
 
 big = Pipeline("Big", "Many rows.")
@@ -238,6 +249,17 @@ def test_a_terminal_shows_a_bar_asks_and_goes_on(terminal):
     assert "\rcount [" in seen and " of 8 · row " in seen and "count: done" in seen
     assert seen.count("Which  sheet? (a, b): ") == 2
     assert "\x1b[31m" not in seen and "\x1b " not in seen, "text of a step does nothing there"
+
+
+def test_a_step_that_fails_after_an_answer_on_the_terminal_is_not_tried_again_unasked(terminal):
+    code, seen = terminal(["run", "doubts"], {"Which word?: ": "owl\n"})
+    assert code == 1 and "order: There is no owl: o." in seen, seen
+
+
+def test_a_no_on_the_terminal_ends_the_run(terminal, shell):
+    shell("call", "profile_add", "name=Kept")
+    code, seen = terminal(["run", "wipe", "profile=kept"], {"(no, yes): ": "no\n"})
+    assert code == 1 and seen.count("(no, yes): ") == 1, seen
 
 
 def test_ctrl_c_on_the_terminal_cancels_the_step_and_says_how_to_go_on(terminal, shell, until):

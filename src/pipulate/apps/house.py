@@ -97,7 +97,8 @@ class House:
         actor = "mcp" if said.get("actor") == "mcp" else "shell"
         where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
         where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
-        caller = self.caller(actor, said.get("profile"), **where)
+        answered = said.get("answered", "")
+        caller = self.caller(actor, said.get("profile"), answered=answered, **where)
         tool, values = said["tool"], said.get("values") or {}
         if lists := {"tools": self.tools, "apps": self.shelf}.get(tool):
             return lists.listing()

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.query import ID
-from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps
-from pipulate.core.fields import to_column
+from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, to_column
 from pipulate.core.notations import NOTATIONS, agreed, plain
 from pipulate.core.problems import Invalid, Problem, nearest
 from pipulate.core.sheets import EMPTY, read_sheet

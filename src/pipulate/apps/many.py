@@ -18,8 +18,7 @@ from pipulate.apps.base import Go, Visit
 from pipulate.apps.markup import field_input, figure, grid, hidden, notice, select
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
-from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps
-from pipulate.core.fields import to_json
+from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps, to_json
 from pipulate.core.problems import Problem, nearest
 from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller, Tool, limited, tool, tools_of

@@ -10,8 +10,7 @@ from typing import Any
 
 from pipulate.apps.query import State, condition
 from pipulate.core import backups
-from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, digest, dumps
-from pipulate.core.fields import to_column
+from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, digest, dumps, to_column
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller

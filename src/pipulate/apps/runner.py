@@ -9,12 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
-from pipulate.core.fields import Field, check_values, foreign, from_json, make_field
-from pipulate.core.fields import to_json
+from pipulate.core.fields import Field, check_values, foreign, from_json, make_field, to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, Waiting
-from pipulate.core.problems import nearest
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, Waiting, nearest
 from pipulate.core.runs import PAST, UNDONE, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
@@ -62,8 +60,8 @@ class Runner:
 
         of inputs) or question and choices."""
         if to_step and to_step not in self.pipeline.steps:
-            hint = nearest(to_step, self.pipeline.steps)
-            raise Unknown(f"{self.slug} has no step {to_step!r}.", hint)
+            what = f"{self.slug} has no step {to_step!r}."
+            raise Unknown(what, nearest(to_step, self.pipeline.steps))
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
             run = (await self.fresh(caller, known, from_run))["id"]
@@ -90,7 +88,8 @@ class Runner:
         told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
         if state.state in PAST and not told and not (again and state.state == "done"):
             return state, {}
-        if asks := _asks(state):
+        asks = _asks(state)
+        if asks or (state.state in UNDONE and caller.answered == name):
             return state, asks
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
@@ -119,7 +118,8 @@ class Runner:
             self.jobs.cancel(run_id, name)
             raise
         state = self.open(caller.profile, run_id)[1][name]
-        if joined and state.state not in UNDONE:
+        no = state.error.get("kind") == "confirm"  # said before
+        if joined and (no or state.state not in UNDONE):
             return await self._do(caller, result, name, {}, False)
         return state, _asks(state)
 

@@ -21,8 +21,7 @@ from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 
-from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field
-from pipulate.core.fields import to_json
+from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem

@@ -22,8 +22,7 @@ from typing import Any, NoReturn
 
 import anyio.to_thread
 
-from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, schema_of
-from pipulate.core.fields import to_json
+from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, schema_of, to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown, nearest
@@ -48,6 +47,7 @@ class Caller:
     cwd: Path | None = None
     parent: str = ""  # the step that calls, such as 12/measure
     sure: bool = False  # confirmed are also the calls of steps (--yes in the shell)
+    answered: str = ""  # a step, just now: it is not run again if it fails
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile,
             door.said["yes"] = yes or "once"  # of the run; what its steps call is asked about
             while "question" in (result := wait(followed(door, bar, pipeline, values, typed))):
                 _answer(door, wait, pipeline, result)
+                door.said["answered"] = result["step"]
                 values, typed = {"run": result["run"], **further}, {}
         except (KeyboardInterrupt, click.Abort):
             number = wait(_number(door, pipeline, typed | values, began))
@@ -105,7 +106,6 @@ async def followed(
 
 
 def _answer(door: Door, wait, pipeline: str, result: Row):
-    """Ask on the terminal what a run asks, until the answer fits. Raises Waiting without one."""
     about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
     if not sys.stdin.isatty():
         run = result["run"]
