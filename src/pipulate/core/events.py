@@ -92,6 +92,10 @@ class Events:
             return found
         raise Missing(f"There is no event {event_id} in this profile.", "See History.")
 
+    def newest(self) -> int:
+        """The id of the last event of all; 0 before the first."""
+        return self.db.all("SELECT ifnull(max(id), 0) AS id FROM events")[0]["id"]
+
     def last(self, profile_id: int) -> int:
         """The id of the newest change that can be undone and is no undo. Raises Missing."""
         for event in self.recent(profile_id, 1_000):

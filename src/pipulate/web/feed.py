@@ -46,8 +46,7 @@ class Feed:
             profile = self.house.profiles.at(name).id if name else None
         except Problem as problem:
             return JSONResponse(problem.as_dict(), problem.status)
-        newest = self.house.db.one("SELECT ifnull(max(id), 0) AS id FROM events")["id"]
-        said = request.headers.get("last-event-id", "")
+        newest, said = self.house.events.newest(), request.headers.get("last-event-id", "")
         seen = min(int(said), newest) if said.isdecimal() and len(said) < 19 else newest
         return StreamingResponse(self.lines(profile, seen), media_type="text/event-stream")
 

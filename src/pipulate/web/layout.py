@@ -68,16 +68,13 @@ class Layout:
 
     def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
-        values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": self.newest()}
+        values = {"main": main, "talk": talk, "nonce": nonce, "at": at}
         values |= {"title": f"<title>{escape(title)} · Pipulate</title>"}
         values |= {"tab": secrets.token_hex(4), "waiting": html(counter(self.house))}
+        values["seen"] = str(self.house.events.newest())
         app, everyone = place(at)[0], tuple(self.house.profiles.all())
         frame = self._framed(self.house.shelf.version, profile, app, everyone)
         return "".join(values.get(part, part) for part in frame.split("\0"))
-
-    def newest(self) -> str:
-        """The id of the last event: what a page drawn now has seen."""
-        return str(self.house.db.all("SELECT max(id) AS id FROM events")[0]["id"])
 
     def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         with_cookie = {"crossorigin": "use-credentials"}
