@@ -37,7 +37,7 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
         final = final.with_stem(f"{final.stem}-{key}")
     needed = 2 * path.stat().st_size  # what is saved meanwhile has room, too
     if (free := shutil.disk_usage(folder).free) < needed:
-        what = f"A backup needs {needed:,} bytes; {free:,} are free."
+        what = f"A copy needs {needed:,} bytes; {free:,} are free."
         raise Problem(what, "Free some space.")
     try:
         source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
