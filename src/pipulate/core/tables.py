@@ -90,12 +90,11 @@ class Table:
     def count(self, where: str = "", args: Any = ()) -> int:
         if len(self.scope) == 1 and not where:
             ((name, value),) = self.scope.items()
-            table, column = self._table, quote(name)
+            whole, column = f"FROM {self._table}", quote(name)
+            others = f"SELECT 1 {whole} WHERE {column} < ?1 OR {column} > ?1"
             # SQLite counts a whole table 200 times as fast as a part of it
-            ends = f"(SELECT min({column}) FROM {table}), (SELECT max({column}) FROM {table})"
-            sql = f"SELECT (?, ?) = ({ends}) AS whole, (SELECT count(*) FROM {table}) AS n"
-            every = self.db.one(sql, (value, value))
-            if every["whole"]:
+            sql = f"SELECT (SELECT count(*) {whole}) AS n WHERE NOT EXISTS ({others})"
+            if every := self.db.one(sql, (value,)):
                 return every["n"]
         return self.select("count(*) AS n", where, args)[0]["n"]
 
