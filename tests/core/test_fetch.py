@@ -256,6 +256,15 @@ def test_a_redirect_that_is_not_followed_is_a_page_that_says_where_it_leads(site
     assert (page.url, page.text, len(site.asked)) == (f"http://{site.at}/old", "", 1)
 
 
+def test_a_page_is_read_from_within_async_code_too(run, site, read):
+    site.page("/", b"Hello")
+
+    async def step():
+        return read("/").text
+
+    assert run(step()) == "Hello"
+
+
 def test_what_is_sent_is_json_by_post_to_a_public_address_and_follows_no_redirect(site, read):
     site.page("/hook", b"thanks", status=b"201 Created")
     assert read("/hook", data={"n": [1, None]}).status == 201

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from pipulate.core.problems import Problem, Refused
@@ -25,9 +25,7 @@ LIMIT = 2_000_000  # bytes of a page, unpacked
 SECONDS = 4.0  # for all of it: names, redirects, body
 REDIRECTS = 5
 HEADERS = {"accept": "text/html,*/*;q=0.8", "accept-encoding": "gzip", "user-agent": "Pipulate"}
-READABLE = re.compile(
-    r"(text/|application/([\w.-]+\+)?(xml|json|x-gzip|gzip)\b).*|", re.IGNORECASE | re.DOTALL
-)
+READABLE = re.compile(r"(?is)(text/|application/([\w.-]+\+)?(xml|json|x-gzip|gzip)\b).*|")
 CHARSETS = re.compile(
     r"utf-?(8|16|32)(le|be)?|(iso|win|cp|latin|us|ascii|gb|big5|shift|euc|koi|mac)[\w-]*"
 )
@@ -85,7 +83,8 @@ def fetch(
             return await _follow(url, network, limit, follow and data is None, data)
 
     try:
-        return anyio.run(within)
+        with anyio.from_thread.start_blocking_portal() as portal:  # a loop may run here
+            return portal.call(within)
     except TimeoutError:
         raise Problem(f"Reading took over {seconds:g} s.", "Try again later.") from None
     except httpx2.InvalidURL as error:
@@ -107,8 +106,7 @@ async def _follow(url: Any, network: Any, limit: int, follow: bool, data: Any) -
 
     body = None if data is None else json.dumps(data).encode()
     method, kind = ("POST", {"content-type": "application/json"}) if body else ("GET", {})
-    pool = httpcore2.AsyncConnectionPool(ssl_context=tls_context(), network_backend=network)
-    async with pool:
+    async with httpcore2.AsyncConnectionPool(tls_context(), network_backend=network) as pool:
         for _ in range(REDIRECTS + 1):
             if url.scheme not in ("http", "https") or not url.host or url.userinfo:
                 raise Refused("Only plain http and https addresses are read.", "Check the address.")

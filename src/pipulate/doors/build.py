@@ -36,8 +36,7 @@ def context(about, name, settings):
 
 
 def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
-    folders = ("plugins/", "botify/", "home/")
-    plugins = {n: text for n, text in texts.items() if n.startswith(folders)}
+    plugins = {n: t for n, t in texts.items() if n.startswith(("plugins/", "botify/", "home/"))}
     words = {n: _found(DEFINES, text) | {_bare(Path(n).stem)} for n, text in plugins.items()}
     asked = {_bare(name), _bare(name).removesuffix("s")}
     first = [n for n, known in words.items() if asked & known]
@@ -73,7 +72,7 @@ def new(kind, name, parts, no_browser, settings):
     click.echo(path)
     if not (server := Door(settings).server):
         return click.echo("It is in the menu when you start `pipulate`.")
-    for _ in range(200):  # it is soon in the menu
+    for _ in range(200):  # soon in the menu
         time.sleep(0.05)
         if here := [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]:
             break

@@ -159,7 +159,7 @@ def leave_quietly(out=sys.stdout):
 
 @contextlib.contextmanager
 def as_file(file: str, name: str) -> Iterator[str]:
-    """The path of a file; of - that of one of this name, for a while, with standard input."""
+    """The path of a file; of - one so called with standard input."""
     if file != "-":
         yield file
         return
