@@ -59,7 +59,7 @@ class Chat:
         self.unheard = set[int]()  # profile ids: an approval was decided during the turn
         self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
         self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
-        self.native: set[str] = set()  # models that have called a tool by the protocol
+        self.native = set[str]()  # models that have called a tool by the protocol
         self._saying = asyncio.Lock()
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")

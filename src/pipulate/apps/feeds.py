@@ -84,7 +84,7 @@ class Feeds(Runner):
         if not is_rows(value):
             raise Missing("This output is no table.", "Reload the page.")
         place = self._at_output(visit.profile, visit.number("run"), visit.path["step"])
-        page, last = max(1, number(said.get("page", ""))), -(-len(value) // outputs.PAGE)
+        page, last = number(said.get("page", "")), -(-len(value) // outputs.PAGE)
         about = (said.get("key", ""), min(page, max(1, last)), said.get("sort", ""))
         return await limited(outputs.table, value, place, *about)
 
@@ -126,4 +126,4 @@ def _output_of(attempt: Row) -> Any:
 
 def number(text: str) -> int:
     """A number in an address; 1 for what is none."""
-    return int(text) if text.isdecimal() and len(text) < 8 else 1
+    return max(1, int(text)) if text.isdecimal() and len(text) < 8 else 1

@@ -46,7 +46,7 @@ class Guided(Feeds):
     async def page(self, visit: Visit):
         """The runs of this pipeline, newest first: ?q= words, ?page=."""
         q, page, base = visit.query.get("q", ""), number(visit.query.get("page", "")), visit.base
-        first = (max(1, page) - 1) * LISTED
+        first = (page - 1) * LISTED
         about = (visit.profile.id, self.slug, LISTED + 1, q, first)
         found = await asyncio.to_thread(self.runs.listing, *about)
         turn = [("← Newer", page - 1)] if first else []

@@ -63,7 +63,7 @@ class Profiles:
         raise Missing(f"There is no profile {slug!r}.", f"Profiles: {names}.", moved=moved)
 
     def of(self, key: int | None) -> Profile | None:
-        """The profile of that id; None when it is deleted."""
+        """The profile of an id, None if deleted."""
         return next((profile for profile in self.all() if profile.id == key), None)
 
     def add(self, name: str) -> Profile:

@@ -141,6 +141,10 @@ def _state(
     return StepState(step, state, key, inputs, found, late, tries, asked)
 
 
+class Late(Conflict, status=400):
+    """Of two clicks the second."""
+
+
 class Runs:
     """The state machine in the store; jobs.py does the work."""
 
@@ -242,7 +246,7 @@ class Runs:
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old = states[name]
             if seen not in (None, old.tries):
-                raise Conflict(f"{name} was run meanwhile.", "See how it went.")
+                raise Late(f"{name} was run meanwhile.", "See how it went.")
             if old.at_work:
                 raise Problem(f"{name} is running already.", "Wait for it, or cancel it.")
             if old.late:

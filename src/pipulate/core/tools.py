@@ -267,10 +267,11 @@ class Tools:
         Several calls give a list of {tool, result}."""
         with self.db.writing():
             asked = self.approval(approval, profile)
+            over = "is over ten minutes old" if asked["expires_utc"] < now() else ""
             if asked["state"] != "waiting" or asked["hash"] != digest:
-                raise Problem("This approval was used or replaced.", "Ask the assistant again.")
-            if asked["expires_utc"] < now():
-                raise Problem("This approval is over ten minutes old.", "Ask the assistant again.")
+                over = "was used or replaced"
+            if over:
+                raise Problem(f"This approval {over}.", "Ask the assistant again.")
             state = "approved" if yes else "rejected"
             for record in asked["calls"]:
                 self.approvals.update(id=record["id"], state=state, arguments="")

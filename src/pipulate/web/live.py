@@ -32,7 +32,7 @@ class Tab:
     def __init__(self, socket, profile: Profile, at: str, key: str):
         self.socket, self.profile, self.at, self.key = socket, profile, at, key
         self.path = at.partition("?")[0]
-        self._waiting: list[str] = []
+        self._waiting = list[str]()
         self._wake = asyncio.Event()
         self._since, self._count, self._busy = 0.0, 0, False
 
@@ -64,7 +64,7 @@ class Hub:
     """All open tabs."""
 
     def __init__(self):
-        self.tabs: set[Tab] = set()
+        self.tabs = set[Tab]()
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     def put(self, profile_id: int | None, fragment: str, at: str = "", skip: str = ""):

@@ -35,9 +35,9 @@ class News:
 
     def __init__(self, house: House, hub: Hub):
         self.house, self.hub = house, hub
-        self._due: set[Any] = set()
-        self._asked: dict[int, tuple[int, ...]] = {}  # questions by attempt
-        self._since: dict[int, float] = {}  # when the work on a run began
+        self._due = set[Any]()
+        self._asked = dict[int, tuple[int, ...]]()  # questions by attempt
+        self._since = dict[int, float]()  # when the work on a run began
         house.db.on_event.append(self._event)
         house.jobs.on_change.append(self._job)
         house.tools.on_approval.append(lambda record: self.moved())

@@ -47,7 +47,6 @@ PAGE = """<!doctype html><html lang="en"><title>Recovery · Pipulate</title>
 %s</main>"""
 LAG = 0.25  # seconds the event loop may be late before it is logged
 Ready = Callable[[Row], None]
-log = logging.getLogger("pipulate.server")
 
 
 class Front:
@@ -56,7 +55,7 @@ class Front:
     def __init__(self, settings: Settings, keys: Keys, mcp: Callable[[House], Any]):
         self.settings, self.keys, self.mcp = settings, keys, mcp
         self.url, self.site = f"http://127.0.0.1:{settings.port}", None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = set[asyncio.Task[Any]]()
         self.own = Starlette(
             routes=[
                 Route("/shell/launch", self._launch, methods=["POST"]),
@@ -141,7 +140,7 @@ async def _daily(house: House):
 
 async def _evict(server: uvicorn.Server):
     """Close connections that ask for nothing: many of them would lock the user out."""
-    seen: set[Any] = set()
+    seen = set[Any]()
     while True:
         idle = {c for c in server.server_state.connections if getattr(c, "cycle", c) is None}
         for connection in seen & idle:
@@ -155,7 +154,7 @@ async def _watchdog():
         due = time.monotonic() + 0.1
         await asyncio.sleep(0.1)
         if (late := time.monotonic() - due) > LAG:
-            log.warning("event loop was %.0f ms late", late * 1000)
+            logging.getLogger("pipulate.server").warning("event loop was %.0f ms late", late * 1000)
 
 
 class Server(uvicorn.Server):

@@ -115,7 +115,7 @@ class Site:
     def _menu(self):
         """A plugin came, went or broke: the menus of open tabs follow; what came back is told."""
         back, self.house.shelf.back = self.house.shelf.back, []
-        for tab in list(self.hub.tabs):
+        for tab in [*self.hub.tabs]:
             base = f"/{tab.profile.slug}"
             drawn = self.layout.menu(tab.profile, place(tab.at)[0], hx_swap_oob="true")
             told = (notice(A(words, href=f"{base}/{slug}")) for slug, words in back)
