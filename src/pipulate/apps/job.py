@@ -41,10 +41,10 @@ class JobHandle:
     """What a step's parameter `job` is: tell(message) sends, need(name, *values) waits for JSON."""
 
     def __init__(self, tell, need, folder: Path, checkpoint=None, journal: Path | None = None):
-        self.checkpoint_data = self.latest = checkpoint
+        self.checkpoint_data = self._kept_ = checkpoint
         self._tell, self._need_ = tell, need
         self._folder, self._journal, self._last = folder, journal, 0.0
-        self.named = Counter[str]()  # in this try
+        self._nth_ = Counter[str]()  # in this try
         self.held = contextlib.ExitStack()  # what is open until the step ends
 
     @property
@@ -76,8 +76,8 @@ class JobHandle:
 
     def checkpoint(self, data) -> Now:
         """Save JSON data; after a crash `job.checkpoint_data` gives it back."""
-        self.latest = to_json(data)
-        self._need_("checkpoint", self.latest)
+        self._kept_ = to_json(data)
+        self._need_("checkpoint", self._kept_)
         return Now()
 
     def tool(self, name: str, /, **values):
@@ -163,8 +163,8 @@ class JobHandle:
         return work if in_loop() else settled(work)
 
     def _named(self, name: str) -> str:
-        self.named[name] += 1
-        return f"{name} #{self.named[name]}" if self.named[name] > 1 else name
+        self._nth_[name] += 1
+        return f"{name} #{self._nth_[name]}" if self._nth_[name] > 1 else name
 
     def _either(self, work: Callable[[], Any]) -> Any:
         return asyncio.to_thread(work) if in_loop() else work()

@@ -56,8 +56,8 @@ def run_step(step, known: Row) -> Any:
 
 def _called(step, given: Row) -> Any:
     if job := given.get("job"):
-        job.named.clear()
-        job.checkpoint_data = job.latest
+        job._nth_.clear()
+        job.checkpoint_data = job._kept_
     result = step.function(**given)
     if inspect.isasyncgen(result):
         result = _in_turn(result)
