@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.browser import browsing
-from pipulate.core.fields import Field, dumps, foreign, from_json, make_field, to_json
-from pipulate.core.kinds import File
+from pipulate.core.fields import Field, File, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipulate.apps.query import State
-from pipulate.core.fields import Field, File, Ref, Secret, dumps
-from pipulate.core.kinds import SET
+from pipulate.core.fields import SET, Field, File, Ref, Secret, dumps
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, nearest
 from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
@@ -132,8 +131,7 @@ class Refs:
         if field.type is File:
             return self.house.files.resolve(value, caller)
         if field.type is Ref:
-            kept = self.target(field).rows(caller)
-            return kept[value] if value in kept else None
+            return next(iter(self.target(field).rows(caller).these([value])), None)
         if field.type is not Secret:
             return value
         return self.house.db.reveal(self.plain(caller).raw(row.id)[name])
