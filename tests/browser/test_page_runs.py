@@ -80,6 +80,17 @@ def odd(page, server):
     return page
 
 
+def test_a_double_click_is_one_click(page, server):
+    (server.home / "apps" / "twice.py").write_text(ODD.replace("Odd", "Twice"))
+    for _ in range(30):
+        if page.goto("/default/twice").status == 200:
+            break
+        page.wait_for_timeout(100)
+    page.get_by_role("button", name="New run", exact=True).dblclick()
+    page.wait_for_url(re.compile(r"/default/twice/\d+$"))
+    assert len(server.call("run_list", pipeline="twice")) == 1
+
+
 @pytest.fixture
 def hello(page):
     page.goto("/default/hello")

@@ -226,7 +226,6 @@ SCRIPT = r"""
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
 const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers');
 let low = true, was = 0, next = 0;
-const picked = () => find('[aria-selected=true]', offered);
 const pick = item => {
   all('li', offered).forEach(one => { one.ariaSelected = one == item; });
   item.scrollIntoView({block: 'nearest'});
@@ -244,11 +243,12 @@ const take = item => {
   offer(say);
 };
 on('mousedown', '#offers li', (item, event) => {
-  event.preventDefault();
+  halt(event);
   take(item);
 });
 say.addEventListener('keydown', event => {
-  const list = all('li', offered), now = list.indexOf(picked()), {key} = event;
+  const {key} = event, list = all('li', offered);
+  const now = list.findIndex(x => x.ariaSelected == 'true');
   const way = {ArrowDown: 1, ArrowUp: -1}[key], tab = key == 'Tab' && !event.shiftKey;
   const taken = key == 'Enter' ? list[now] : tab && list[Math.max(now, 0)];
   if (event.isComposing || key == 'Enter' && event.shiftKey) return;
@@ -257,8 +257,7 @@ say.addEventListener('keydown', event => {
   else if (taken) take(taken);
   else if (key == 'Enter') say.value.trim() && say.form.requestSubmit();
   else return;
-  event.preventDefault();
-  event.stopPropagation();
+  halt(event);
 });
 on('focusout', '#say textarea', shut);
 on('htmx:afterSwap', '#offers', () => say.value[0] == '/' || shut());
@@ -283,8 +282,9 @@ talk.addEventListener('scroll', () => {
 const follow = () => {
   next ||= requestAnimationFrame(() => {
     next = 0;
-    if (low) talk.scrollTop = talk.scrollHeight;
-    if (low) was = talk.scrollTop;
+    if (!low) return;
+    talk.scrollTop = talk.scrollHeight;
+    was = talk.scrollTop;
   });
 };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});
@@ -297,9 +297,8 @@ const fold = to => {
   localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : '';
   say.focus();
 };
-if (innerWidth < 800 || (localStorage.folded ?? find('.alone'))) {  // there it lies over the page
-  document.body.classList.add('folded');
-}
+const over = innerWidth < 800;  // there it lies over the page
+document.body.classList.toggle('folded', over || !!(localStorage.folded ?? find('.alone')));
 on('click', '#fold', () => fold());
 
 // a socket says which message it has seen last, so that none is lost while it was away

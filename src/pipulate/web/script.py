@@ -17,6 +17,17 @@ const on = (kinds, query, run) => kinds.split(' ').forEach(kind =>
     if (at) run(at, event);
   }));
 
+const before = (kind, run) => document.addEventListener(kind, run, true);
+const halt = event => {
+  event.preventDefault();
+  event.stopPropagation();
+};
+
+// a double click is one
+before('click', event => {
+  if (event.detail > 1 && event.target.closest('button[hx-post],[hx-post] button')) halt(event);
+});
+
 // rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button and
 // sends what was changed in it
 const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
@@ -34,7 +45,7 @@ const leave = form => {
 on('keydown', '.edit', (form, event) => {
   if (event.key == 'Escape') leave(form);
   if (event.key != 'Enter' || !event.target.matches('input')) return;
-  event.preventDefault();  // a box for dates would keep it for itself
+  halt(event);  // a box for dates would keep it for itself
   form.requestSubmit();
 });
 on('change', '.edit:not(.whole) select', box => box.form.requestSubmit());
@@ -59,13 +70,12 @@ on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
 });
 
 // half a date is none, and would be sent as an empty one
-document.addEventListener('submit', event => {
+before('submit', event => {
   const half = [...event.target.elements].find(x => x.validity?.badInput);
   if (!half) return;
-  event.preventDefault();
-  event.stopPropagation();
+  halt(event);
   half.reportValidity();
-}, true);
+});
 
 // keys and clicks go on in the row they were in, though it is saved and drawn anew meanwhile
 const rows = () => all('.rows tbody tr'), OPENS = '.rows :is(button,input):is([hx-get],[hx-patch])';
@@ -78,15 +88,14 @@ on('focusin', '.rows tbody tr', (row, {target}) => {
 on('focusout', '.rows tbody tr', row => setTimeout(() => {
   if (row.isConnected && document.activeElement == document.body) place = null;
 }));
-on('mousedown', OPENS, (at, event) => { if (opened(at)) event.preventDefault(); });
-document.addEventListener('click', event => {
+on('mousedown', OPENS, (at, event) => { if (opened(at)) halt(event); });
+before('click', event => {
   const at = event.target.closest(OPENS), form = at && opened(at);
   if (!form || form.contains(at)) return;
-  event.preventDefault();
-  event.stopPropagation();
+  halt(event);
   wanted = [at.closest('tr').id, alike(at)];
   if (!form.left) untouched(form) ? leave(form) : form.requestSubmit();
-}, true);
+});
 on('htmx:afterSettle', '*', () => {
   const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
   wanted = null;
@@ -117,7 +126,7 @@ const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(ro
 on('keydown', '.rows tbody :is(tr,.grip button):focus', (at, event) => {
   const row = at.closest('tr'), up = event.key == 'ArrowUp', list = row.parentElement;
   if (!event.altKey || !up && event.key != 'ArrowDown') return;
-  event.preventDefault();  // a page scrolls by these
+  halt(event);  // a page scrolls by these
   const next = up ? row.previousElementSibling : row.nextElementSibling;
   if (!next || !list.dataset.sortable) return;
   up ? next.before(row) : next.after(row);
@@ -143,9 +152,9 @@ on('input', '.filters input', () => {
   clearTimeout(pause);
   htmx.trigger('#state', 'input');
 });
-on('mousedown', '[data-order]', (_, event) => event.preventDefault());  // a box is not left yet
+on('mousedown', '[data-order]', (_, event) => halt(event));  // a box is not left yet
 on('click', '[data-order]', (head, event) => {
-  event.preventDefault();
+  halt(event);
   find('#kept [name=sort]').value = head.dataset.order;
   send();
 });
@@ -240,7 +249,7 @@ on('change', '[data-upload]', pick => {
 
 // a table that is pasted becomes a file to import: from the page for it, or anywhere in a list
 const bring = async (event, text, page) => {
-  event.preventDefault();
+  halt(event);
   const answer = await fetch(files('pasted.txt'), {method: 'PUT', body: text});
   location.assign(`${page}?file=${encodeURIComponent(await answer.text())}`);
 };
@@ -304,9 +313,9 @@ Object.assign(Idiomorph.defaults.callbacks, {
 });
 on('htmx:beforeRequest', '.run form', form => { form.left = true; });
 on('input', '.run form', form => { form.left = false; });
-document.addEventListener('scroll', ({target: log}) => {
+before('scroll', ({target: log}) => {
   if (log.matches?.('.live')) log.up = log.scrollHeight - log.scrollTop - log.clientHeight > 30;
-}, true);
+});
 let step;
 const lead = () => {
   all('pre.live').forEach(log => { if (!log.up) log.scrollTop = log.scrollHeight; });
@@ -358,13 +367,13 @@ on('keydown', '*', (at, event) => {
   const pressing = at.closest('input,textarea,select,button,a,summary,dialog') &&
     ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
   if (typing && event.key == 'Escape' && !at.closest('.edit,dialog,details')) {
-    event.preventDefault();  // a search keeps its words
+    halt(event);  // a search keeps its words
     at.blur();
     near(1);
   }
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (!KEYS[name] || find('dialog[open],.rows .htmx-request') || steps && !find('.rows')) return;
-  event.preventDefault();
+  halt(event);
   KEYS[name]();
 });
 """
