@@ -217,6 +217,13 @@ def test_a_page_that_returns_no_element_was_a_bare_server_error(server, save, re
     assert "<nav" in page and "<b>" not in page
 
 
+def test_what_is_no_element_within_one_of_a_plugin_s_page_is_text(server, save):
+    source = "from fasthtml.common import P\n\n@Bad.rt('/odd', methods=['GET'])\ndef odd():\n"
+    save("bad", BAD + source + "    return P(Path('<b>'))\n")
+    page = server.page("/default/bads/odd")
+    assert "&lt;b&gt;" in page and "<b>" not in page
+
+
 def test_a_page_that_returns_a_list_of_elements_shows_them(server, save):
     source = "from fasthtml.common import P\n\n@Bad.rt('/odd', methods=['GET'])\ndef odd():\n"
     save("bad", BAD + source + "    return [P('one'), (P(n) for n in 'ab')]\n")

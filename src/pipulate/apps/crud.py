@@ -153,8 +153,8 @@ async def _extra(function, visit: Visit):
 def _shown(result):
     if isinstance(result, tuple | list | Iterator):
         return (*map(_shown, result),)
-    done = isinstance(result, int | float | Go | Download) or hasattr(result, "status_code")
-    if done:
+    # elements have any attribute: None
+    if getattr(result, "status_code", None) or isinstance(result, int | float | Go | Download):
         return result
     drawn = owned(result)
     return escape(drawn) if isinstance(drawn, str) else drawn
@@ -253,8 +253,7 @@ class Crud(Listing):
         page = min(max(1, page), 10**8 - 1)
         for name in (*filters, sort.removeprefix("-")):
             if name and name not in (*self.named, "id"):
-                what = f"{self.title} has no field {name!r}."
-                raise Problem(what, nearest(name, self.named))
+                raise Problem(f"{self.title} has no field {name!r}.", nearest(name, self.named))
         state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.named)
         self.keep_in_step(caller)
         rows, count = self.find(caller, state)
