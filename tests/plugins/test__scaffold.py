@@ -79,3 +79,12 @@ def test_bad_words_are_refused_with_what_would_do(home, monkeypatch, name, kind,
 def test_a_field_of_a_type_that_cannot_be_is_told_by_the_trial(home):
     with pytest.raises(Problem, match="writer"):
         _scaffold.made(home, "book", "app", "by:Ref[writer]")
+
+
+@pytest.mark.parametrize(
+    ("said", "how"), [("id:int", "'id' is taken"), ("Name:str", "small letters")]
+)
+def test_a_field_whose_name_is_taken_was_told_to_be_written_as_it_was(said, how):
+    with pytest.raises(Problem) as refused:
+        _scaffold.field(said)
+    assert how in refused.value.next_step

@@ -83,8 +83,10 @@ def field(said):
     found = re.fullmatch(r"(\w+)(?::([\w|\[\]]+)(\?)?)?(?:=(.*))?", said)
     name, kind, maybe, default = found.groups() if found else ("", "", "", None)
     if not _drafts.word(name) or name in TAKEN:
-        how = "Write name:type, such as title:str, due:date? or size:S|M|L."
-        raise Problem(f"{said!r} names no field.", how)
+        taken = f"The name {name!r} is taken. Such as {name}_it."
+        how = "Write name:type in small letters, such as title:str, due:date? or size:S|M|L."
+        spelled_well = re.fullmatch("[a-z][a-z0-9_]*", name)
+        raise Problem(f"{said!r} names no field.", taken if spelled_well else how)
     kind = kind or "str"
     choices = kind.split("|")
     if len(choices) > 1:
