@@ -122,6 +122,12 @@ def test_a_finished_run_refuses(work, call, tool):
         call(tool, run=1, step="third")
 
 
+def test_what_is_resumed_is_not_said_to_run_when_it_may_have_ended_or_wait(work, call, until):
+    """A command without a server ends when the step does; `run_get` and `runs` tell its state."""
+    assert call("run_resume", run=1, step="third") == {"run": 1, "resumed": "third"}
+    until(lambda: call("run_get", run=1)["steps"][2]["state"] == "failed")
+
+
 def test_naming_and_deleting_can_be_undone(work, call, house):
     call("run_name", run=1, name="Spring")
     call("run_delete", run=1)

@@ -91,7 +91,7 @@ class RunTools:
         """Go on with a step that failed or was stopped; fresh: from its beginning."""
         guided = self._going_on("run_resume", caller, run, step=step, fresh=fresh)
         await guided.resume(caller, run, step, fresh)
-        return {"run": run, "step": step, "state": "running"}
+        return {"run": run, "resumed": step}
 
     @tool
     def run_skip(self, caller: Caller, run: int, step: str):
