@@ -54,6 +54,10 @@ def test_the_delimiter_is_found(saved, mark):
     assert cells(sheet) == [["Dune", "1.5"], ["Emma", "2"]]
 
 
+def test_the_path_may_be_plain_text(saved):
+    assert cells(read_sheet(str(saved("a,b\n1,2\n")))) == [["1", "2"]]
+
+
 def test_decimal_commas_do_not_count_as_delimiters(saved):
     assert cells(read_sheet(saved("title;price\nDune;1,5\nEmma;2,5\n")))[0] == ["Dune", "1,5"]
 

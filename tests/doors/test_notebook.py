@@ -240,6 +240,10 @@ def test_one_value_of_two_steps_is_one_variable(home, settings):
     assert "n = 1" in one and "n = 2" in two
 
 
+def test_a_pipeline_of_the_botify_edition_is_found_too(settings):
+    assert find(settings, "link_graph").title == "Link graph"
+
+
 def test_a_pipeline_that_nobody_has_is_unknown(settings):
     with pytest.raises(Unknown, match="Did you mean 'hello'"):
         find(settings, "helo")

@@ -48,7 +48,7 @@ class RowTools:
             return crud, (f"id {AMONG}", [dumps(ids)])
         state = crud.state_of(where)
         if not state.narrow and "all=1" not in where.split("&"):
-            raise Problem("Which rows?", "Give ids:=[1,2], or where=f.done=yes (all=1: every row).")
+            raise Problem("Which rows?", "Give ids:=[1,2], where=f.done=yes, or where=all=1 (all).")
         return crud, crud.where(caller, state)
 
     @tool(seconds=SECONDS)

@@ -57,12 +57,15 @@ class Sheet:
     header: bool = True  # whether the columns are called by a first row
 
 
-def read_sheet(path: Path, sheet: str = "", header: Header = True, raw: bool = False) -> Sheet:
+def read_sheet(
+    path: Path | str, sheet: str = "", header: Header = True, raw: bool = False
+) -> Sheet:
     """The rows of a file, whatever its kind; a CSV file of any size in constant memory.
 
     `sheet`: of a workbook (else the first with rows). `header`: whether the first row names the
     columns (else "Column 1" …), or what tells that of the first rows. `raw`: a `'` before a
     formula stays. Raises Problem, also while rows are taken."""
+    path = Path(path)
     with path.open("rb") as file:
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):

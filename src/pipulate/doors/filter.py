@@ -112,17 +112,16 @@ def _nobody(question: str) -> str:
 
 
 def find(settings: Settings, slug: str) -> Pipeline:
-    """The first of that name; the user's own files come before the bundled ones. Raises Unknown."""
-    known, broken = [], {}
-    for path in plugin_files(settings.folder("apps"), BUNDLED):
+    """The first of that name; the user's own files come first. Raises Unknown."""
+    known = []
+    for path in plugin_files(settings.folder("apps"), BUNDLED, BUNDLED.parent / "botify/apps"):
         try:
             found = load_file(path, path.read_bytes()).pipelines
-        except (Problem, OSError) as problem:
-            broken[path.stem] = problem
+        except (Problem, OSError):
+            if path.stem == slug:
+                raise
             continue
         if slug in found:
             return found[slug]
         known += found
-    if slug in broken:
-        raise broken[slug]
     raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))
