@@ -1,5 +1,6 @@
 """Starting and stopping: locks, ports, broken stores, signals, crashes."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import httpx2
 import pytest
 
+from model_server import Reply
 from pipulate.core.process import server_info, server_lock
 from serving import NOWHERE, serving
 
@@ -431,3 +433,20 @@ def test_a_thread_that_a_plugin_keeps_does_not_keep_the_program_from_ending(tmp_
     with serving(home) as server:
         server.process.terminate()
         assert server.process.wait(5) == 0
+
+
+def test_a_step_that_the_assistant_runs_is_interrupted_not_cancelled_when_the_program_ends(
+    tmp_path, model
+):
+    home = tmp_path / "home"
+    (home / "apps").mkdir(parents=True)
+    (home / "apps" / "slow.py").write_text(SLOW)
+    model.script(Reply(tools=[("slow_run", {})]))
+    with serving(home, env={"PIPULATE_MODEL_URL": model.url}) as server:
+        with server.socket() as tab:
+            tab.send(json.dumps({"msg": "Run it"}))
+            assert within(15, (home / "pid").exists)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(5) == 0
+    with contextlib.closing(sqlite3.connect(home / "pipulate.db")) as db:
+        assert db.execute("SELECT state FROM attempts").fetchall() == [("interrupted",)]

@@ -95,7 +95,6 @@ class Site:
     # -- what engines tell open tabs
 
     def _event(self, event: Row):
-        """Lists of what changed draw themselves anew in other tabs; the chat's marks follow."""
         names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
         for profile, slug in {(t.profile, place(t.at)[0]) for t in [*self.hub.tabs]}:
             app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
@@ -266,6 +265,7 @@ class Site:
             return JSONResponse({"problem": problem.as_dict()}, status)
 
     async def close(self):
+        await self.house.jobs.close()  # before the turns: nobody cancels their steps
         for profile_id in list(self.chat.turns):
             await self.chat.stop(profile_id)
         self.work.stop()
