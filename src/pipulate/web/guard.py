@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous import TimestampSigner
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse
 from starlette.websockets import WebSocketClose
@@ -60,7 +60,7 @@ class Keys:
         shell = secret("shell")
         self.bearer = {"/mcp": secret("mcp"), "/shell": shell, "/events": shell}
         self._launch: dict[str, float] = {}  # token → until when
-        self._good: dict[str, float] = {}  # cookie seen to be signed by us → until when
+        self._good: dict[str, float] = {}  # cookie seen to be good → when to look again
         self.shares = Shares()
 
     def launch_token(self) -> str:
@@ -78,13 +78,11 @@ class Keys:
         return self._signer.sign(secrets.token_urlsafe(8)).decode()
 
     def cookie_is_good(self, value: str) -> bool:
-        if self._good.get(value, 0) < time.time():
-            try:
-                _, made = self._signer.unsign(value, max_age=COOKIE_SECONDS, return_timestamp=True)
-            except BadSignature:
-                return False
-            self._good[value] = made.timestamp() + COOKIE_SECONDS
-        return True
+        moment = time.time()
+        if self._good.get(value, 0) < moment:
+            good = self._signer.validate(value, max_age=COOKIE_SECONDS)
+            self._good = {**self._good, value: moment + 60} if good else {}
+        return value in self._good
 
 
 class Guard:
