@@ -54,7 +54,7 @@ MUTATIONS = {
     "cookie of this port": ("n == self.cookie and", 'n.startswith("pipulate_") and'),
     "cookie expires": (", max_age=COOKIE_SECONDS", ""),
     "cookie known to be good expires": (
-        "self._good.get(value, 0) < time.time()",
+        "self._good.get(value, 0) < moment",
         "value not in self._good",
     ),
     "bearer": ('if not hmac.compare_digest(given, f"Bearer {token}".encode()):', "if False:"),
