@@ -231,6 +231,12 @@ def test_step_is_a_filter_of_the_shell(tmp_path):
     assert (process.returncode, json.loads(out), err) == (0, "Hello, Ada.", "")
 
 
+def test_a_command_without_standard_output_does_its_work(tmp_path):
+    command = f"'{sys.executable}' -m pipulate call task_add title=x --home '{tmp_path}' >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_closed_pipe_is_no_trace(tmp_path):
     home = str(tmp_path / "home")
     command = f"{sys.executable} -m pipulate tools --home {home} | head -1"

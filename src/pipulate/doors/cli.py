@@ -125,7 +125,7 @@ def doctor(settings, as_json):
         "backups": len(backups.listing(settings.folder("backups"))),
         "store": store,
         "model": model and model.name,
-        "window": find_browser(),  # for --window
+        "window": find_browser(),
     }
     lines = [f"{name:10} {value or 'none'}" for name, value in report.items()]
     click.echo(json.dumps(report) if as_json else "\n".join(lines))
@@ -277,9 +277,10 @@ def mcp(settings, profile):
 def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
-        sys.stdout.reconfigure(encoding="utf-8")  # everywhere
+        if sys.stdout:  # may be closed
+            sys.stdout.reconfigure(encoding="utf-8")
         cli(standalone_mode=False)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except BrokenPipeError:
         leave_quietly()
     except Problem as problem:
