@@ -141,16 +141,16 @@ def filter_input(field: Field, shown: str):
 
 def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
-    note = Small(error, cls="error", role="alert") if error else Small(field.help)
+    note = Small(error, cls="error", role="alert") if error else field.help and Small(field.help)
     group = Fieldset if field.many and isinstance(field.choices, tuple) else Label
     box = field_input(field, shown, error, **attrs)
-    return group(field.label, box, note if error or field.help else "")
+    return group(field.label, box, note)
 
 
 def notice(text: Any, undo: str = ""):
     """A short message in the corner, out of band; `undo`: what takes it back."""
     word = "Redo" if str(text).startswith("Undid") else "Undo"
-    back = Button(word, hx_post=undo, cls="link") if undo else ""
+    back = undo and Button(word, hx_post=undo, cls="link")
     close = Button("×", cls="link", data_close=True, aria_label="Close")
     card = Div(Span(text), back, close, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")

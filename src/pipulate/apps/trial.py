@@ -39,10 +39,10 @@ from pipulate.core.tools import CAREFUL, interrupt, tools_in
 WALLED = "A preview has no network, starts no programs and has no files but its own."
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 TABLE = "name,value,url\nsample,1,https://www.example.org/\n"
-MOMENT = datetime.now().replace(microsecond=0)
+MOMENT = datetime.now().isoformat(timespec="seconds")
 BY_TYPE = {"boolean": True, "object": {}}  # a number: 1
 BY_FORMAT = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
-BY_FORMAT |= {"date": MOMENT.date().isoformat(), "date-time": MOMENT.isoformat()}
+BY_FORMAT |= {"date": MOMENT[:10], "date-time": MOMENT}
 
 
 def sample(schema: Row, kind: str = "", word: str = "Sample") -> Any:
@@ -56,7 +56,7 @@ def sample(schema: Row, kind: str = "", word: str = "Sample") -> Any:
     if of != "string":
         return BY_TYPE.get(of, 1)
     special = {"textarea": "First line\nSecond line", "file": str(Path("sample.csv").absolute())}
-    return special.get(kind) or BY_FORMAT.get(schema.get("format", ""), word)
+    return special.get(kind) or BY_FORMAT.get(schema.get("format"), word)
 
 
 class TrialJob(LocalJob):
@@ -125,7 +125,7 @@ class Trial:
         except BaseException as error:
             line = line_in(self.plugin.path, error)
             walled = isinstance(error, PermissionError | apsw.CantOpenError)
-            if walled and len(self.reached) == before:  # not by the fence
+            if walled and not self.reached[before:]:  # not by the fence
                 refused = getattr(error, "errno", errno.EACCES) == errno.EPERM
                 self.reached.append("network" if refused else "files")
                 error = PermissionError("A trial has no network and no files but its own.")

@@ -63,9 +63,10 @@ class Engine:
                 self._waiting.pop(said["reply"]).set_result(said)
             else:
                 self.requests.put(said)
-        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-            os.killpg(0, 9)  # with what the step started
-        os._exit(0)
+        try:
+            os.killpg(os.getpid(), 9)  # with what the step started
+        finally:  # behind walls, too
+            os._exit(0)
 
 
 def answer(tell: Any, need: Any, request: Row) -> Row:
@@ -77,8 +78,8 @@ def answer(tell: Any, need: Any, request: Row) -> Row:
         step, fetching.allowed = pipeline.steps[request["step"]], pipeline.outside
         known = {n: loaded(value) for n, value in from_json(request["arguments"]).items()}
         for field in step.fields:
-            if known.get(field.name) is not None:
-                known[field.name] = local(field.kind.check(known[field.name]))
+            if (value := known.get(field.name)) is not None:
+                known[field.name] = local(field.kind.check(value))
         folder, journal = Path(request["folder"]), Path(request["journal"])
         job = JobHandle(tell, need, folder, request["checkpoint"], journal)
         with job.held:

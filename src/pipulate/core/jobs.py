@@ -101,8 +101,8 @@ class Jobs:
     def __init__(self, runs: Runs, tools: Tools, home: Path, module: str):
         self.runs, self.tools, self.locks, self.module = runs, tools, home / "locks", module
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
-        self.following: set[asyncio.Task[Any]] = set()
-        self.on_change: list[Callable[[Job], None]] = []
+        self.following = set[asyncio.Task[Any]]()
+        self.on_change = list[Callable[[Job], None]]()
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
             name: getattr(self, f"_{name}") for name in ("call", "ask", *QUICK)
@@ -142,7 +142,7 @@ class Jobs:
             await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
             raise
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller, used)
-        job.work = asyncio.create_task(self._work(job, pipeline))
+        job.work = asyncio.create_task(self._work(job, self._request(job, pipeline)))
         job.task = asyncio.create_task(self._settle(job))
         return job
 
@@ -215,9 +215,9 @@ class Jobs:
         for listener in self.on_change:
             listener(job)
 
-    async def _work(self, job: Job, pipeline: Any) -> Row:
+    def _request(self, job: Job, pipeline: Any) -> Row:
         attempt, journal = job.attempt, self.runs.journal(job.attempt)
-        request = {
+        return {
             "file": pipeline.file,
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
             "pipeline": pipeline.slug,
@@ -227,6 +227,8 @@ class Jobs:
             "folder": journal.parent / str(attempt["id"]),
             "journal": journal,
         }
+
+    async def _work(self, job: Job, request: Row) -> Row:
         await self._places.acquire()
         job.placed, listening = True, None
         process, self._warm = self._warm, None
