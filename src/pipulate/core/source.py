@@ -10,7 +10,7 @@ PER_TOKEN = 3.6  # characters; o200k counts a little fewer tokens
 def files(apps: Path) -> dict[str, Path]:
     """{name: path} of the source, such as core/fields.py, and of plugins in the folder `apps`."""
     names = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.[pm][yd]"))
-    known = [name for name in names if name.parts[0] in ORDER]  # no docs, as a wheel has
+    known = [name for name in names if name.parts[0] in ORDER]  # no docs, as in a wheel
     order = sorted(known, key=lambda p: (ORDER.index(p.parts[0]), p.suffix == ".py", p))
     own = {f"home/apps/{path.name}": path for path in sorted(apps.glob("[!.]*.py"))}
     return {name.as_posix(): PACKAGE / name for name in order} | own

@@ -277,7 +277,7 @@ def mcp(settings, profile):
 def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
-        if sys.stdout:  # may be closed
+        if sys.stdout:  # else closed
             sys.stdout.reconfigure(encoding="utf-8")
         cli(standalone_mode=False)
         print(end="", flush=True)

@@ -157,7 +157,7 @@ def step(name, words, as_lines, settings):
     if sys.stdin and ("-" in words or not sys.stdin.isatty()):
         source = sys.stdin
         source.reconfigure(encoding="utf-8")
-    # what it or a program that it starts prints is no part of its output
+    # what it or a program it starts prints is no part of its output
     if out is sys.__stdout__:
         out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
