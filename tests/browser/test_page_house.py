@@ -125,9 +125,9 @@ def test_no_filter_covers_another_and_a_row_ends_with_its_buttons_on_a_phone(win
 def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):
     page = window(viewport={"width": 1024, "height": 700})
     page.goto("/default/tasks")
-    names = page.locator("#menu .apps a").all_inner_texts()
+    names = page.locator("#menu .apps a:not([aria-current])").all_inner_texts()
     page.locator("#menu summary").press("Enter")
-    for name in names[1:]:
+    for name in names:
         expect(page.locator("#menu li").get_by_text(name)).to_be_in_viewport(ratio=1)
     page.locator("#menu li").get_by_text(names[-1]).press("Enter")
     expect(page.locator("#menu [aria-current]")).to_have_text(names[-1])
