@@ -94,18 +94,17 @@ class House:
         """The result of {tool, values, text, profile, yes, cwd, actor}. Raises the tool's Problem.
 
         `tools` and `apps` list those, `export` is a Download of {app, form, raw, where}."""
-        actor = "mcp" if said.get("actor") == "mcp" else "shell"
-        where, yes = {"cwd": Path(said.get("cwd") or Path.home())}, said.get("yes")
-        where |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
-        answered = said.get("answered", "")
-        caller = self.caller(actor, said.get("profile"), answered=answered, **where)
+        actor, yes = "mcp" if said.get("actor") == "mcp" else "shell", said.get("yes")
+        how = {"cwd": Path(said.get("cwd") or Path.home()), "answered": said.get("answered", "")}
+        how |= {"confirmed": bool(yes), "sure": yes is True}  # else of this call alone
+        caller = self.caller(actor, said.get("profile"), **how)
         tool, values = said["tool"], said.get("values") or {}
         if lists := {"tools": self.tools, "apps": self.shelf}.get(tool):
             return lists.listing()
         if tool == "export" and actor == "shell":
             app = self.shelf.crud(values["app"])
-            how = app.state_of(values["where"]), values["form"], values["raw"]
-            return await limited(export, app, caller, *how)
+            about = app.state_of(values["where"]), values["form"], values["raw"]
+            return await limited(export, app, caller, *about)
         return await self.tools.call(tool, values, caller, said.get("text"))
 
     async def close(self) -> None:

@@ -57,7 +57,7 @@ class Profiles:
             if slug in (None, profile.slug):
                 return profile
         old = self.db.one("SELECT profile_id AS id FROM old_slugs WHERE slug = ?", (slug,))
-        renamed = self.of(old["id"]) if old else None
+        renamed = old and self.of(old["id"])
         moved = renamed and renamed.slug
         names = ", ".join(p.slug for p in everyone[:12])
         raise Missing(f"There is no profile {slug!r}.", f"Profiles: {names}.", moved=moved)

@@ -17,7 +17,7 @@ FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "doc
 ASIDE = r"(?ms)^ *```.*?^ *```$|<!--.*?-->"  # is not shown as found
 PART = r"\n(?=\s*\n|[|#]|[-*] |\d+\. )"  # before a paragraph, a row of a table, a point
 WIDE = r"(?s)<(pre|table)>.*?</\1>"  # it is scrolled, by keys too
-LIST = "README.md"  # the page that lists the others, as forges show it too
+LIST = "README.md"  # the page that lists the others
 
 
 def anchored(found: re.Match[str]) -> str:
@@ -36,7 +36,7 @@ def page(text: str):
 def results(files: dict[str, Path], words: list[str]):
     """The pages that hold all these words, each with its best paragraph.
 
-    First those with words in their title or a heading, then those where they stand together."""
+    First those with words in their title, then those where they stand together."""
 
     def holds(part: str) -> tuple[int, int]:
         counts = [part.lower().count(word) for word in words]
@@ -48,9 +48,8 @@ def results(files: dict[str, Path], words: list[str]):
         if not all(word in text.lower() for word in words):
             continue
         title, *parts = re.split(PART, re.sub(ASIDE, "", text))
-        heads = [holds(part)[0] for part in parts if part.lstrip().startswith("#")]
         best = max(parts, key=holds)
-        rank = holds(title)[0], max(heads, default=0), *holds(best), holds(text)[1]
+        rank = holds(title)[0], *holds(best), holds(text)[1]
         found.append((rank, name, _plain(title), _plain(best) if holds(best)[0] else ""))
     found.sort(reverse=True)
     items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in found)

@@ -49,11 +49,6 @@ SHOWN = 5  # apps in the navigation bar
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
 
 
-def _keys():
-    pairs = (line.split(": ", 1) for line in KEYS.splitlines())
-    return Table(*(Tr(Th(Kbd(key), scope="row"), Td(said)) for key, said in pairs))
-
-
 def _own(name: str, text: str) -> str:
     """The address of our own text; browsers keep it, so another version has another."""
     return f"/static/{name}?{zlib.crc32(text.encode()):x}"
@@ -78,6 +73,8 @@ class Layout:
 
     def _draw(self, profile: Profile, app: str, everyone: tuple[Profile, ...]):
         with_cookie = {"crossorigin": "use-credentials"}
+        pairs = (line.split(": ", 1) for line in KEYS.splitlines())
+        keys = Table(*(Tr(Th(Kbd(key), scope="row"), Td(said)) for key, said in pairs))
         nonce, socket = "\0nonce\0", "/ws?at=\0at\0&tab=\0tab\0&seen=\0seen\0"
         head = Head(
             NotStr("\0title\0"),
@@ -96,7 +93,7 @@ class Layout:
             Main(NotStr("\0main\0"), id="main"),
             Aside(NotStr("\0talk\0"), id="chat", ws_connect=socket),
             Div(id="notices", aria_live="polite"),
-            Dialog(Article(H2("Keys"), _keys(), Form(Button("Close"), method="dialog")), id="keys"),
+            Dialog(Article(H2("Keys"), keys, Form(Button("Close"), method="dialog")), id="keys"),
             *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),
             Script(src=_own("page.js", SCRIPT)),  # a nonce would let its imports go anywhere
             hx_ext="ws",

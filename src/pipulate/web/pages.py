@@ -73,9 +73,8 @@ def _fault(visit: Visit, plugin):
 
 
 def _card(visit: Visit, plugin):
-    kept = plugin.apps and not plugin.folded
-    said = kept and OLD
-    return _page(plugin.path.name, _fault(visit, plugin), said, P(Code(str(plugin.path))))
+    old = plugin.apps and not plugin.folded and OLD
+    return _page(plugin.path.name, _fault(visit, plugin), old, P(Code(str(plugin.path))))
 
 
 async def overview(site, visit: Visit, request):

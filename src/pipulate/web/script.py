@@ -28,8 +28,7 @@ before('click', event => {
   if (event.detail > 1 && event.target.closest('button[hx-post],[hx-post] button')) halt(event);
 });
 
-// rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button and
-// sends what was changed in it
+// rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button
 const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
   : x.options ? [...x.options].every(one => one.selected == one.defaultSelected)
   : x.value == (x.defaultValue ?? x.value);
@@ -77,7 +76,7 @@ before('submit', event => {
   half.reportValidity();
 });
 
-// keys and clicks go on in the row they were in, though it is saved and drawn anew meanwhile
+// keys and clicks go on in their row, though it is saved and drawn anew meanwhile
 const rows = () => all('.rows tbody tr'), OPENS = '.rows :is(button,input):is([hx-get],[hx-patch])';
 const alike = at => `[hx-get="${at.getAttribute('hx-get')}"],[aria-label="${at.ariaLabel}"]`;
 const opened = at => find('.edit:not(.whole)', at.closest('tr'));
@@ -247,7 +246,7 @@ on('change', '[data-upload]', pick => {
   ask.send(file);
 });
 
-// a table that is pasted becomes a file to import: from the page for it, or anywhere in a list
+// a pasted table becomes a file to import, anywhere in a list, too
 const bring = async (event, text, page) => {
   halt(event);
   const answer = await fetch(files('pasted.txt'), {method: 'PUT', body: text});
@@ -278,8 +277,8 @@ on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
   }
 });
 
-// notices leave by themselves, errors by a click; one that tells of a run is a badge in the title
-// of a hidden tab, and a notification of the browser where that is allowed
+// notices leave by themselves, errors by a click; in a hidden tab one of a run is a badge in the
+// title, and a notification where allowed
 let unseen = 0;
 const {title} = document;
 const badge = count => {
@@ -304,15 +303,14 @@ const ask = () => document.body.classList.toggle('ask', permit() == 'default');
 on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
 ask();
 
-// a run that is drawn anew: what is being typed, what was unfolded and what came out stay as they
-// are, the log follows its end, and the next step is where the keys go
+// a run drawn anew: what is typed, unfolded and came out stays, the log follows its end, and the
+// next step is where the keys go
 const typing = form => !form.left && !untouched(form);
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: at => !at.matches?.('.output') && !(at.matches?.('.run form') && typing(at)),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
-on('htmx:beforeRequest', '.run form', form => { form.left = true; });
-on('input', '.run form', form => { form.left = false; });
+on('htmx:beforeRequest input', '.run form', (form, {type}) => { form.left = type != 'input'; });
 before('scroll', ({target: log}) => {
   if (log.matches?.('.live')) log.up = log.scrollHeight - log.scrollTop - log.clientHeight > 30;
 });

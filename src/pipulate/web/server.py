@@ -43,7 +43,6 @@ from pipulate.web.style import THEME
 ASSETS = Path(__file__).parent / "assets"
 NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # a new page: errors are over
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
-HOME = ("/", "/docs", "/docs/{name:path}")  # each leads to the same below a profile
 EVERY = "GET POST PATCH PUT DELETE"
 CALL = {"tool": str} | dict.fromkeys(("values", "text"), dict | None)  # what a call consists of
 CALL |= dict.fromkeys(("profile", "cwd"), str | None)
@@ -74,7 +73,7 @@ class Site:
             secret_key="unused: the guard signs its own cookie",
             routes=[
                 *(self.route(*row, First) for row in PAGES[-2:]),
-                *(Route(path, self.home) for path in HOME),
+                *(Route(path, self.home) for path in ("/", "/docs", "/docs/{name:path}")),
                 Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
                 Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 *widgets.ROUTES,
@@ -124,9 +123,7 @@ class Site:
         profile, turn = self.house.profiles.of(profile_id), row.get("turn")
         if not profile:
             return
-        if kind == "token":  # they come fast
-            drawn = panel.fragment(kind, row, profile)
-        elif kind in ("anew", "gone"):
+        if kind in ("anew", "gone"):
             drawn = panel.anew(self.chat, profile, kind == "gone")
         else:
             left = self.house.events.turns(profile_id, [turn]).get(turn) if turn else None

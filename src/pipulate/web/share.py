@@ -1,7 +1,7 @@
 """A graph for the web app of somebody else: `GET /share/{token}`, the one route without the cookie.
 
-A click makes two such addresses, of the links and of the pages. For ten minutes, or until they are
-taken back, pages of that site alone may read them, and whoever else does not know them may not.
+A click makes two such addresses, of the links and of the pages. Who knows them may read them, and
+pages of that site alone, for ten minutes or until they are taken back.
 """
 
 import asyncio

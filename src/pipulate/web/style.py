@@ -12,7 +12,7 @@ THEME = """
 @media (prefers-color-scheme:dark){ /* Pico's own are too near to what lies below */
   :root:not([data-theme]){--pico-muted-color:#8f97a8;--pico-primary-hover-background:#016499}}
 
-/* everywhere: what holds things says how far apart they are */
+/* everywhere: what holds things spaces them */
 body :is(h1,h2,p,ul,label,form,fieldset,details,article),
   body :is(input:not([type=checkbox]),select,textarea,small,[role=search],[type=submit],
     [type=button]){margin:0}
@@ -67,7 +67,7 @@ body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--e
 nav :is([role=search],details,button){flex:none}
 .menu,.apps{display:flex;min-width:0;white-space:nowrap}
 .menu{flex:1;gap:.4rem;align-items:center}
-.apps{overflow-x:auto;scrollbar-width:thin}
+.apps{overflow:hidden}
 body .dropdown button.link{padding:0;height:auto}
 .menu a{padding:.3rem .6rem;border-radius:.4rem}
 :where(.menu,th) a{color:inherit}
@@ -153,7 +153,6 @@ body .tree{padding:0}
 pre.live{max-height:12rem}
 .question{justify-items:start}
 .state,.who{flex:0 0 5.5rem}
-.runs .state:is(.waiting,.question,.approval){color:var(--ink);font-weight:600}
 .step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
 main :is(.step,.problem){margin-bottom:.8rem}
 .step header{background:none;border:0;padding:0;margin:0 0 .4rem}
@@ -164,7 +163,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
 .step.blocked{padding-block:.4rem}
-.step:is(.blocked,.skipped,.lost){border-left:4px dashed var(--muted)}
 :is(.runs,.events,.log){padding:0}
 :is(.runs,.events,.log) li{list-style:none;border-bottom:var(--edge);padding:.3rem 0;gap:1rem;
   flex-wrap:nowrap;margin:0}
