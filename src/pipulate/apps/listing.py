@@ -34,6 +34,7 @@ class Listing(Many):
         if not any(makes(f.default) for f in self.fields.values()):
             self._top = drawn_once(self._top)
         self._bar, self._frame_of = drawn_once(self._bar), drawn_once(self._frame_of)
+        self._kept = drawn_once(self._kept)
         self.routes = [
             Route("GET", "", self.page),
             Route("POST", "", self.add),
@@ -68,7 +69,7 @@ class Listing(Many):
             self.keep_in_step(visit.caller)
             return self._listing(visit, state)
 
-        kept = self._kept(state, hx_swap_oob="true")
+        kept = self._kept(state, "true")
         try:
             listed = await limited(work)
         except Problem as problem:
@@ -171,13 +172,13 @@ class Listing(Many):
         how = {"action": base, "hx_get": base, "id": "state", **when, **TURN}
         return Form(box, self._kept(state), *parts, **how)
 
-    def _kept(self, state: State, **attrs):
+    def _kept(self, state: State, oob: str | None = None):
         boxes = () if self.drawn else state.columns or self.fields
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
         kept |= {"all": "1"} if self.model.default_filter else {}
         apart = {"id", *self.fields}.difference(boxes)
         kept |= {f"f.{n}": said for n, said in state.filters.items() if n in apart}
-        return Span(*map(hidden, kept, kept.values()), id="kept", **attrs)
+        return Span(*map(hidden, kept, kept.values()), id="kept", hx_swap_oob=oob)
 
     def _columns_menu(self, state: State):
         shown, items = state.columns or self.named, []

@@ -59,7 +59,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
 :is(.add,.beside,.edit,#import) button{place-self:end start}
 
-/* the frame: navigation, main column, chat beside it */
+/* the frame */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
 body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--edge);
   position:sticky;top:0;z-index:5;gap:.8rem;align-items:center;
