@@ -22,7 +22,7 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	bundle dist lock clean
 
 help:
-	@echo "make run        set up and start Pipulate            (ARGS= for options)"
+	@echo "make run        set up and start Pipulate            (ARGS=--no-browser; more: pipulate serve --help)"
 	@echo "make test       set up and run every test            (ARGS= for pytest)"
 	@echo "make test-long  the same with the crash and load tests"
 	@echo "make test-llama a run against llama.cpp's own server, with a model made here"

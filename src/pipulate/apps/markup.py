@@ -135,7 +135,7 @@ def filter_input(field: Field, shown: str):
     words = ("yes", "no") if field.type is bool else field.choices
     if isinstance(words, tuple):
         return select(["", *words], shown, **attrs)
-    hint = ">3  2..5  =" if field.kind.input == "number" else "contains"
+    hint = {"number": ">3  2..5  =", "date": ">2026-01-31"}.get(field.kind.input, "contains")
     return Input(type="text", value=shown, placeholder=hint, **attrs)
 
 

@@ -72,7 +72,7 @@ def new(kind, name, parts, no_browser, settings):
     click.echo(path)
     if not (server := Door(settings).server):
         return click.echo("It is in the menu when you start `pipulate`.")
-    for _ in range(200):  # soon in the menu
+    for _ in range(200):
         time.sleep(0.05)
         if here := [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]:
             break

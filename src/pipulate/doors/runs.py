@@ -135,11 +135,12 @@ def runs(number, settings, profile, as_json):
         return show(found, True)
     for row in found["steps"] if number else found:
         if number:
-            line, said = "{step:16} {state:9} {0}", row["question"] or row["error"] or ""
+            line, said = "{step:16} {state:9} {0}", [row["question"] or row["error"] or ""]
         else:
-            line = "{id:6} {pipeline:16} {state:9} {0:%Y-%m-%d %H:%M} {name}"
-            said = datetime.fromisoformat(row["created_utc"]).astimezone()
-        click.echo(plain(line.format(said, **row)).rstrip())
+            line = "{id:6} {pipeline:16} {state:9} {done:2} done  {0:%Y-%m-%d %H:%M} {1}"
+            when = datetime.fromisoformat(row["created_utc"]).astimezone()
+            said = when, row["name"] or row["inputs"]
+        click.echo(plain(line.format(*said, **row)).rstrip())
 
 
 @click.command()

@@ -322,7 +322,7 @@ async def _checking(model: Model | None, profile: Profile):
         yield P(f"{model.name}:"), Ul(*lines, cls="events"), stop if "…" in said.values() else ""
 
 
-PAGES = (  # see server.py
+PAGES = (
     ("GET", "assistant", settings),
     ("POST", "assistant/{verb}", act),
     ("POST", "chat/again", again),

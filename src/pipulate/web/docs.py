@@ -14,10 +14,10 @@ from pipulate.core.problems import Missing
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "docs"
-ASIDE = r"(?ms)^ *```.*?^ *```$|<!--.*?-->"  # is not shown as found
+ASIDE = r"(?ms)^ *```.*?^ *```$|<!--.*?-->"
 PART = r"\n(?=\s*\n|[|#]|[-*] |\d+\. )"  # before a paragraph, a row of a table, a point
-WIDE = r"(?s)<(pre|table)>.*?</\1>"  # it is scrolled, by keys too
-LIST = "README.md"  # the page that lists the others
+WIDE = r"(?s)<(pre|table)>.*?</\1>"
+LIST = "README.md"
 
 
 def anchored(found: re.Match[str]) -> str:

@@ -111,7 +111,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .md{max-height:14rem;overflow:auto;flex:1}
 .tag{background:var(--soft);border-radius:.6rem;padding:.1rem .6rem;margin-right:.3rem;
   display:inline-block}
-.edit :is(input:not([type=checkbox]),select,textarea){min-width:6rem}
+.edit:not(.whole) :is(input:not([type=checkbox]),select,textarea){width:auto;min-width:100%}
 .pager{padding:.4rem 0}
 .pager a+a,.values span+span{margin-left:.8rem}
 .wide,.scroll{overflow:auto}
