@@ -522,6 +522,23 @@ def test_every_key_of_the_sheet_does_what_it_says(things, server):
     assert [r["title"] for r in server.call("thing_list")["rows"]] == ["one", "2"]
 
 
+SLOW = """() => {
+    const send = XMLHttpRequest.prototype.send;
+    XMLHttpRequest.prototype.send = function (...body) {
+        setTimeout(() => send.apply(this, body), 300);
+    };
+}"""
+
+
+def test_a_key_pressed_while_its_row_is_being_saved_is_not_lost(things):
+    page = things({"title": "one"})
+    page.evaluate(SLOW)
+    page.locator("h1").click()
+    for key in ("j", "Space", "e"):
+        page.keyboard.press(key)
+    expect(page.locator("#rows input[name=title]")).to_be_focused()
+
+
 # -- the list --------------------------------------------------------------------------------
 
 FIVE = [{"title": f"row {n}", "count": n, "author": 1 if n < 3 else 2} for n in range(1, 6)]

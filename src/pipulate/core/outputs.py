@@ -29,7 +29,7 @@ class Rows:
             yield from map(json.loads, file)
 
     def __getitem__(self, at: int | slice) -> Any:
-        places = range(self.count)[at]  # or IndexError
+        places = range(self.count)[at]
         if isinstance(places, int):
             return self[places : places + 1][0]
         forth = places if places.step > 0 else places[::-1]

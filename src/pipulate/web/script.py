@@ -333,12 +333,15 @@ on('click', '[data-copy]', async button => {
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 
-// keys: the sheet that ? opens says what each does
+// keys: see the sheet that ? opens
 const near = way => {
   const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
   (list[Math.max(0, now + way)] || list.at(-1))?.focus();
 };
-const press = query => find(`.rows tr:focus-within :is(${query})`)?.click();
+const press = query => {  // when it is saved
+  if (find('.rows .htmx-request')) wanted = [place?.id, query];
+  else find(`.rows tr:focus-within :is(${query})`)?.click();
+};
 const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
   '/': () => all('[type=search]').at(-1).focus(),
@@ -370,7 +373,7 @@ on('keydown', '*', (at, event) => {
     near(1);
   }
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!KEYS[name] || find('dialog[open],.rows .htmx-request') || steps && !find('.rows')) return;
+  if (!KEYS[name] || find('dialog[open],.rows button.htmx-request') || steps && !find('.rows')) return;
   halt(event);
   KEYS[name]();
 });

@@ -162,7 +162,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .step.done{border-color:#2f9e62}
 .step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
-.step.blocked{padding-block:.4rem}
 :is(.runs,.events,.log){padding:0}
 :is(.runs,.events,.log) li{list-style:none;border-bottom:var(--edge);padding:.3rem 0;gap:1rem;
   flex-wrap:nowrap;margin:0}
@@ -200,7 +199,6 @@ main :is(.step,.problem){margin-bottom:.8rem}
   width:23rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
 #talk>*+*{margin-top:.6rem}
-#earlier{display:block;margin:auto}
 .msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
 .msg.user summary{color:inherit}
