@@ -373,7 +373,8 @@ on('keydown', '*', (at, event) => {
     near(1);
   }
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!KEYS[name] || find('dialog[open],.rows button.htmx-request') || steps && !find('.rows')) return;
+  if (!KEYS[name] || find('dialog[open],.rows button.htmx-request')) return;
+  if (steps && !find('.rows')) return;
   halt(event);
   KEYS[name]();
 });
