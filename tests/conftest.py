@@ -36,13 +36,6 @@ NOWHERE = "127.0.0.1:9"  # no test talks to a model server that happens to run h
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all it imports
 
 
-@pytest.hookimpl(optionalhook=True, wrapper=True)
-def pytest_xdist_auto_num_workers():
-    """Half as many again as cores, for a third of its time a test waits for other processes."""
-    cores = yield
-    return cores + (cores + 1) // 2
-
-
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """No setting of the machine reaches a test, and every file is made as in a usual shell."""
