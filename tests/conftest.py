@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from filelock import ReadWriteLock
 
 from model_server import ModelServer
 from pipulate.apps.browser import find_browser
@@ -34,6 +35,19 @@ from serving import serving
 START_SECONDS = 20
 NOWHERE = "127.0.0.1:9"  # no test talks to a model server that happens to run here
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all it imports
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tests run side by side; one that holds the program to a second or two (`alone`) has the
+
+    machine for itself: what a neighbour takes from it, such as a graph that is drawn without a
+    graphics card, is no fault of the program's."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    room = ReadWriteLock(item.config.cache.mkdir("room") / "lock")
+    with room.write_lock() if item.get_closest_marker("alone") else room.read_lock():
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

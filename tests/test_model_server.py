@@ -19,10 +19,10 @@ PATHS = [OPENAI, OLLAMA]
 
 @pytest.fixture
 def server() -> Iterator[ModelServer]:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with ModelServer() as server:
         yield server
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def ask(server: ModelServer, path: str, said: str = "hi", **more: Any) -> Any:
@@ -162,6 +162,7 @@ def test_leaving_an_endless_answer_is_counted(server: ModelServer, path: str) ->
     assert server.wait(lambda s: s.cancelled == 1 and s.connected == 0)
 
 
+@pytest.mark.alone
 def test_delays(server: ModelServer) -> None:
     server.script(Reply("a b c", first_delay=0.1, delay=0.05))
     start = time.monotonic()
@@ -169,6 +170,7 @@ def test_delays(server: ModelServer) -> None:
     assert 0.2 <= time.monotonic() - start < 1
 
 
+@pytest.mark.alone
 def test_stopping_with_open_streams() -> None:
     with ModelServer(Reply(fault="stall")) as server:
         args = (httpx2.HTTPError, texts, server, OLLAMA)

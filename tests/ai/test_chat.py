@@ -80,6 +80,7 @@ def test_a_tool_call_runs_shows_as_a_chip_and_is_logged_as_the_models(server, mo
     assert "from the model" in results[-1]["content"]
 
 
+@pytest.mark.alone
 def test_stop_ends_the_answer_within_two_seconds_and_frees_the_model(server, model):
     before = model.cancelled
     model.script(Reply(token_list=["go "] * 500, delay=0.02))

@@ -203,6 +203,7 @@ def test_an_app_or_pipeline_nobody_has_names_the_nearest(house):
             house.shelf.pipeline(slug)
 
 
+@pytest.mark.alone
 def test_a_file_saved_while_the_program_runs_is_live_within_a_second(house, apps, run):
     async def main():
         watching = asyncio.create_task(house.shelf.watch(0.05))

@@ -66,6 +66,7 @@ def test_the_chat_takes_no_room_where_nobody_answers_and_nothing_was_said(browse
             context.close()
 
 
+@pytest.mark.alone
 def test_stop_ends_an_answer(page, model):
     page.goto("/default")
     model.script(Reply(token_list=["on "] * 400, delay=0.03))
@@ -289,6 +290,7 @@ def test_tokens_that_come_fast_are_followed_once_a_frame_and_do_not_freeze_a_lon
     assert 0 < scrolls <= frames + 2, "each makes the browser lay out the whole talk"
 
 
+@pytest.mark.alone
 def test_a_long_talk_opens_at_once_and_what_was_before_keeps_the_place(page, server, until):
     server.call("profile_add", name="Talkative")
     key = next(p["id"] for p in server.call("profile_list") if p["slug"] == "talkative")

@@ -178,6 +178,7 @@ def test_typing_into_the_search_narrows_the_list_and_the_address_keeps_it(tasks,
     expect(tasks.get_by_text("Nothing matches")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_a_change_elsewhere_appears_without_a_reload(tasks, window, server):
     other = window()
     other.goto("/default/tasks")
@@ -728,6 +729,7 @@ def act_all(server):
     )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "at",
     ["", "?f.count=<3", "?page=2&sort=-count", "?cols=count,title", "?q=row"],
@@ -790,6 +792,7 @@ def test_given_an_edit_begun_while_the_list_is_on_its_way_then_the_edit_stays(th
     page.unroute("**/default/things")
 
 
+@pytest.mark.alone
 def test_an_edit_that_somebody_else_was_faster_with_shows_both_and_saves_on_demand(
     things, window, server
 ):

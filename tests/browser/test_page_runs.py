@@ -144,6 +144,7 @@ def test_an_empty_answer_is_refused_beside_its_box(hello):
     expect(card(hello, "2. Greeting").get_by_role("button")).to_have_count(0)
 
 
+@pytest.mark.alone
 def test_a_slow_step_shows_its_progress_and_is_cancelled_within_two_seconds(page, server):
     (server.home / "apps" / "slow.py").write_text(SLOW)
     begin(page, "slow")

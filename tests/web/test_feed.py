@@ -46,6 +46,7 @@ def told(lines, count):
     return found
 
 
+@pytest.mark.alone
 def test_what_is_done_is_heard_at_once_with_who_and_what_and_no_rows(server):
     with listening(server) as lines:
         begun = time.monotonic()

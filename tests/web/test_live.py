@@ -26,6 +26,7 @@ def silent(socket, word, seconds=0.6):
     assert word not in heard
 
 
+@pytest.mark.alone
 def test_another_tab_of_the_profile_sees_a_change_within_a_second(server):
     with server.socket("/default/tasks") as tab:
         server.act("POST", "/default/tasks", {"title": "seen at once", "done": "false"})
