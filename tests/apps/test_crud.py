@@ -295,6 +295,41 @@ def test_a_tool_reaches_its_table_and_those_of_other_apps_and_may_be_one_of_the_
     assert call("taking_list")["count"] == 0 and call("part_get", id=1)["count"] == 9
 
 
+FEEDS = """
+import asyncio
+from pipulate import CrudApp, tool
+
+class Feed(CrudApp):
+    name: str
+    size: int = 0
+
+    @tool
+    async def measure(self, by: int = 1):
+        await asyncio.sleep(0)
+        self.table.update(id=self.id, size=by)
+        return self.name
+
+    @staticmethod
+    @tool(kind="read")
+    async def total(table):
+        await asyncio.sleep(0)
+        return sum(feed.size for feed in table())
+
+    @tool(seconds=0.1)
+    async def hangs(self):
+        await asyncio.Event().wait()
+"""
+
+
+def test_a_tool_of_a_row_that_is_async_works_as_any_other_and_has_its_limit(plugin, call, house):
+    plugin(FEEDS)
+    call("feed_add", name="news")
+    assert (call("feed_measure", id=1, by=3), call("feed_total")) == ("news", 3)
+    assert house.events.recent(1, 1)[0]["summary"] == "Measure feed “news”"
+    with pytest.raises(Problem, match="took over 0.1 s"):
+        call("feed_hangs", id=1)
+
+
 SETS = """
 from pipulate import CrudApp, tool
 

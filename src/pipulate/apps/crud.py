@@ -24,9 +24,9 @@ from pipulate.apps.plain import called
 from pipulate.apps.query import ID, State
 from pipulate.apps.rows import of_all
 from pipulate.core.fields import MISSING, check_values, fields_of, make_field, to_json
-from pipulate.core.problems import Problem, nearest
+from pipulate.core.problems import Problem, nearest, short
 from pipulate.core.store import Row
-from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, limited, tool_of, tools_in
+from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, awaited, limited, tool_of, tools_in
 
 VERBS = ("list", "get", "add", "update", "delete", "move")
 
@@ -221,9 +221,10 @@ class Crud(Listing):
             rows = self.rows(caller)
             one = rows[values.pop("id")] if key else rows
             meant = {n: self.house.meant(kinds[n], v, caller) for n, v in values.items()}
-            result, change = method(one, **meant), self.house.db.current
+            result = awaited(method(one, **meant), method.tool_options["seconds"])
+            change = self.house.db.current
             if key and change and change.images and not change.summary:
-                change.summary = f"{words.capitalize()} {self.some} “{str(one)[:80]}”"
+                change.summary = f"{words.capitalize()} {self.some} “{short(str(one))}”"
             return result
 
         said, words = (inspect.getdoc(method) or name).split("\n")[0], name.replace("_", " ")
@@ -264,7 +265,7 @@ class Crud(Listing):
 
     def _done(self, verb: str, row: CrudApp) -> Row:
         if self.house.db.current.images:
-            self.house.db.current.summary = f"{verb} {self.some} “{str(row)[:80]}”"
+            self.house.db.current.summary = f"{verb} {self.some} “{short(str(row))}”"
         return self.as_json(row)
 
     def _add(self, caller: Caller, /, **values) -> Row:

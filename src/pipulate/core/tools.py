@@ -14,7 +14,7 @@ import secrets
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
@@ -115,37 +115,32 @@ def interrupt(thread: int | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
 
 
+def awaited(result: Any, seconds: float) -> Any:
+    """What plugin code gave; a coroutine is run in a loop of its own, in this thread."""
+    if not inspect.iscoroutine(result):
+        return result
+    return asyncio.run(asyncio.wait_for(result, seconds + 1))  # `limited` is the first to tell
+
+
 async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
     """Run plugin code in a thread; past the limit it is interrupted: Problem.
 
     A coroutine has its own loop there: one that blocks holds up nobody else."""
     thread: list[int] = []  # while it is at work in there
     ending = threading.Lock()  # else an interrupt might meet what the thread does next
-    stops: list[Callable[[], Any]] = []
-
-    async def awaited(work: Awaitable[Any]) -> Any:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        stops.append(lambda: loop.call_soon_threadsafe(task.cancel))  # type: ignore[union-attr]
-        return await work
 
     def call() -> Any:
         thread.append(threading.get_ident())
         try:
-            result = function(*args)
-            return asyncio.run(awaited(result)) if inspect.iscoroutine(result) else result
+            return awaited(function(*args), seconds)
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             raise RuntimeError(f"it ended with {error!r}") from error
         finally:
             with ending:
                 thread.clear()
 
-    try:
-        with anyio.move_on_after(seconds):
-            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
-    finally:
-        for stop in stops:
-            with contextlib.suppress(RuntimeError):  # it came to its end
-                stop()
+    with anyio.move_on_after(seconds):
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
     late = Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
     with ending:
         for ident in thread:
