@@ -50,6 +50,18 @@ def test_two_rows_typed_quickly_are_both_there_and_the_box_is_ready_for_the_next
     assert titles(server) == ["second thing", "first thing"]
 
 
+def test_the_next_row_does_not_get_the_choice_of_the_one_before(tasks, server):
+    form = tasks.locator("#add")
+    form.get_by_label("Priority").select_option("low")
+    form.get_by_label("Done").check()
+    box(tasks).fill("can wait")
+    tasks.keyboard.press("Enter")
+    expect(row(tasks, "can wait")).to_be_visible()
+    expect(box(tasks)).to_have_value("")
+    expect(form.get_by_label("Priority")).to_have_value("normal")
+    expect(form.get_by_label("Done")).not_to_be_checked()
+
+
 def test_enter_twice_in_a_row_does_not_add_a_row_twice(tasks, server):
     tasks.keyboard.type("only once")
     tasks.keyboard.press("Enter")

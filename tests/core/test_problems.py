@@ -3,7 +3,7 @@
 import pytest
 
 from pipulate.core import problems
-from pipulate.core.problems import Conflict, Problem, from_dict, nearest
+from pipulate.core.problems import Conflict, Problem, from_dict, nearest, short
 
 KINDS = Problem.__subclasses__()
 TREE = {line.split()[1]: line.split() for line in problems.__doc__.splitlines() if "──" in line}
@@ -41,6 +41,11 @@ def test_what_ends_in_brackets_ends_in_a_full_stop_before_the_next_sentence():
 def test_details_stay_beside_the_sentence():
     conflict = Conflict("Changed.", "Compare.", mine={"a": 1}, theirs={"a": 2})
     assert conflict.as_dict()["theirs"] == {"a": 2}
+
+
+def test_a_text_that_is_cut_says_so():
+    assert short("a" * 80) == "a" * 80
+    assert short("a" * 81) == "a" * 80 + "…"
 
 
 @pytest.mark.parametrize(

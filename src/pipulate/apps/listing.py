@@ -18,7 +18,7 @@ from pipulate.apps.query import PAGE, State
 from pipulate.apps.many import QUIET, Many
 from pipulate.apps.rows import AGAIN, mark
 from pipulate.core.fields import Field, Ref, Secret, makes
-from pipulate.core.problems import Conflict, Invalid, Problem
+from pipulate.core.problems import Conflict, Invalid, Problem, short
 from pipulate.core.tools import limited
 
 REFUSED = "form.refused"  # a form that came back with messages; no field can be called so
@@ -312,7 +312,7 @@ class Listing(Many):
 
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
-        first = str(gone["deleted"][self.first.name])[:60]
+        first = short(str(gone["deleted"][self.first.name]))
         more = self.plain(visit.caller).count() >= PAGE or self._asking(visit).narrow
         again = NotStr(AGAIN) if more else self.counted(visit.caller)
         return notice(f"Deleted “{first}”.", visit.undo), again

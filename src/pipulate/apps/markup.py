@@ -15,7 +15,7 @@ from pipulate.apps.base import so_many
 from pipulate.apps.widgets import hosted
 from pipulate.core.fields import Field
 from pipulate.core.fields import Text as Lines
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Problem, short
 
 TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
 SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
@@ -246,7 +246,7 @@ def bar_chart(pairs: Sequence[tuple[Any, float]], title: str = "", log: bool = F
     ends = [f"{left + share * size:.2f}%" for size in (*sizes, *range(1, int(top * log) + 1))]
     drawn = [Line(x1=x, x2=x, y2="100%", stroke="#8886") for x in ends[len(rows) :]]
     for n, (name, value) in enumerate(rows):
-        y, name = 22 * n + 15, name[:15] + "…" * (len(name) > 15)
+        y, name = 22 * n + 15, short(name, 15)
         drawn += (
             Text(name, x=f"{left}%", dx=-8, y=y, text_anchor="end"),
             Rect(x=f"{left}%", y=y - 12, width=f"{share * sizes[n]:.2f}%", height=16, rx=2),

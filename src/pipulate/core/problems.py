@@ -97,6 +97,11 @@ def from_dict(data: dict[str, Any]) -> Problem:
     return kind(details.pop("problem"), **details)
 
 
+def short(text: str, most: int = 80) -> str:
+    """Its first characters, and a mark if there are more."""
+    return text[:most] + "…" * (len(text) > most)
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """A sentence with the most similar known name, or a few."""
     names = list(names)

@@ -12,7 +12,7 @@ from fasthtml.components import Small, Strong, Ul
 from pipulate.apps.base import Visit
 from pipulate.core.fields import Ref, Secret
 from pipulate.core.images import fold
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Problem, short
 from pipulate.core.store import Row
 
 SHOWN, LONG = 50, 300  # rows of a diff, characters of a value
@@ -43,7 +43,7 @@ class Told:
         """Task “Buy milk”, or what the table and the row itself say."""
         name, kind = row.get("name") or f"#{row['id']}", self.table.removeprefix("app_")
         with contextlib.suppress(KeyError, ValueError, TypeError):  # the class had other fields
-            name = f"“{self.app.title_of(row)[:80]}”" if self.app else name
+            name = f"“{short(self.app.title_of(row))}”" if self.app else name
         return f"{(self.app.some if self.app else kind.removesuffix('s')).capitalize()} {name}"
 
     def label(self, name: str) -> str:
@@ -87,8 +87,7 @@ def _change(old: str, new: str, between: bool):
 
 
 def _cut(text: str, start: int = 0) -> str:
-    end = "…" if len(text) > start + LONG else ""
-    return ("…" if start else "") + text[start : start + LONG] + end
+    return ("…" if start else "") + short(text[start:], LONG)
 
 
 # -- an undo that met later changes

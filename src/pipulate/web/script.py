@@ -109,13 +109,11 @@ const FIRST = '.add :is(input:not([type=hidden]),select,textarea)';
 on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => x.value); });
 on('htmx:afterRequest', '.add', (form, event) => {
   if (!event.detail.successful) return;
-  [...form.elements].forEach((x, n) => {
-    if (x.type == 'checkbox') x.checked = x.defaultChecked;
-    else if (x.value == form.sent[n]) x.value = x.defaultValue ?? x.value;
-  });
+  const now = [...form.elements].map(x => x.value);
+  form.reset();
+  now.forEach((value, n) => { if (value != form.sent[n]) form.elements[n].value = value; });
   all('[type=range]', form).forEach(slid);
-  const here = document.activeElement;
-  if (here == document.body || form.contains(here)) find(FIRST)?.focus();
+  if (!find(':focus:not(.add *)')) find(FIRST)?.focus();
 });
 
 // dragging, or Alt and an arrow key, moves a row behind the one that is then above it
@@ -186,7 +184,7 @@ on('change', '.rows', () => {
   all('[data-ticked]').forEach(place => { place.textContent = `${ticks()} ticked`; });
   catchUp();
 });
-const busy = () => find('#listing .edit') || ticks() > 0 || !all('.filters [name]').every(same);
+const busy = () => find('#listing .edit') || ticks() || !all('.filters [name]').every(same);
 on('htmx:beforeSwap', '#listing', (_, {detail}) => {
   const {elt, parameters: sent, triggeringEvent: by} = detail.requestConfig;
   const typed = x => x.value != (sent[x.name] || '');

@@ -78,9 +78,10 @@ main>*{max-width:73rem}
 .crud{width:max-content;max-width:100%;min-width:min(100%,73rem)}
 
 /* lists of rows */
-.add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr))}
+.add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr))}
 .edit.whole{max-width:calc(100cqw - 8rem)}
-.add label:has(textarea){grid-area:span 2/span 2}
+.add>:first-child{grid-area:auto/span 2}
+.add>:has(textarea){grid-area:span 2/span 2}
 .add [role=switch]{margin-block:.4rem}
 #state,#kept{display:contents}
 #bulk,#picked{position:sticky;bottom:0;z-index:2}
