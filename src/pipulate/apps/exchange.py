@@ -10,7 +10,7 @@ from fasthtml.components import H1, A, Button, Details, Div, Fieldset, Form, Hea
 from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, Textarea, Th
 
 from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
-from pipulate.apps.intake import SECONDS, Intake
+from pipulate.apps.intake import SECONDS, Intake, counted
 from pipulate.apps.markup import data_table, field_input, grid, hidden, html, problem_card, select
 from pipulate.apps.query import State
 from pipulate.core.fields import MISSING, Field, File, Secret, make_field
@@ -201,14 +201,9 @@ async def _import(visit: Visit):
 
 
 def _report(app, report: Row):
-    added, changed = ("added", "changed") if report["done"] else ("to add", "to change")
-    words = {"add": added, "update": changed, "unchanged": "as they are already"}
-    words["skip"] = "left out"
-    parts = [f"{report[key]:,} {word}" for key, word in words.items() if report[key]]
     known = {name: f.label for name, f in app.fields.items()}
     read = (f" · {known.get(name, name)}: {how}" for name, how in report["notations"].items())
-    strong = Strong(" · ".join(parts) or "There is nothing to import.")
-    said = P(strong, Small(*read), role="status")
+    said = P(Strong(counted(report)), Small(*read), role="status")
     if not report["skip"]:
         return said
     rows = []

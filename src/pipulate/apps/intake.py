@@ -263,6 +263,14 @@ class Intake:
         return self.app.stored(row)
 
 
+def counted(report: Row, all: bool = False) -> str:
+    """2 added · 1 left out; `all`: also what is 0."""
+    added, changed = ("added", "changed") if report["done"] else ("to add", "to change")
+    words = {"add": added, "update": changed, "unchanged": "as they are", "skip": "left out"}
+    parts = [f"{report[key]:,} {word}" for key, word in words.items() if all or report[key]]
+    return " · ".join(parts) or "There is nothing to import."
+
+
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 

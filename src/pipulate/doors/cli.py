@@ -217,14 +217,14 @@ PAIRS = {
 @JSON
 def import_(file, match, no_header, settings, profile, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
+    from pipulate.apps.intake import counted
+
     said |= {"match": [*match], "header": not no_header}
     with as_file(file, "rows.txt") as path:
         report = ask(settings, "rows_import", said | {"file": path}, profile, yes=True)
     if as_json:
         return show(report, True)
-    added, changed = ("to add", "to change") if said["dry_run"] else ("added", "changed")
-    words = {"add": added, "update": changed, "unchanged": "as they were", "skip": "left out"}
-    click.echo(" · ".join(f"{report[key]:,} {word}" for key, word in words.items()))
+    click.echo(counted(report, all=True))
     for row in report["skipped"]:
         why = "; ".join(f"{name} {why}".strip() for name, why in row["why"].items())
         click.echo(f"row {row['row']}: {why}")
