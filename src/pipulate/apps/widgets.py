@@ -6,7 +6,6 @@ that the page shares, and `commands`, names of methods f(message, buffers) → (
 """
 
 import contextlib
-import hashlib
 import secrets
 import threading
 import weakref
@@ -16,6 +15,7 @@ from typing import Any
 
 from fasthtml.components import NotStr
 
+from pipulate.core.fields import digest
 from pipulate.core.store import Row
 
 Tell = Callable[[Row, Collection[bytes]], None]  # sends a message and its buffers to one tab
@@ -104,8 +104,7 @@ def hosted(widget: Any, kept: Any = None):
 
 def address(kind: str, text: Any) -> tuple[str, str]:
     """(where a text is served, the text); the address says what is in it."""
-    digest = hashlib.sha256(str(text).encode()).hexdigest()[:20]
-    return f"/static/widgets/{digest}.{kind}", str(text)
+    return f"/static/widgets/{digest(str(text))[:20]}.{kind}", str(text)
 
 
 def _published(held: Held | None, data: Row | None = None, buffers: Any = None, **_: Any) -> None:

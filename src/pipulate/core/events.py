@@ -4,17 +4,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, UTC
 from itertools import chain, islice
 
 from pipulate.core.fields import dumps
 from pipulate.core.images import unpack
-from pipulate.core.problems import Missing, Problem
-from pipulate.core.store import Database, Row, quote
+from pipulate.core.problems import Missing, Problem, short
+from pipulate.core.store import Database, Row, now, quote
 from pipulate.core.tables import AMONG
 from pipulate.core.undo import OnConflict, Recast, Undoing
 
-KEEP_IMAGES = timedelta(days=30)  # undo works this long; the log itself is kept
+KEEP_IMAGES = 30 * 86_400  # seconds: undo works this long; the log itself is kept
 
 # What the summary of an undo has around those of what it took back.
 TOOK_BACK = re.compile(r"^(Undid|Redid)( \d+ changes)?: | \((without|[\d,]+ later) [^)]*\)$")
@@ -167,7 +166,7 @@ class Events:
 
     def prune(self) -> None:
         """Drop images older than 30 days, and as old secrets that none holds, nor a row; daily."""
-        limit = (datetime.now(UTC) - KEEP_IMAGES).isoformat()
+        limit = now(-KEEP_IMAGES)
         at = "(SELECT at_utc FROM events WHERE id = event_id)"  # the log is longer
         self.db.execute(f"DELETE FROM images WHERE {at} < ?", (limit,))
         secrets = "SELECT id FROM secrets WHERE created_utc < ?"
@@ -195,4 +194,4 @@ def _said(word: str, events: list[Row]) -> str:
         TOOK_BACK.sub("", e["summary"]) if e["verb"] in undone else e["summary"] for e in events
     )
     text, many = "; ".join(told), f" {len(events)} changes" if len(events) > 1 else ""
-    return f"{word}{many}: {text[:200]}{'…' * (len(text) > 200)}"
+    return f"{word}{many}: {short(text, 200)}"

@@ -15,7 +15,6 @@ from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +23,10 @@ from filelock import FileLock, Timeout
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Busy, Confirm, Problem
+from pipulate.core.problems import Busy, Confirm, Problem, short
 from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs, step_key
-from pipulate.core.store import Row
+from pipulate.core.store import Row, now
 from pipulate.core.tools import Caller, Tools
 
 AT_ONCE = 4  # steps at work at once; the rest wait
@@ -194,8 +193,7 @@ class Jobs:
         await asyncio.wait([job.work])
         state, kept = job.result()
         kept["log"] = "\n".join(job.log)[-20_000:]
-        worked = timedelta(seconds=time.monotonic() - job.started)
-        kept["started_utc"] = (datetime.now(UTC) - worked).isoformat()
+        kept["started_utc"] = now(job.started - time.monotonic())
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
             while True:
@@ -315,8 +313,7 @@ class Jobs:
         try:
             return await self.tools.call(name, given, replace(caller, confirmed=sure))
         except Confirm as needed:
-            shown = self.tools.shown(name, dumps(values))
-            shown = shown[:LONG] + "…" * (len(shown) > LONG)
+            shown = short(self.tools.shown(name, dumps(values)), LONG)
             asks = f"{needed.what.replace(name, shown, 1)} Go on?"
             if await self._ask(job, asks, {"choices": ["no", "yes"], "person": True}) == "no":
                 raise

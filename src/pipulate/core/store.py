@@ -11,7 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, UTC
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ REFUSALS: list[tuple[Any, type[Problem], str, str]] = [
 ]
 
 
-def now() -> str:
-    """This moment, UTC, ISO 8601 with microseconds (sorts as text)."""
-    return datetime.now(UTC).isoformat()
+def now(later: float = 0) -> str:
+    """This moment, or so many seconds later: UTC, ISO 8601 with microseconds (sorts as text)."""
+    return (datetime.now(UTC) + timedelta(seconds=later)).isoformat()
 
 
 class _InWords:

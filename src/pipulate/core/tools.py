@@ -16,7 +16,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +28,7 @@ from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unk
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
 
-EXPIRES = timedelta(minutes=10)
+EXPIRES = 600.0  # seconds
 HOOK_SECONDS = 5.0  # for a plugin's own code outside of a step
 WAIT_SECONDS = 120.0  # for a coroutine of it, which may wait for others
 BULK = 20  # more rows than this in one call is bulk
@@ -249,7 +248,7 @@ class Tools:
             profile_id=caller.profile.id,
             actor=caller.actor,
             turn=caller.turn,
-            expires_utc=(datetime.now(UTC) + EXPIRES).isoformat(),
+            expires_utc=now(EXPIRES),
         )
         record["address"] = f"/{caller.profile.slug}/approvals/{record['id']}"
         for listener in self.on_approval:

@@ -5,7 +5,6 @@ import contextlib
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, UTC
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from pipulate.core.jobs import Job
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Problem
 from pipulate.core.profiles import Profile
-from pipulate.core.store import Row
+from pipulate.core.store import Row, now
 from pipulate.web.inbox import counter
 from pipulate.web.live import Hub, Tab, soon
 
@@ -92,7 +91,7 @@ class News:
             if stale:
                 tab.put(AGAIN)
         elif app and run != "-":
-            late = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+            late = now(-10)
             where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
             if self.house.runs.attempts(where, (int(run), late)):
                 with contextlib.suppress(Problem):
