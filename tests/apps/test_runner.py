@@ -849,6 +849,22 @@ def test_what_was_paid_is_not_paid_again_when_the_file_is_mended_but_is_for_othe
     assert call("mended_run", run=1, size=2)["output"] == [2, "ppp", "right"]
 
 
+def test_what_was_paid_in_a_home_of_an_older_version_is_not_paid_again_after_an_update(
+    plugin, call, house
+):
+    plugin(MENDED, "mended")
+    with pytest.raises(Problem, match="KeyError"):
+        call("mended_run")
+    # there it lay under the key of the try, which counts the source, too
+    tried = "(SELECT key FROM attempts WHERE step = 'paid')"
+    house.db.execute(f"UPDATE records SET key = {tried} WHERE kind = 'effect'")
+    plugin(MENDED.replace('{}["wrong"]', '"right"'), "mended")
+    assert call("mended_run", run=1)["output"] == [1, "p", "right"]
+    assert call("mended_run", run=1, size=2)["output"] == [2, "ppp", "right"]
+    house.db.execute("UPDATE records SET state = 'intent' WHERE kind = 'effect'")
+    assert call("mended_run", run=1, size=1, again=True)["question"], "nobody knows of it any more"
+
+
 def test_after_a_no_it_is_asked_anew_though_the_step_has_not_ended_yet(
     plugin, call, house, monkeypatch
 ):

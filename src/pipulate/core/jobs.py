@@ -25,7 +25,7 @@ from pipulate.core.kinds import KINDS, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem, short
 from pipulate.core.process import kill, lost, receive, send, spawn
-from pipulate.core.runs import Runs, step_key
+from pipulate.core.runs import Runs
 from pipulate.core.store import Row, now
 from pipulate.core.tools import Caller, Tools
 
@@ -343,10 +343,7 @@ class Jobs:
             self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
-        # whatever its source: who mends the file pays nothing again
-        key = step_key(None, json.loads(job.attempt["inputs"]), [dumps(job.used)])
-        about = job.attempt | {"key": key}, "effect", name, "intent", dict[str, Any]()
-        record, fresh = await asyncio.to_thread(self.runs.record, *about)
+        record, fresh = await asyncio.to_thread(self.runs.effect, job.attempt, job.used, name)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
         value = json.loads(record["value"] or "null")
         return {"record": record["id"], "state": state, "value": value}

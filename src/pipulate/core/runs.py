@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pipulate.core.fields import digest, dumps, from_json
@@ -305,20 +306,31 @@ class Runs:
             yield change
 
     def record(
-        self, attempt: Row, kind: str, name: str, state: str, about: Row
+        self, attempt: Row, kind: str, name: str, state: str, about: Row, *older: str
     ) -> tuple[Row, bool]:
-        """The record of that name under the attempt's key, and whether it is new."""
+        """The record of that name under the attempt's key (or an older one); whether it is new."""
         key = {n: attempt[n] for n in ("run_id", "step", "key")} | {"kind": kind, "name": name}
         with self.db.writing():
-            if found := self.records.xtra(**key)():
-                return found[0], False
+            for one in (key["key"], *older):
+                if found := self.records.xtra(**key | {"key": one})():
+                    return found[0], False
             return self.records.insert(key, state=state, about=about, at_utc=now()), True
+
+    def effect(self, attempt: Row, used: Row, name: str) -> tuple[Row, bool]:
+        """Its record, whatever the step's source: who mends the file pays nothing again."""
+        inputs, ups = json.loads(attempt["inputs"]), [digest(dumps(up)) for up in used.values()]
+        key, at = step_key(None, inputs, [dumps(used)]), (attempt["run_id"], attempt["step"])
+        # in homes of before 28 November it lies under the key of its try
+        tries = self.attempts.select("DISTINCT source", "run_id = ? AND step = ?", at)
+        older = [step_key(SimpleNamespace(**one), inputs, ups) for one in tries]
+        return self.record(attempt | {"key": key}, "effect", name, "intent", {}, *older)
 
     def ask(self, run: Row, attempt: Row, question: str, about: Row, actor: str) -> Row:
         """The record of a question; one that is new is an event."""
         with self._told(run, attempt["step"], actor, "waiting", f"asks: {question}") as change:
             record, fresh = self.record(attempt, "question", question, "waiting", about)
-            change.summary = change.summary if fresh else ""
+            if not fresh:
+                change.summary = ""
         return record
 
     def answers(self, run_id: int) -> dict[tuple[str, str], Row]:
