@@ -12,10 +12,17 @@
     let
       inherit (nixpkgs) lib;
       inherit ((builtins.fromTOML (builtins.readFile ./pyproject.toml)).project) version;
-      systems = [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ];
+      # without x86_64-darwin: nixpkgs has dropped it, and naming it breaks `nix flake show`
+      systems = [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ];
       forEach = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
-      # what wheels from elsewhere look for outside of Nix
-      libraries = pkgs: lib.makeLibraryPath [ pkgs.stdenv.cc.cc.lib pkgs.zlib ];
+      isLinux = pkgs: pkgs.stdenv.hostPlatform.isLinux;
+      # What wheels from elsewhere look for outside of Nix. A Python with this file in its
+      # site-packages loads it as it starts. LD_LIBRARY_PATH would reach the browser, which brings
+      # its own, and would not reach a process that is given an environment of its own.
+      libraries = pkgs: pkgs.writeText "libraries.pth" (lib.optionalString (isLinux pkgs) ''
+        import ctypes; ctypes.CDLL("${pkgs.stdenv.cc.cc.lib}/lib/libstdc++.so.6")
+        import ctypes; ctypes.CDLL("${pkgs.zlib}/lib/libz.so.1")
+      '');
     in
     {
       packages = forEach (pkgs: rec {
@@ -44,11 +51,11 @@
               echo "Setting up $at (once; about a minute) ..." >&2
               rm -rf "$at"
               python3 -m venv "$at"
+              cp ${libraries pkgs} "$at"/lib/python3*/site-packages/
               "$at/bin/python" -m pip install -qq --require-hashes -r ${./requirements.lock}
               "$at/bin/python" -m pip install -qq --no-deps --no-index ${wheel}/*.whl
               touch "$at/ready"
             fi
-            export LD_LIBRARY_PATH="${libraries pkgs}''${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
             exec "$at/bin/pipulate" "$@"
           '';
         };
@@ -57,8 +64,18 @@
       devShells = forEach (pkgs: {
         default = pkgs.mkShell {
           packages = [ pkgs.python3 pkgs.gnumake pkgs.nodejs ]
-            ++ lib.optional pkgs.stdenv.isLinux pkgs.chromium;
-          LD_LIBRARY_PATH = libraries pkgs;
+            ++ lib.optional (isLinux pkgs) pkgs.chromium;
+          # the Node inside playwright does not start on NixOS
+          env.PLAYWRIGHT_NODEJS_PATH = "${pkgs.nodejs}/bin/node";
+          # in a checkout: the environment that make would make, with the libraries
+          shellHook = ''
+            if test -f requirements-dev.lock && make -s .venv/bin/python &&
+                [[ $(readlink -f .venv/bin/python) = ${builtins.storeDir}/* ]]; then
+              for at in .venv/lib/python3*/site-packages; do
+                cp -f ${libraries pkgs} "$at/libraries.pth"
+              done
+            fi
+          '';
         };
       });
     };
