@@ -17,6 +17,9 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 
+# Without its Python (an update took it away) an environment is made anew: its marks are untrue.
+$(shell test -e $(BIN)/python || rm -rf .venv/.[!.]*)
+
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev browser test test-long test-llama mutate check bench shots \
 	bundle dist lock clean
@@ -92,7 +95,7 @@ $(BIN)/python:
 		echo "  apt-get install python3-venv"; exit 1; }
 	@echo "Setting up, once:"
 	@echo "  a Python environment in .venv (about 5 seconds) ..."
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv --clear .venv
 
 .venv/.installed: requirements.lock $(BUILD) | $(BIN)/python
 	@echo "  the packages it needs, each checked against its hash (about half a minute) ..."

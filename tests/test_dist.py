@@ -131,6 +131,20 @@ def test_setting_up_says_each_long_thing_before_it_does_it():
     assert all(re.match(r'\t@echo "  .* \(about .*\) \.\.\."', line) for line in told), told
 
 
+def test_make_sets_up_again_when_an_update_took_its_python_away(tmp_path: Path) -> None:
+    for name in ("requirements.lock", "pyproject.toml", "hatch_build.py", "assets.lock.json"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    (tmp_path / ".venv/.installed").touch()
+    words = ["make", "-n", "-f", str(ROOT / "Makefile"), "run", "PYTHON=python3"]
+    assert "install" not in subprocess.check_output(words, cwd=tmp_path, text=True)
+    (tmp_path / ".venv/bin/python").unlink()
+    (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "gone")
+    told = subprocess.check_output(words, cwd=tmp_path, text=True)
+    assert "venv --clear .venv" in told and "install --require-hashes" in told
+
+
 def test_the_default_install_is_53_packages_and_140_mb():
     """The budget is 45 packages, NOT met: FastHTML is 25, mcp 17 more. A new one has to pay."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()
