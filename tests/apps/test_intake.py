@@ -277,6 +277,12 @@ def test_a_decimal_comma_days_with_points_and_ja_nein_are_understood_and_said(br
     ]
 
 
+def test_the_export_of_a_search_console_is_not_left_out_for_its_percent_signs(bring, rows, sale):
+    report = bring("Name,Clicks,Price\nshoes,12,3.48%\nboots,3,0%\nhats,9,100%\n", app=sale)
+    assert numbers(report) == (3, 0, 0, 0) and report["notations"] == {"price": "decimal point"}
+    assert [row["price"] for row in rows(sale)] == ["0.0348", "0", "1"]
+
+
 def test_days_that_may_be_meant_either_way_are_left_out_until_somebody_says(bring, rows, sale):
     text = "name,price,day\na,,03/04/2026\nb,2.5,05/05/2026\n"
     report = bring(text, app=sale, dry_run=True)

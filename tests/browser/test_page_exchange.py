@@ -60,6 +60,30 @@ def test_a_table_pasted_into_the_list_leads_to_its_import(page, tasks):
     assert tasks() == ["Buy milk", "Call Ann"]
 
 
+def test_what_an_import_did_is_told_though_a_preview_was_still_on_its_way(
+    page, tasks, first_window
+):
+    page.goto("/default/tasks/import")
+    page.locator("[name=text]").fill(TABLE)
+    page.locator("[data-paste] button").click()
+    expect(page.get_by_role("button", name="Import 2 rows")).to_be_visible()
+    held = []
+    page.route("**/tasks/import*", lambda route: held.append(route))
+    with page.expect_request("**/tasks/import?*"):
+        page.get_by_label("Done becomes").select_option("– leave out –")
+    with page.expect_request(lambda request: request.method == "POST"):
+        page.get_by_role("button", name="Import 2 rows").click()
+    for route in held:  # the preview first, which a table of many rows takes seconds for
+        route.continue_()
+    page.unroute("**/tasks/import*")
+    expect(page.locator("#import")).to_contain_text("2 added")
+    expect(page.get_by_role("button", name="Import 2 rows")).to_have_count(0)
+    assert tasks() == ["Buy milk", "Call Ann"]
+    said = first_window[0].wrong  # htmx says that the preview was given up
+    assert all(line.startswith("htmx:") for line in said)
+    said.clear()
+
+
 def test_an_import_that_was_undone_is_not_told_as_done_any_more(page, tasks):
     page.goto("/default/tasks/import")
     page.locator("[name=text]").fill(TABLE)

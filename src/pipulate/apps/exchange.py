@@ -128,6 +128,7 @@ def _outcome(intake: Intake, at: str):
     yield _report(intake.app, report)
     if rows := report["add"] + report["update"]:
         press = {"hx_post": at, "hx_disabled_elt": "this", "type": "button"}
+        press["hx_sync"] = "closest form:replace"  # a preview on its way would take its place
         yield Button(f"Import {so_many(rows, 'row')}", **press, **WHOLE)
     yield P(id="going", role="status")
 
@@ -142,7 +143,7 @@ def _columns(intake: Intake, first: list[list[Any]]):
         if column.lower() != "id":
             named = {"name": f"c.{column}", "id": f"c{index}", "aria_label": f"{column} becomes"}
             pick = select(fields, chosen, **named)
-        lines.append((Th(column, scope="row"), Td(shown), Td(pick, _written(intake, chosen))))
+        lines.append((Th(column, scope="row"), Td(shown), Td(pick, " ", _written(intake, chosen))))
     return grid(map(Th, ("In the file", "First values", "Becomes")), lines)
 
 
@@ -159,7 +160,7 @@ def _options(intake: Intake, said):
     labels = {n: f.label for n, f in intake.app.fields.items() if n in chosen}
     labels |= {"id": "id"} if "id" in map(str.lower, sheet.columns) else {}
     if len(sheet.sheets) > 1:
-        yield Label("Sheet", select(sheet.sheets, said.get("sheet", ""), name="sheet", id="sheet"))
+        yield Label("Sheet ", select(sheet.sheets, said.get("sheet", ""), name="sheet", id="sheet"))
     legend = Legend("Update rows that match on … (nothing ticked: every row is added)")
     matches = (_box(f"m.{name}", label, name in intake.match) for name, label in labels.items())
     yield Fieldset(legend, *matches, cls="boxes")

@@ -23,8 +23,11 @@ def _number(group: str, point: str) -> Notation:
     form = re.compile(rf"[+-]?({groups}|[0-9]+)([{point}][0-9]+)?")
 
     def read(text: str) -> str:
-        plain = re.sub(f"[{group}{SPACES}]", "", text).replace(point, ".")
-        return plain if form.fullmatch(text) else ""
+        number = text.removesuffix("%").rstrip()
+        plain = re.sub(f"[{group}{SPACES}]", "", number).replace(point, ".")
+        if not form.fullmatch(number):
+            return ""
+        return plain if number == text else f"{Decimal(plain) / 100:f}"  # as a spreadsheet has it
 
     return read
 
@@ -32,14 +35,14 @@ def _number(group: str, point: str) -> Notation:
 def _day(first: str, second: str, marks: str) -> Notation:
     form = re.compile(
         rf"(?P<{first}>[0-9]{{1,2}})(?P<mark>[{marks}])(?P<{second}>[0-9]{{1,2}})(?P=mark)"
-        r"(?P<year>[0-9]{4})(?P<time>\D.*)?"
+        r"(?P<year>[0-9]{4})(?P<time>|\D.*)"
     )
 
     def read(text: str) -> str:
         with contextlib.suppress(ValueError):
             if found := form.fullmatch(text):
-                day = date(int(found["year"]), int(found["month"]), int(found["day"]))
-                return f"{day}{found['time'] or ''}"
+                day = date(*(int(found[part]) for part in ("year", "month", "day")))
+                return f"{day}{found['time']}"
         return ""
 
     return read
@@ -66,7 +69,8 @@ def agreed(kind: type, texts: Iterable[str]) -> list[str]:
     found: dict[str, list[str]] = {}
     for name, read in NOTATIONS.get(kind, {}).items():
         values = [*map(read, texts)]
-        if all(values) and values not in found.values():
+        odd = kind is int and "." in "".join(values)  # 1.234 is no whole number so read
+        if all(values) and not odd and values not in found.values():
             found[name] = values
     return [] if texts in found.values() else [*found]
 

@@ -23,10 +23,12 @@ body *+:is(h2,.assistant){margin-top:1rem}
 body *+:is(p,form){margin-top:.4rem}
 :focus-visible,.rows tr:focus,#attach:focus-visible+label{outline:2px solid var(--link)}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
-pre{padding:.6rem;max-height:22rem;white-space:pre-wrap}
+pre{padding:.6rem;max-height:22rem}
+pre,.thought,.diff dd,.msg:is(.user,.live),body button.cell{white-space:pre-wrap}
 .beside textarea,pre{font:.88em/1.45 var(--pico-font-family-monospace)}
 .head p,.empty,.hint,.computed,.pen,.none,.pager,.badge,.step.blocked :is(h2,p),
-  legend,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){color:var(--muted)}
+  legend,#say label,.code>small,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){
+  color:var(--muted)}
 .broken,.error,[aria-label=Delete]:is(:hover,:focus),.state:is(.failed,.interrupted){
   color:var(--bad)}
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
@@ -47,17 +49,16 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 
 /* in lines */
 .head,.bar,#bulk,.slider,.boxes,.pager,.step header,.step form,.inline,#filter,#say,.notice,
-  .sends,.tools,.tools details>div,.approval,#stop,.lead,
+  .beside form,.sends,.tools,.tools details>div,.approval,#stop,.lead,
   :is(.runs,.events,.log,.bar) li{display:flex;gap:.6rem;align-items:center;flex-wrap:wrap}
 .head,.pager,.step header,.bar li{justify-content:space-between}
 :is(.bar,.inline,#bulk,#filter,#import) :is(input:not([type=checkbox]),select){width:auto}
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
   padding-block:.2rem;line-height:1.6rem;height:2.2rem}
-.head{margin-bottom:.8rem}
 .head>:first-child{margin-right:auto}
-.add,#import form,#check,.beside form,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
+.add,#import form,#check,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
-:is(.add,.beside,.edit,#import) button{place-self:end start}
+:is(.add,.edit,#import) button{place-self:end start}
 
 /* the frame */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
@@ -100,16 +101,15 @@ body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 .rows tr:focus{outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
 .grip,.actions{width:1%;white-space:nowrap}
-.grip input{margin:0}
 .grip button{cursor:grab;touch-action:none}
 .number,.number button.cell{text-align:right}
-body button.cell{width:100%;white-space:pre-wrap}
+body button.cell{width:100%}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
 .linked>:is(a,span),.md,.rows th a{padding:.3rem}
 @media(hover:hover){.linked:not(:hover,:focus-within)>.pen{opacity:0}}
 .linked img{max-width:6rem;max-height:3.5rem}
-.md{max-height:14rem;overflow:auto;flex:1}
+.md,.clash ul{max-height:14rem;overflow:auto}
 .tag{background:var(--soft);border-radius:.6rem;padding:.1rem .6rem;margin-right:.3rem;
   display:inline-block}
 .edit:not(.whole) :is(input:not([type=checkbox]),select,textarea){width:auto;min-width:100%}
@@ -117,15 +117,14 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .pager a+a,.values span+span{margin-left:.8rem}
 .wide,.scroll{overflow:auto}
 .scroll{max-height:30rem;margin:.6rem 0}
-.data,.rows,.lead form{margin:0}
-.data :is(td,th),.rows .computed{padding:.2rem .6rem}
+.data,.rows,.grip input,.lead form,.diff :is(dl,dd){margin:0}
+.data{width:auto;min-width:20rem}
+.data :is(td,th),.rows .computed,.msg.tool{padding:.2rem .6rem}
 .data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .data thead{position:sticky;top:0;background:var(--card)}
 .chart svg{max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
 .beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
-.beside form{grid-template-columns:repeat(3,max-content) 1fr}
-.beside form :is(input,textarea){grid-column:1/-1}
 .beside aside,.entry span,.diff dd,.msg{overflow-wrap:anywhere}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
@@ -136,16 +135,15 @@ body .name input:not(:hover,:focus){border-color:transparent;background:none}
 .step form:not(.question) .sends{flex-basis:100%}
 .step details,.inputs p{margin:.2rem 0}
 .step summary{width:max-content;max-width:100%}
-body summary{line-height:1.6}
+body summary,.tree li{line-height:1.6}
 body summary::after{height:1lh;align-self:center;margin-left:.4rem}
 .step details[open]>summary{margin:0}
 .step .scroll{max-height:20rem}
-.step .data{width:auto;min-width:20rem}
 .tools{margin-top:.3rem;gap:1rem;justify-content:start}
-body :is(.step,.msg.tool) button.link{color:var(--link);padding:0}
-.tree ul{padding-left:1rem}
-body .tree{padding:0}
-.tree li{margin:0;list-style:none;line-height:1.6}
+body :is(th,.step,.msg.tool) button.link{color:var(--link);padding:0}
+:is(.tree,.clash,.msg) ul{padding-left:1rem}
+body :is(.tree,.runs,.events,.log){padding:0}
+:is(.tree,.runs,.events,.log,#offers) li{list-style:none;margin:0}
 :is(.output,.diff) :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
 .picture img{max-height:24rem}
 .text{max-width:46rem}
@@ -155,7 +153,7 @@ pre.live{max-height:12rem}
 .question{justify-items:start}
 .state,.who{flex:0 0 5.5rem}
 .step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
-main :is(.step,.problem){margin-bottom:.8rem}
+.head,main :is(.step,.problem){margin-bottom:.8rem}
 .step header{background:none;border:0;padding:0;margin:0 0 .4rem}
 .step form{align-items:start;padding:.6rem 0}
 .step label{flex:1 1 14rem}
@@ -163,10 +161,8 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .step.done{border-color:#2f9e62}
 .step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
-:is(.runs,.events,.log){padding:0}
-:is(.runs,.events,.log) li{list-style:none;border-bottom:var(--edge);padding:.3rem 0;gap:1rem;
-  flex-wrap:nowrap;margin:0}
-.inputs,.events span,.entry span{flex:1}
+:is(.runs,.events,.log) li{border-bottom:var(--edge);padding:.3rem 0;gap:1rem;flex-wrap:nowrap}
+.md,.inputs,.events span,.entry span{flex:1}
 :is(.events,.log,#stop,.lead) button,[data-options]~button{padding:.1rem .6rem}
 .cards{grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
 .cards a{font-weight:600}
@@ -179,9 +175,7 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .entry>:is(input,i){flex:0 0 1.25em;margin:0}
 :not(.undone)>.entry span{color:var(--ink)}
 .undone span{text-decoration:line-through}
-.diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem;margin:0}
-.diff dd{margin:0;white-space:pre-wrap}
-.clash ul{max-height:14rem;overflow:auto;padding-left:1rem}
+.diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem}
 
 /* notices */
 #notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;display:grid;gap:.6rem;
@@ -203,18 +197,15 @@ main :is(.step,.problem){margin-bottom:.8rem}
 .msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
 .msg.user summary{color:inherit}
-.msg:is(.user,.live){white-space:pre-wrap}
-.msg.tool{padding:.2rem .6rem}
 .msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
   max-width:100%}
 .code{position:relative}
 .code>:is(small,button){position:absolute;top:.2rem;right:.6rem}
-.code>small{right:3.4rem;color:var(--muted)}
+.code>small{right:3.4rem}
 .code pre{padding-top:1.5rem;border:var(--edge)}
-.msg ul{padding-left:1.3rem}
 #talk li{margin:0;padding:0;display:list-item}
 .live:has(span)::before{display:none!important}
-.thought{margin:0 0 .3rem;white-space:pre-wrap}
+.thought{margin:0 0 .3rem}
 .msg.note{background:none;border:var(--edge)}
 #stop,.lead{padding:0 .8rem .4rem}
 .assistant label{display:grid;grid-template-columns:12rem minmax(0,1fr);align-items:center}
@@ -223,11 +214,10 @@ main :is(.step,.problem){margin-bottom:.8rem}
 @keyframes arm{from,99%{pointer-events:none;opacity:.4}}
 #say{padding:.6rem;border-top:var(--edge);align-items:end;position:relative}
 #say textarea{flex:1 1 70%;resize:none}
-#say label{color:var(--muted)}
 #say label[for]{cursor:pointer;text-decoration:underline}
 #offers{position:absolute;inset:auto .6rem 100%;z-index:4}
 #offers ul{padding:.2rem;max-height:19rem;overflow:auto}
-#offers li{list-style:none;margin:0;padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
+#offers li{padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
 
 @media(max-width:800px){
   #import td:nth-child(2):not(:last-child){max-width:7.5rem}
