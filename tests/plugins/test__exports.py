@@ -87,6 +87,18 @@ def test_screaming_frog(measured, text, encoding):
     assert {row["page"]: row["status_code"] for row in found["top"]} == codes
 
 
+def test_images_of_an_export_in_german_are_not_taken_for_pages(measured):
+    german = {"Type": "Typ", "Source": "Quelle", "Destination": "Ziel", "Status Code": "Statuscode"}
+    head, *rows = frog(MIDDLE, kinds=("Hyperlink", "Bild")).splitlines(keepends=True)
+    for english, word in german.items():
+        head = head.replace(f'"{english}"', f'"{word}"')
+    source, chosen, found, _ = measured(head + "".join(rows).replace('"false"', '"Falsch"'))
+    assert source["program"] == "Screaming Frog"
+    assert chosen == {"origin": "Quelle", "target": "Ziel"}
+    assert found["left_out"] == {"Bild": 2, "CSS": 1, "Canonical": 1, "no type": 1, "external": 1}
+    assert (found["links"], found["nofollow"]) == (4, 1)
+
+
 def test_the_words_of_sitebulb(measured):
     header = "Referring URL,Anchor Text,Target URL,Target HTTP Status Code,Nofollow,Location\n"
     rows = [f"{SHOP}/,A,{SHOP}/a,200,No,Header", f"{SHOP}/,B,{ELSEWHERE}/,200,Yes,Footer"]

@@ -1,6 +1,7 @@
 """CSV files of links that crawlers and Gephi write: known by their columns, sifted by their marks.
 
-Screaming Frog: All Inlinks and All Outlinks, also with the title line that old versions put first.
+Screaming Frog: All Inlinks and All Outlinks, also with the title line that old versions put first;
+the words of other languages than English are a guess.
 Sitebulb: by the words of its columns. Gephi: its table of edges.
 """
 
@@ -9,11 +10,11 @@ from collections import Counter
 
 EXPORTS = {  # what columns are called, in lower case; an export has all of them
     "Screaming Frog": {
-        "origin": "source",
-        "target": "destination",
-        "type": "type",
-        "follow": "follow",
-        "status": "status code",
+        "origin": "source|quelle|fuente|origen|origine",
+        "target": "destination|ziel|destino|destinazione",
+        "type": "typ|type|tipo",
+        "follow": "follow|folgen|suivre|seguir|segui",
+        "status": "status[ -]?code|code (de statut|d.état)|código de estado|codice di stato",
     },
     "Sitebulb": {
         "origin": "(source|referring|from) url",
@@ -23,9 +24,9 @@ EXPORTS = {  # what columns are called, in lower case; an export has all of them
     },
     "Gephi": {"origin": "source", "target": "target", "direction": "type", "id": "id"},
 }
-PAGES = "hyperlink|a?href"  # the types of Screaming Frog that are a link to a page
+PAGES = "hyperlink|hyperlien|hipervínculo|a?href"  # types that are a link to a page
 COUNTED = {  # links that stay and are counted: by which words of a column
-    "follow": ("nofollow", "false|no"),
+    "follow": ("nofollow", "false|no|falsch|nein|faux|non|falso"),
     "nofollow": ("nofollow", "true|yes|nofollow"),
     "direction": ("undirected", "undirected|mutual"),
 }
