@@ -84,7 +84,8 @@ class Migration:
         old = {new: old for old, new in self.renamed.items()}
         read = {name: self._converted(name, old.get(name, name)) for name in self.retyped}
         lost = {name: sum(new is MISSING for _, new in read[name]) for name in self.retyped}
-        lost |= {name: self._filled(name) for name in self.removed}
+        filled = {name: condition(Field(name, str, KINDS[str]), "!=") for name in self.removed}
+        lost |= {name: self.db.table(self.table).count(*test) for name, test in filled.items()}
         self._ask({name: count for name, count in lost.items() if count})
         if self.db.one(f"SELECT 1 FROM {self.table} LIMIT 1"):
             label = f"before-{self.app.slug}".replace("_", "-")
@@ -107,10 +108,6 @@ class Migration:
         what = f"{self.app.model.__name__}: this change would lose values: {said}."
         then = "Nothing was changed. Put the field back (a new name: Renamed), or accept the loss"
         raise Problem(what, f"{then}; a backup is made first.", accept=asked)
-
-    def _filled(self, name: str) -> int:
-        filled, _ = condition(Field(name, str, KINDS[str]), "!=")
-        return self.db.table(self.table).count(filled)
 
     def _converted(self, name: str, old: str) -> list[tuple[int, Any]]:
         """[(id, new value)] of a column by way of its text; MISSING where that cannot be."""

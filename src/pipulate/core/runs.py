@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from pipulate.core.fields import digest, dumps, from_json
@@ -101,14 +100,14 @@ class StepState:
 
 
 def step_key(step: Any, inputs: Row, used: list[str]) -> str:
-    """SHA-256 over source (if any), inputs, used outputs; a file counts with its size and time."""
+    """SHA-256 over its source (if any), inputs, used outputs; a file counts with size and time."""
     stamps = []
     for value in from_json(inputs).values():
         with contextlib.suppress(OSError, ValueError):  # it is gone, or JSON that looks like one
             if isinstance(value, File):
                 stat = value.path.stat()
                 stamps.append([stat.st_size, stat.st_mtime_ns])
-    return digest(dumps([step and step.source, inputs, stamps, used]))
+    return digest(dumps([getattr(step, "source", step), inputs, stamps, used]))
 
 
 def inputs_of(step: Any, given: Row) -> Row:
@@ -319,11 +318,11 @@ class Runs:
     def effect(self, attempt: Row, used: Row, name: str) -> tuple[Row, bool]:
         """Its record, whatever the step's source: who mends the file pays nothing again."""
         inputs, ups = json.loads(attempt["inputs"]), [digest(dumps(up)) for up in used.values()]
-        key, at = step_key(None, inputs, [dumps(used)]), (attempt["run_id"], attempt["step"])
+        tries = self.attempts.xtra(run_id=attempt["run_id"], step=attempt["step"])
         # in homes of before 28 November it lies under the key of its try
-        tries = self.attempts.select("DISTINCT source", "run_id = ? AND step = ?", at)
-        older = [step_key(SimpleNamespace(**one), inputs, ups) for one in tries]
-        return self.record(attempt | {"key": key}, "effect", name, "intent", {}, *older)
+        older = [step_key(one["source"], inputs, ups) for one in tries.select("DISTINCT source")]
+        key = {"key": step_key(None, inputs, [dumps(used)])}
+        return self.record(attempt | key, "effect", name, "intent", {}, *older)
 
     def ask(self, run: Row, attempt: Row, question: str, about: Row, actor: str) -> Row:
         """The record of a question; one that is new is an event."""
