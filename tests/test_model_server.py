@@ -182,6 +182,7 @@ def test_stopping_with_open_streams() -> None:
     assert time.monotonic() - start < 2 and server.cancelled == 0
 
 
+@pytest.mark.alone
 def test_20000_tokens(server: ModelServer) -> None:
     server.script(Reply(token_list=["tok "] * 20_000))
     with ask(server, OPENAI) as response:

@@ -252,6 +252,7 @@ def test_a_file_and_the_page_go_along(page, model):
     expect(talk(page).get_by_text("Attached: file:1 towns.csv")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_the_talk_follows_its_end_unless_somebody_scrolled_up(page, model, until):
     page.goto("/default")
     model.script(

@@ -262,6 +262,7 @@ def test_a_no_on_the_terminal_ends_the_run(terminal, shell):
     assert code == 1 and seen.count("(no, yes): ") == 1, seen
 
 
+@pytest.mark.alone
 def test_ctrl_c_on_the_terminal_cancels_the_step_and_says_how_to_go_on(terminal, shell, until):
     code, seen = terminal(["run", "slow", "n=50", "wait=0.1"], {"s left": "\x03"})
     assert 3 <= int(re.search(r"about (\d+) s left", seen)[1]) <= 8
