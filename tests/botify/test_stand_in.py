@@ -20,6 +20,21 @@ def test_the_same_seed_and_size_make_the_same_site():
     assert all(page["url"].startswith(f"https://{HOST}/") for page in site)
 
 
+def test_the_analyses_of_the_demo_differ_so_that_a_comparison_shows_something():
+    service = Service()
+
+    def urls(slug):
+        query = {"collections": [f"crawl.{slug}"], "query": {"dimensions": ["url"]}}
+        return {row["dimensions"][0] for row in service._rows(query)}
+
+    now, before = urls("20250314-2"), urls("20250214")
+    assert before == urls("20250214") and now - before and before - now and now & before
+    assert urls("20250314") == now, "a second crawl of one day"
+    site, was = service._site("20250314"), service._site("20250214")
+    depths, then = ({page["url"]: page["depth"] for page in pages} for pages in (site, was))
+    assert any(depths[url] != then[url] for url in {*depths} & {*then})
+
+
 def test_links_are_counted_by_depth_and_filtered():
     site = make_site(100)
     total = {"function": "sum", "args": [f"{CRAWL}.outlinks_internal.nb.total"]}

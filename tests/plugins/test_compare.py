@@ -1,6 +1,7 @@
 """Two link graphs compared: what became of each page, from files and from runs, and refusals."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +96,21 @@ def test_two_runs_are_chosen_the_newest_against_the_one_before(call, pair):
     assert pages(said, "New") == ["/new"]
     back = call("compare_run", "mcp", before=names[0], after=names[1])["output"]
     assert pages(back, "Gone") == ["/new"]
+
+
+def test_an_older_crawl_that_was_exported_later_is_the_one_before(tmp_path):
+    made = {"nodes": {"$file": str(tmp_path / "nodes.csv")}, "start": "/", "pages": 3, "links": 2}
+    about = {"parent": "", "name": ""}
+    listed = [
+        about | {"id": n, "created_utc": f"2026-01-0{n}", "inputs": f'{{"analysis": "{crawl}"}}'}
+        for n, crawl in ((1, "20250101"), (2, "20250314-2"), (3, "20250214"))
+    ]
+    lists = {"link_graph": listed, "links": []}
+    said = {"run_list": lambda pipeline: lists[pipeline], "run_output": lambda run, step: made}
+    job = SimpleNamespace(tool=lambda name, **values: said[name](**values))
+    runs = compare.runs(job)
+    assert compare.newest(runs)[0].startswith("link_graph 2 (/ 20250314-2, ")
+    assert compare.older(runs)[0].startswith("link_graph 3 (/ 20250214, ")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,24 @@ def make_site(size=400, seed=7, deepest=8):
     return pages
 
 
+def earlier(pages):
+    """A site as it was a month before, to compare with: some pages are not there yet, some still
+
+    have their old address, and some links are missing."""
+    chance = random.Random(f"earlier {len(pages)}")
+    there = pages[: len(pages) - len(pages) // 20]
+    names = {page["url"]: page["url"] for page in there}
+    for page in there[1:]:
+        if chance.random() < 0.03:
+            names[page["url"]] += "/old"
+    before = []
+    for page in there:
+        links = [names[url] for url in page["links"] if url in names and chance.random() > 0.05]
+        before.append(page | {"url": names[page["url"]], "links": links})
+    _measure(before)
+    return before
+
+
 def _page(n, chance):
     kind = KINDS[0] if not n else chance.choices(KINDS[1:], (1, 6, 3))[0]
     gone = chance.random() < 0.03

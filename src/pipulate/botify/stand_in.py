@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from pipulate.botify import bql, parcel
 from pipulate.botify.faults import Fault, Faulty, refusal
-from pipulate.botify.made_up import make_site
+from pipulate.botify.made_up import earlier, make_site
 
 OWNER, PROJECT, USER = "demo-org", "demo-shop.example", "demo.user"
 CRAWLS = ("20250314-2", "20250314", "20250214")
@@ -131,7 +131,7 @@ class Service:
     async def analyses(self, request):
         """The oldest first: no order is promised."""
         rows = [
-            {"slug": slug, "name": slug, "status": "success", "urls_done": len(self.pages)}
+            {"slug": slug, "name": slug, "status": "success", "urls_done": len(self._site(slug))}
             | {"date_finished": f"{slug[:4]}-{slug[4:6]}-{slug[6:8]}T08:00:00Z"}
             for slug in reversed(self.crawls)
         ]
@@ -147,6 +147,10 @@ class Service:
         own = [{"id": name, "kind": "dimension"} for name in names]
         return JSONResponse({"datasets": [{"name": "crawl", "fields": own}]})
 
+    def _site(self, slug):
+        """The pages of an analysis: those of an earlier day than the last are others."""
+        return earlier(self.pages) if slug[:8] < max(self.crawls)[:8] else self.pages
+
     def _rows(self, query):
         if gone := [name for name in self.lacks if name in str(query)]:
             raise bql.BadQuery(1029, f"unknown field {gone[0]!r}")
@@ -158,7 +162,10 @@ class Service:
                 raise bql.BadQuery(1029, "segments are the project's, not a crawl's")
             named = f'"crawl.{self.crawls[0]}.segments.'
             query = json.loads(text.replace('"segments.', named))
-        return [*bql.answer(query, self.pages, [*self.crawls])]
+        (first, *_) = query.get("collections") or [""]
+        slug = str(first).removeprefix("crawl.")
+        pages = self._site(slug) if slug in self.crawls else self.pages
+        return [*bql.answer(query, pages, [*self.crawls])]
 
     async def query(self, request):
         return self._page(request, self._rows(await request.json()))

@@ -64,8 +64,12 @@ def runs(job):
                 nodes, at = File(made["nodes"]["$file"]), run["created_utc"][:16].replace("T", " ")
                 name = f"{pipeline} {run['id']} ({called(run, made)}, {made['pages']:,} pages)"
                 about = {"graph": name, "links": made["links"], "begun_utc": at}
-                found.append(about | {"nodes": nodes})
-    return sorted(found, key=lambda row: row["begun_utc"], reverse=True)
+                crawl = json.loads(run["inputs"]).get("analysis", "")
+                found.append(about | {"nodes": nodes, "crawl": crawl})
+    found.sort(key=lambda row: row["begun_utc"], reverse=True)
+    if all(row["crawl"] for row in found[:2]):  # an older crawl may have been exported later
+        found[:2] = sorted(found[:2], key=lambda row: row["crawl"], reverse=True)
+    return found
 
 
 def called(run, made):
@@ -78,7 +82,7 @@ def called(run, made):
 @runs.view
 def draw_runs(output):
     """The runs to choose from."""
-    shown = [{name: row[name] for name in row if name != "nodes"} for row in output]
+    shown = [{name: row[name] for name in ("graph", "links", "begun_utc")} for row in output]
     return DataTable(shown) if shown else "No run has measured links yet; two files will do."
 
 
