@@ -69,6 +69,18 @@ def test_the_page_welcomes_by_name_and_shows_the_last_four_characters(page, serv
     assert service.token not in shown and service.token[:-4] not in shown
 
 
+def test_a_token_that_botify_refused_is_not_welcomed_until_it_is_taken_again(page, call, service):
+    assert "Welcome" in page()
+    old, service.token = service.token, "stand-in-renewed-0001"
+    with pytest.raises(Problem, match="401"):
+        call("botify_projects", refresh=True)
+    shown = page()
+    assert "Botify refused the token." in shown and "Welcome" not in shown
+    assert f"set, ends …{old[-4:]}" in shown and "<details open" in shown
+    call("botify_connect", token=service.token)
+    assert "Welcome" in page()
+
+
 def test_one_click_deletes_the_token(page, connected, service):
     page("POST", "forget")
     assert 'type="password"' in page() and "Welcome" not in page()

@@ -71,6 +71,11 @@ class Account:
     def user(self):
         return self.kept.get("user") or ""
 
+    @property
+    def refused(self):
+        """Whether Botify did not take the token when it was asked last."""
+        return bool(self.kept.get("refused"))
+
     # -- the project of a profile
 
     @property
@@ -86,8 +91,17 @@ class Account:
     # -- asking
 
     async def ask(self, what, *about):
-        async with self.client() as botify:
-            return await getattr(botify, what)(*about)
+        """What the client gives; whether Botify takes the token is kept for the page."""
+        try:
+            async with self.client() as botify:
+                found = await getattr(botify, what)(*about)
+        except Problem as problem:
+            if problem.details.get("status") == 401 and self.shown:
+                self.kept["refused"] = True
+            raise
+        if self.refused:
+            del self.kept["refused"]
+        return found
 
     async def listed(self, refresh, what, *about):
         """{rows, at} of a list; asked for when it is not kept yet, or to `refresh` it."""

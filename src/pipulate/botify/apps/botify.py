@@ -158,9 +158,12 @@ def token_form(at, word, **more):
 def token_card(account, at):
     """Who is connected, how the token is shown, and the ways to leave or replace it."""
     gone = Button("Delete the token", cls="outline secondary", **acts(at, "forget"))
+    said = "Botify refused the token." if account.refused else f"Welcome, {account.user}."
     return Article(
-        P(Strong(f"Welcome, {account.user}."), f" The token is {account.shown}. ", gone),
-        Details(Summary("Another token"), token_form(at, "Check and replace")),
+        P(Strong(said), f" The token is {account.shown}. ", gone),
+        Details(
+            Summary("Another token"), token_form(at, "Check and replace"), open=account.refused
+        ),
     )
 
 
