@@ -110,6 +110,22 @@ def test_an_app_without_rows_brings_none(call, plugin, tmp_path):
     assert found == {"name": "book", "address": "/default/books", "added": {"books": 0}}
 
 
+def test_a_pipeline_is_shared_with_rows_though_it_has_none(call, plugin, tmp_path):
+    plugin(
+        """
+        from pipulate import Pipeline
+        pay = Pipeline("Pay", "Pays.")
+
+        @pay.step
+        def amount(euro: int):
+            return euro
+        """,
+        "pay",
+    )
+    package = call("plugin_share", name="pay", data=True)
+    assert (package["data"], package["files"]) == ({}, {}) and "def amount" in package["source"]
+
+
 FRIEND = """
 from pipulate import CrudApp, File, Ref, Secret
 

@@ -31,7 +31,7 @@ def share(table, caller, house, name: str, data: bool = False):
     package |= {"source": path.read_text("utf-8"), "origin": found[0]["origin"]}
     package |= {"version": found[0]["version"], "data": {}, "files": {}}
     for slug in [row["name"] for row in own if data and row["file"] == str(path)]:
-        if getattr(apps.get(slug), "fields", None):
+        if hasattr(apps.get(slug), "table_name"):  # pipelines have fields, too, but no rows
             package["data"][slug] = rows(apps[slug], caller)
             package["files"] |= files(apps[slug], caller, package["data"][slug])
     return package
