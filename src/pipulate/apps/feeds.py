@@ -115,8 +115,7 @@ class Feeds(Runner):
         folder = self.runs.files / f"runs/{visit.path['run']}/fed-{secrets.token_hex(4)}"
         given = await asyncio.to_thread(fed, other.first, value, folder)
         caller = replace(visit.caller, parent=f"{visit.path['run']}/{visit.path['step']}")
-        values = other._resolve({other.first.name: given}, caller)
-        run = await other.fresh(caller, values)
+        run = await other.fresh(caller, other._resolve({other.first.name: given}, caller))
         return Go(other.at(caller.profile, run["id"]))
 
 

@@ -175,8 +175,7 @@ class HouseTools(ExchangeTools, RunTools):
         events, profile = self.house.events, caller.profile.id
         first = events.last(profile) if event is None else event
         keys = [first, *(int(key) for key in more or [] if str(key).isdecimal())]
-        said = events.undo(keys, profile, caller.actor, on_conflict)
-        return self._unused(caller, said)
+        return self._unused(caller, events.undo(keys, profile, caller.actor, on_conflict))
 
     @tool(seconds=60.0)
     def undo_turn(self, caller: Caller, turn: str, on_conflict: OnConflict = "refuse"):

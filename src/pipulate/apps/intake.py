@@ -153,8 +153,7 @@ class Intake:
         }
 
     def written(self, name: str) -> Iterable[str]:
-        kind = self.app.fields.get(name, ID).type
-        return () if self.sheet.typed else NOTATIONS.get(kind, ())
+        return () if self.sheet.typed else NOTATIONS.get(self.app.fields.get(name, ID).type, ())
 
     def _agreed(self, name: str, index: int, rows) -> list[str]:
         if self.written(name) and name not in self.notations:

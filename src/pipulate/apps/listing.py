@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
@@ -55,8 +55,7 @@ class Listing(Many):
 
     def state(self, query: Mapping[str, str]) -> State:
         """The list an address means; one without state is the app's own default."""
-        given = query or dict(parse_qsl(self.model.default_filter))
-        return State.read(given, self.named)
+        return State.read(query or dict(parse_qsl(self.model.default_filter)), self.named)
 
     def address(self, base: str, state: State, **changes) -> str:
         said = state.query(**changes) or ("all=1" if self.model.default_filter else "")
@@ -102,8 +101,7 @@ class Listing(Many):
             boxes.append(labelled(f, shown, why, autofocus=name == first, **more))
         other = "; ".join(why for name, why in bad.items() if name not in self.fields)
         note = P(other, cls="error", role="alert") if other else ""
-        mark = hidden(REFUSED, "1") if bad else ""
-        parts = *boxes, Button("Add", type="submit"), mark, note
+        parts = *boxes, Button("Add", type="submit"), hidden(REFUSED, "1") if bad else "", note
         return Form(*parts, hx_post=base, hx_swap="none", id="add", cls="add", novalidate=True)
 
     # -- the list
@@ -212,7 +210,7 @@ class Listing(Many):
     # -- routes
 
     def _asking(self, visit: Visit) -> State:
-        return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
+        return self.state(dict(parse_qsl(urlsplit(visit.here).query)))
 
     async def _draw(self, visit: Visit, draw, what, **how):
         """In a thread and not for ever when the class's own code draws."""

@@ -158,8 +158,7 @@ def notice(text: Any, undo: str = ""):
 
 def problem_card(problem: Problem):
     """The one face of every error."""
-    body = P(Strong(problem.what), " ", problem.next_step)
-    return Article(body, cls="problem", role="alert")
+    return Article(P(Strong(problem.what), " ", problem.next_step), cls="problem", role="alert")
 
 
 @functools.cache

@@ -162,8 +162,7 @@ class Runner:
         with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
             row = self.runs.create(profile_id, self.slug, inputs, parent=caller.parent, name=name)
             attempt = {"run_id": row["id"], "step": "", "key": ""}
-            steps = {"steps": [*self.pipeline.steps]}
-            self.runs.record(attempt, "steps", "", "done", steps)
+            self.runs.record(attempt, "steps", "", "done", {"steps": [*self.pipeline.steps]})
             change.summary = f"Started run {row['id']} of {self.title}"
             return row
 

@@ -256,8 +256,7 @@ async def _made_up(job: Job, prompt: str, schema: Row) -> Any:
 async def _drawn(visit: Visit, method: str, path: str) -> Any:
     house, (slug, _, rest) = visit.house, path.partition("/")
     if slug == "undo":
-        said = await visit.call("undo", {"event": rest})
-        return notice(said, visit.undo), NotStr(AGAIN)
+        return notice(await visit.call("undo", {"event": rest}), visit.undo), NotStr(AGAIN)
     visit.app = house.shelf.get(slug)
     drawn = await house.shelf.answer(visit, method, rest)
     at_work = any(not job.questions for job in house.jobs.live.values())

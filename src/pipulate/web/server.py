@@ -246,8 +246,7 @@ class Site:
     async def shell_call(self, request):
         """The shell's door: what House.answer takes → {result}, {problem: …} or a download."""
         try:
-            said = _readable(await request.body())
-            work = asyncio.create_task(self.house.answer(said))
+            work = asyncio.create_task(self.house.answer(_readable(await request.body())))
             while not (await asyncio.wait([work], timeout=0.5))[0]:
                 if await request.is_disconnected():  # Ctrl-C in the shell
                     work.cancel()
