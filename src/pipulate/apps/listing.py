@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
@@ -210,7 +210,7 @@ class Listing(Many):
     # -- routes
 
     def _asking(self, visit: Visit) -> State:
-        return self.state(dict(parse_qsl(urlsplit(visit.here).query)))
+        return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
 
     async def _draw(self, visit: Visit, draw, what, **how):
         """In a thread and not for ever when the class's own code draws."""
