@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipulate import File, Problem
+from pipulate.apps.markup import html
 from pipulate.botify import asking, download
 from pipulate.botify.apps import link_graph as steps
 from pipulate.botify.stand_in import CRAWLS, OWNER, PROJECT
@@ -38,6 +39,17 @@ def refused(step, *args, **how):
 def test_an_account_without_a_name_is_no_nobody_and_one_project_is_one():
     shown = {**ACCOUNT, "user": "", "data": "demo data", "note": ""}
     assert steps.draw_account(shown) == "1 project · demo data"
+
+
+def test_what_was_ordered_and_fetched_stands_in_words_and_demo_data_are_not_paid_for():
+    plan = {"credits": 1_170, "data": "demo data"}
+    assert steps.spent(plan) == "about 1,170 credits of Botify (demo data: nothing is spent)"
+    assert steps.spent(plan | {"data": "Botify"}) == "about 1,170 credits of Botify"
+    order = {"job": "7", "note": "Ordered.", "rows": 11_701, "credits": 1_170, "most": 1_000_000}
+    drawn = html(steps.draw_export(order))
+    assert "<td>11,701</td>" in drawn and "<td>rows at most</td><td>1,000,000</td>" in drawn
+    drawn = html(steps.draw_download({"bytes": 18_086, "announced": None, "most": 50}))
+    assert "<td>18,086</td>" in drawn and "announced" not in drawn
 
 
 # -- the whole ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pipulate.plugins.links import Formats, draw_report, figures, links, picture
 
 PASTE = "(paste an address below)"
 START, LEAVE = "Start the export", "No"
+LIMIT = "rows at most"  # what `most` is called on the page
 
 ABOUT = "The internal links of a Botify project, exported and measured."
 link_graph = Pipeline("Link graph", ABOUT)
@@ -227,7 +228,7 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
             return taken
         said = asked(job, "export", payload=plan["payload"])
         if "unsure" not in said:
-            return ordered(plan, said, f"Ordered for about {plan['credits']:,} credits.")
+            return ordered(plan, said, f"Ordered for {spent(plan)}.")
         print(f"The answer was lost: {said['unsure']}")
         if taken := mine("Ordered; the answer was lost, and the job was found."):
             return taken
@@ -250,11 +251,16 @@ def agreed(plan, job):
     """Ask whether the credits may be spent. Raises Problem when not."""
     question = (
         f"Export {plan['rows']:,} links of {plan['project']} {plan['analysis']} down to depth "
-        f"{plan['depth']}? That spends about {plan['credits']:,} credits of Botify"
-        f"{' (demo data: nothing is spent)' if plan['data'] != 'Botify' else ''}."
+        f"{plan['depth']}? That spends {spent(plan)}."
     )
     if job.ask(question, [START, LEAVE]) == LEAVE:
         raise Problem("The export was not started.", "Change the plan, or run this step again.")
+
+
+def spent(plan):
+    """What an export costs, in words."""
+    nothing = "" if plan["data"] == "Botify" else " (demo data: nothing is spent)"
+    return f"about {plan['credits']:,} credits of Botify{nothing}"
 
 
 def ordered(plan, found, note):
@@ -264,6 +270,12 @@ def ordered(plan, found, note):
     about = {"job": found["job_id"], "note": note, "project": plan["project"]}
     most = (found["payload"] or plan["payload"]).get("export_size")
     return about | {"rows": plan["rows"], "credits": plan["credits"], "most": most}
+
+
+@export.view
+def draw_export(output):
+    """What was ordered, in words and figures."""
+    return figures("ordered", {LIMIT if name == "most" else name: output[name] for name in output})
 
 
 @link_graph.step(auto=True)
@@ -289,6 +301,13 @@ def download(export, job):
     lines = [said.get(name) for name in ("nb_lines", "row_count", "nb_results")]
     announced = next((n for n in lines if isinstance(n, int)), None)
     return {"file": File(whole), "bytes": size, "announced": announced, "most": export["most"]}
+
+
+@download.view
+def draw_download(output):
+    """How much came, and how many rows Botify said that it has."""
+    told = {"bytes": output["bytes"], "rows announced": output["announced"]}
+    return figures("fetched", told | {LIMIT: output["most"]})
 
 
 @link_graph.step(auto=True)
