@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 
 from pipulate.apps import files
+from pipulate.apps.house import House
 from pipulate.core.fields import File
 from pipulate.core.problems import Missing, Problem, Refused
+from pipulate.core.settings import Settings
 
 
 @pytest.fixture
@@ -187,3 +189,14 @@ def test_a_file_of_a_run_belongs_to_its_profile_and_no_other_run_is_looked_at(ho
     assert kept == dict.fromkeys(paths, first.id) | {"runs/2/x.csv": other}
     plan = house.db.all(f"EXPLAIN QUERY PLAN {files.ENTER}", ("runs/2/x.csv", "x", 1, "2026"))
     assert "SEARCH runs USING INTEGER PRIMARY KEY (rowid=?)" in [step["detail"] for step in plan]
+
+
+def test_a_file_of_a_home_that_is_reached_by_a_link_is_kept_by_its_own_path_too(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    house = House(Settings(tmp_path / "link", browser=False))
+    there = tmp_path / "home/files/a.txt"
+    there.write_text("hello")
+    for path in (there, tmp_path / "link/files/a.txt"):
+        assert house.files.take_in(path, house.caller("user")) == "file:1"
+    house.db.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import time
 
 import pytest
@@ -231,6 +232,20 @@ def test_a_thousand_files_are_listed_in_a_second(put, call, folder):
     assert call("files_list")["count"] == 1000
     assert call("files_list", sort="-bytes")["count"] == 1000
     assert time.process_time() - started < 3
+
+
+def test_more_files_than_one_look_can_enter_come_in_portions_the_oldest_first_and_go_at_once(
+    put, call, folder, house, monkeypatch
+):
+    monkeypatch.setattr("pipulate.apps.files.PORTION", 40)
+    for n in range(100):
+        os.utime(put(f"many/{n}.txt"), (LONG_AGO + n, LONG_AGO + n))
+    assert [call("files_list")["count"] for _ in range(4)] == [40, 80, 100, 100]
+    newest = call("files_list")["rows"][0]
+    assert house.files.names(house.profiles.at(), [newest["file"]]) == {newest["file"]: "99.txt"}
+    assert newest["tags"] == [] and newest["folder"] == "many"
+    shutil.rmtree(folder / "many")
+    assert call("files_list")["count"] == 0 and not table(house)
 
 
 def test_pictures_have_a_thumbnail_texts_a_look_and_all_else_only_a_download(house, put, listed):

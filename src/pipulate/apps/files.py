@@ -20,6 +20,7 @@ from pipulate.core.tools import Caller
 TRASH = ".trash"  # folder of what was put away, one folder a file, named by its number
 TRASH_SECONDS = 30 * 86_400
 OURS, FRESH = ("runs/", "uploads/"), 5.0  # folders the program writes; seconds it is left to do so
+PORTION = 10_000  # new files that one look enters: it has 5 s
 PLAIN = ".csv .ini .json .log .md .py .sql .toml .tsv .txt .yml"
 SHOWN = dict.fromkeys(PLAIN.split(), "text/plain; charset=utf-8")
 SHOWN |= {f".{kind}": f"image/{kind}" for kind in ("gif", "jpeg", "png", "webp")}
@@ -81,7 +82,8 @@ class Files:
 
     def record(self, profile: Profile, path: Path) -> int:
         """The id of a file in the home, entered at first sight."""
-        table, kept = self.table(profile), path.relative_to(self.folder).as_posix()
+        table, there = self.table(profile), self.folder.resolve()
+        kept = path.resolve().relative_to(there).as_posix()
         if not (found := table.keys("path = ?", [kept])):
             about = {"name": path.name, "size": path.stat().st_size, "created_utc": now()}
             found = [table.insert(path=kept, **about)["id"]]
@@ -90,7 +92,7 @@ class Files:
     def get(self, profile: Profile, file_id: int) -> File:
         """A file of this profile by id. Raises Missing."""
         row = self.table(profile)[file_id]
-        path = (self.folder / row["path"]).resolve()
+        path = self.folder / row["path"]
         if not self._inside(path) or not path.is_file():
             raise Missing(f"The file {row['name']} is gone from disk.", "Run its step again.")
         return File(path, row["name"])
@@ -100,7 +102,7 @@ class Files:
 
     def address(self, profile: Profile, path: Path) -> str:
         """The download address of a path in the home, or ""."""
-        if path.is_relative_to(self.folder) and path.exists():
+        if self._inside(path) and path.exists():
             with contextlib.suppress(Conflict):  # another profile's file
                 return f"/files/{profile.slug}/{self.record(profile, path)}"
         return ""
@@ -132,7 +134,7 @@ class Files:
 
     def take_in(self, said: str | File, caller: Caller) -> str:
         """The reference ("file:12") of a file a row is to keep; one from elsewhere is copied."""
-        path = self.resolve(said, caller).path.resolve()
+        path = self.resolve(said, caller).path
         if not self._inside(path):
             path = Path(shutil.copyfile(path, self.new_folder("uploads") / _safe(path.name)))
         return f"file:{self.record(caller.profile, path)}"
@@ -143,29 +145,31 @@ class Files:
         """Bring the table in step with the folder. Returns references of the profile's files: those
 
         not among the `known`, and the known ones that are gone."""
-        known, there = set(known), dict(self._there())
+        known, there, gone = set(known), dict(self._there()), []
         kept = {row["path"]: row for row in self._all()}
-        for path in sorted(there.keys() - kept.keys(), key=lambda path: there[path].st_mtime):
-            size, changed = there[path].st_size, there[path].st_mtime
+        come = sorted((there[path].st_mtime, path) for path in there.keys() - kept.keys())
+        for changed, path in come[:PORTION]:
             if not path.startswith(OURS) or changed < time.time() - FRESH:
-                self.db.execute(ENTER, (path, Path(path).name, size, now()))
+                self.db.execute(ENTER, (path, Path(path).name, there[path].st_size, now()))
         for path, row in kept.items():
             if path.startswith(TRASH):
                 self._look_after(row, f"file:{row['id']}" in known)
             elif path not in there:
-                self._all.delete(row["id"])
+                gone.append((row["id"],))
             elif there[path].st_size != row["size"]:
                 self._all.update(id=row["id"], size=there[path].st_size)
+        self.db.execute_many("DELETE FROM files WHERE id = ?", gone)
         keys = self.table(profile).keys("path NOT LIKE ?", [f"{TRASH}/%"], "id")
         found = [f"file:{key}" for key in keys]
         return [ref for ref in found if ref not in known], [*known.difference(found)]
 
     def _there(self) -> Iterator[tuple[str, os.stat_result]]:
+        start = len(f"{self.folder}/")
         for top, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if name[0] != "."]
-            for path in (Path(top, name) for name in names if name[0] != "."):
+            for path in (os.path.join(top, name) for name in names if name[0] != "."):
                 with contextlib.suppress(OSError, UnicodeError):
-                    kept, about = path.relative_to(self.folder).as_posix(), path.lstat()
+                    kept, about = path[start:].replace(os.sep, "/"), os.lstat(path)
                     if stat.S_ISREG(about.st_mode) and kept.encode():  # no name in odd bytes
                         yield kept, about
 

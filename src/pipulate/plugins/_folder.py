@@ -1,5 +1,6 @@
 """What the app Files knows of a folder: who wrote it, what came and went, how it opens."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,12 +14,11 @@ OPENERS = {"darwin": "open", "win32": "explorer"}  # else that of the desktop
 
 def in_step(table, files):
     """Enter the files that came, and take out those that are gone."""
-    come, gone = files(row.file for row in table())
-    for file in come:
-        table.insert(file=file)
-    for row in table() if gone else ():
-        if row.file in gone:
-            table.delete(row.id)
+    come, gone = files(row["file"] for row in table.select("file"))
+    given = table.defaults({})
+    table.insert_many([{**given, "file": file} for file in come])
+    if gone:
+        table.delete_many("file IN (SELECT value FROM json_each(?))", [json.dumps(gone)])
 
 
 def place(db, path):
