@@ -61,8 +61,7 @@ async def _holds(model: Model) -> Found:
     line = "The ship went on through the night, and nobody on board said a word.\n"
     filler = line * int(size * PER_TOKEN / len(line))
     asked = f"The code is {word}.\n{filler}\nWhat is the code? Answer with it alone."
-    said = await complete(model, asked)
-    if word in said:
+    if word in await complete(model, asked):
         return True, f"It finds a word {size:,} tokens ago; its context is {model.context:,}."
     return False, f"It lost a word {size:,} tokens ago: long talks and long texts will be cut."
 

@@ -78,8 +78,7 @@ def _choose(at: str):
     pick = field_input(FILE, hx_get=at, hx_push_url="true", **WHOLE)
     yield Form(Label("A file: CSV, JSON, XLSX or ODS ", pick), Button("Go on"), action=at)
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
-    here = Label("Or cells copied from a spreadsheet", box)
-    yield Form(here, Button("Go on"), data_paste=at)
+    yield Form(Label("Or cells copied from a spreadsheet", box), Button("Go on"), data_paste=at)
     yield P("In the list itself, pasting while no box is chosen leads here, too.", cls="hint")
 
 
@@ -115,6 +114,7 @@ def _preview(visit: Visit):
         hx_get=at,
         hx_trigger="change, submit",
         hx_push_url="true",
+        hx_disabled_elt="find #check button",  # waits for the new numbers
         **WHOLE,
     )
 

@@ -140,8 +140,7 @@ class JobHandle:
             found = settled(lookup())
             return END if found is None else found
         what = f"“{name}” was begun, but the program ended before its result was known."
-        about = {"choices": [DONE, AGAIN], "person": True}
-        said = self._need_("ask", self._named(what), about)
+        said = self._need_("ask", self._named(what), {"choices": [DONE, AGAIN], "person": True})
         return END if said == AGAIN else None
 
     def model(self, prompt: str, schema: Any = str):

@@ -125,7 +125,6 @@ class Many(Rows):
         every = f"all {count} that match"
         tick = Input(type="checkbox", value="1", name="bulk.every", aria_label=every)
         looks = {"Set": "secondary", "Export": "outline secondary", "Delete": "outline"}
-        where = ("" if state.narrow else "all=1&") + state.query(page=1)
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
             Label(tick, every),
@@ -133,7 +132,7 @@ class Many(Rows):
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(self.first), id="bulk-value"),
             *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
-            hidden("bulk.where", where),
+            hidden("bulk.where", ("" if state.narrow else "all=1&") + state.query(page=1)),
             hx_post=f"{base}/bulk",
             hx_target="#listing",
             hx_swap="outerHTML",
@@ -257,8 +256,7 @@ class Many(Rows):
             items.append(Li(A(name, href=f"{base}?{said}"), close))
         name = Input(name="name", placeholder="Name of this view", aria_label="Name", required=True)
         save = Form(name, Button("Save"), hx_include="#state", cls="inline", **post)
-        hint = Small("Search, filter, order and columns under a name.")
-        menu = Ul(*items, Li(save), Li(hint))
+        menu = Ul(*items, Li(save), Li(Small("Search, filter, order and columns under a name.")))
         attrs = {"id": "views", "cls": "dropdown", "hx_target": "#views", "hx_swap": "outerHTML"}
         return Details(Summary("Views"), menu, open=shown, **attrs)
 

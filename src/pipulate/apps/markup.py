@@ -143,8 +143,7 @@ def labelled(field: Field, shown: str = "", error: str = "", **attrs):
     """A field's label, input and message, for a form."""
     note = Small(error, cls="error", role="alert") if error else field.help and Small(field.help)
     group = Fieldset if field.many and isinstance(field.choices, tuple) else Label
-    box = field_input(field, shown, error, **attrs)
-    return group(field.label, box, note)
+    return group(field.label, field_input(field, shown, error, **attrs), note)
 
 
 def notice(text: Any, undo: str = ""):

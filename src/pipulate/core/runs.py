@@ -113,8 +113,7 @@ def step_key(step: Any, inputs: Row, used: list[str]) -> str:
 def inputs_of(step: Any, given: Row) -> Row:
     """What a step is given: `step.name` is for it alone, `name` for all."""
     names = [f.name for f in step.fields]
-    own = {n: given[f"{step.name}.{n}"] for n in names if f"{step.name}.{n}" in given}
-    known = given | own
+    known = given | {n: given[f"{step.name}.{n}"] for n in names if f"{step.name}.{n}" in given}
     return {name: known[name] for name in names if name in known}
 
 
