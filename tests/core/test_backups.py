@@ -1,6 +1,7 @@
 """Backups: whole, private, seven of them, and proven by restoring."""
 
 import os
+import re
 import shutil
 import stat
 from datetime import date, timedelta
@@ -51,6 +52,20 @@ def test_a_backup_is_one_private_file_and_leaves_nothing_beside_it(db, folder):
     made = backup(db, folder, "now")
     assert made.name.endswith("-now.db") and os.listdir(folder) == [made.name]
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fdinfo"), reason="says how a file is open")
+def test_a_backup_is_flushed_by_a_handle_that_may_write_for_windows_flushes_no_other(
+    db, folder, monkeypatch
+):
+    def flush(number):
+        how = re.search(r"flags:\s*([0-7]+)", Path(f"/proc/self/fdinfo/{number}").read_text())
+        writable.append(int(how[1], 8) & (os.O_WRONLY | os.O_RDWR))
+
+    writable = []
+    monkeypatch.setattr(backups.os, "fsync", flush)
+    backup(db, folder, "now")
+    assert writable and all(writable)
 
 
 def test_given_a_damaged_store_then_no_backup_is_left(db, folder):

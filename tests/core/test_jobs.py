@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -232,6 +233,15 @@ def test_whatever_a_step_prints_is_its_log_and_never_its_output(engine, run):
     log = run(main())
     assert engine.state("shouts").output == "real"
     assert log.count('{"done": "forged"}') == 2 and "from a child" in log
+
+
+def test_a_step_prints_any_character_where_the_machine_speaks_no_utf_8(engine, monkeypatch):
+    """As on Windows."""
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)
+    state = engine("quick", name="→ Zoë")
+    assert state.state == "done", state.error
+    assert "hello from → Zoë" in state.attempt["log"]
 
 
 def test_a_step_that_prints_an_endless_line_is_not_halted_by_its_full_pipe(engine, run):
@@ -555,6 +565,26 @@ def test_given_a_lock_left_by_a_dead_engine_then_its_steps_are_interrupted_at_th
     house.runs.begin(1, one, work, "sleeps", {}, "12345-dead")
     (house.settings.home / "locks" / "12345-dead.lock").touch()
     again = open_house()
+    found = again.runs.states(again.runs.get(1, one), again.shelf.pipeline("work").pipeline)
+    assert found["sleeps"].state == "interrupted"
+
+
+def test_a_lock_that_is_not_removed_while_it_is_held_keeps_no_home_from_opening(
+    house, work, open_house, monkeypatch
+):
+    """As on Windows."""
+
+    def unlink(path, missing_ok=False):
+        if path.suffix == ".lock":
+            raise PermissionError(13, "Sharing violation", str(path))
+        at_once(path, missing_ok)
+
+    at_once = Path.unlink
+    one = house.runs.create(1, "work")["id"]
+    house.runs.begin(1, one, work, "sleeps", {}, "12345-dead")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        again = open_house()
     found = again.runs.states(again.runs.get(1, one), again.shelf.pipeline("work").pipeline)
     assert found["sleeps"].state == "interrupted"
 

@@ -1,6 +1,9 @@
 """The log: no secret in it, and a short id leads to a fault's trace."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +58,13 @@ def test_given_a_fault_then_its_id_finds_the_trace(log):
 def test_the_log_rotates_and_keeps_five(log):
     handler = logging.getLogger().handlers[0]
     assert (handler.maxBytes, handler.backupCount) == (10_000_000, 5)
+
+
+def test_any_character_is_logged_where_the_machine_speaks_no_utf_8(tmp_path):
+    """As on Windows, where the handler dropped the line."""
+    code = "import logging, sys; from pathlib import Path; from pipulate.core import logs\n"
+    code += "logs.open_log(Path(sys.argv[1])); logging.warning(chr(8594) + ' here')"
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, env={**os.environ, **plain}, capture_output=True, check=True)
+    assert "→ here" in (tmp_path / "pipulate.log").read_text("utf-8")

@@ -1,5 +1,6 @@
 """The command line: the same answers with and without a server, exit codes, one line on stderr."""
 
+import io
 import json
 import os
 import signal
@@ -307,3 +308,13 @@ def test_a_tool_is_shown_whole_by_its_name_and_an_unknown_one_with_the_nearest(s
     assert code == 0 and "title" in json.loads(out)["schema"]["properties"]
     code, _, err = shell("tools", "task_ad")
     assert code == 2 and "task_add" in err and one_line(err)
+
+
+def test_standard_input_is_utf_8_whatever_the_machine_speaks(monkeypatch, capsys, bare_home):
+    """As on Windows, where a pipe was read as cp1252."""
+    words = ["pipulate", "call", "task_add", "title=@-", "--home", str(bare_home)]
+    given = io.BytesIO("Zoë → ✓\r\n".encode())
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given, encoding="cp1252"))
+    cli.main()
+    assert json.loads(capsys.readouterr().out)["title"] == "Zoë → ✓"

@@ -15,7 +15,10 @@ import httpx2
 import pytest
 
 from model_server import Reply
+from pipulate.core.backups import open_store
 from pipulate.core.process import server_info, server_lock
+from pipulate.web.guard import Keys
+from pipulate.web.run import Front
 from serving import NOWHERE, serving
 
 SLOW = """
@@ -213,6 +216,21 @@ def test_a_store_that_cannot_be_used_opens_the_recovery_page_and_a_backup_restor
         assert "kept" in server.page("/default/tasks")
         aside = list((home / "backups").glob("replaced-*.db"))
         assert len(aside) == 1 and aside[0].read_bytes() == before
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs a list of open files")
+@pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
+def test_a_store_that_cannot_be_used_is_not_held_open_which_would_keep_windows_from_replacing_it(
+    settings, damage
+):
+    settings.make_home()
+    open_store(settings).close()
+    damage(settings.database)
+    front = Front(settings, Keys(settings.secret), mcp=None)
+    front.open()
+    assert "Restore" in front.broken.next_step or "restore" in front.broken.next_step
+    held = [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
+    assert not [at for at in held if at.startswith(str(settings.database))]
 
 
 def test_no_plugins_leaves_the_users_files_alone(tmp_path):

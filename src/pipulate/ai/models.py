@@ -168,8 +168,7 @@ def loaded(line: str) -> Row:
 
 
 def _wrong(line: str) -> Problem:
-    what = f"The model server answered wrongly: {line[:200]}"
-    return Problem(what, "Check its address and log.")
+    return Problem(f"The model server answered wrongly: {line[:200]}", "Check its address and log.")
 
 
 def _offer(tool: Row) -> Row:

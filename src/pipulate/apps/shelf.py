@@ -159,8 +159,7 @@ class Shelf:
                 visit.path = values
                 with self.trying(self.of(visit.app), f"{method} {route.path}"):
                     return await route.run(visit)
-        what = f"{visit.app.title} has no page {rest!r} for {method}."
-        raise Missing(what, "Check the address.")
+        raise Missing(f"{visit.app.title} has no page {rest!r} for {method}.", "Check the address.")
 
     @contextlib.contextmanager
     def trying(self, plugin: Plugin | None, what: str) -> Iterator[None]:

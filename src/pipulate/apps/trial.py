@@ -229,8 +229,7 @@ class Here(Jobs):
         loop, self.needs["model"] = asyncio.get_running_loop(), _made_up
 
         def need(kind: str, *values: Any) -> Any:
-            asked = self.needs[kind](job, *values)
-            return asyncio.run_coroutine_threadsafe(asked, loop).result()
+            return asyncio.run_coroutine_threadsafe(self.needs[kind](job, *values), loop).result()
 
         def tell(said: Row) -> None:
             job.done, job.total, job.message = said["progress"]

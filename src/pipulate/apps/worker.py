@@ -73,8 +73,7 @@ def answer(tell: Any, need: Any, request: Row) -> Row:
     """{done: a step's output} or {failed: a Problem}."""
     file = Path(request["file"])
     try:
-        plugin = load_file(file, request["text"].encode("latin-1"))
-        pipeline = plugin.pipelines[request["pipeline"]]
+        pipeline = load_file(file, request["text"].encode("latin-1")).pipelines[request["pipeline"]]
         step, fetching.allowed = pipeline.steps[request["step"]], pipeline.outside
         known = {n: loaded(value) for n, value in from_json(request["arguments"]).items()}
         for field in step.fields:

@@ -37,8 +37,7 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
         final = final.with_stem(f"{final.stem}-{key}")
     needed = 2 * path.stat().st_size  # what is saved meanwhile has room, too
     if (free := shutil.disk_usage(folder).free) < needed:
-        what = f"A copy needs {needed:,} bytes; {free:,} are free."
-        raise Problem(what, "Free some space.")
+        raise Problem(f"A copy needs {needed:,} bytes; {free:,} are free.", "Free some space.")
     try:
         source, copy = apsw.Connection(str(path)), apsw.Connection(str(part))
         with closing(source), closing(copy):
@@ -54,7 +53,7 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
         what = f"The backup could not be made ({error})."
         raise Problem(what, "Check the disk, and run `pipulate doctor`.") from error
     part.chmod(0o600)
-    with part.open("rb") as file:
+    with part.open("r+b") as file:  # Windows flushes no other
         os.fsync(file.fileno())
     part.replace(final)
     return final

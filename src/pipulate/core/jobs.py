@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import KINDS, Choices, Secret, Tags
@@ -114,9 +114,9 @@ class Jobs:
         """Interrupt what dead processes left running; owners that hold their lock are alive."""
         for owner in {a["owner"] for a in self.runs.attempts("state = 'running'")} - {self.owner}:
             path = self.locks / f"{owner}.lock"
-            with contextlib.suppress(Timeout), FileLock(path, timeout=0):
+            with contextlib.suppress(OSError), FileLock(path, timeout=0):
                 self.runs.interrupt(owner)
-                path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)  # Windows does it itself, and later
 
     async def start(
         self,

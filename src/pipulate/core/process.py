@@ -38,7 +38,7 @@ def stay() -> None:
 async def spawn(module: str) -> Process:
     """A worker, in a group of its own."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-m", module),  # -u: what a step prints is shown at once
+        *(sys.executable, "-u", "-X", "utf8", "-m", module),  # -u: prints are shown at once
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -65,13 +65,13 @@ async def send(process: Process, message: Row) -> None:
     """Say something to it; one that is gone hears nothing."""
     assert process.stdin
     process.stdin.write(dumps(message).encode() + b"\n")
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         await process.stdin.drain()
 
 
 async def kill(process: Process) -> None:
     """At once, with everything it started."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
@@ -102,7 +102,7 @@ def server_info(settings: Settings) -> Row | None:
             with FileLock(settings.folder("locks") / "look", 1), server_lock(settings, 0):
                 return None
         except Timeout:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 return json.loads((settings.home / "server.json").read_text())
         except OSError:
             return None

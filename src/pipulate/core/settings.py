@@ -52,16 +52,17 @@ class Settings:
 
 def read_settings(home: str | None = None, **options: object) -> Settings:
     """Settings from options, then the environment, then defaults."""
+    read = os.environ.get
     os.umask(0o077)  # every file this process makes is for its owner alone
-    folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
-    named, model = os.environ.get("OLLAMA_HOST", ""), os.environ.get("PIPULATE_MODEL_URL", "")
+    folder = Path(home or read("PIPULATE_HOME") or Path.home() / "pipulate")
+    named, model = read("OLLAMA_HOST", ""), read("PIPULATE_MODEL_URL", "")
     return Settings(
         home=folder.expanduser().absolute(),
         model_url=(model if "://" in model or not model else f"http://{model}").rstrip("/"),
-        model=os.environ.get("PIPULATE_MODEL", ""),
+        model=read("PIPULATE_MODEL", ""),
         ollama_url=_ollama(named),
         ollama_named=bool(named),
-        edition=os.environ.get("PIPULATE_EDITION", ""),
+        edition=read("PIPULATE_EDITION", ""),
         **options,  # type: ignore[arg-type]
     )
 

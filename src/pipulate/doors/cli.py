@@ -277,8 +277,9 @@ def mcp(settings, profile):
 def main():
     """The `pipulate` command. Exit: 0 done, 1 a Problem, 2 unknown, 3 waits for somebody."""
     try:
-        if sys.stdout:  # else closed
-            sys.stdout.reconfigure(encoding="utf-8")
+        for stream in (sys.stdin, sys.stdout):
+            if hasattr(stream, "reconfigure"):  # else closed
+                stream.reconfigure(encoding="utf-8")
         cli(standalone_mode=False)
         print(end="", flush=True)
     except BrokenPipeError:

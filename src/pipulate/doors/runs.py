@@ -109,9 +109,8 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
     about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
     if not sys.stdin.isatty():
         run = result["run"]
-        answer = f"Answer: pipulate call run_answer run={run} answer=…"
-        then = f"{answer}, then: pipulate run {pipeline} run={run}"
-        raise Waiting(f"Run {run} asks: {question}", then)
+        then = f"Answer: pipulate call run_answer run={run} answer=…, then: pipulate run {pipeline}"
+        raise Waiting(f"Run {run} asks: {question}", f"{then} run={run}")
     if choices := result["choices"]:
         question += plain(f" ({', '.join(map(str, choices))})")
     while True:
@@ -154,10 +153,8 @@ def step(name, words, as_lines, settings):
     They may also be given as key=value. With --jsonl rows come in and go out, a line each."""
     from pipulate.doors.filter import filtered
 
-    source, out = None, sys.stdout
-    if sys.stdin and ("-" in words or not sys.stdin.isatty()):
-        source = sys.stdin
-        source.reconfigure(encoding="utf-8")
+    reads = sys.stdin and ("-" in words or not sys.stdin.isatty())
+    source, out = sys.stdin if reads else None, sys.stdout
     # what it or a program it starts prints is no part of its output
     if out is sys.__stdout__:
         out = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -28,7 +28,7 @@ from pipulate.apps.house import House
 from pipulate.apps.markup import html, problem_card
 from pipulate.core import backups
 from pipulate.core.logs import open_log, problem_of
-from pipulate.core.problems import Broken, Problem
+from pipulate.core.problems import Broken, Problem, from_dict
 from pipulate.core.process import server_info, server_lock, stay
 from pipulate.core.settings import Settings, write_private
 from pipulate.core.store import Row
@@ -70,7 +70,7 @@ class Front:
         try:
             house = House(self.settings)
         except Broken as broken:
-            self.broken = broken
+            self.broken = from_dict(broken.as_dict())  # its trace would hold the file open
             return
         house.tools.url = self.url
         self.site = Site(house, self.mcp(house), self.keys.shares)
@@ -97,8 +97,8 @@ class Front:
         return Response(headers={"HX-Redirect": "/"}) if self.site else self._page(self.broken)
 
     def _page(self, problem: Problem) -> Response:
-        rows = [*map(_restore, backups.listing(self.settings.folder("backups")))]
-        rows = rows or [P("There are no backups in this home.")]
+        kept = backups.listing(self.settings.folder("backups"))
+        rows = [*map(_restore, kept)] or [P("There are no backups in this home.")]
         # by htmx: under our no-referrer policy a browser's own form says Origin: null
         form = Form(*rows, hx_post="/recover", hx_target="body")
         return HTMLResponse(PAGE % (html(problem_card(problem)), html(form)), 503)
@@ -241,8 +241,7 @@ def open_browser(settings: Settings, url: str, window: bool = False) -> bool:
     `window`: without the browser's bars, where Chromium, Chrome or Edge is found."""
     path = settings.home / "open.html"
     write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')
-    program = find_browser() if window else None
-    if not program:
+    if not (program := window and find_browser()):
         return webbrowser.open(path.as_uri())
     quiet = dict.fromkeys(("stdin", "stdout", "stderr"), DEVNULL)
     Popen([program, f"--app={path.as_uri()}"], start_new_session=True, **quiet)
