@@ -1,11 +1,14 @@
 """The site: what its engines tell open tabs, and what a request that goes wrong gets."""
 
+import html
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from every import EVERY, ROWS
 from pipulate.web.server import body_limit
+from serving import serving
 
 
 @pytest.mark.parametrize(
@@ -142,3 +145,43 @@ def test_a_list_that_missed_a_change_before_its_socket_opened_draws_itself_anew(
     server.call("task_add", title="Added while the socket was away")
     with server.socket("/default/tasks", seen=seen) as socket:
         assert 'id="again"' in socket.recv(timeout=5)
+
+
+PAY = """
+from pipulate import Pipeline
+
+pay = Pipeline("Pay", "Says what was paid.")
+
+@pay.step
+def bills(n: int):
+    return [{"bill": i, "euro": i * 10} for i in range(n)]
+"""
+LINK = re.compile(r'(href|src|hx-get)="(/[^"#]*)')
+
+
+def test_every_link_of_every_page_leads_somewhere(tmp_path):
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "every.py").write_text(EVERY)
+    (tmp_path / "apps" / "pay.py").write_text(PAY)
+    (tmp_path / "apps" / "broken.py").write_text("from pipulate import Crud")
+    with serving(tmp_path) as server:
+        for row in ROWS:
+            server.call("thing_add", **row)
+        server.call("task_add", title="x")
+        server.call("task_delete", id=1)
+        server.call("pay_run", n=120)
+        server.call("hello_run", name="Ada", mark="!", to_step="person")
+        seen, todo, wrong = set(), [("href", "/default", "")], []
+        while todo:
+            kind, path, page = todo.pop()
+            if path in seen or re.search(r"[?&](sort|cols)=|=.*=", path):
+                continue
+            seen.add(path)
+            answer = server.client.get(path, follow_redirects=True)
+            # what a part of a page asks for may need what its form holds
+            if answer.status_code != 200 and (kind != "hx-get" or answer.status_code >= 500):
+                wrong.append((answer.status_code, path, page))
+            if "html" in answer.headers.get("content-type", ""):
+                todo += [(k, html.unescape(at), path) for k, at in LINK.findall(answer.text)]
+        assert wrong == [] and len(seen) > 150
+        assert "ERROR" not in server.log
