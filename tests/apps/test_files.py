@@ -59,6 +59,23 @@ def test_given_any_name_then_the_file_is_kept_below_the_uploads(house, first, up
     assert kept in (None, found.name) and found.name.endswith(".csv") is name.endswith(".csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("CON.csv", "_CON.csv"),
+        ("nul", "_nul"),
+        ("lpt1.tar.gz", "_lpt1.tar.gz"),
+        ("console.csv", "console.csv"),
+        ("my com1.csv", "my com1.csv"),
+        ("a.csv. ", "a.csv"),
+    ],
+)
+def test_a_name_that_windows_refuses_or_changes_is_kept_as_one_that_any_system_has(
+    house, first, upload, name, kept
+):
+    assert house.files.get(first, upload(name)).path.name == kept
+
+
 def test_a_body_comes_in_pieces_and_is_kept_whole(house, first, upload):
     found = house.files.get(first, upload("a.csv", b"1,", b"2\n", b"3,4\n"))
     assert found.path.read_bytes() == b"1,2\n3,4\n"

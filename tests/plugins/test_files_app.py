@@ -225,6 +225,22 @@ def test_the_trash_is_emptied_after_thirty_days(house, call, put, listed, monkey
     assert [*trash.rglob("*.txt")] == [] and table(house) == set()
 
 
+def test_the_thirty_days_begin_when_it_is_put_away_not_when_it_was_made_as_windows_counts(
+    house, call, put, listed
+):
+    """Its st_ctime is the day it was made; on Unix, where it is not, the folder tells, too."""
+    put("a.txt")
+    (row,) = listed().values()
+    call("files_delete", id=row["id"])
+    (kept,) = (house.settings.folder("files") / ".trash").rglob("*.txt")
+    os.utime(kept, (LONG_AGO, LONG_AGO))
+    listed()
+    assert kept.exists()
+    os.utime(kept.parent, (LONG_AGO, LONG_AGO))
+    listed()
+    assert not kept.exists()
+
+
 def test_a_thousand_files_are_listed_in_a_second(put, call, folder):
     for n in range(1000):
         (folder / f"{n}.txt").write_text("x")

@@ -66,8 +66,7 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
     result = await tools.call(name, values, caller, typed)
     if isinstance(result, dict) and result.get("state") == "waiting":
         return _waits(name, result)
-    told = json.dumps(result, indent=1, ensure_ascii=False)[:4_000]
-    return f"`{name}` done.\n\n```\n{told}\n```"
+    return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
 
 
 def _waits(name: str, result: dict[str, Any]) -> str:

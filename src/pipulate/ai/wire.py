@@ -95,8 +95,7 @@ async def lines(
 
 async def value(url: str, key: str = "", body: Row | None = None) -> Any:
     """The JSON of a short answer. Raises as `lines`, and ValueError."""
-    asked = lines(url, key, body, total=3 * QUESTION)
-    return json.loads("".join([line async for line in asked]))
+    return json.loads("".join([line async for line in lines(url, key, body, total=3 * QUESTION)]))
 
 
 async def _asked(at: SplitResult, key: str, body: Row | None) -> Any:

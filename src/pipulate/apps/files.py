@@ -25,6 +25,7 @@ PLAIN = ".csv .ini .json .log .md .py .sql .toml .tsv .txt .yml"
 SHOWN = dict.fromkeys(PLAIN.split(), "text/plain; charset=utf-8")
 SHOWN |= {f".{kind}": f"image/{kind}" for kind in ("gif", "jpeg", "png", "webp")}
 SHOWN[".jpg"] = "image/jpeg"
+DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|(com|lpt)\d)(?=\.|$)")  # Windows has no such files
 ENTER = """INSERT INTO files (path, name, size, created_utc, profile_id) VALUES (?1, ?2, ?3, ?4,
     coalesce((SELECT profile_id FROM runs
         WHERE id = CAST(substr(?1, 6) AS INTEGER) AND ?1 GLOB 'runs/' || id || '/*'),
@@ -184,7 +185,8 @@ class Files:
         path = self.folder / row["path"]
         if wanted and path.exists():
             self._move(row, row["path"].split("/", 2)[2])
-        elif not path.exists() or path.stat().st_ctime < time.time() - TRASH_SECONDS:
+        # on Windows its st_ctime is when it was made
+        elif not path.exists() or path.parent.stat().st_mtime < time.time() - TRASH_SECONDS:
             path.unlink(missing_ok=True)
             self._all.delete(row["id"])
 
@@ -198,5 +200,5 @@ class Files:
 
 
 def _safe(name: str) -> str:
-    last = Path(name.replace("\\", "/")).name
-    return re.sub(r"[^\w. -]", "_", last)[-60:].strip(".") or "file"
+    last = re.sub(r"[^\w. -]", "_", Path(name.replace("\\", "/")).name)[-60:].strip(". ")
+    return DEVICES.sub(r"_\g<0>", last) or "file"

@@ -110,8 +110,7 @@ class Runner:
         joined = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         about = caller, self.pipeline, run_id, name, inputs
         try:
-            job = joined or await self.jobs.start(*about, seen=state.tries)
-            await self.jobs.wait_or_ask(job)
+            await self.jobs.wait_or_ask(joined or await self.jobs.start(*about, seen=state.tries))
         except Conflict:  # somebody else began it meanwhile: once is enough
             joined = True
         except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it

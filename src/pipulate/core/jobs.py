@@ -163,8 +163,7 @@ class Jobs:
         asked = question_field(record)
         checked = check_values([asked], {"answer": said}, text=isinstance(said, str))
         value = to_json(foreign(checked["answer"]))
-        value = self.runs.db.hide(value) if asked.type is Secret else value
-        self.runs.close(record["id"], value)
+        self.runs.close(record["id"], self.runs.db.hide(value) if asked.type is Secret else value)
         job = self.live.get((record["run_id"], record["step"]))
         if job and (answered := job.questions.pop(record["id"], None)):
             answered.set()

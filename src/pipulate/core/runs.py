@@ -266,8 +266,7 @@ class Runs:
 
     def skip(self, profile_id: int, run_id: int, pipeline: Any, name: str, actor: str) -> None:
         """Later steps get None for its output. Raises Locked, Waiting."""
-        run = self.get(profile_id, run_id)
-        with self._told(run, name, actor, "skipped", "was skipped"):
+        with self._told(self.get(profile_id, run_id), name, actor, "skipped", "was skipped"):
             old = self.states(self.keep(profile_id, run_id, {}, pipeline.slug), pipeline)[name]
             if old.at_work or old.late:
                 raise Waiting(f"{name} cannot be skipped now.", "Run earlier steps first.")

@@ -77,8 +77,7 @@ class Table:
     ) -> list[Any]:
         """Rows that match; `where` and `order_by` are SQL, values go in `args`."""
         tail = f"{f' ORDER BY {order_by}' if order_by else ''} LIMIT ? OFFSET ?"
-        values = [*(args or ()), limit, offset]
-        return [self.row(r) for r in self.select("*", where, values, tail)]
+        return [self.row(r) for r in self.select("*", where, [*(args or ()), limit, offset], tail)]
 
     def these(self, keys: Iterable[Any]) -> list[Any]:
         return self(f"{quote(self.pk)} {AMONG}", [dumps([*keys])])

@@ -68,8 +68,7 @@ class Undoing:
         renamed = self.db.one(sql, (f"renamed:{table}",)) or {"value": "{}"}
         sql = """SELECT max(id) AS id FROM events WHERE id > (SELECT min(event_id) FROM images)
             AND verb = 'migrate' AND ' ' || target || ' ' LIKE ?"""  # none older can be undone
-        since = self.db.all(sql, (f"% {table} %",))
-        return json.loads(renamed["value"]), since[0]["id"] or 0
+        return json.loads(renamed["value"]), self.db.all(sql, (f"% {table} %",))[0]["id"] or 0
 
     def _recast(self, image: Row) -> None:
         moved, old = changed(image), image["before"] or {}

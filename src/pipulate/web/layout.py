@@ -113,8 +113,7 @@ class Layout:
             shown += [link] * (here or len(shown) < SHOWN)
             more += [link] * (not here)
         for broken in self.house.shelf.failures:
-            at = f"{base}/plugin/{broken.name}"
-            shown.append(A(f"⚠ {broken.name}", href=at, cls="broken"))
+            shown.append(A(f"⚠ {broken.name}", href=f"{base}/plugin/{broken.name}", cls="broken"))
         rest = Details(Summary("More"), Ul(*map(Li, more)), cls="dropdown") if more else ""
         return Div(Div(*shown, cls="apps"), rest, cls="menu", id="menu", **attrs)
 

@@ -186,8 +186,7 @@ async def socket(socket: WebSocket) -> None:
         while True:
             said = json.loads(await socket.receive_text())
             parts = range(min(said.pop("parts"), PARTS))
-            buffers = [await socket.receive_bytes() for _ in parts]
-            await _heard(said, buffers, shown, tell)
+            await _heard(said, [await socket.receive_bytes() for _ in parts], shown, tell)
     except (WebSocketDisconnect, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
         pass  # closed by the page or by us, or no message
     finally:
