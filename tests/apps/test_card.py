@@ -143,6 +143,12 @@ def test_inputs_on_one_line_are_no_python():
     assert brief(to_json({"count": 1, "least": 0})) == "count: 1 · least: 0"
 
 
+def test_a_list_of_inputs_that_is_cut_says_so():
+    fields = ["page type", "status code", "title", "depth", "PageRank"] * 2
+    told = brief(to_json({"fields": fields}))
+    assert len(told) == len("fields: ") + 60 and told.endswith("…")
+
+
 # -- at work
 
 

@@ -37,6 +37,21 @@ def test_the_error_of_a_query_is_gone_once_the_next_one_is_answered(page):
     expect(page.locator(".problem")).to_have_count(0)
 
 
+def test_the_answer_of_the_last_query_does_not_look_as_that_of_one_that_failed(page):
+    page.goto("/default/queries/run")
+    page.locator("#sql").fill("SELECT 1 AS one")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#answer th")).to_be_visible()
+    expect(page.locator("#answer")).to_have_css("opacity", "1")
+    page.locator("#sql").fill("SELECT nothing")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".problem")).to_be_visible()
+    expect(page.locator("#answer")).to_have_css("opacity", "0.4")
+    page.locator("#sql").fill("SELECT 1 AS one")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#answer")).to_have_css("opacity", "1")
+
+
 def test_a_query_saved_without_a_name_stays_where_it_is_and_says_what_it_lacks(page):
     page.goto("/default/queries/run")
     page.locator("#sql").fill("SELECT 1 AS a")

@@ -122,6 +122,20 @@ def test_no_filter_covers_another_and_a_row_ends_with_its_buttons_on_a_phone(win
     assert erase["x"] + erase["width"] > width - 40
 
 
+def test_no_name_in_the_bar_is_cut_and_the_open_app_stays_in_it(window):
+    page = window(viewport={"width": 900, "height": 700})
+    page.goto("/default/notes")
+    bar, here = page.locator("#menu .apps"), page.locator("#menu [aria-current]")
+    expect(here).to_be_in_viewport(ratio=1)
+    low = bar.evaluate("e => e.getBoundingClientRect().bottom")
+    boxes = bar.locator("a").evaluate_all(
+        "all => all.map(a => [a.offsetTop, a.getBoundingClientRect().right])"
+    )
+    right = bar.evaluate("e => e.getBoundingClientRect().right")
+    shown = [box for box in boxes if box[0] < low]
+    assert 1 < len(shown) < len(boxes) and all(box[1] <= right + 1 for box in shown)
+
+
 def test_an_app_that_a_narrow_bar_cuts_off_is_reached_by_keys_under_more(window):
     page = window(viewport={"width": 1024, "height": 700})
     page.goto("/default/tasks")

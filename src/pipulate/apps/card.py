@@ -11,7 +11,7 @@ from fasthtml.components import Small, Span, Strong, Summary
 from pipulate.apps.markup import field_input, figure, labelled, problem_card
 from pipulate.core.fields import Field, File, Ref, from_json
 from pipulate.core.jobs import Job, question_field
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Problem, short
 from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
 
@@ -39,13 +39,14 @@ def local(moment: str) -> str:
 
 def brief(inputs: Row) -> str:
     """Inputs on one line, without those that are empty."""
-    known = {n: _told(v) for n, v in from_json(inputs).items() if v not in (None, "", [])}
-    return " · ".join(f"{words(n)}: {text[:60]}" for n, text in known.items())
+    given = from_json(inputs).items()
+    said = (f"{words(n)}: {_told(v)[:60]}" for n, v in given if v not in (None, "", []))
+    return " · ".join(said)
 
 
 def _told(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return short(", ".join(map(str, value)), 59)
     return ("no", "yes")[value] if isinstance(value, bool) else str(getattr(value, "name", value))
 
 

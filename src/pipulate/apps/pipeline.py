@@ -16,7 +16,7 @@ from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import File, check_values, from_json
-from pipulate.core.problems import Invalid, Problem
+from pipulate.core.problems import Invalid, Problem, short
 from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
 
@@ -74,7 +74,7 @@ class Guided(Feeds):
         erase = press(at, "delete", "✕", "link")(title="Delete", aria_label=f"Delete {name}")
         return Li(
             Span(A(name, href=at), number, cls="named"),
-            Span(brief(json.loads(run["inputs"]))[:200], cls="inputs"),
+            Span(short(brief(json.loads(run["inputs"])), 200), cls="inputs"),
             Span(state, cls=f"state {state}"),
             Small(f"{run['done']} of {steps} steps"),
             Small(local(run["created_utc"])),

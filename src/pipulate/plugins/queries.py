@@ -31,7 +31,7 @@ def run(table, profile, id: int = 0, sql: Text = ""):
     form = Form(
         Input(name="title", value=title, placeholder="Title", aria_label="Title", **edit),
         Textarea(sql, name="sql", id="sql", rows=8, autofocus=True, aria_label="SQL", **edit),
-        Button("Run", title="Ctrl+Enter", **ask),
+        Button("Run", title="Ctrl+Enter", hx_disabled_elt="this", **ask),
         Button("CSV", name="csv", value="yes", cls="secondary"),
         "" if id else Button("Save", cls="secondary", **keep),
         action=f"{at}/answer",

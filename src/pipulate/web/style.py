@@ -34,10 +34,12 @@ pre,.thought,.diff dd,.msg:is(.user,.live),body button.cell{white-space:pre-wrap
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
 .sr{position:absolute;left:-99rem}
-body :is(.empty,.bar,#filter),.cards{margin:.6rem 0}
-button:is(.cell,.link){background:none;border:0;padding:.3rem;text-align:left;box-shadow:none;
-  color:inherit}
+body :is(.empty,.bar,#filter),.cards,.scroll{margin:.6rem 0}
+button:is(.cell,.link),.step header{background:none;border:0;padding:.3rem;text-align:left;
+  box-shadow:none;color:inherit}
 .tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label,.msg .link{font-size:.88em}
+
+body:has(.notice .problem) #answer{opacity:.4} /* of an earlier one */
 
 /* what is not there now */
 body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before,
@@ -56,9 +58,10 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
   padding-block:.2rem;line-height:1.6rem;height:2.2rem}
 .head>:first-child{margin-right:auto}
-.add,#import form,#check,.edit.whole,.cards,.question{display:grid;gap:.6rem .8rem}
+.add,#import form,#check,.edit.whole,.cards,.question,.beside,.diff dl,#notices{display:grid;
+  gap:.6rem .8rem}
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
-:is(.add,.edit,#import) button{place-self:end start}
+:is(.add,.edit,#import,.question) button{place-self:end start}
 
 /* the frame */
 body{display:grid;grid-template:auto 1fr/minmax(0,1fr) auto;min-height:100vh}
@@ -68,10 +71,11 @@ body>nav{grid-column:1/-1;padding:.3rem 1rem;height:3.2rem;border-bottom:var(--e
 nav :is([role=search],details,button){flex:none}
 .menu,.apps{display:flex;min-width:0;white-space:nowrap}
 .menu{flex:1;gap:.4rem;align-items:center}
-.apps{overflow:hidden}
+.apps{overflow:hidden;flex-wrap:wrap;height:2.1rem} /* no name in parts */
+@media(800px<width<1200px){.apps [aria-current]{order:-1}}
 body .dropdown button.link{padding:0;height:auto}
 .menu a{padding:.3rem .6rem;border-radius:.4rem}
-:where(.menu,th) a{color:inherit}
+:where(.menu,th) a,.notice :is(.link,a),.msg.user summary{color:inherit}
 nav [role=search]{width:11rem}
 @media(min-width:801px){#more{display:contents}[popovertarget]{display:none}}
 main{padding:1rem 1.4rem 4rem;container-type:inline-size}
@@ -79,7 +83,7 @@ main>*{max-width:73rem}
 .crud{width:max-content;max-width:100%;min-width:min(100%,73rem)}
 
 /* lists of rows */
-.add,.edit.whole{align-items:start;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr))}
+.add,.edit.whole{grid-template-columns:repeat(auto-fit,minmax(10rem,1fr))}
 .edit.whole{max-width:calc(100cqw - 8rem)}
 .add>:first-child{grid-area:auto/span 2}
 .add>:has(textarea){grid-area:span 2/span 2}
@@ -89,7 +93,7 @@ main>*{max-width:73rem}
 .add,#bulk,#picked,#more,#offers ul,.notice.clash{background:var(--card);border:var(--edge);
   border-radius:.6rem;padding:.6rem}
 #bulk-value>*{max-width:14rem}
-.slider{flex-wrap:nowrap}
+.slider,.notice{flex-wrap:nowrap}
 body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 .slider output{min-width:2ch}
 .rows :is(td,th){padding:.2rem .3rem}
@@ -116,7 +120,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .pager{padding:.4rem 0}
 .pager a+a,.values span+span{margin-left:.8rem}
 .wide,.scroll{overflow:auto}
-.scroll{max-height:30rem;margin:.6rem 0}
+.scroll,.picture img{max-height:24rem}
 .data,.rows,.grip input,.lead form,.diff :is(dl,dd){margin:0}
 .data{width:auto;min-width:20rem}
 .data :is(td,th),.rows .computed,.msg.tool{padding:.2rem .6rem}
@@ -124,7 +128,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .data thead{position:sticky;top:0;background:var(--card)}
 .chart svg{max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
-.beside{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
+.beside{grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
 .beside aside,.entry span,.diff dd,.msg{overflow-wrap:anywhere}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
@@ -138,24 +142,21 @@ body .name input:not(:hover,:focus){border-color:transparent;background:none}
 body summary,.tree li{line-height:1.6}
 body summary::after{height:1lh;align-self:center;margin-left:.4rem}
 .step details[open]>summary{margin:0}
-.step .scroll{max-height:20rem}
 .tools{margin-top:.3rem;gap:1rem;justify-content:start}
 body :is(th,.step,.msg.tool) button.link{color:var(--link);padding:0}
 :is(.tree,.clash,.msg) ul{padding-left:1rem}
 body :is(.tree,.runs,.events,.log){padding:0}
 :is(.tree,.runs,.events,.log,#offers) li{list-style:none;margin:0}
 :is(.output,.diff) :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
-.picture img{max-height:24rem}
 .text{max-width:46rem}
 .manual :is(.scroll,pre){max-height:none}
 .manual pre{white-space:pre}
 pre.live{max-height:12rem}
-.question{justify-items:start}
 .state,.who{flex:0 0 5.5rem}
 .step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
 .head,main :is(.step,.problem){margin-bottom:.8rem}
-.step header{background:none;border:0;padding:0;margin:0 0 .4rem}
-.step form{align-items:start;padding:.6rem 0}
+.step header{padding:0;margin:0 0 .4rem}
+.step form{padding:.6rem 0}
 .step label{flex:1 1 14rem}
 .step:is(.ready,.running){border-color:var(--link)}
 .step.done{border-color:#2f9e62}
@@ -169,22 +170,20 @@ pre.live{max-height:12rem}
 
 /* history */
 #filter [type=search]{flex:1 1 9rem}
-.log li{align-items:start}
+.add,.edit.whole,.step form,.log li{align-items:start}
 .entry,.entry :is(summary,p){display:flex;gap:.6rem;align-items:baseline}
 .entry,.entry>:is(details,p){flex:1;min-width:0}
 .entry>:is(input,i){flex:0 0 1.25em;margin:0}
-:not(.undone)>.entry span{color:var(--ink)}
 .undone span{text-decoration:line-through}
-.diff dl{display:grid;grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem}
+.diff dl{grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem}
 
 /* notices */
-#notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;display:grid;gap:.6rem;
-  max-width:28rem}
-.notice{padding:.6rem;border-radius:.6rem;flex-wrap:nowrap;gap:.8rem;
+#notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;max-width:28rem}
+.notice{padding:.6rem;border-radius:.6rem;
   background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
-.notice :is(.link,a){text-decoration:underline;color:inherit}
-.notice .problem,.msg.user pre{color:var(--ink)}
-.notice.clash{display:block;color:var(--ink)}
+.notice :is(.link,a),#say label[for]{text-decoration:underline}
+.notice.clash,.notice .problem,.msg.user pre,:not(.undone)>.entry span{color:var(--ink)}
+.clash{display:block}
 .gone::before{content:"Pipulate is not running. What you typed is kept; start it again.";
   position:fixed;inset:auto 0 0;padding:.6rem;z-index:9;text-align:center;background:var(--bad);
   color:#fff}
@@ -196,10 +195,9 @@ pre.live{max-height:12rem}
 #talk>*+*{margin-top:.6rem}
 .msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
-.msg.user summary{color:inherit}
 .msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
   max-width:100%}
-.code{position:relative}
+.code,#say{position:relative}
 .code>:is(small,button){position:absolute;top:.2rem;right:.6rem}
 .code>small{right:3.4rem}
 .code pre{padding-top:1.5rem;border:var(--edge)}
@@ -212,9 +210,9 @@ pre.live{max-height:12rem}
 .approval :is(p,pre){flex:1 1 100%;margin:0}
 .approval button{animation:arm .5s!important} /* for who wants less motion, too */
 @keyframes arm{from,99%{pointer-events:none;opacity:.4}}
-#say{padding:.6rem;border-top:var(--edge);align-items:end;position:relative}
+#say{padding:.6rem;border-top:var(--edge);align-items:end}
 #say textarea{flex:1 1 70%;resize:none}
-#say label[for]{cursor:pointer;text-decoration:underline}
+#say label[for]{cursor:pointer}
 #offers{position:absolute;inset:auto .6rem 100%;z-index:4}
 #offers ul{padding:.2rem;max-height:19rem;overflow:auto}
 #offers li{padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
