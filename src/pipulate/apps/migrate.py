@@ -195,7 +195,7 @@ def recast(app, row: Row) -> Row:
     that do not fit; new fields have their default."""
     new = {name: value for name, value in row.items() if name not in app.fields}
     for name, field in app.fields.items():
-        value = row[name] if name in row else field.initial
+        value = row.get(name, field.initial)
         if name in row and value is not None:
             value = _fitting(field, value)
         if value is not MISSING:

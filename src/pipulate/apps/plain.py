@@ -5,7 +5,6 @@ marked @tool, get (table, caller), `house` if they have it, and the values they 
 be async.
 """
 
-import functools
 import inspect
 from typing import Any
 
@@ -52,7 +51,7 @@ class Plain:
 
         async def awaited(caller, /, **values):
             most = max(options["seconds"], WAIT_SECONDS)
-            return await limited(functools.partial(run, caller, **values), seconds=most)
+            return await limited(lambda: run(caller, **values), seconds=most)
 
         about = {"run": awaited if inspect.iscoroutinefunction(function) else run}
         options = function.tool_options | about | {"fields": fields_of(function, "table", *house)}

@@ -180,8 +180,7 @@ class Events:
     def _held(self) -> Iterator[list[Row]]:
         """All that may refer to a secret; the images, which are many, last."""
         for row in self.db.all(SECRETS):
-            name, table = quote(row["name"]), quote(row["of"])
-            yield self.db.all(f"SELECT DISTINCT {name} FROM {table}")
+            yield self.db.all(f"SELECT DISTINCT {quote(row['name'])} FROM {quote(row['of'])}")
         yield self.db.all("SELECT value FROM records WHERE kind = 'question'")
         for row in self.db.all("SELECT DISTINCT event_id AS id FROM images"):
             yield from self._parts(row["id"])

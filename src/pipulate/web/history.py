@@ -71,11 +71,10 @@ def _filters(visit: Visit, at: str, query: Row):
 
 
 def _log(visit: Visit, at: str, query: Row):
-    gone, day = bool(query["deletions"]), _day(query["day"])
-    only = Filter(query["who"], query["app"], query["q"], *day, gone, True)
+    gone = bool(query["deletions"])
+    only = Filter(query["who"], query["app"], query["q"], *_day(query["day"]), gone, True)
     before, after = (numbered(query.pop(name, "")) or 0 for name in ("before", "after"))
-    profile_id, until = visit.profile.id, before or 2**62
-    found = visit.house.events.recent(profile_id, PAGE + 1, until, after, only)
+    found = visit.house.events.recent(visit.profile.id, PAGE + 1, before or 2**62, after, only)
     more = len(found) > PAGE
     events = found[1:] if more and after else found[:PAGE]
     if not events:

@@ -202,8 +202,7 @@ class Site:
         return self._answer(request, first, f"/{first.slug}", said, "Not found", wanted)
 
     async def home(self, request):
-        below = request.url.path.rstrip("/")
-        return RedirectResponse(f"/{self._at(request)}{below}", 303)
+        return RedirectResponse(f"/{self._at(request)}{request.url.path.rstrip('/')}", 303)
 
     def _at(self, request) -> str:
         asks = urlsplit(request.headers.get("hx-current-url", "")).path[1:].partition("/")[0]
