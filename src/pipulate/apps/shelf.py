@@ -293,8 +293,7 @@ def _record(path: Path) -> Row:
 def _waiting(records: Iterable[Path]) -> list[Row]:
     kept = sorted(map(_record, records), key=lambda r: (r["at"], r["version"]))
     told = (r for r in kept if r["name"] and r["at"] and r["state"] != "faulty")
-    newest = {r["name"]: r for r in told}
-    waits = (r for r in newest.values() if r["state"] == "waiting")
+    waits = (r for r in {r["name"]: r for r in told}.values() if r["state"] == "waiting")
     return [{"name": r["name"], "said": r["wish"], "at_utc": r["at"]} for r in waits]
 
 

@@ -116,7 +116,7 @@ class Jobs:
             path = self.locks / f"{owner}.lock"
             with contextlib.suppress(OSError), FileLock(path, timeout=0):
                 self.runs.interrupt(owner)
-                path.unlink(missing_ok=True)  # Windows does it itself, and later
+                path.unlink(missing_ok=True)  # Windows does it itself, later
 
     async def start(
         self,

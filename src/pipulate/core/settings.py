@@ -52,17 +52,16 @@ class Settings:
 
 def read_settings(home: str | None = None, **options: object) -> Settings:
     """Settings from options, then the environment, then defaults."""
-    read = os.environ.get
     os.umask(0o077)  # every file this process makes is for its owner alone
-    folder = Path(home or read("PIPULATE_HOME") or Path.home() / "pipulate")
-    named, model = read("OLLAMA_HOST", ""), read("PIPULATE_MODEL_URL", "")
+    folder = Path(home or os.environ.get("PIPULATE_HOME") or Path.home() / "pipulate")
+    named, model = os.environ.get("OLLAMA_HOST", ""), os.environ.get("PIPULATE_MODEL_URL", "")
     return Settings(
         home=folder.expanduser().absolute(),
         model_url=(model if "://" in model or not model else f"http://{model}").rstrip("/"),
-        model=read("PIPULATE_MODEL", ""),
+        model=os.environ.get("PIPULATE_MODEL", ""),
         ollama_url=_ollama(named),
         ollama_named=bool(named),
-        edition=read("PIPULATE_EDITION", ""),
+        edition=os.environ.get("PIPULATE_EDITION", ""),
         **options,  # type: ignore[arg-type]
     )
 
