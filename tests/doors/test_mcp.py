@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -153,6 +154,21 @@ def test_given_a_tool_that_raises_then_a_client_is_given_a_reference_and_not_its
     assert failed and "hunter2secret" not in str(said)
     assert re.search(r"reference (\w+)", said["problem"])[1] in server.log
     file.unlink()
+
+
+def test_a_fault_in_an_mcp_program_without_a_server_is_in_the_log_of_its_home(tmp_path, run):
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps/fuses.py").write_text(BROKEN)
+
+    async def blown():
+        async with over_stdio(SimpleNamespace(home=tmp_path)) as session:
+            await call("fuse_add", name="a")(session)
+            return await call("fuse_blow", id=1)(session)
+
+    failed, said = run(blown())
+    log = (tmp_path / "logs/pipulate.log").read_text()
+    assert failed and re.search(r"reference (\w+)", said["problem"])[1] in log
+    assert "KeyError" in log and "hunter2secret" not in log
 
 
 def test_an_export_is_the_shell_s_alone_and_no_broken_answer_over_stdio(ask):

@@ -12,6 +12,7 @@ import click
 from pipulate import __version__
 from pipulate.ai.slash import read_words
 from pipulate.core import backups
+from pipulate.core.logs import open_log
 from pipulate.core.problems import Confirm, Problem, Unknown, nearest
 from pipulate.core.process import end
 from pipulate.core.store import Row
@@ -267,11 +268,9 @@ def mcp(settings, profile):
     from pipulate.doors.mcp import serve_stdio
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else it would wait for one more line
-
-    def asked(request, tool, values=None):
-        return Door(settings, profile, "mcp").call(tool, values)
-
-    asyncio.run(serve_stdio(asked))
+    settings.make_home()
+    open_log(settings.folder("logs"))
+    asyncio.run(serve_stdio(lambda request, *asked: Door(settings, profile, "mcp").call(*asked)))
 
 
 def main():
