@@ -245,6 +245,17 @@ def test_a_closed_pipe_is_no_trace(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_whoever_has_enough_of_an_export_ends_it_as_that_of_any_filter(tmp_path):
+    (tmp_path / "rows.csv").write_text("title\n" + "a task with a long title\n" * 5_000)
+    program, at = (sys.executable, "-m", "pipulate"), ("--home", "home")
+    subprocess.run([*program, "import", "tasks", "rows.csv", *at], check=True, cwd=tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    with subprocess.Popen([*program, "export", "tasks", *at], **pipes) as export:
+        assert export.stdout.readline() == "id,title,priority,due,done\n"
+        export.stdout.close()
+        assert (export.stderr.read(), export.wait(20)) == ("", 141)
+
+
 def test_serve_prints_exactly_one_line_of_json_once_it_answers(tmp_path):
     with serving(tmp_path / "home") as server:
         assert set(server.info) == {"url", "port", "pid", "home"}

@@ -31,6 +31,13 @@ class Commands(click.Group):
             args.insert(0, "serve")
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx):
+        try:  # outside of this click ends it, with 1
+            super().invoke(ctx)
+            print(end="", flush=True)
+        except BrokenPipeError:
+            leave_quietly()
+
     def get_command(self, ctx, name):
         if name not in self.commands:
             raise Unknown(f"There is no command {name!r}.", nearest(name, self.commands))
@@ -280,9 +287,6 @@ def main():
             if hasattr(stream, "reconfigure"):  # else closed
                 stream.reconfigure(encoding="utf-8")
         cli(standalone_mode=False)
-        print(end="", flush=True)
-    except BrokenPipeError:
-        leave_quietly()
     except Problem as problem:
         click.echo(problem, err=True)
         sys.exit(problem.exit_code)
