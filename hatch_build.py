@@ -75,7 +75,12 @@ def npm_pack(names: list[str], folder: str) -> None:
     """Download the archives of `names` into `folder`."""
     command = [*npm_command(), "pack", "--ignore-scripts", *names]
     done = subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
     if done.returncode:
         abort(f"npm could not fetch the browser files (is the registry reachable?):\n{done.stderr}")
