@@ -109,8 +109,8 @@ def test_an_older_crawl_that_was_exported_later_is_the_one_before(tmp_path):
     said = {"run_list": lambda pipeline: lists[pipeline], "run_output": lambda run, step: made}
     job = SimpleNamespace(tool=lambda name, **values: said[name](**values))
     runs = compare.runs(job)
-    assert compare.newest(runs)[0].startswith("link_graph 2 (/ 20250314-2, ")
-    assert compare.older(runs)[0].startswith("link_graph 3 (/ 20250214, ")
+    assert compare.newest(runs)[0].startswith("link_graph 2 (20250314-2 /, ")
+    assert compare.older(runs)[0].startswith("link_graph 3 (20250214 /, ")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def make_site(size=400, seed=7, deepest=8):
 def earlier(pages):
     """A site as it was a month before, to compare with: some pages are not there yet, some still
 
-    have their old address, and some links are missing."""
+    have their old address, some links are missing, and the home page has others."""
     chance = random.Random(f"earlier {len(pages)}")
     there = pages[: len(pages) - len(pages) // 20]
     names = {page["url"]: page["url"] for page in there}
@@ -42,6 +42,8 @@ def earlier(pages):
     for page in there:
         links = [names[url] for url in page["links"] if url in names and chance.random() > 0.05]
         before.append(page | {"url": names[page["url"]], "links": links})
+    nearer = [page["url"] for page in before[1:] if chance.random() < 0.03]
+    before[0]["links"] += nearer  # they are deeper now
     _measure(before)
     return before
 

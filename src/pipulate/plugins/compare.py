@@ -73,10 +73,13 @@ def runs(job):
 
 
 def called(run, made):
-    """What tells a run from others: its name, or where it starts, and its analysis or file."""
+    """What tells a run from others: its name, its analysis, where it starts, its file.
+
+    The analysis first: a table cuts off the end of what is long."""
     given = json.loads(run["inputs"])
-    of = given.get("analysis") or (given.get("csv") or {}).get("name", "")
-    return run["name"] or f"{made['start'][:LONG]} {of}".strip()
+    file = (given.get("csv") or {}).get("name", "")
+    parts = given.get("analysis"), made["start"][:LONG], file
+    return run["name"] or " ".join(filter(None, parts))
 
 
 @runs.view
