@@ -360,8 +360,7 @@ class Chat:
             self._begin(profile, partial(self._remark, what=what, at=at))
 
     async def _remark(self, profile: Profile, what: str, at: str):
-        model = await self.choice.model(profile.id)
-        if model is None:
+        if not (model := await self.choice.model(profile.id)):
             return
         done = self.house.events.recent(profile.id, prompt.EVENTS)
         first = await asyncio.to_thread(prompt.system, self.house, profile, at, done)
@@ -383,8 +382,7 @@ class Chat:
         async with self._saying:  # what another tab says meanwhile is not taken along
             await self.stop(profile.id)
             table = self.table(profile.id)
-            found = table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)
-            if not found:
+            if not (found := table("role = 'user' AND ? IN (id, 0)", (message,), "id DESC", 1)):
                 raise Missing("Only a message of yours can be said again.", "Choose another.")
             said = found[0]
             if not text and said["text"].startswith("/") and "…" in said["text"]:

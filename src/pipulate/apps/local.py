@@ -239,8 +239,7 @@ def run_here(pipeline, values: Row) -> "Ran":
         raise Invalid(f"{pipeline.title} asks for no {unknown[0]}.", nearest(unknown[0], fields))
     given = {step.name: inputs_of(step, values) for step in steps}
     sure = [step for step in steps if not step.optional and not step.when]
-    missing = [n for step in sure for n in _needed(step) if n not in given[step.name]]
-    if missing:
+    if missing := [n for step in sure for n in _needed(step) if n not in given[step.name]]:
         what = f"{pipeline.title} needs {', '.join(dict.fromkeys(missing))}."
         raise Invalid(what, f"Write run({missing[0]}=…).")
 

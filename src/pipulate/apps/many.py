@@ -57,8 +57,7 @@ class RowTools:
     ):
         """Give many rows of an app these values: {field: value}. One event, undoable."""
         crud, which = self._meant(caller, app, ids, where)
-        new = check_values(crud.fields.values(), values, partial=True)
-        if not new:
+        if not (new := check_values(crud.fields.values(), values, partial=True)):
             raise Problem("No values were given.", 'Give values such as {"done": true}.')
         return {"changed": crud.change_many(caller, new, *which)}
 

@@ -200,8 +200,7 @@ class Shelf:
         """Register what a file defines; a refusal leaves the old version in place.
 
         A bundled app waits while the user has one of that name."""
-        apps = [*_apps_in(plugin)]
-        if not apps:
+        if not (apps := [*_apps_in(plugin)]):
             what = f"{plugin.path.name} defines no CrudApp class and no Pipeline."
             raise Problem(what, "See “your first app” in the README.")
         others = [p for path, p in self.plugins.items() if path != plugin.path]

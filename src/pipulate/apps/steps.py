@@ -113,8 +113,7 @@ def _of(function: Callable[..., Any], outputs: typing.Mapping[str, Any]) -> Any:
 
 def _computed(field: Field, outputs: dict[str, Any]) -> Field:
     if inspect.isfunction(field.choices):
-        choices = tuple(_of(field.choices, outputs))
-        if not choices:
+        if not (choices := tuple(_of(field.choices, outputs))):
             what = f"There is nothing to choose for {field.label}."
             raise Problem(what, "Revise an earlier step.")
         first = [choices[0]] if field.many else choices[0]

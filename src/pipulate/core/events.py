@@ -151,8 +151,7 @@ class Events:
         self, turn: str, profile_id: int, actor: str, on_conflict: OnConflict = "refuse"
     ) -> str:
         """Take back all that the model changed in one turn; as `undo`."""
-        found = [e["id"] for e in self.of_turn(turn, profile_id)]
-        if not found:
+        if not (found := [e["id"] for e in self.of_turn(turn, profile_id)]):
             raise Missing("That turn changed nothing here.", "See History.")
         return self.undo(found, profile_id, actor, on_conflict)
 
@@ -192,5 +191,5 @@ def _said(word: str, events: list[Row]) -> str:
     told = (
         TOOK_BACK.sub("", e["summary"]) if e["verb"] in undone else e["summary"] for e in events
     )
-    text, many = "; ".join(told), f" {len(events)} changes" if len(events) > 1 else ""
-    return f"{word}{many}: {short(text, 200)}"
+    many = f" {len(events)} changes" if len(events) > 1 else ""
+    return f"{word}{many}: {short('; '.join(told), 200)}"

@@ -367,8 +367,8 @@ def _paused(job: Job) -> Iterator[None]:
 
 def question_field(record: Row) -> Field:
     """The field that answers a question: of the type or choices it was asked with."""
-    about, kinds = json.loads(record["about"]), {kind.__name__: kind for kind in KINDS}
-    kind = kinds.get(about.get("type", ""), str)
+    about = json.loads(record["about"])
+    kind = {kind.__name__: kind for kind in KINDS}.get(about.get("type", ""), str)
     if choices := about.get("choices"):
         one = list[str] if kind is Tags else type(choices[0])
         kind = Annotated[one, Choices(tuple(choices))]

@@ -164,8 +164,7 @@ class Runs:
     def get(self, profile_id: int, run_id: int, pipeline: str = "") -> Row:
         """A run that is not deleted (of this pipeline, when named). Raises Missing."""
         where = "id = ? AND deleted_utc IS NULL AND ? IN ('', pipeline)"
-        found = self.table(profile_id)(where, (run_id, pipeline))
-        if not found:
+        if not (found := self.table(profile_id)(where, (run_id, pipeline))):
             raise Missing(f"There is no run {run_id} here.", "Open the pipeline to see its runs.")
         return found[0]
 

@@ -115,8 +115,7 @@ def _meant(cell: Any) -> Any:
 
 def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
     filled = (r for r in records if any(cell not in EMPTY for cell in r[1]))
-    first = [*itertools.islice(filled, FIRST)]
-    if not first:
+    if not (first := [*itertools.islice(filled, FIRST)]):
         raise Problem("There is nothing in it.", "Give a table with a heading and rows.")
     named = header([cells for _, cells in first]) if callable(header) else header
     top = first[0][1]

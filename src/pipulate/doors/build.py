@@ -39,8 +39,7 @@ def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
     plugins = {n: t for n, t in texts.items() if n.startswith(("plugins/", "botify/", "home/"))}
     words = {n: _found(DEFINES, text) | {_bare(Path(n).stem)} for n, text in plugins.items()}
     asked = {_bare(name), _bare(name).removesuffix("s")}
-    first = [n for n, known in words.items() if asked & known]
-    if not first:
+    if not (first := [n for n, known in words.items() if asked & known]):
         raise Unknown(f"There is no plugin {name!r}.", nearest(name, set().union(*words.values())))
     chosen = first[-1]
     used = _found(TOUCHES, plugins[chosen])
