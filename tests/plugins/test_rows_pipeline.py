@@ -171,6 +171,11 @@ def test_a_column_with_too_many_different_values_makes_no_chart(job):
         rows.chart(many, None, None, job, "id")
 
 
+def test_the_numbers_below_a_chart_are_headed_by_the_column_they_are_of(columns, job):
+    drawn = html(*rows.chart.draw(rows.chart(columns, None, None, job, "city", "price")))
+    assert ">city</button>" in drawn and ">price by city</button>" in drawn
+
+
 def test_views_draw_what_there_is(columns, table, job):
     from pipulate.apps.markup import html
 

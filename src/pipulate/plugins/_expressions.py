@@ -17,14 +17,15 @@ from unicodedata import normalize
 from pipulate import Problem
 
 NUMBER = re.compile(
-    r"\s*[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,30})?|\.[0-9]{1,30})(e[-+]?[0-9]{1,3})?\s*", re.I
+    r"\s*[-+]?((0|[1-9][0-9]{0,17})(\.[0-9]{0,30})?|\.[0-9]{1,30})(e[-+]?[0-9]{1,3}|\s?%)?\s*", re.I
 )
 
 
 def number(cell):
-    """The number that a text is, else what it is."""
+    """The number that a text is, else what it is; 3.48% is 0.0348."""
     if not isinstance(cell, str) or not NUMBER.fullmatch(cell):
         return cell
+    cell = re.sub(r"\s?%", "e-2", cell)
     value = float(cell) if re.search("[.eE]", cell) else int(cell)
     return value if math.isfinite(value) else cell
 

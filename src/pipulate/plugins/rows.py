@@ -128,7 +128,8 @@ def chart(columns, filtered, derived, job, by: Head | None = None, total: Head |
     if odd:
         print(f"{odd:,} of {len(last):,} rows have no number in {total}: they count as 0")
     bars = [[label, round(value, 6)] for label, value in sums.most_common()]
-    return {"title": f"{total or 'Rows'} by {by}", "different": len(bars), "bars": bars[:BARS]}
+    title = f"{total or 'Rows'} by {by}"
+    return {"title": title, "by": by, "different": len(bars), "bars": bars[:BARS]}
 
 
 @chart.view
@@ -138,7 +139,8 @@ def draw_chart(output):
 
     if output is None:
         return ()
-    bars = [dict(zip(("value", output["title"]), bar, strict=True)) for bar in output["bars"]]
+    heads = output.get("by", "value"), output["title"]
+    bars = [dict(zip(heads, bar, strict=True)) for bar in output["bars"]]
     return BarChart([b for b in output["bars"] if b[1] >= 0], output["title"]), DataTable(bars)
 
 
