@@ -172,6 +172,8 @@ def test_a_column_with_too_many_different_values_makes_no_chart(job):
 
 
 def test_the_numbers_below_a_chart_are_headed_by_the_column_they_are_of(columns, job):
+    from pipulate.apps.markup import html
+
     drawn = html(*rows.chart.draw(rows.chart(columns, None, None, job, "city", "price")))
     assert ">city</button>" in drawn and ">price by city</button>" in drawn
 
