@@ -122,3 +122,9 @@ def test_a_file_in_another_encoding_is_told_and_is_no_fault(home):
     (home / "apps/plants.py").write_bytes(ONE.replace("name", "näme").encode("latin-1"))
     with pytest.raises(Problem, match="plants.py is not written in UTF-8"):
         _drafts.newest(home, "plants")
+
+
+def test_a_trial_reads_and_prints_utf_8_on_any_machine_as_steps_do(tmp_path):
+    (tmp_path / "apps").mkdir()
+    found = _drafts.tried(tmp_path, "plants", f"import sys\nassert sys.flags.utf8_mode\n{ONE}")
+    assert found["problems"] == [] and found["apps"]

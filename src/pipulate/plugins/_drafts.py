@@ -190,7 +190,7 @@ def begun(folder, *command, stdout, stderr):
     kept |= {"TMPDIR": str(folder), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     how = {"cwd": folder, "env": kept, "stdout": stdout, "stderr": stderr}
     how["stdin"] = subprocess.PIPE  # open as long as this program lives: the child ends with it
-    walls = [sys.executable, "-m", "pipulate.plugins._walls"]
+    walls = [sys.executable, "-X", "utf8", "-m", "pipulate.plugins._walls"]  # as steps have it
     return subprocess.Popen([*walls, *command], start_new_session=True, **how)
 
 
