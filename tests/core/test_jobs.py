@@ -503,6 +503,30 @@ def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
     assert engine.state("quick").output["name"] == "ann" and not engine.house.jobs.live
 
 
+def test_a_deletion_of_its_profile_cancels_a_step_at_work_and_no_other_and_undo_shows_it_so(
+    engine, house, work, call, run
+):
+    call("profile_add", name="Other")
+
+    async def deleted():
+        job = await engine.start("sleeps")
+        await begun(job)
+        there = house.caller("user", "other", confirmed=True)
+        kept = house.runs.create(there.profile.id, work.slug)["id"]
+        stays = await house.jobs.start(there, work, kept, "sleeps", {})
+        await house.tools.call("profile_delete", {"profile": "default"}, there)
+        await asyncio.wait_for(house.jobs.wait(job), 5)
+        assert not stays.ending and not stays.task.done()
+        house.jobs.cancel(kept, "sleeps")
+        await house.jobs.wait(stays)
+
+    run(deleted())
+    event = next(e for e in house.events.recent(2) if e["verb"] == "profile_delete")
+    call("undo", at="other", event=event["id"])
+    state = engine.state("sleeps")
+    assert state.state == "cancelled" and state.attempt["log"] == "at work"
+
+
 def test_given_a_step_that_is_not_at_work_then_there_is_nothing_to_cancel(engine):
     assert engine.house.jobs.cancel(engine.run_id, "quick") is None
 

@@ -151,6 +151,9 @@ class HouseTools(ExchangeTools, RunTools):
         found = self.profiles.at(profile)
         held = self.profiles.holdings(found)
         self.profiles.delete(found)
+        for job in [*self.house.jobs.live.values()]:
+            if job.run["profile_id"] == found.id:
+                job.work.get_loop().call_soon_threadsafe(job.stop, "cancelled")
         self.said(f"Deleted profile “{found.name}” with {so_many(sum(held.values()), 'row')}")
         return {"deleted": found.slug, "hidden": held}
 
