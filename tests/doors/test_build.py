@@ -98,6 +98,15 @@ def test_what_is_shared_waits_elsewhere_for_a_yes_and_then_brings_its_rows(pipul
     assert (row["origin"], row["version"]) == ("from book.json", 1)
 
 
+def test_what_is_shared_is_the_same_plugin_here_though_its_lines_end_as_on_windows(
+    pipulate, tmp_path
+):
+    (pipulate.apps / "book.py").write_bytes(BOOK.replace("\n", "\r\n").encode())
+    pipulate("call", "book_add", "title=Emma")
+    (file := tmp_path / "book.json").write_text(pipulate("share", "book", "--data").stdout)
+    assert "0 rows added" in pipulate("add", str(file)).stdout, "and no draft waits"
+
+
 def test_a_plain_plugin_file_waits_for_a_yes_too(pipulate, tmp_path):
     (file := tmp_path / "book.py").write_text(BOOK)
     with pytest.raises(Waiting, match="book: It waits for your approval"):

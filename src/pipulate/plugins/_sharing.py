@@ -28,7 +28,7 @@ def share(table, caller, house, name: str, data: bool = False):
         raise Problem(f"You have no plugin {name!r}.", "See Plugins.")
     path, apps = Path(found[0]["file"]), house.shelf.apps
     package = {"pipulate": version("pipulate"), "name": path.stem}
-    package |= {"source": path.read_text("utf-8"), "origin": found[0]["origin"]}
+    package |= {"source": path.read_bytes().decode(), "origin": found[0]["origin"]}
     package |= {"version": found[0]["version"], "data": {}, "files": {}}
     for slug in [row["name"] for row in own if data and row["file"] == str(path)]:
         if hasattr(apps.get(slug), "table_name"):  # pipelines have fields, too, but no rows
