@@ -71,6 +71,7 @@ def test_what_an_import_did_is_told_though_a_preview_was_still_on_its_way(
     page.route("**/tasks/import*", lambda route: held.append(route))
     with page.expect_request("**/tasks/import?*"):
         page.get_by_label("Done becomes").select_option("– leave out –")
+    expect(page.locator("#import form")).to_have_css("opacity", "0.4")
     with page.expect_request(lambda request: request.method == "POST"):
         page.get_by_role("button", name="Import 2 rows").click()
     for route in held:  # the preview first, which a table of many rows takes seconds for

@@ -39,7 +39,7 @@ button:is(.cell,.link),.step header{background:none;border:0;padding:.3rem;text-
   box-shadow:none;color:inherit}
 .tools,.msg.tool,.thought,.badge,.beside aside,.data,#say label,.msg .link{font-size:.88em}
 
-body:has(.notice .problem) #answer{opacity:.4} /* of an earlier one */
+body:has(.notice .problem) #answer,#import .htmx-request{opacity:.4} /* of an earlier one */
 
 /* what is not there now */
 body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:has(#ended)::before,
@@ -179,8 +179,7 @@ pre.live{max-height:12rem}
 
 /* notices */
 #notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;max-width:28rem}
-.notice{padding:.6rem;border-radius:.6rem;
-  background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
+.notice{background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a),#say label[for]{text-decoration:underline}
 .notice.clash,.notice .problem,.msg.user pre,:not(.undone)>.entry span{color:var(--ink)}
 .clash{display:block}
@@ -193,7 +192,8 @@ pre.live{max-height:12rem}
   width:23rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
 #talk>*+*{margin-top:.6rem}
-.msg{padding:.6rem;border-radius:.6rem;background:var(--soft)}
+.msg,.notice{padding:.6rem;border-radius:.6rem}
+.msg{background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
 .msg.tool>:is(details,span){display:inline-block;vertical-align:top;margin-right:.6rem;
   max-width:100%}
