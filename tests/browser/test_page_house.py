@@ -95,6 +95,17 @@ def test_no_page_scrolls_sideways_on_a_phone(window, place):
     assert wide <= 0, f"{place} is {wide} px too wide"
 
 
+def test_the_form_of_a_list_fits_the_narrowest_phone_in_two_columns(window):
+    page = window(viewport={"width": 320, "height": 640}, is_mobile=True, has_touch=True)
+    page.goto("/default/tasks")
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    title, priority = (
+        page.locator("#add").get_by_label(name).bounding_box()["width"]
+        for name in ("Title", "Priority")
+    )
+    assert title > 2 * priority > 200
+
+
 def test_what_settings_looks_up_fits_on_a_phone_once_it_is_there(window):
     page = window(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page.goto("/default/settings")

@@ -83,7 +83,7 @@ main>*{max-width:73rem}
 .crud{width:max-content;max-width:100%;min-width:min(100%,73rem)}
 
 /* lists of rows */
-.add,.edit.whole{grid-template-columns:repeat(auto-fit,minmax(10rem,1fr))}
+.add,.edit.whole{grid-template-columns:repeat(auto-fit,minmax(min(10rem,45%),1fr))}
 .edit.whole{max-width:calc(100cqw - 8rem)}
 .add>:first-child{grid-area:auto/span 2}
 .add>:has(textarea){grid-area:span 2/span 2}
