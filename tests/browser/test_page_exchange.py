@@ -72,8 +72,10 @@ def test_what_an_import_did_is_told_though_a_preview_was_still_on_its_way(
     with page.expect_request("**/tasks/import?*"):
         page.get_by_label("Done becomes").select_option("– leave out –")
     expect(page.locator("#import form")).to_have_css("opacity", "0.4")
+    page.get_by_label("Done becomes").select_option("Done")  # a second one follows the first
     with page.expect_request(lambda request: request.method == "POST"):
         page.get_by_role("button", name="Import 2 rows").click()
+    expect(page.get_by_label("Done becomes")).to_be_disabled()
     for route in held:  # the preview first, which a table of many rows takes seconds for
         route.continue_()
     page.unroute("**/tasks/import*")

@@ -114,7 +114,7 @@ def _preview(visit: Visit):
         hx_get=at,
         hx_trigger="change, submit",
         hx_push_url="true",
-        hx_disabled_elt="find #check button",  # waits for the new numbers
+        hx_sync="this:replace",  # none on its way takes the place of what an import did
         **WHOLE,
     )
 
@@ -127,8 +127,7 @@ def _outcome(intake: Intake, at: str):
         return
     yield _report(intake.app, report)
     if rows := report["add"] + report["update"]:
-        press = {"hx_post": at, "hx_disabled_elt": "this", "type": "button"}
-        press["hx_sync"] = "closest form:replace"  # a preview on its way would take its place
+        press = {"hx_post": at, "hx_disabled_elt": "#import :enabled", "type": "button"}
         yield Button(f"Import {so_many(rows, 'row')}", **press, **WHOLE)
     yield P(id="going", role="status")
 
