@@ -180,6 +180,11 @@ def test_the_links_of_all_depths_come_by_one_question(step_job, service):
     assert steps.fitting(found)[0] == found["best"]
 
 
+def test_depths_are_offered_from_the_largest_down():
+    table = [{"depth": depth, "fits": depth < 4} for depth in range(6)]
+    assert steps.fitting({"table": table, "best": 3}) == [3, 2, 1, 0]
+
+
 def test_a_small_limit_gives_a_smaller_depth(step_job):
     whole = steps.depths(CRAWL, step_job(), 1_000_000)
     middle = whole["table"][2]["total"]

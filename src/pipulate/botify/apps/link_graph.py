@@ -166,8 +166,8 @@ def draw_depths(output):
 
 
 def fitting(depths):
-    """The depths that fit one export, the largest that adds links first."""
-    fits = [row["depth"] for row in depths["table"] if row["fits"]]
+    """The depths that fit one export, the largest that adds links first, then down."""
+    fits = [row["depth"] for row in reversed(depths["table"]) if row["fits"]]
     return [depths["best"], *(depth for depth in fits if depth != depths["best"])]
 
 
