@@ -90,7 +90,6 @@ def masked(house: House) -> Callable[[str], str]:
 def discreet(house: House) -> Callable[[str], str]:
     """The same, and without sentences that seem to tell one; for what is kept."""
     hide, app = masked(house), house.shelf.apps.get(APPS)
-    secret = getattr(getattr(app, "model", None), "secret", None)
-    if not secret:
+    if not (secret := getattr(getattr(app, "model", None), "secret", None)):
         return hide
     return lambda text: SENTENCE.sub(lambda s: "…" if secret.search(s[0]) else s[0], hide(text))

@@ -81,8 +81,7 @@ async def find(settings: Settings, more: Row | None = None) -> Model | None:
 
 def none_found(settings: Settings) -> str:
     """What is said while there is no model."""
-    named = settings.model_url or settings.ollama_named and settings.ollama_url
-    if not named:
+    if not (named := settings.model_url or settings.ollama_named and settings.ollama_url):
         return NONE_FOUND
     return f"No model answers at {named}, where the environment says that one is. {NONE_FOUND}"
 

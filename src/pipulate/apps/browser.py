@@ -171,8 +171,7 @@ def browsing(
 def _keep(download: Any, files: Path, coming: list[Any]) -> None:
     coming.append(download)
     files.mkdir(parents=True, exist_ok=True)
-    path = files / Path(download.suggested_filename).name
-    if path.exists():
+    if (path := files / Path(download.suggested_filename).name).exists():
         path = path.with_name(f"{len([*files.iterdir()])}-{path.name}")
     try:
         download.save_as(path)

@@ -135,8 +135,7 @@ class Files:
 
     def take_in(self, said: str | File, caller: Caller) -> str:
         """The reference ("file:12") of a file a row is to keep; one from elsewhere is copied."""
-        path = self.resolve(said, caller).path
-        if not self._inside(path):
+        if not self._inside(path := self.resolve(said, caller).path):
             path = Path(shutil.copyfile(path, self.new_folder("uploads") / _safe(path.name)))
         return f"file:{self.record(caller.profile, path)}"
 
@@ -191,8 +190,7 @@ class Files:
             self._all.delete(row["id"])
 
     def _move(self, row: Row, to: str) -> None:
-        target = self.folder / to
-        if target.exists():
+        if (target := self.folder / to).exists():
             target = target.with_name(f"{row['id']}-{target.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
         (self.folder / row["path"]).rename(target)

@@ -141,8 +141,7 @@ class Many(Rows):
 
     async def bulk_input(self, visit: Visit):
         """Of the field chosen in the bar."""
-        name = visit.query.get("bulk.field", visit.path["field"])
-        if name not in self.fields:
+        if (name := visit.query.get("bulk.field", visit.path["field"])) not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
         field = self.fields[name]
         return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))

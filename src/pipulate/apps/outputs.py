@@ -170,8 +170,8 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
 
 
 def _head(to: Callable[..., Any], column: str, sort: str):
-    down, up = sort == f"-{column}", sort == column
-    order = "descending" if down else "ascending" if up else None
+    down = sort == f"-{column}"
+    order = "descending" if down else "ascending" if sort == column else None
     word = column.replace("_", " ")
     return Th(to(word, sort=column if down else f"-{column}"), aria_sort=order)
 
@@ -207,12 +207,12 @@ def tools(value: Any, place: Place):
     if value is None:
         return ""
     kind = "txt" if isinstance(value, str) else "json"
-    at, apart = f"{place.at}.{kind}", isinstance(value, File | Large)
+    at = f"{place.at}.{kind}"
     copy = Button("Copy", cls="link", data_copy=at, type="button")
     use = {"hx_get": place.at.removesuffix("output") + "use", "hx_trigger": "toggle once"}
     return Nav(
         copy if isinstance(value, str | dict | list) else "",
-        "" if apart else A(kind.upper(), href=at, download=True),
+        "" if isinstance(value, File | Large) else A(kind.upper(), href=at, download=True),
         Details(Summary("Use in…"), Div("…"), hx_target="find div", **use),
         cls="tools",
     )

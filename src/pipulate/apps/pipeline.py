@@ -215,8 +215,8 @@ class Guided(Feeds):
         if "rest" in visit.query:
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run_id, values, self.slug)
             return await self.run_all(visit, False)
-        fresh, seen = "fresh" in visit.query, states[name].tries
-        job = await self.begin(caller, run_id, name, values, fresh, seen)
+        fresh = "fresh" in visit.query
+        job = await self.begin(caller, run_id, name, values, fresh, states[name].tries)
         drawn = await self.show(visit)
         if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
             drawn = await self.show(visit)

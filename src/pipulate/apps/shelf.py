@@ -154,8 +154,7 @@ class Shelf:
     async def answer(self, visit: Visit, method: str, rest: str):
         """What the visit's app says to a request below its address. Raises Missing."""
         for route in visit.app.routes:
-            values = route.match(method, rest)
-            if values is not None:
+            if (values := route.match(method, rest)) is not None:
                 visit.path = values
                 with self.trying(self.of(visit.app), f"{method} {route.path}"):
                     return await route.run(visit)

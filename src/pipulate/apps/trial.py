@@ -165,8 +165,7 @@ class Trial:
 
     async def _rows(self, app: Crud) -> None:
         name, fields = app.name, app.fields.values()
-        values = await self._try(f"{name}_add", self.values(fields))
-        if values is None:
+        if (values := await self._try(f"{name}_add", self.values(fields))) is None:
             return
         least = {f.name: values[f.name] for f in fields if f.required}
         row = await self._used(f"{name}_add", values) or await self._used(f"{name}_add", least)
@@ -189,8 +188,7 @@ class Trial:
             tool = self.house.tools.get(f"{app.name}_{own}")
             if tool.kind in CAREFUL:
                 continue
-            values = await self._try(tool.name, self.values(tool.fields))
-            if values is not None:
+            if (values := await self._try(tool.name, self.values(tool.fields))) is not None:
                 await self._used(tool.name, values)
 
     async def _steps(self, app: Guided) -> None:

@@ -97,8 +97,7 @@ def _exchange(settings: Settings, fresh: Path) -> Path:
     name = fresh.name.replace("pipulate", "replaced", 1).replace("-restoring", "")
     aside = settings.folder("backups") / name
     for suffix in ("", "-wal", "-shm"):
-        part = Path(f"{settings.database}{suffix}")
-        if part.exists():
+        if (part := Path(f"{settings.database}{suffix}")).exists():
             part.replace(f"{aside}{suffix}")
     fresh.replace(settings.database)
     return aside

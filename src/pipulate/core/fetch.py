@@ -154,8 +154,7 @@ class _Checked:
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the open internet, and hides no IPv4 one that does not."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip in NAT64:
+    if (ip := ipaddress.ip_address(address.partition("%")[0])) in NAT64:
         ip = ipaddress.IPv4Address(ip.packed[-4:])
     if isinstance(ip, ipaddress.IPv6Address):
         return ip in OPEN_IPV6 and ip.is_global and not (ip.sixtofour or ip.teredo)

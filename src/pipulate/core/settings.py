@@ -44,8 +44,7 @@ class Settings:
 
     def secret(self, name: str) -> str:
         """A random key kept in the home (0600), made at first use. 256 bits, hexadecimal."""
-        path = self.home / f"{name}.key"
-        if not path.exists():
+        if not (path := self.home / f"{name}.key").exists():
             write_private(path, secrets.token_hex(32))
         return path.read_text()
 

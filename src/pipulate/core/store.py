@@ -99,8 +99,7 @@ class Database:
             self._writer.pragma("journal_mode", "wal")
             self._writer.pragma("cache_size", -16_000)  # kB: counting 100,000 rows reads none anew
         except apsw.Error as error:
-            free = shutil.disk_usage(path.parent).free
-            if free < ROOM:
+            if (free := shutil.disk_usage(path.parent).free) < ROOM:
                 what = f"The disk is full: {free:,} bytes are free where the home is."
                 raise Busy(what, "Free some space, then try again; the store is safe.") from None
             what = f"The store {path} cannot be opened ({error})."

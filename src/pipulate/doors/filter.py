@@ -33,8 +33,7 @@ def filtered(
     `words` give them, and `source`: one JSON object, or with `as_lines` the rows of the first of
     them that takes rows. Raises Unknown, Invalid; Problem when it fails."""
     slug, _, named = name.partition(".")
-    steps = find(settings, slug).steps
-    if named not in steps:
+    if named not in (steps := find(settings, slug).steps):
         raise Unknown(f"{slug} has no step {named!r}.", nearest(named, steps))
     step = steps[named]
     typed, given = read_words([word for word in words if word != "-"], files=True)

@@ -76,8 +76,7 @@ def _log(visit: Visit, at: str, query: Row):
     before, after = (numbered(query.pop(name, "")) or 0 for name in ("before", "after"))
     found = visit.house.events.recent(visit.profile.id, PAGE + 1, before or 2**62, after, only)
     more = len(found) > PAGE
-    events = found[1:] if more and after else found[:PAGE]
-    if not events:
+    if not (events := found[1:] if more and after else found[:PAGE]):
         every = "Nothing matches. ", A("Show all", href=f"{at}/history")
         empty = (EMPTY,) if only == Filter(brief=True) else every
         return Div(P(*empty, cls="empty"), id="listing")
@@ -158,9 +157,9 @@ async def change(site, visit: Visit, request):
     profile, events = visit.profile, visit.house.events
     event = events.get(visit.path["event"], profile.id)
     images = events.images(event["id"], limit=SHOWN)
-    rows, turn = diff(visit, images, event["changed"], event["kept"]), event["turn"]
+    turn = event["turn"]
     link = turn and P(A("All of this turn", href=f"/{profile.slug}/history/{turn}"))
-    drawn = Div(rows, link, cls="diff")
+    drawn = Div(diff(visit, images, event["changed"], event["kept"]), link, cls="diff")
     return drawn if visit.partial else Section(H1(event["summary"]), drawn)
 
 

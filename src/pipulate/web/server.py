@@ -94,12 +94,12 @@ class Site:
     # -- what engines tell open tabs
 
     def _event(self, event: Row):
-        names, origin = {image["table"] for image in event["images"]}, origin_tab.get()
+        names = {image["table"] for image in event["images"]}
         for profile, slug in {(t.profile, place(t.at)[0]) for t in [*self.hub.tabs]}:
             app, ours = self.house.shelf.apps.get(slug), event["profile_id"] in (profile.id, None)
             listed = isinstance(app, Crud) and app.table_name in names
             if (listed and (ours or app.model.shared)) or (ours and slug == "history"):
-                self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin)
+                self.hub.put(profile.id, AGAIN, f"/{profile.slug}/{slug}", origin_tab.get())
         if event["verb"] in ("undo", "redo"):
             soon(self.hub.loop, self._chat_event, event["profile_id"], "anew", {})
         if self.chat.there:

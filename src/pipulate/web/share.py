@@ -107,8 +107,7 @@ async def share(site, visit, request):
 def _file(site, profile, number: str):
     if not number.isdecimal() or len(number) > 15:
         raise Missing("There is no such file.", "Open it from the page of a run.")
-    file = site.house.files.get(profile, int(number))
-    if file.path.suffix != ".csv":
+    if (file := site.house.files.get(profile, int(number))).path.suffix != ".csv":
         raise Problem(f"{file.name} is no CSV.", "Only the tables of a graph can be opened there.")
     return file
 

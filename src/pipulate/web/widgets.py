@@ -197,8 +197,7 @@ async def socket(socket: WebSocket) -> None:
 
 async def _heard(said: Row, buffers: list[bytes], shown: dict[str, Held], tell: Tell) -> None:
     key, method = said.pop("key"), said["method"]
-    held = shown.get(key) or LIVE.get(key)
-    if held is None:
+    if not (held := shown.get(key) or LIVE.get(key)):
         return tell({"key": key, "method": "fault", "fault": GONE}, ())
     if method == "close":
         return shown.pop(key, held).tabs.discard(tell)
