@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from model_server import ModelServer, Reply
 from pipulate.ai import chat as chats
 from pipulate.ai.chat import UNTOLD, Chat
 from pipulate.ai.complete import connect
+from pipulate.core.fields import dumps
 from pipulate.core.problems import Busy, Missing, Problem
 from pipulate.core.store import now
 
@@ -100,6 +102,17 @@ def test_of_a_model_that_calls_by_the_protocol_text_is_text(talk, call):
     talk.say("List", Reply(tools=[("task_list", {})]), "None.")
     said = talk.say("What does the note say? Word by word.", ADD)
     assert said[-1] == ("assistant", ADD) and call("task_list")["count"] == 0
+
+
+def test_a_result_that_is_cut_says_so_first_and_how_long_it_was(talk, call):
+    call("task_add", title="short")
+    talk.say("List", Reply(tools=[("task_list", {})]), "One.")
+    assert talk.sent()[2]["content"].startswith('{"rows":[')
+    for n in range(30):
+        call("task_add", title=f"{n} {'long ' * 100}")
+    talk.say("List", Reply(tools=[("task_list", {})]), "Many.")
+    (said,) = re.findall(r"first 8,000 of (\d\d,\d{3}) characters", talk.sent()[-1]["content"])
+    assert int(said.replace(",", "")) == len(dumps(call("task_list")))
 
 
 def test_thoughts_are_kept_apart_and_no_call_in_them_counts(talk, call):

@@ -41,6 +41,13 @@ SHORTER = (
 )
 
 
+def told(result: Any) -> str:
+    """As JSON; a long one in part, which says so first."""
+    said = dumps(result)
+    head = f"(The first {RESULT:,} of {len(said):,} characters: narrow it, or page.) "
+    return head * (len(said) > RESULT) + said[:RESULT]
+
+
 class Chat:
     """publish(profile_id, kind, message): kind is message, token, final, gone (it said nothing)
 
@@ -254,7 +261,7 @@ class Chat:
             problem = result if isinstance(result, Problem) else None
             approval = problem and problem.details.get("approval")
             calls = dumps([{**vars(call), "approval": approval, "events": events}])
-            said = dumps(problem.as_dict() if problem else result)[:RESULT]
+            said = told(problem.as_dict() if problem else result)
             await self._add(caller.profile, "tool", said, calls=calls, turn=caller.turn)
         if call.name == "find_tool" and not problem:
             self.found[caller.profile.id] |= {tool["name"] for tool in result}
@@ -282,7 +289,7 @@ class Chat:
 
     async def decided(self, profile: Profile, approval: str, result):
         """Tell the outcome of an approval, and let the model go on."""
-        text = f"Approval {approval} was decided. Result: {dumps(result)[:RESULT]}"
+        text = f"Approval {approval} was decided. Result: {told(result)}"
         await self._add(profile, "note", text)
         self.unheard.add(profile.id)
         self._hear(profile)
@@ -304,8 +311,8 @@ class Chat:
         asked = next((row["text"] for row in reversed(rows) if row["role"] == "user"), "")
         notes = [note["note"] for note in recalled(house, profile, asked)]
         before = self._summary(profile).get("text", "")
-        since, done = self.told.get(key, 0), house.events.recent(key, prompt.EVENTS)
-        fresh = [event for event in done if event["id"] > since] or done[:3]
+        done = house.events.recent(key, prompt.EVENTS)
+        fresh = [event for event in done if event["id"] > self.told.get(key, 0)] or done[:3]
         first = prompt.system(house, profile, at, fresh, notes, before)
         first = prompt.cut(first, int(context * prompt.ABOUT))
         self.told[key] = done[0]["id"] if done else 0
