@@ -14,7 +14,7 @@ from pipulate.botify.account import DEMO, Account, age
 from pipulate.botify.slugs import read_address
 
 STACK, LINE = "display:grid;gap:.8rem", "display:flex;flex-wrap:wrap;gap:.6rem;align-items:end"
-WIDE = "flex:0 1 32rem"
+WIDE = "flex:0 1 36rem"
 WHERE = "You find it in Botify under your account (app.botify.com/account)."
 
 
@@ -222,7 +222,8 @@ async def listing(at, name, label, ask, option, chosen=""):
         return P(Strong(problem.what), " ", problem.next_step, role="alert")
     rows = map(option, found["rows"])
     options = [Option(words, value=value, selected=value == chosen) for value, words in rows]
-    told = Span(Small(f" {len(options):,} in the list, which was asked for {age(found['at'])} "))
+    words = f" {len(options):,} in the list, which was asked for {age(found['at'])} "
+    told = Span(Small(words), style="padding-block:.3rem")  # in line with the buttons
     anew = Button("Ask again", cls="link", type="button", **gets(at, name, "?refresh=true"))
     if not options:
         return P(f"This account sees no {name}. ", told, anew)
