@@ -276,6 +276,14 @@ def test_a_large_page_is_cut(server, model):
     assert 5_000 < len(told(model)) < 6_200
 
 
+def test_a_page_that_is_cut_ends_with_a_mark_as_does_an_output_on_it(house, call, run):
+    for n in range(40):
+        call("task_add", title=f"{n} " + "long " * 60)
+    site, profile = SimpleNamespace(house=house), house.profiles.at()
+    along = run(assistant._along(site, profile, "/default/tasks", {"page": "1"}))
+    assert along[-1] == "…" == assistant._output("x" * 5_000)[-1]
+
+
 def test_an_address_of_another_profile_is_not_taken(server, model):
     model.script("I see")
     with server.socket("/default/tasks") as tab:

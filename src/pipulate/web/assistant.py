@@ -27,7 +27,7 @@ from pipulate.apps.runner import Runner
 from pipulate.core.fields import SET, Field, dumps, to_json
 from pipulate.core.logs import problem_of
 from pipulate.core.outputs import Rows
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.problems import Missing, Problem, short
 from pipulate.core.profiles import Profile
 from pipulate.core.runs import PAST
 from pipulate.core.store import Row
@@ -76,7 +76,7 @@ async def _along(site, profile: Profile, at: str, data: Row) -> str:
         names = [" ".join(pair) for pair in site.house.files.names(profile, [file]).items()]
     if data.get("page"):
         names.append(f"what is on {at}")
-        text = "\n" + (await _page_text(site, profile, at))[:PAGE_TEXT]
+        text = "\n" + short(await _page_text(site, profile, at), PAGE_TEXT)
     return panel.ATTACHED + " and ".join(names) + text if names else ""
 
 
@@ -96,8 +96,7 @@ async def _page_text(site, profile: Profile, at: str) -> str:
 
 def _output(value: Any) -> Any:
     value = value[:20] if isinstance(value, Rows) else to_json(value)
-    said = dumps(value)
-    return value if len(said) < OUTPUT else said[:OUTPUT]
+    return value if len(said := dumps(value)) < OUTPUT else short(said, OUTPUT)
 
 
 async def again(site, visit: Visit, request):
