@@ -203,6 +203,16 @@ def test_an_app_or_pipeline_nobody_has_names_the_nearest(house):
             house.shelf.pipeline(slug)
 
 
+def test_the_address_of_an_app_whose_file_has_a_fault_names_the_fault(house, apps):
+    (apps / "reading.py").write_text(
+        "from pipulate import CrudApp\n\nclass Book(CrudApp):\n    a: strr"
+    )
+    house.shelf.scan()
+    with pytest.raises(Missing) as found:
+        house.shelf.get("books")
+    assert "reading.py, line 4: NameError" in found.value.next_step
+
+
 @pytest.mark.alone
 def test_a_file_saved_while_the_program_runs_is_live_within_a_second(house, apps, run):
     async def main():

@@ -235,7 +235,8 @@ class Shelf:
         """The app of an address. Raises Missing with the nearest name."""
         found = {s: app for s, app in self.apps.items() if isinstance(app, kind)}
         if slug not in found:
-            raise Missing(f"There is no {word} {slug!r}.", nearest(slug, found))
+            why = (p.problem.what for p in self.failures if not p.apps)
+            raise Missing(f"There is no {word} {slug!r}.", next(why, nearest(slug, found)))
         return found[slug]
 
     def pipeline(self, slug: str) -> Guided:
