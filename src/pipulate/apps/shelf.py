@@ -41,7 +41,7 @@ class Shelf:
         self.house, self.version = house, 0
         self.plugins: dict[Path, Plugin] = {}  # replaced, never changed: threads go through it
         self.on_change: list[Callable[[], None]] = []
-        self.back: list[tuple[str, str]] = []  # (slug, words) of what came again, to be told
+        self.back: list[tuple[str, str]] = []  # (slug, words) of what came again
         self.drafts: list[Row] = []  # {name, said, at_utc} of what waits in quarantine/ for a yes
         self._seen: dict[Path, tuple[int, int]] = {}
         self.edition = _edition(house)
