@@ -484,6 +484,29 @@ def test_given_plugin_code_that_does_not_end_then_it_is_stopped_and_the_rest_goe
     until(lambda: ended)
 
 
+@pytest.mark.parametrize("stopped", [False, True], ids=["at its limit", "by whoever waits for it"])
+def test_a_coroutine_of_a_plugin_that_waits_for_ever_is_stopped(run, until, stopped):
+    began, ended = threading.Event(), threading.Event()
+
+    async def endless():
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def main():
+        waiting = asyncio.create_task(limited(endless, seconds=60 if stopped else 0.1))
+        await asyncio.to_thread(began.wait, 10)
+        if stopped:
+            waiting.cancel()
+        with pytest.raises(asyncio.CancelledError if stopped else Problem):
+            await waiting
+
+    run(main())
+    until(ended.is_set)
+
+
 def test_given_plugin_code_that_ends_just_at_its_limit_then_what_its_thread_does_next_goes_on(
     run, monkeypatch
 ):

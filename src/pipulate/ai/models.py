@@ -147,8 +147,7 @@ def _message(line: str) -> Row:
     kind, _, text = line.partition(":")
     if kind.strip() in ("", "event", "id", "retry") or text.strip() == "[DONE]":
         return {}
-    said = loaded(text if kind == "data" else line)
-    if "error" in said:
+    if "error" in (said := loaded(text if kind == "data" else line)):
         error = said["error"]
         told = error.get("message") if isinstance(error, dict) else error
         raise Problem(f"The model server said: {str(told)[:200]}", "Check the model.")

@@ -170,7 +170,6 @@ async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
     body = {"model": name, "stream": True}
     async with aclosing(lines(f"{url}/api/pull", "", body, DAY, DAY, most=2**32)) as answer:
         async for line in answer:
-            said = loaded(line)
-            if "error" in said:
+            if "error" in (said := loaded(line)):
                 raise Problem(f"Ollama: {said['error']}"[:300], "Check the model's name.")
             yield said.get("completed", 0), said.get("total", 0), said.get("status", "")

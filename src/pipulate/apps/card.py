@@ -146,8 +146,7 @@ def progress(at: str, key: str, job: Job | None):
 
 def trouble(state: StepState):
     """Why a step has no output."""
-    error = state.error
-    if error.get("problem"):
+    if (error := state.error).get("problem"):
         return problem_card(Problem(error["problem"], error["next_step"]))
     ended = state.state == "interrupted"
     return P("The program ended while this step ran." if ended else "You cancelled this step.")

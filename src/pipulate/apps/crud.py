@@ -221,8 +221,7 @@ class Crud(Listing):
             rows = self.rows(caller)
             one = rows[values.pop("id")] if key else rows
             meant = {n: self.house.meant(kinds[n], v, caller) for n, v in values.items()}
-            result = awaited(method(one, **meant), method.tool_options["seconds"])
-            change = self.house.db.current
+            result, change = awaited(method(one, **meant)), self.house.db.current
             if key and change and change.images and not change.summary:
                 change.summary = f"{words.capitalize()} {self.some} “{short(str(one))}”"
             return result

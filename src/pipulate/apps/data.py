@@ -68,8 +68,7 @@ class Data(Refs):
 
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
         name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
-        rows = table(where, args, "id", LARGE + 1)
-        if len(rows) > LARGE:
+        if len(rows := table(where, args, "id", LARGE + 1)) > LARGE:
             what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
             raise Problem(what, "Filter or search first.")
         known, empty = [], []

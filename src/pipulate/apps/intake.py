@@ -102,8 +102,7 @@ class Intake:
     def read(self, tell: Callable[[int], Any] = bool) -> Row:
         """Check every row; `tell` hears now and then how many were read. Returns report()."""
         self._check_names()
-        rows = [*itertools.islice(self.sheet.rows, MOST + 1)]
-        if len(rows) > MOST:
+        if len(rows := [*itertools.islice(self.sheet.rows, MOST + 1)]) > MOST:
             raise Problem(f"It has more than {MOST:,} rows.", "Split the file; import each.")
         named = enumerate(self.columns.values())
         self.readers = [(n, name, self._reader(name, n, rows)) for n, name in named if name]
@@ -232,8 +231,7 @@ class Intake:
         said = " and ".join(self.match)
         if (before := self.seen.setdefault(key, number)) != number:
             raise Invalid(f"row {before} of the file has the same {said}")
-        found = self.known.get(key, [])
-        if len(found) > 1:
+        if len(found := self.known.get(key, [])) > 1:
             ids = ", ".join(str(row["id"]) for row in found[:5])
             raise Invalid(f"{len(found)} rows have this {said} (id {ids}): which is meant?")
         return found[0] if found else None

@@ -256,8 +256,7 @@ def kept(output: Any, folder: Path) -> Any:
     made = isinstance(output, Iterator)
     if not made:
         value = to_json(output)
-        text = dumps(value)
-        if len(text) <= INLINE:
+        if len(text := dumps(value)) <= INLINE:
             return to_json(foreign(output)) if '"$' in text else value
         if not isinstance(value, list):
             write_lines(path := folder / "output.json", [text])

@@ -88,8 +88,7 @@ class Runner:
         told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
         if state.state in PAST and not told and not (again and state.state == "done"):
             return state, {}
-        asks = _asks(state)
-        if asks or (state.state in UNDONE and caller.answered == name):
+        if (asks := _asks(state)) or (state.state in UNDONE and caller.answered == name):
             return state, asks
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)

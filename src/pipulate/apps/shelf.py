@@ -254,8 +254,7 @@ class Shelf:
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
         cruds = (app for app in self.apps.values() if isinstance(app, Crud))
-        found = {key: app for app in cruds for key in (app.name, app.slug)}
-        if name not in found:
+        if name not in (found := {key: app for app in cruds for key in (app.name, app.slug)}):
             raise Unknown(f"There is no app {name!r}.", nearest(name, found))
         return found[name]
 

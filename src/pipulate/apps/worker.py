@@ -51,15 +51,13 @@ class Engine:
         key = next(self._count)
         reply = self._waiting[key] = Future()
         self.tell({"need": kind, "with": values, "id": key})
-        said = reply.result()
-        if "problem" in said:
+        if "problem" in (said := reply.result()):
             raise from_dict(said["problem"])
         return said["result"]
 
     def _read(self) -> None:
         for line in self._in:
-            said = json.loads(line)
-            if "reply" in said:
+            if "reply" in (said := json.loads(line)):
                 self._waiting.pop(said["reply"]).set_result(said)
             else:
                 self.requests.put(said)

@@ -279,8 +279,7 @@ class Database:
 
         index, which costs a fraction of doing so one by one."""
         fts, writer = f"{name}_fts", self.begin()
-        later = rows >= MANY and bool(self.columns(fts))
-        if later:
+        if later := rows >= MANY and bool(self.columns(fts)):
             mark = "UPDATE store SET value = ? WHERE scope = '' AND key = ? AND value = '-1'"
             self.execute(mark, (str(first - 1), f"filled:{fts}"))
         try:

@@ -33,6 +33,7 @@ HOOK_SECONDS = 5.0  # for a plugin's own code outside of a step
 WAIT_SECONDS = 120.0  # for a coroutine of it, which may wait for others
 BULK = 20  # more rows than this in one call is bulk
 CAREFUL = ("outside", "destructive")
+BEGUN = threading.local()  # tasks of a thread that may have to be stopped
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,20 @@ def interrupt(thread: int | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
 
 
-def awaited(result: Any, seconds: float) -> Any:
-    """What plugin code gave; a coroutine is run in a loop of its own, in this thread."""
-    if not inspect.iscoroutine(result):
-        return result
-    return asyncio.run(asyncio.wait_for(result, seconds + 1))  # `limited` is the first to tell
+def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) -> None:
+    """Do this in the loop. From any thread."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+        loop.call_soon_threadsafe(work, *args)
+
+
+def awaited(result: Any) -> Any:
+    """The result of plugin code, a coroutine or not."""
+
+    async def within() -> Any:
+        BEGUN.tasks.append(asyncio.current_task())
+        return await result
+
+    return asyncio.run(within()) if inspect.iscoroutine(result) else result
 
 
 async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOOK_SECONDS) -> Any:
@@ -127,19 +137,25 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     A coroutine has its own loop there: one that blocks holds up nobody else."""
     thread: list[int] = []  # while it is at work in there
     ending = threading.Lock()  # else an interrupt might meet what the thread does next
+    tasks: list[asyncio.Task[Any]] = []
 
     def call() -> Any:
         thread.append(threading.get_ident())
+        BEGUN.tasks = tasks
         try:
-            return awaited(function(*args), seconds)
+            return awaited(function(*args))
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             raise RuntimeError(f"it ended with {error!r}") from error
         finally:
             with ending:
                 thread.clear()
 
-    with anyio.move_on_after(seconds):
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    try:
+        with anyio.move_on_after(seconds):
+            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    finally:
+        for task in tasks:
+            soon(task.get_loop(), task.cancel)
     late = Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
     with ending:
         for ident in thread:

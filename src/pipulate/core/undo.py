@@ -84,8 +84,7 @@ class Undoing:
         gone = [n for n in names if n not in columns and before and before.get(n) is not None]
         self.lost |= dict.fromkeys(gone, GONE)
         names = [name for name in names if name in columns]
-        clash = self._clash(image, row, names)
-        if clash and self.on_conflict != "overwrite":
+        if (clash := self._clash(image, row, names)) and self.on_conflict != "overwrite":
             if None in (before, after, row):
                 return row
             names = [name for name in names if name not in clash]

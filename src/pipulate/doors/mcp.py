@@ -116,8 +116,7 @@ def _prompts(ask):
         """{its name: (what it does, {field: schema})}"""
         found = {}
         for tool in await ask(context.request, "tools"):
-            fields = tool["schema"]["properties"]
-            if fields.keys() >= {*OWN}:
+            if (fields := tool["schema"]["properties"]).keys() >= {*OWN}:
                 own = {name: said for name, said in fields.items() if name not in OWN}
                 found[tool["name"].removesuffix("_run")] = tool["description"], own
         return found

@@ -9,21 +9,14 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 from pipulate.core.profiles import Profile
+from pipulate.core.tools import soon
 
 MOST_TABS = 64
 MOST_WAITING = 2_000_000  # characters; a tab that far behind is closed and starts afresh
 WINDOW, MANY, FRAME = 0.1, 50, 0.016  # more fragments than this in so many seconds: by frames
 SPAN = '<span hx-swap-oob="beforeend:'  # how a token begins, up to its message's number
-
-
-def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) -> None:
-    """Do this in the loop. From any thread."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
-        loop.call_soon_threadsafe(work, *args)
 
 
 class Tab:

@@ -99,8 +99,7 @@ class News:
 
     def _event(self, event: Row) -> None:
         verb, target = event["verb"], event["target"]
-        found = re.match(r"runs/(\d+)", target)
-        if found or OURS.match(verb) or OURS.match(target):
+        if (found := re.match(r"runs/(\d+)", target)) or OURS.match(verb) or OURS.match(target):
             self.moved(event["profile_id"], found[1] if found else "")
 
     def _job(self, job: Job) -> None:
