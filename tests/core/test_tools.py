@@ -528,17 +528,15 @@ def test_given_plugin_code_that_ends_just_at_its_limit_then_what_its_thread_does
 
 @pytest.mark.parametrize("endless", [loop, stubborn], ids=lambda f: f.__name__)
 def test_given_a_tool_that_loops_inside_its_change_then_the_write_lock_is_free_afterwards(
-    house, call, monkeypatch, endless
+    house, call, endless
 ):
     def stuck(caller):
         house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title="half")
         endless([])
 
-    monkeypatch.setattr(tools_module.limited, "__kwdefaults__", {"seconds": 0.2})
-    house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck)])
+    house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck, seconds=0.2)])
     with pytest.raises(Problem, match="was stopped"):
         call("stuck")
-    monkeypatch.undo()
     began = time.monotonic()
     assert call("task_add", title="whole")["id"] == 1, "and what it wrote is gone"
     assert time.monotonic() - began < 2
