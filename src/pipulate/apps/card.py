@@ -61,7 +61,7 @@ def span(seconds: float) -> str:
 
 def press(at: str, verb: str, word: str, look: str = "outline secondary", **values: Any):
     """A button that calls a tool for runs: `at` is the run's address, `verb` what follows run_."""
-    given = {"hx_vals": json.dumps(values), "hx_params": ",".join(values) or "none"}  # no form's
+    given = {"hx_vals": values, "hx_params": ",".join(values) or "none"}  # no form's
     return Button(word, hx_post=f"{at}/-/{verb}", cls=look, type="button", **given)
 
 
@@ -84,7 +84,7 @@ def question_form(record: Row, at: str, said: str = "", wrong: str = "", **attrs
     box = field_input(question_field(record), said, wrong)
     name, key = record["name"], f"question-{record['id']}"
     about = {"step": record["step"], "question": name}  # a second click answers no other one
-    given = {"hx_post": f"{at}/-/answer", "hx_vals": json.dumps(about)}
+    given = {"hx_post": f"{at}/-/answer", "hx_vals": about}
     note = Small(wrong, cls="error", role="alert") if wrong else ""
     parts = P(Strong(name)), box, note, Button("Answer")
     return Form(*parts, aria_label=name, id=key, cls="question", **given, **attrs)

@@ -248,7 +248,7 @@ class ExchangeTools:
 
     # a dry run needs no approval; an import does, however small
     @tool(
-        kind="bulk", seconds=SECONDS, size=lambda caller, dry_run, **_: (not dry_run) * (BULK + 1)
+        kind="bulk", seconds=SECONDS, size=lambda self, _, dry_run, **__: 0 if dry_run else BULK + 1
     )
     def rows_import(
         self,

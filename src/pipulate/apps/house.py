@@ -13,18 +13,17 @@ from pipulate.apps.exchange import ExchangeTools, export
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
-from pipulate.apps.refs import Refs
 from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups, source
 from pipulate.core.events import Events
 from pipulate.core.fields import Field, File, Ref
 from pipulate.core.jobs import Jobs
-from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.problems import Missing, Problem, require
 from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
 from pipulate.core.settings import Settings
-from pipulate.core.store import DictLikeDB, Row, Store
+from pipulate.core.store import DictLikeDB, Row
 from pipulate.core.tools import Caller, Tools, limited, tool, tools_of
 from pipulate.core.undo import OnConflict
 
@@ -47,7 +46,7 @@ class House:
         # What pipelines need is there, or the check of that name raises a Problem.
         self.needs: dict[str, Any] = {"browser": lambda caller: asyncio.to_thread(ready)}
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
-        self.tools.replace("core", tools_of(HouseTools(self)) + RowTools(self).tools())
+        self.tools.replace("core", tools_of(HouseTools(self)))
         self.trouble: Problem | None = None  # of the work of each day
         self.on_close: list[Callable[[], None]] = []
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
@@ -58,16 +57,15 @@ class House:
         self.shelf.scan()
 
     def _recast(self, table: str, row: Row) -> Row:
-        apps = (a for a in self.shelf.apps.values() if getattr(a, "table_name", "") == table)
-        return next((recast(app, row) for app in apps), row)
+        app = self.shelf.cruds.get(table)
+        return recast(app, row) if app else row
 
     def held(self, profile: Profile) -> str:
         """What a deletion of the profile would hide: "13 runs, 1 finding"."""
         told = []
         for name, count in self.profiles.holdings(profile).items():
-            app = self.shelf.apps.get(name)
-            said = isinstance(app, Refs) and app.told(count)
-            told.append(said or so_many(count, name.removesuffix("s")))
+            app = self.shelf.cruds.get(f"app_{name}")
+            told.append(app.told(count) if app else so_many(count, name.removesuffix("s")))
         return ", ".join(told)
 
     def _hides(self, profile: str) -> str:
@@ -77,7 +75,7 @@ class House:
     def settings_of(self, scope: str | int = "") -> DictLikeDB:
         """The settings of a profile's id, or of the whole program, as a dictionary."""
         table = self.db.table("store", pk="key", scoped=True, logged=False)
-        return DictLikeDB(table.xtra(scope=str(scope)), Store)
+        return DictLikeDB(table.xtra(scope=str(scope)))
 
     def caller(self, actor: str, profile: str | None = None, **options) -> Caller:
         return Caller(actor, self.profiles.at(profile), **options)
@@ -114,7 +112,7 @@ class House:
         self.db.close()
 
 
-class HouseTools(ExchangeTools, RunTools):
+class HouseTools(ExchangeTools, RowTools, RunTools):
     """Tools of the house itself: profiles, history, undo, runs, approvals, rows in and out."""
 
     def __init__(self, house: House):
@@ -189,8 +187,8 @@ class HouseTools(ExchangeTools, RunTools):
     def _unused(self, caller: Caller, said: str) -> str:
         """What an undo says; Conflict when rows are left that refer to what is gone."""
         images = self.house.db.current.images
-        for app in (a for a in self.house.shelf.apps.values() if isinstance(a, Refs)):
-            if own := [image for image in images if image["table"] == app.table_name]:
+        for table, app in self.house.shelf.cruds.items():
+            if own := [image for image in images if image["table"] == table]:
                 last = {image["id"]: image["after"] for image in own}
                 app.refuse_used(caller, [key for key, after in last.items() if after is None])
                 app.refuse_lost([image for image in own if image["after"]])
@@ -214,8 +212,7 @@ class HouseTools(ExchangeTools, RunTools):
         known = source.files(self.house.settings.folder("apps"))
         if not file:
             return [*known]
-        if file not in known:
-            raise Missing(f"There is no file {file!r}.", nearest(file, known))
+        require(file, known, f"There is no file {file!r}.", Missing)
         lines = known[file].read_text("utf-8", errors="replace").splitlines(True)
         text = "".join(lines[max(0, line - 1) :])[:MOST]
         return {"file": file, "lines": len(lines), "text": text}

@@ -13,7 +13,7 @@ from typing import Any
 from pipulate.apps.query import ID
 from pipulate.core.fields import BLANK, MISSING, Field, File, Ref, Secret, Tags, dumps, to_column
 from pipulate.core.notations import NOTATIONS, agreed, plain
-from pipulate.core.problems import Invalid, Problem, nearest
+from pipulate.core.problems import Invalid, Problem, require
 from pipulate.core.sheets import EMPTY, read_sheet
 from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
@@ -89,8 +89,7 @@ class Intake:
             checks.append((f"{name} cannot be written with", [how], self.written(name)))
         for what, asked, names in checks:
             for name in map(str, asked):
-                if name not in names:
-                    raise Problem(f"{what} {name!r}.", nearest(name, names))
+                require(name, names, f"{what} {name!r}.", Problem)
         if not chosen:
             what = f"No column of the file is a field of {title}."
             raise Problem(what, f"Say which is which; the fields: {', '.join(fields[1:])}.")

@@ -22,7 +22,7 @@ from typing import Any
 from pipulate.apps.job import END, JobHandle, in_loop, kept, settled
 from pipulate.core.fields import File, check_values, dumps, from_json, to_json
 from pipulate.core.outputs import Large, Rows, loaded
-from pipulate.core.problems import Busy, Invalid, Problem, nearest
+from pipulate.core.problems import Busy, Invalid, Problem, require
 from pipulate.core.runs import inputs_of
 from pipulate.core.tables import Row
 from pipulate.core.tools import interrupt
@@ -235,8 +235,8 @@ def _needed(step) -> list[str]:
 def run_here(pipeline, values: Row) -> "Ran":
     """Every step after the other, for inputs by name (or step.name). Raises Invalid."""
     fields, steps = pipeline.fields, pipeline.steps.values()
-    if unknown := [name for name in values if name.split(".")[-1] not in fields]:
-        raise Invalid(f"{pipeline.title} asks for no {unknown[0]}.", nearest(unknown[0], fields))
+    for name in values:
+        require(name.split(".")[-1], fields, f"{pipeline.title} asks for no {name}.", Invalid)
     given = {step.name: inputs_of(step, values) for step in steps}
     sure = [step for step in steps if not step.optional and not step.when]
     if missing := [n for step in sure for n in _needed(step) if n not in given[step.name]]:

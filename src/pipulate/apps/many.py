@@ -3,10 +3,8 @@
 Which rows: their ids, or `where`, the text after "?" of a list's address ("f.rating=>3&q=dune").
 """
 
-import json
 import re
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,9 +17,9 @@ from pipulate.apps.markup import field_input, figure, grid, hidden, notice, sele
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps, to_json
-from pipulate.core.problems import Problem, nearest
+from pipulate.core.problems import Problem, require
 from pipulate.core.tables import AMONG, Row, quote
-from pipulate.core.tools import Caller, Tool, limited, tool, tools_of
+from pipulate.core.tools import Caller, limited, tool
 
 SECONDS = 120.0
 QUIET = "outline secondary"
@@ -29,14 +27,7 @@ VALUES = 8  # of one field
 
 
 class RowTools:
-    """Tools for many rows of any app."""
-
-    def __init__(self, house):
-        self.house = house
-
-    def tools(self) -> list[Tool]:
-        changing = ("rows_update", "rows_delete")
-        return [replace(t, size=self._size) if t.name in changing else t for t in tools_of(self)]
+    """Part of HouseTools, which has `house` and `said`."""
 
     def _size(self, caller: Caller, app: str, ids=(), where: str = "", **_) -> int:
         crud, which = self._meant(caller, app, ids, where)
@@ -51,7 +42,7 @@ class RowTools:
             raise Problem("Which rows?", "Give ids:=[1,2], where=f.done=yes, or where=all=1 (all).")
         return crud, crud.where(caller, state)
 
-    @tool(seconds=SECONDS)
+    @tool(seconds=SECONDS, size=_size)
     def rows_update(
         self, caller: Caller, app: str, values: dict, ids: list | None = None, where: str = ""
     ):
@@ -61,7 +52,7 @@ class RowTools:
             raise Problem("No values were given.", 'Give values such as {"done": true}.')
         return {"changed": crud.change_many(caller, new, *which)}
 
-    @tool(seconds=SECONDS)
+    @tool(seconds=SECONDS, size=_size)
     def rows_delete(self, caller: Caller, app: str, ids: list | None = None, where: str = ""):
         """Delete many rows of an app; one event, undoable."""
         crud, which = self._meant(caller, app, ids, where)
@@ -72,7 +63,7 @@ class RowTools:
         for row in leaving:
             row.deleted()
         if gone:
-            self.house.db.current.summary = f"Deleted {crud.told(gone)}"
+            self.said(f"Deleted {crud.told(gone)}")
         return {"deleted": gone}
 
     @tool(kind="read", seconds=SECONDS)
@@ -101,8 +92,7 @@ class Many(Rows):
         mean more rows."""
         known = ["q", "sort", "cols", "page", "all", *(f"f.{n}" for n in (*self.named, "id"))]
         for name, _ in parse_qsl(text, keep_blank_values=True):
-            if name not in known:
-                raise Problem(f"{self.title}: {name!r} says nothing.", nearest(name, known))
+            require(name, known, f"{self.title}: {name!r} says nothing.", Problem)
         return State.of(text, self.named)
 
     def change_many(self, caller: Caller, values: Row, where: str, args: list[Any]) -> int:
@@ -211,12 +201,11 @@ class Many(Rows):
             value = field.load(row["_value"])
             for one in (value or [None]) if field.many else [value]:
                 counted[one] += row["_n"]
+        told, often = {}, field.choices or field.type in (bool, Ref) or field.many
         if field.type is Ref:
             names = self.ref_names(caller, field, counted.keys() - {None})
             told = {key: f"{name} #{key}" for key, name in names.items()}
-            return [[told.get(v, v), n] for v, n in counted.most_common(VALUES)]
-        often = field.choices or field.type is bool or field.many
-        return [[v, n] for v, n in counted.most_common(VALUES) if often or n > 1]
+        return [[told.get(v, v), n] for v, n in counted.most_common(VALUES) if often or n > 1]
 
     async def show_totals(self, visit: Visit):
         state = self.state(visit.query)
@@ -249,7 +238,7 @@ class Many(Rows):
     def _views_menu(self, base: str, views: tuple[tuple[str, str], ...], shown: bool = False):
         items, post = [], {"hx_post": f"{base}/views"}
         for name, said in views:
-            drop = {"hx_vals": json.dumps({"name": name, "drop": "1"}), **post}
+            drop = {"hx_vals": {"name": name, "drop": "1"}, **post}
             close = Button("✕", cls="link", aria_label=f"Remove the view {name}", **drop)
             items.append(Li(A(name, href=f"{base}?{said}"), close))
         name = Input(name="name", placeholder="Name of this view", aria_label="Name", required=True)
@@ -269,8 +258,8 @@ class Many(Rows):
 def _short(field: Field, value: Any, key: str) -> str:
     if value is None:
         return ""
-    if key == "mean" or field.type is float:
+    if field.kind.input != "number":
+        return field.show(field.load(value)).replace("T", " ")
+    if key == "mean":
         return figure(float(value))
-    if field.kind.input == "number":
-        return f"{value:,f}" if field.type is Decimal else f"{value:,}"
-    return field.show(field.load(value)).replace("T", " ")
+    return f"{value:,f}" if field.type is Decimal else figure(value)

@@ -11,6 +11,7 @@ from typing import Any
 from pipulate.apps.query import State, condition
 from pipulate.core import backups
 from pipulate.core.fields import KINDS, MISSING, Field, File, Ref, Secret, digest, dumps, to_column
+from pipulate.core.kinds import NAMED
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -111,9 +112,8 @@ class Migration:
 
     def _converted(self, name: str, old: str) -> list[tuple[int, Any]]:
         """[(id, new value)] of a column by way of its text; MISSING where that cannot be."""
-        kinds = {kind.__name__: kind for kind in KINDS}
         kind, _, target = self.was[name]["kind"].partition(" ")
-        before = kinds.get(kind, str)
+        before = NAMED.get(kind, str)
         reader, field = Field(name, before, KINDS[before], target=target), self.app.fields[name]
         callers = {p.id: Caller("system", p) for p in self.house.profiles.all()}
         callers[0] = Caller("system", self.house.profiles.at())  # for rows that are shared

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipulate.apps.base import line_of
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import KINDS
+from pipulate.core.kinds import NAMED
 from pipulate.core.problems import Problem, nearest
 
 BUNDLED = Path(__file__).parents[1] / "plugins"
@@ -107,7 +107,7 @@ def _load_problem(plugin: Plugin, error: BaseException) -> Problem:
             owner = re.split("[.:]", what)[0]  # such as Book in "Book.title: …"
             line = line_of(plugin.content, owner) or error.details.get("line") or line
         case NameError():
-            step = nearest(error.name, [getattr(kind, "__name__", "Any") for kind in KINDS])
+            step = nearest(error.name, NAMED)
         case ModuleNotFoundError():
             step = f"Install it into Pipulate's environment: pip install {error.name}"
     return Problem(f"{path.name}, line {line or 1}: {what}", step, line=line)

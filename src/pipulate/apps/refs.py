@@ -33,8 +33,7 @@ class Refs:
         return self._apps().get(field.target)
 
     def _apps(self) -> dict[str, Any]:
-        apps = self.house.shelf.apps.values()
-        return {self.name: self, **{app.name: app for app in apps if isinstance(app, Refs)}}
+        return {self.name: self, **{app.name: app for app in self.house.shelf.cruds.values()}}
 
     def target(self, field: Field):
         """The same, but raises Problem."""

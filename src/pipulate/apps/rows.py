@@ -172,7 +172,7 @@ class Rows(Data):
         if any(f.required for f in [*app.fields.values()][1:]):
             at = f"/{base.split('/')[1]}/{app.slug}"
             return found | {"offer": A(word + app.title, href=at, target="_blank")}
-        attrs = {"hx_vals": dumps({f"add.{field.name}": said}), "cls": "outline", **to}
+        attrs = {"hx_vals": {f"add.{field.name}": said}, "cls": "outline", **to}
         return found | {"offer": Button(word + app.title, type="button", **attrs)}
 
     def counted(self, caller: Caller):

@@ -12,7 +12,7 @@ from pipulate.apps.steps import OWN, Pipeline
 from pipulate.core.fields import Field, check_values, foreign, from_json, make_field, to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
-from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, Waiting, nearest
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Waiting, require
 from pipulate.core.runs import PAST, UNDONE, StepState, inputs_of
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
@@ -59,9 +59,8 @@ class Runner:
         """Run step after step. Returns {run, address, state, step} and output, waiting_for (names
 
         of inputs) or question and choices."""
-        if to_step and to_step not in self.pipeline.steps:
-            what = f"{self.slug} has no step {to_step!r}."
-            raise Unknown(what, nearest(to_step, self.pipeline.steps))
+        if to_step:
+            require(to_step, self.pipeline.steps, f"{self.slug} has no step {to_step!r}.")
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None:
             run = (await self.fresh(caller, known, from_run))["id"]
@@ -135,9 +134,9 @@ class Runner:
 
     def open(self, profile, run_id: int, step: str = "") -> tuple[Row, States]:
         """A run of this profile and its steps. Raises Missing, also without this `step`."""
-        if step and step not in self.pipeline.steps:
+        if step:
             what = f"{self.title} has no step {step!r} (any more)."
-            raise Missing(what, nearest(step, self.pipeline.steps))
+            require(step, self.pipeline.steps, what, Missing)
         run = self.runs.get(profile.id, run_id, self.slug)
         self.jobs.sweep()
         return run, self.runs.states(run, self.pipeline)

@@ -23,7 +23,7 @@ from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
 from pipulate.apps.plugin import BUNDLED, Plugin, line_in, load_file, plugin_files
 from pipulate.core.logs import log_fault, redacted
-from pipulate.core.problems import Busy, Missing, Problem, Unknown, nearest
+from pipulate.core.problems import Busy, Missing, Problem, nearest, require
 from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
@@ -49,6 +49,11 @@ class Shelf:
     @property
     def apps(self) -> dict[str, Any]:
         return {app.slug: app for plugin in self.plugins.values() for app in plugin.apps}
+
+    @property
+    def cruds(self) -> dict[str, Crud]:
+        """{table: app}"""
+        return {app.table_name: app for app in self.apps.values() if isinstance(app, Crud)}
 
     def scan(self) -> bool:
         """Load what is new or changed, drop what is gone; True when something changed."""
@@ -253,9 +258,8 @@ class Shelf:
 
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
-        cruds = (app for app in self.apps.values() if isinstance(app, Crud))
-        if name not in (found := {key: app for app in cruds for key in (app.name, app.slug)}):
-            raise Unknown(f"There is no app {name!r}.", nearest(name, found))
+        found = {key: app for app in self.cruds.values() for key in (app.name, app.slug)}
+        require(name, found, f"There is no app {name!r}.")
         return found[name]
 
     @property

@@ -10,7 +10,7 @@ import builtins
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pipulate.apps.base import snake
 from pipulate.apps.job import fed as as_input
 from pipulate.apps.local import Ran, run_here, step_here
 from pipulate.core.fields import MISSING, Field, Secret, digest, make_field, makes
-from pipulate.core.problems import Problem, nearest
+from pipulate.core.problems import Problem, nearest, require
 
 NEEDS = ("browser", "model")
 # Words of the run itself, which no step can ask for: (type, default).
@@ -93,7 +93,7 @@ class Step:
         return field
 
     def _use(self, what: str, function: Any) -> None:
-        for used in inspect.signature(function).parameters if inspect.isfunction(function) else ():
+        for used in _asked_by(function):
             if used not in self.earlier:
                 self.refuse(f"{what} {used!r}, no earlier step.", nearest(used, self.earlier))
             self.uses += [used] if used not in self.uses else []
@@ -107,8 +107,11 @@ class Step:
 
 
 def _of(function: Callable[..., Any], outputs: typing.Mapping[str, Any]) -> Any:
-    names = inspect.signature(function).parameters if inspect.isfunction(function) else ()
-    return function(**{name: outputs[name] for name in names})
+    return function(**{name: outputs[name] for name in _asked_by(function)})
+
+
+def _asked_by(function: Any) -> Iterable[str]:
+    return inspect.signature(function).parameters if inspect.isfunction(function) else ()
 
 
 def _computed(field: Field, outputs: dict[str, Any]) -> Field:
@@ -192,9 +195,8 @@ class Pipeline:
         here. Choices that depend on its own steps are left to it (the first one)."""
         fed, self.outside = fed or {}, self.outside or other.outside
         self.needs |= other.needs
-        if unknown := [n for n in fed if n not in other.fields]:
-            hint = nearest(unknown[0], other.fields)
-            raise Problem(f"{other.title} asks for no {unknown[0]!r}.", hint)
+        for name in fed:
+            require(name, other.fields, f"{other.title} asks for no {name!r}.", Problem)
         hints = {f.name: s.hints[f.name] for s in other.steps.values() for f in s.fields}
         asked = {n: h for n, h in hints.items() if n not in fed and not other.fields[n].computed}
 

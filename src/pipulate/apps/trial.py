@@ -92,17 +92,11 @@ class Trial:
 
     async def run(self) -> Row:
         """{problems, notes, apps, pages, reached}."""
-        from jsonschema import Draft202012Validator
-
         if self.plugin.problem:
             self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
-            tools = [tool.as_dict() for tool in app.tools(self.house)]
-            names = [tool["name"] for tool in tools]
+            names = [tool.name for tool in app.tools(self.house)]
             self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": names})
-            for tool in tools:
-                check = asyncio.to_thread(Draft202012Validator.check_schema, tool["schema"])
-                await self._try(tool["name"], check)
             if isinstance(app, Guided):
                 await self._steps(app)
             elif isinstance(app, Crud):
@@ -138,7 +132,6 @@ class Trial:
             at = f" (line {line})" if line else ""
             if (told := f"{what}{at}: {said}"[:1_000]) not in self.report[kind]:
                 self.report[kind].append(told)
-            return None
 
     def _show(self, title: str, drawn: Any) -> None:
         self.report["pages"].append({"title": title, "html": html(drawn)[:LARGEST]})

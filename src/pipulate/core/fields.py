@@ -19,8 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pipulate.core.kinds import KINDS, MISSING, SET, Between, Choices, File, Kind, Ref, Renamed
-from pipulate.core.kinds import Email as Email, Moment, Secret, Tags, Target, Text as Text
+from pipulate.core.kinds import KINDS, MISSING, NAMED, SET, Between, Choices, File, Kind, Ref
+from pipulate.core.kinds import Email as Email, Moment, Renamed, Secret, Tags, Target, Text as Text
 from pipulate.core.kinds import Url as Url, local
 from pipulate.core.outputs import KEPT, Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
@@ -177,7 +177,7 @@ def make_field(name: str, annotation: Any, default: Any = MISSING, owner: str = 
 
     if base not in KINDS:
         kind = getattr(annotation, "__name__", str(annotation))
-        known = nearest(kind, [k.__name__ for k in KINDS])
+        known = nearest(kind, NAMED)
         if isinstance(base, enum.EnumType):
             known = f"Write Literal{[one.value for one in typing.cast(Any, base)]}."
         raise wrong(f"there is no field type {kind!r}", known)

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from filelock import FileLock
 
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
-from pipulate.core.kinds import KINDS, Choices, Secret, Tags
+from pipulate.core.kinds import NAMED, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Confirm, Problem, short
 from pipulate.core.process import kill, lost, receive, send, spawn
@@ -368,7 +368,7 @@ def _paused(job: Job) -> Iterator[None]:
 def question_field(record: Row) -> Field:
     """The field that answers a question: of the type or choices it was asked with."""
     about = json.loads(record["about"])
-    kind = {kind.__name__: kind for kind in KINDS}.get(about.get("type", ""), str)
+    kind = NAMED.get(about.get("type", ""), str)
     if choices := about.get("choices"):
         one = list[str] if kind is Tags else type(choices[0])
         kind = Annotated[one, Choices(tuple(choices))]

@@ -279,3 +279,4 @@ KINDS: dict[Any, Kind] = {
     dict: _json(dict, "object"),
     list: _json(list, "array"),
 }
+NAMED = {kind.__name__: kind for kind in KINDS}

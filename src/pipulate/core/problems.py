@@ -15,7 +15,7 @@ Problem             400  exit 1
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -108,3 +108,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
     if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f"Did you mean {close[0]!r}?"
     return f"Known: {', '.join(names[:12])}." if names else ""
+
+
+def require(name: str, names: Collection[str], what: str, kind: type[Problem] = Unknown) -> None:
+    """Raise that kind of Problem, with the nearest name, for one that is not among the names."""
+    if name not in names:
+        raise kind(what, nearest(name, names))

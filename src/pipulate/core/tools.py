@@ -24,7 +24,7 @@ import anyio.to_thread
 from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, schema_of, to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown, nearest
+from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, require
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Database, Row, now
 
@@ -97,8 +97,9 @@ def tools_in(owner: Any) -> list[tuple[str, Any]]:
 
 
 def tools_of(owner: Any) -> list[Tool]:
-    """The tools of an object."""
-    return [tool_of(method) for _, method in tools_in(owner)]
+    """The tools of an object; a `size` is a method of it, too."""
+    made = [tool_of(method) for _, method in tools_in(owner)]
+    return [replace(one, size=one.size and one.size.__get__(owner)) for one in made]
 
 
 class TimeLimit(BaseException):
@@ -186,8 +187,7 @@ class Tools:
         self.by_name = kept | fresh
 
     def get(self, name: str) -> Tool:
-        if name not in self.by_name:
-            raise Unknown(f"There is no tool {name!r}.", nearest(name, self.by_name))
+        require(name, self.by_name, f"There is no tool {name!r}.")
         return self.by_name[name]
 
     def listing(self) -> list[Row]:

@@ -9,7 +9,7 @@ import click
 
 from pipulate.apps.base import snake, so_many
 from pipulate.core import source
-from pipulate.core.problems import Unknown, Waiting, nearest
+from pipulate.core.problems import Unknown, Waiting, nearest, require
 from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask, show
 
 CONTRACT = "plugins/contract.md"
@@ -90,8 +90,7 @@ def share(name, data, settings, profile):
     """Print a plugin of yours as one file that `pipulate add` takes in elsewhere."""
     own = [row for row in ask(settings, "apps") if row["origin"] != "bundled"]
     known = {key for row in own for key in (row["name"], Path(row["file"]).stem)}
-    if name not in known:
-        raise Unknown(f"You have no plugin {name!r}.", nearest(name, known))
+    require(name, known, f"You have no plugin {name!r}.")
     show(ask(settings, "plugin_share", {"name": name, "data": data}, profile), False)
 
 

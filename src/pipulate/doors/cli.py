@@ -13,7 +13,7 @@ from pipulate import __version__
 from pipulate.ai.slash import read_words
 from pipulate.core import backups
 from pipulate.core.logs import open_log
-from pipulate.core.problems import Confirm, Problem, Unknown, nearest
+from pipulate.core.problems import Confirm, Problem, require
 from pipulate.core.process import end
 from pipulate.core.store import Row
 from pipulate.doors import build
@@ -39,8 +39,7 @@ class Commands(click.Group):
             leave_quietly()
 
     def get_command(self, ctx, name):
-        if name not in self.commands:
-            raise Unknown(f"There is no command {name!r}.", nearest(name, self.commands))
+        require(name, self.commands, f"There is no command {name!r}.")
         return self.commands[name]
 
 
@@ -147,11 +146,11 @@ def _listing(name: str, about: str, line: str):
     @JSON
     def command(settings, as_json, one):
         rows = ask(settings, name)
-        found = [row for row in rows if row.get("name") == one]
-        if one and not found:
-            raise Unknown(f"There is no {one!r}.", nearest(one, [row["name"] for row in rows]))
+        if one:
+            found = {row["name"]: row for row in reversed(rows)}
+            require(one, found, f"There is no {one!r}.")
         if one or as_json:
-            return show(found[0] if one else rows, as_json)
+            return show(found[one] if one else rows, as_json)
         for row in rows:
             click.echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
 

@@ -13,7 +13,7 @@ from pipulate.apps.local import working
 from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
 from pipulate.apps.steps import Pipeline, Step
 from pipulate.core.fields import from_json
-from pipulate.core.problems import Invalid, Problem, Unknown, nearest
+from pipulate.core.problems import Invalid, Problem, Unknown, nearest, require
 from pipulate.core.process import stay
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
@@ -33,8 +33,8 @@ def filtered(
     `words` give them, and `source`: one JSON object, or with `as_lines` the rows of the first of
     them that takes rows. Raises Unknown, Invalid; Problem when it fails."""
     slug, _, named = name.partition(".")
-    if named not in (steps := find(settings, slug).steps):
-        raise Unknown(f"{slug} has no step {named!r}.", nearest(named, steps))
+    steps = find(settings, slug).steps
+    require(named, steps, f"{slug} has no step {named!r}.")
     step = steps[named]
     typed, given = read_words([word for word in words if word != "-"], files=True)
     given = {up: typed.pop(up) for up in step.uses if up in typed} | given

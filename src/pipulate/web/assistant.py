@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import re
 from functools import partial
 from collections.abc import AsyncIterator
@@ -204,7 +203,7 @@ def part(site, profile: Profile):
 def ask(at: str, word: str, *inputs, confirm=None, label=None, **values: str):
     """A button that posts these inputs and values."""
     button = Button(word, cls="outline secondary", aria_label=label)
-    to = {"hx_post": at, "hx_vals": json.dumps(values), "hx_confirm": confirm}
+    to = {"hx_post": at, "hx_vals": values, "hx_confirm": confirm}
     return Form(*inputs, button, cls="inline", **to)
 
 

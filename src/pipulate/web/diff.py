@@ -1,7 +1,6 @@
 """What events changed, as elements: rows with their fields before and after; and undo's clashes."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -35,8 +34,7 @@ class Told:
 
     def __init__(self, visit: Visit, table: str):
         self.visit, self.table = visit, table
-        apps = visit.house.shelf.apps.values()
-        self.app = next((app for app in apps if getattr(app, "table_name", "") == table), None)
+        self.app = visit.house.shelf.cruds.get(table)
         self.fields = self.app.fields if self.app else {}
 
     def row(self, row: Row) -> str:
@@ -101,7 +99,7 @@ def clash_card(visit: Visit, problem: Problem, address: str):
         items.append(Li(f"and {count - len(clashes):,} more"))
 
     def way(word: str, choice: str, cls: str):
-        vals = json.dumps({**visit.form, "on_conflict": choice})
+        vals = {**visit.form, "on_conflict": choice}
         to = {"hx_target": "closest .notice", "hx_swap": "delete"}
         return Button(word, hx_post=address, hx_vals=vals, cls=cls, **to)
 

@@ -13,7 +13,6 @@ from fasthtml.components import P, Section, Span, Ul
 from starlette.responses import HTMLResponse
 
 from pipulate.apps.base import Refusal, Visit, origin_tab
-from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, notice, select
 from pipulate.apps.refs import numbered
 from pipulate.apps.rows import AGAIN
@@ -52,12 +51,12 @@ def _filters(visit: Visit, at: str, query: Row):
     def pick(name: str, everything: str, options: dict[str, str]):
         return select({"": everything} | options, query[name], name=name, aria_label=everything)
 
-    apps = (a for a in visit.house.shelf.apps.values() if isinstance(a, Crud))
+    apps = {table: app.title for table, app in visit.house.shelf.cruds.items()}
     words = {"name": "q", "placeholder": "Words", "aria_label": "Words of the change"}
     gone = Input(type="checkbox", name="deletions", value="1", checked=bool(query["deletions"]))
     return Form(
         pick("who", "Everybody", WHO),
-        pick("app", "Every app", {a.table_name: a.title for a in apps} | HOUSE),
+        pick("app", "Every app", apps | HOUSE),
         Input(type="search", value=query["q"], **words),
         Input(type="date", name="day", value=query["day"], aria_label="Day"),
         Label(gone, "Deletions"),

@@ -1,6 +1,5 @@
 """The inbox: what waits for the user in all profiles."""
 
-import json
 from collections import Counter
 
 from fasthtml.components import H1, A, Button, Div, Header, I, Li, P, Section, Small, Span, Strong
@@ -60,9 +59,8 @@ def _clearing(at: str, rows: list[Row]):
     for kind, count in counts.items():
         word = f"Discard {count:,} {kind or 'in all'}"
         if count > 1:
-            sure, vals = f"{word}? It can be undone.", json.dumps({"kind": kind})
-            act = {"hx_post": at, "hx_vals": vals, "hx_confirm": sure}
-            yield Button(word, cls="outline", **act)
+            act = {"hx_vals": {"kind": kind}, "hx_confirm": f"{word}? It can be undone."}
+            yield Button(word, cls="outline", hx_post=at, **act)
 
 
 def _item(house, row: Row):
