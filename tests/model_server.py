@@ -171,12 +171,13 @@ async def play(
 
 class ModelServer:
     """Plays queued replies. `requests`: the chat bodies so far, each with its "path"; `pages`:
-    what the other addresses answer; `connected`: open streams; `cancelled`: closed by clients."""
+    what the other addresses answer; `connected`: open streams; `cancelled`: closed by clients;
+    `knows_tools`: whether its model takes them, else they are refused."""
 
     def __init__(self, *replies: Script, repeat: bool = False, port: int = 0) -> None:
         self.queue, self.repeat, self.port = deque(replies), repeat, port
         self.requests: list[dict[str, Any]] = []
-        self.connected, self.cancelled = 0, 0
+        self.connected, self.cancelled, self.knows_tools = 0, 0, True
         self.aborts: set[Callable[[], Any]] = set()
         info = {"general.architecture": "llama", "llama.context_length": 8192}
         self.pages: dict[str, Any] = {
@@ -226,6 +227,9 @@ class ModelServer:
         reply = self._next(self.requests[-1])
         if reply.fault == "html":
             return HTMLResponse("<html><h1>502 Bad Gateway</h1></html>")
+        if body.get("tools") and not self.knows_tools:
+            self.queue.appendleft(reply)
+            return JSONResponse({"error": "stand-in does not support tools"}, 400)
         if reply.fault == "http500":
             return JSONResponse({"error": {"message": "the model crashed"}}, 500)
         return partial(self._stream, reply, MEDIA[path], all_chunks(path, body, reply))

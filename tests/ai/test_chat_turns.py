@@ -92,6 +92,20 @@ def test_a_call_that_a_model_prints_is_made_and_its_text_is_not_shown(talk, call
     assert result["tool_call_id"] == given["tool_calls"][0]["id"]
 
 
+def test_a_model_whose_server_refuses_tools_was_of_no_use_at_all(talk, call):
+    """Ollama answers 400 then, and llama.cpp's server 500: they are told in words instead."""
+    talk.server.knows_tools = False
+    assert talk.say("Hello", "Hi.")[-1] == ("assistant", "Hi.")
+    assert talk.say("Add milk", ADD, "I added it.")[-1] == ("assistant", "I added it.")
+    assert [row["title"] for row in call("task_list")["rows"]] == ["Milk"]
+    asked = talk.server.requests[-1]
+    first, *said = asked["messages"]
+    assert "tools" not in asked and '"name":"task_add"' in first["content"]
+    assert not any("tool" in said["role"] or "tool_calls" in said for said in asked["messages"])
+    assert json.loads(said[-2]["content"])[0]["name"] == "task_add"
+    assert said[-1]["role"] == "user" and '"title":"Milk"' in said[-1]["content"]
+
+
 def test_a_call_that_a_model_only_speaks_of_is_not_made(talk, call):
     talk.say("How would you?", f"I would write {ADD} and so add it.")
     assert call("task_list")["count"] == 0

@@ -351,12 +351,9 @@ class Chat:
         said = "\n".join(f"{row['role']}: {row['text'][:500]}" for row in gone)
         hide = discreet(self.house)
         asked = hide(SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2]))
-        try:
-            text = await complete(model, asked)
-        except Problem:
-            return  # the next turn tries it again
-        upto = {"text": hide(text)[:2_000], "upto": gone[-1]["id"]}
-        self.house.settings_of(profile.id)["summary"] = upto
+        with contextlib.suppress(Problem):  # the next turn tries it again
+            text = hide(await complete(model, asked))[:2_000]
+            self.house.settings_of(profile.id)["summary"] = {"text": text, "upto": gone[-1]["id"]}
 
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
         """Say a word about what happened (size: key or small), if the profile wants it."""

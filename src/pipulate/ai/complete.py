@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pipulate.ai.calls import whole
+from pipulate.ai.calls import Call, whole
 from pipulate.ai.memory import AssistantTools, masked
 from pipulate.ai.models import Model, Thought
 from pipulate.ai.servers import Choice
@@ -69,16 +69,18 @@ async def complete(
     import jsonschema
 
     fit = schema if schema.get("type") == "object" else object_of("answer", schema)
-    talk, why = [{"role": "user", "content": f"{prompt}\n\n{ASKED}{dumps(fit)}"}], ""
+    asked, why = ASKED + dumps(fit), ""
+    talk = [{"role": "user", "content": f"{prompt}\n\n{asked}"}]
     for _ in range(REPAIRS + 1):
         text = await _said(model, talk, fit, tell)
         try:
-            value = _read(text)
+            # all of it, or from the first brace to the last
+            value = json.loads(text[text.find("{") : text.rfind("}") + 1] or text)
             jsonschema.validate(value, fit)
             return value if fit is schema else value["answer"]
-        except (ValueError, jsonschema.ValidationError) as error:
+        except (ValueError, RecursionError, jsonschema.ValidationError) as error:
             why = str(getattr(error, "message", error))[:200]
-        again = f"That does not fit ({why}). {ASKED}{dumps(fit)}"
+        again = f"That does not fit ({why}). {asked}"
         talk += {"role": "assistant", "content": text}, {"role": "user", "content": again}
     raise Invalid(f"The model gave no answer that fits: {why}", "Retry, or use a larger model.")
 
@@ -93,24 +95,11 @@ async def _said(
     model: Model, talk: list[Row], schema: Row | None, tell: Callable[[str], Any]
 ) -> str:
     text, line = "", ""
-    try:
-        async for piece in model.stream(talk, [], schema):
-            if isinstance(piece, str) and not isinstance(piece, Thought):
-                text += piece
-                *lines, line = (line + piece).split("\n")
-                for one in lines:
-                    tell(one)
-    except Problem as problem:
-        if not schema or text or "code" not in problem.details:
-            raise
-        return await _said(model, talk, None, tell)  # a server that knows no schemas
+    async for piece in model.stream(talk, [], schema):
+        if not isinstance(piece, Call | Thought):
+            text += piece
+            *lines, line = (line + piece).split("\n")
+            for one in lines:
+                tell(one)
     tell(line)
     return whole(text.strip())
-
-
-def _read(text: str) -> Any:
-    """The JSON in an answer: all of it, or from the first brace to the last."""
-    try:
-        return json.loads(text[text.find("{") : text.rfind("}") + 1] or text)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pipulate.ai.calls import Call
 from pipulate.ai.wire import lines
+from pipulate.core.fields import dumps
 from pipulate.core.problems import Problem
 from pipulate.core.store import Row
 
@@ -20,6 +21,7 @@ LARGEST = 10_000_000  # bytes of it, with what the protocol puts around each tok
 SMALLEST = 8_192  # tokens of the context that Ollama is asked for, at least
 OPEN, CLOSE = "<think>", "</think>"
 GO_ON = "Say “go on” to continue."
+SPELL = '\nTo call a tool, answer with JSON alone: {"name": …, "arguments": {…}}. The tools: '
 
 
 class Thought(str):
@@ -39,9 +41,8 @@ class Thinking:
             head = self.rest.lstrip()
             if len(head) < len(OPEN) and OPEN.startswith(head):
                 return
-            thinks = head.startswith(OPEN)
-            self._mark = CLOSE if thinks else ""
-            self.rest = head.removeprefix(OPEN) if thinks else self.rest
+            self._mark = CLOSE if head.startswith(OPEN) else ""
+            self.rest = head.removeprefix(OPEN) if self._mark else self.rest
         if self._mark == CLOSE:
             said, mark, after = self.rest.partition(CLOSE)
             if mark:
@@ -87,6 +88,12 @@ class Model:
                         raise Problem("The answer had no end and was cut.", GO_ON)
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
+        except Problem as problem:
+            if "code" not in problem.details or not (schema or tools and "tool" in str(problem)):
+                raise
+            # a server that knows no schemas, or whose model calls no tools: it is told them
+            async for part in self.stream(spelled(messages, tools), []):
+                yield part
         if thinking.rest:
             yield thinking.end()
         for call in calls.values():
@@ -140,6 +147,19 @@ class Model:
     def _lines(self, body: Row) -> AsyncGenerator[str]:
         at = self.url + ("/api/chat" if self.ollama else "/v1/chat/completions")
         return lines(at, self.key, body, self.wait or FIRST, BETWEEN, TOTAL, LARGEST)
+
+
+def spelled(messages: list[Row], tools: list[Row]) -> list[Row]:
+    """A conversation without tool calls: tools, calls and results are told in words."""
+    told = list[Row]()
+    for message in messages:
+        role, text = message["role"], message["content"]
+        if role == "tool":
+            role, text = "user", f"Result of {message['tool_name']} (data): {text}"
+        told.append({"role": role, "content": text or dumps(message["calls"])})
+    if tools:
+        told[0]["content"] += SPELL + dumps([_offer(tool)["function"] for tool in tools])
+    return told
 
 
 def _message(line: str) -> Row:
