@@ -75,8 +75,7 @@ def heading(number: int, state: StepState):
     if state.state == "done":
         ended, began = (datetime.fromisoformat(attempt[f"{n}_utc"]) for n in ("ended", "started"))
         said = f"done · {span((ended - began).total_seconds())} · {local(attempt['ended_utc'])}"
-    title = H2(f"{number}. {words(state.step.name).capitalize()}")
-    return Header(title, Span(said, cls="badge"))
+    return Header(H2(f"{number}. {words(state.step.name).capitalize()}"), Span(said, cls="badge"))
 
 
 def question_form(record: Row, at: str, said: str = "", wrong: str = "", **attrs: Any):

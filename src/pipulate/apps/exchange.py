@@ -43,8 +43,7 @@ def _rows(app, caller: Caller, keys: list[int], fields: list[Field]):
         found = app.rows(caller).these(batch := keys[start : start + BATCH])
         labels, there = app.labels(caller, found), {row.id: vars(row) for row in found}
         for row in filter(None, map(there.get, batch)):
-            told = {f.name: app.called(f, row[f.name], labels) for f in fields}
-            yield {"id": row["id"]} | told
+            yield {"id": row["id"]} | {f.name: app.called(f, row[f.name], labels) for f in fields}
 
 
 # -- pages

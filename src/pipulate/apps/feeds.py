@@ -14,6 +14,7 @@ from pipulate.apps.base import Go, Route, Visit
 from pipulate.apps.job import fed
 from pipulate.apps.markup import html
 from pipulate.apps.plugin import FAULTS
+from pipulate.apps.query import number
 from pipulate.apps.runner import Runner
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import from_json
@@ -121,8 +122,3 @@ class Feeds(Runner):
 
 def _output_of(attempt: Row) -> Any:
     return from_json(json.loads(attempt.get("output") or "null"))
-
-
-def number(text: str) -> int:
-    """A number in an address; 1 for what is none."""
-    return max(1, int(text)) if text.isdecimal() and len(text) < 8 else 1

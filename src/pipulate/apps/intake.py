@@ -54,7 +54,7 @@ class Intake:
         if self.ordered or not self.sheet.header:
             free = (column for column in self.sheet.columns if column.lower() != "id")
             named |= zip(free, app.fields, strict=False)
-        self.columns = named | (columns or {})
+        self.columns, self.fields = named | (columns or {}), {"id": ID, **app.fields}
         self.notations = dict(notations or {})
         self.taken: list[tuple[int, Row]] = []  # (row of the file, its values as stored)
         self.known: dict[Any, list[Row]] = {}  # rows of the app, by what is matched
@@ -67,7 +67,7 @@ class Intake:
 
     def _headed(self, rows: list[list[Any]]) -> bool:
         """The first row names a field, or is unlike the others wherever these are exact."""
-        known = {*map(_plain, ("id", *self.app.fields))}
+        known = {*map(_plain, self.fields)}
         if any(_plain(str(cell)) in known for cell in rows[0]):
             return True
         unlike = []
@@ -79,10 +79,9 @@ class Intake:
 
     def _check_names(self) -> None:
         chosen, title = [name for name in self.columns.values() if name], self.app.title
-        fields = ["id", *self.app.fields]
         checks = [
             ("The file has no column", self.columns, self.sheet.columns),
-            (f"{title} has no field", [*self.match, *chosen, *self.notations], fields),
+            (f"{title} has no field", [*self.match, *chosen, *self.notations], self.fields),
             ("No column of the file is", self.match, chosen),
         ]
         for name, how in self.notations.items():
@@ -92,7 +91,7 @@ class Intake:
                 require(name, names, f"{what} {name!r}.", Problem)
         if not chosen:
             what = f"No column of the file is a field of {title}."
-            raise Problem(what, f"Say which is which; the fields: {', '.join(fields[1:])}.")
+            raise Problem(what, f"Say which is which; the fields: {', '.join(self.app.fields)}.")
         name, count = Counter(chosen).most_common(1)[0]
         if count > 1:
             what = f"{count} columns of the file are to become {name!r}."
@@ -151,12 +150,12 @@ class Intake:
         }
 
     def written(self, name: str) -> Iterable[str]:
-        return () if self.sheet.typed else NOTATIONS.get(self.app.fields.get(name, ID).type, ())
+        return () if self.sheet.typed else NOTATIONS.get(self.fields.get(name, ID).type, ())
 
     def _agreed(self, name: str, index: int, rows) -> list[str]:
         if self.written(name) and name not in self.notations:
             cells = {c[index] for _, c in rows if index < len(c) and isinstance(c[index], str)}
-            ways = agreed(self.app.fields.get(name, ID).type, filter(str.strip, cells))
+            ways = agreed(self.fields[name].type, filter(str.strip, cells))
             if len(ways) != 1:
                 return ways
             self.notations[name] = ways[0]
@@ -164,7 +163,7 @@ class Intake:
 
     def _reader(self, name: str, index: int, rows) -> Callable[[Any], Any]:
         """From a cell to what is stored, or MISSING; what it saw it knows again."""
-        field, typed = self.app.fields.get(name, ID), self.sheet.typed
+        field, typed = self.fields[name], self.sheet.typed
         ways = self._agreed(name, index, rows)
         worded = field.kind.input in BLANK and (field.many or not field.choices)
         may_be_empty = field.optional or worded or typed
@@ -198,7 +197,7 @@ class Intake:
                 bad[name] = "cannot be a list or an object"
             except (ValueError, Problem) as error:
                 bad[name] = str(error)
-                if self.app.fields.get(name, ID).type is not Secret:
+                if self.fields[name].type is not Secret:
                     was[name] = str(cells[index])[:40]
         if bad:
             raise Invalid("That row cannot be read.", fields=bad, was=was)
@@ -239,17 +238,17 @@ class Intake:
         """Save all of it, as one event, or nothing. Returns report()."""
         app, caller, db = self.app, self.caller, self.app.house.db
         about = {"actor": caller.actor, "verb": "rows_import", "profile_id": caller.profile.id}
+        if not self.add and not self.update:
+            return self.report(done=True)
         with db.change(**about, turn=caller.turn) as change:
-            if self.add or self.update:
-                db.begin()
-                table = app.plain(caller)
-                table.update_each([(row, self._kept(new)) for row, new in self.update])
-                counts = f"{len(self.add):,} added, {len(self.update):,} changed"
-                change.summary = f"Imported {app.title.lower()} from {source[:60]}: {counts}"
-            if self.add:
-                first = (table.select("min(position) AS top")[0]["top"] or 0) - len(self.add)
-                rows = enumerate(map(self._kept, self.add))
-                table.insert_many([row | {"position": first + n} for n, row in rows])
+            db.begin()
+            table = app.plain(caller)
+            table.update_each([(row, self._kept(new)) for row, new in self.update])
+            first = (table.select("min(position) AS top")[0]["top"] or 0) - len(self.add)
+            rows = enumerate(map(self._kept, self.add))
+            table.insert_many([row | {"position": first + n} for n, row in rows])
+            counts = f"{len(self.add):,} added, {len(self.update):,} changed"
+            change.summary = f"Imported {app.title.lower()} from {source[:60]}: {counts}"
         return self.report(done=True)
 
     def _kept(self, row: Row) -> Row:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
@@ -56,6 +56,9 @@ class Listing(Many):
     def state(self, query: Mapping[str, str]) -> State:
         """The list an address means; one without state is the app's own default."""
         return State.read(query or dict(parse_qsl(self.model.default_filter)), self.named)
+
+    def state_at(self, address: str) -> State:
+        return self.state(dict(parse_qsl(urlsplit(address).query)))
 
     def address(self, base: str, state: State, **changes) -> str:
         said = state.query(**changes) or ("all=1" if self.model.default_filter else "")
@@ -209,12 +212,9 @@ class Listing(Many):
 
     # -- routes
 
-    def _asking(self, visit: Visit) -> State:
-        return self.state(dict(parse_qsl(visit.here.partition("?")[2].partition("#")[0])))
-
     async def _draw(self, visit: Visit, draw, what, **how):
         """In a thread and not for ever when the class's own code draws."""
-        work = partial(draw, what, visit.caller, names=self._asking(visit).columns, **how)
+        work = partial(draw, what, visit.caller, names=self.state_at(visit.here).columns, **how)
         return NotStr(await limited(work) if self.drawn or self.model.computed else work())
 
     async def add(self, visit: Visit):
@@ -222,7 +222,7 @@ class Listing(Many):
         added = await self._add_there(visit)
         given = {n: visit.form.get(f"made.{n}") for n in self.fields}
         known = {n: t for n, t in visit.form.items() if n in given and t != given[n]}
-        state, refused = self._asking(visit), REFUSED in visit.form
+        state, refused = self.state_at(visit.here), REFUSED in visit.form
         seen = visit.partial and not refused and self._movable(state) and not state.columns
 
         def look(made):
@@ -311,7 +311,7 @@ class Listing(Many):
     async def delete(self, visit: Visit):
         gone = await visit.call(f"{self.name}_delete", id=visit.number("id"))
         first = short(str(gone["deleted"][self.first.name]))
-        more = self.plain(visit.caller).count() >= PAGE or self._asking(visit).narrow
+        more = self.plain(visit.caller).count() >= PAGE or self.state_at(visit.here).narrow
         again = NotStr(AGAIN) if more else self.counted(visit.caller)
         return notice(f"Deleted “{first}”.", visit.undo), again
 
@@ -324,8 +324,7 @@ class Listing(Many):
     async def call(self, visit: Visit):
         key = visit.number("id")
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
-        kept = self.rows(visit.caller)("id = ?", [key])
-        drawn = await self._draw(visit, self.drawn_rows, kept)
+        drawn = await self._draw(visit, self.drawn_rows, self.rows(visit.caller)("id = ?", [key]))
         return drawn, notice(said) if isinstance(said, str) else ""
 
 

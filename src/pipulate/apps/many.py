@@ -112,11 +112,10 @@ class Many(Rows):
     def bulk_bar(self, base: str, state: State, count: str):
         names = {n: f.label for n, f in self.fields.items()}
         every = f"all {count} that match"
-        tick = Input(type="checkbox", value="1", name="bulk.every", aria_label=every)
         looks = {"Set": "secondary", "Export": "outline secondary", "Delete": "outline"}
         return Form(
             Span("", data_ticked=True, aria_live="polite"),
-            Label(tick, every),
+            Label(Input(type="checkbox", value="1", name="bulk.every", aria_label=every), every),
             select(names, "", name="bulk.field", aria_label="Field", hx_target="#bulk-value",
                    hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
             Span(field_input(self.first), id="bulk-value"),

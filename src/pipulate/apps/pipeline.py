@@ -10,9 +10,10 @@ from fasthtml.components import P, Section, Small, Span, Ul
 from pipulate.apps.base import Go, Refusal, Route, Visit
 from pipulate.apps.card import brief, heading, kept_log, local, press, progress, question_form
 from pipulate.apps.card import step_form, title, trouble, words
-from pipulate.apps.feeds import Feeds, number
+from pipulate.apps.feeds import Feeds
 from pipulate.apps.listing import TURN, offered
 from pipulate.apps.markup import notice, problem_card
+from pipulate.apps.query import number
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
 from pipulate.core.fields import File, check_values, from_json

@@ -43,7 +43,7 @@ class State:
         """From an address; an order or column that is none (any more) is left out, but no filter:
 
         rows that nobody meant must not be shown as if they were."""
-        sort, page = query.get("sort", ""), query.get("page", "1")
+        sort = query.get("sort", "")
         query = {k: v.replace("\0", "") for k, v in query.items()}  # it ends a text for SQLite
         filters = {k[2:]: v for k, v in query.items() if k[:2] == "f." and v.strip()}
         return cls(
@@ -51,7 +51,7 @@ class State:
             filters,
             sort if sort.removeprefix("-") in names else "",
             tuple(n for n in dict.fromkeys(query.get("cols", "").split(",")) if n in names),
-            max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
+            number(query.get("page", "")),
         )
 
     @classmethod
@@ -76,6 +76,11 @@ class State:
     def plain(self) -> bool:
         """Whether this is the list as it stands, from its beginning."""
         return not (self.narrow or self.sort) and self.page == 1
+
+
+def number(text: str) -> int:
+    """A number in an address; 1 for what is none."""
+    return max(1, int(text)) if text.isdecimal() and len(text) < 9 else 1
 
 
 def order_sql(field: Field) -> str:

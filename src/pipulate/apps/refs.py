@@ -6,7 +6,7 @@ from typing import Any
 
 from pipulate.apps.query import State
 from pipulate.core.fields import SET, Field, File, Ref, Secret, dumps
-from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Unknown, nearest
+from pipulate.core.problems import Conflict, Invalid, Missing, Problem, require
 from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller
 
@@ -37,10 +37,10 @@ class Refs:
 
     def target(self, field: Field):
         """The same, but raises Problem."""
-        if app := self.known_target(field):
-            return app
+        apps = self._apps()
         what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
-        raise Unknown(what, nearest(field.target, self._apps()))
+        require(field.target, apps, what)
+        return apps[field.target]
 
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""

@@ -137,8 +137,8 @@ class Pipeline:
     def __init__(self, title: str, description: str = "", *, outside=False, needs: str = ""):
         self.title, self.description, self.slug = title, description, snake(title)
         self.outside, self.needs = outside, {*needs.split()}
-        if unknown := self.needs.difference(NEEDS):
-            raise Problem(f"{title} needs {unknown.pop()!r}.", f"Known: {', '.join(NEEDS)}.")
+        for name in self.needs:
+            require(name, NEEDS, f"{title} needs {name!r}.", Problem)
         if not self.slug:
             raise Problem(f"The title {title!r} makes no address.", "Use some letters a-z in it.")
         self.steps: dict[str, Step] = {}

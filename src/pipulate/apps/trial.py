@@ -139,8 +139,7 @@ class Trial:
     async def _pages(self, app) -> None:
         own = getattr(getattr(app, "model", None), "extra_routes", ())
         for route in app.routes:
-            plain = route.method == "GET" and "{" not in route.path
-            if plain and (not route.path or route in own):
+            if route.method == "GET" and (not route.path or route in own and "{" not in route.path):
                 visit = Visit(self.house, self.caller, app)
                 drawn = await self._try(f"The page {app.slug}/{route.path}", route.run(visit))
                 if hasattr(drawn, "tag") or isinstance(drawn, tuple):
@@ -208,9 +207,8 @@ class Trial:
         ups = {up: outputs[up] for up in step.uses}
         there = asyncio.run_coroutine_threadsafe
         asked = [f for f in step.bound(ups) if f.required or not least] if step.meant(ups) else []
-        given = there(self.values(asked), self.loop).result()
         kind = partial(TrialJob, lambda *said: there(self.call(*said), self.loop).result())
-        return [step_here(step, ups | given, kind)]
+        return [step_here(step, ups | there(self.values(asked), self.loop).result(), kind)]
 
 
 class Here(Jobs):

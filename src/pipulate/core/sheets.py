@@ -70,8 +70,7 @@ def read_sheet(
         head = file.read(SAMPLE)
     if head.startswith(WORKBOOKS):
         lines = _workbook(path, sheet)
-        names = next(lines)
-        return _table(enumerate(lines, 1), header, raw, names)
+        return _table(enumerate(lines, 1), header, raw, sheets=next(lines))
     encoding = _encoding(path, head)
     with path.open(encoding=encoding, newline="") as text:
         sample = text.read(SAMPLE)

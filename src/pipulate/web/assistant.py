@@ -6,7 +6,7 @@ import re
 from functools import partial
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from fasthtml.components import Button, Div, Form, H2, Input, Label, Li, P, Progress
 from fasthtml.components import Section, Small, Span, Strong, Ul
@@ -83,7 +83,7 @@ async def _page_text(site, profile: Profile, at: str) -> str:
     app, run = app_at(site.house, at)
     tell = partial(site.house.tools.call, caller=Caller("model", profile))
     if isinstance(app, Crud):
-        state = app.state(dict(parse_qsl(urlsplit(at).query)))
+        state = app.state_at(at)
         asked = {"q": state.q, "page": state.page, "sort": state.sort}
         return dumps(await tell(f"{app.name}_list", asked | {"filters": {**state.filters}}))
     if isinstance(app, Runner) and run.isdecimal():
