@@ -165,6 +165,12 @@ def test_a_person_names_any_file_relative_to_where_they_are(house, tmp_path):
         house.files.resolve("b.csv", caller)
 
 
+def test_a_path_in_quotes_as_windows_copies_it_is_that_path(house, tmp_path):
+    (tmp_path / "my links.csv").write_text("a,b\n")
+    said = f'"{tmp_path / "my links.csv"}"'
+    assert house.files.resolve(said, house.caller("user")).path == tmp_path / "my links.csv"
+
+
 def test_a_path_in_the_home_has_an_address_and_others_have_none(house, first, upload, tmp_path):
     address = partial(house.files.address, first)
     key = upload("a.csv")

@@ -19,7 +19,7 @@ from pipulate.core.fields import (
     to_json,
 )
 from pipulate.core.problems import Problem
-from pipulate.core.kinds import KINDS, MISSING, Email, File, Ref, Secret, Tags, Text, Url
+from pipulate.core.kinds import KINDS, MISSING, Email, File, Moment, Ref, Secret, Tags, Text, Url
 
 TYPES = {t.__name__: t for t in KINDS} | {"Ref": Ref["author"]}
 COLORS = list[Literal["red", "dark blue", "a,b"]]
@@ -282,6 +282,34 @@ def test_a_time_of_a_row_whose_zone_was_taken_off_is_a_plain_one(new_york):
 def test_a_time_that_is_none_in_the_users_zone_is_refused_before_it_breaks_a_list(new_york):
     with pytest.raises(ValueError, match="needs a date and time"):
         make_field("x", datetime).parse("0001-01-01T00:00+00:00")
+
+
+def on_windows(moment, tz=None):
+    """As datetime.astimezone, where the zone of the machine is known from 1970 to 3000 only."""
+    if (tz is None or moment.tzinfo is None) and not 1970 <= moment.year <= 3000:
+        raise OSError(22, "Invalid argument")
+    return datetime.astimezone(moment, tz)
+
+
+@pytest.mark.parametrize(
+    ("typed", "in_utc"),
+    [
+        ("0999-06-01T10:00", "0999-06-01T15:00:00+00:00"),
+        ("1900-01-01T00:00", "1900-01-01T05:00:00+00:00"),
+        ("9999-06-30T12:00", "9999-06-30T17:00:00+00:00"),
+    ],
+)
+def test_a_time_for_which_windows_knows_no_zone_is_kept_there_and_shown_as_typed(
+    typed, in_utc, new_york, monkeypatch
+):
+    limited = type("limited", (datetime,), {"astimezone": on_windows})
+    monkeypatch.setattr("pipulate.core.kinds.datetime", limited)
+    monkeypatch.setattr(Moment, "astimezone", on_windows, raising=False)
+    field = make_field("x", datetime)
+    assert to_column(field.parse(typed)) == in_utc == to_column(limited.fromisoformat(typed))
+    row = field.load(in_utc)
+    assert field.show(row) == typed and to_column(row) == in_utc
+    assert row == limited.fromisoformat(typed)
 
 
 def test_given_a_time_with_seconds_then_showing_it_loses_nothing():

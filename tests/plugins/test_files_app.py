@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -210,6 +211,43 @@ def test_many_are_deleted_at_once_and_a_newer_file_of_the_name_is_not_overwritte
     assert len(listed()) == 2 and call("files_list")["count"] == 3  # two are called a.txt
     contents = {p.read_bytes() for p in house.settings.folder("files").glob("*a.txt")}
     assert contents == {b"old", b"new"}
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """held(path): another program has it open; Windows moves and deletes no such file."""
+    moved, names = Path.rename, set()
+
+    def rename(self, target):
+        if self in names:
+            raise PermissionError(13, "The file is used by another process")
+        return moved(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    return names.add
+
+
+def test_a_file_that_another_program_has_open_says_so_and_stays_and_the_list_is_shown(
+    house, call, put, listed, held
+):
+    kept = put("sheet.csv")
+    (row,) = listed().values()
+    held(kept)
+    with pytest.raises(Problem, match=r"sheet.csv stays where it is .*another process.*Close it"):
+        call("files_delete", id=row["id"])
+    assert [*listed()] == ["sheet.csv"] and kept.exists()
+
+
+def test_a_deletion_undone_while_a_program_has_the_file_open_stays_undone(
+    house, call, put, listed, held
+):
+    put("sheet.csv")
+    (row,) = listed().values()
+    call("files_delete", id=row["id"])
+    held(next(house.settings.folder("files").glob(".trash/*/sheet.csv")))
+    call("undo")
+    assert [one["id"] for one in listed().values()] == [row["id"]]
+    assert house.files.get(house.profiles.at(), 1).path.exists()
 
 
 def test_the_trash_is_emptied_after_thirty_days(house, call, put, listed, monkeypatch):

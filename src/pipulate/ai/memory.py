@@ -28,10 +28,8 @@ class AssistantTools:
     def find_tool(self, caller: Caller, words: str):
         """Find tools by words of their names or descriptions, such as: import csv."""
         wanted, tools = _words(words), self.house.tools.by_name
-        score = Counter[str]()
-        for name, one in tools.items():
-            score[name] = len(wanted & _words(f"{name} {one.description}"))
-        return [tools[name].as_dict() for name, hits in score.most_common(8) if hits]
+        hits = {n: len(wanted & _words(f"{n} {one.description}")) for n, one in tools.items()}
+        return [tools[name].as_dict() for name, some in Counter(hits).most_common(8) if some]
 
     @tool
     def remember(self, caller: Caller, note: str):

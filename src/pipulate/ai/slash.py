@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pipulate.core.fields import Field, Ref
+from pipulate.core.fields import Field, Ref, pretty
 from pipulate.core.problems import Problem, Unknown, nearest
 from pipulate.core.tools import Caller, Tool, Tools
 
@@ -66,7 +66,7 @@ async def slash(line: str, tools: Tools, caller: Caller) -> str:
     result = await tools.call(name, values, caller, typed)
     if isinstance(result, dict) and result.get("state") == "waiting":
         return _waits(name, result)
-    return f"`{name}` done.\n\n```\n{json.dumps(result, indent=1, ensure_ascii=False)[:4_000]}\n```"
+    return f"`{name}` done.\n\n```\n{pretty(result)[:4_000]}\n```"
 
 
 def _waits(name: str, result: dict[str, Any]) -> str:

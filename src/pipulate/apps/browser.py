@@ -121,7 +121,7 @@ def ready() -> str:
 
 @contextlib.contextmanager
 def browsing(
-    sites: tuple[str, ...], files: Path, profile: str = "", headless: bool | None = None
+    sites: tuple[str, ...], files: Path, profile: str, headless: bool | None
 ) -> Iterator[Any]:
     """A page in a window, for plain code; downloads go to `files`. Raises Refused and Problem."""
     fetch.check_allowed()

@@ -24,7 +24,7 @@ from pipulate.apps.plain import called
 from pipulate.apps.query import ID, State
 from pipulate.apps.rows import of_all
 from pipulate.core.fields import MISSING, check_values, fields_of, make_field, to_json
-from pipulate.core.problems import Problem, nearest, short
+from pipulate.core.problems import Problem, require, short
 from pipulate.core.store import Row
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, awaited, limited, tool_of, tools_in
 
@@ -252,8 +252,7 @@ class Crud(Listing):
         given = {f"f.{k}": "=" if v is None else str(v) for k, v in filters.items()}
         page = min(max(1, page), 10**8 - 1)
         for name in (*filters, sort.removeprefix("-")):
-            if name and name not in (*self.named, "id"):
-                raise Problem(f"{self.title} has no field {name!r}.", nearest(name, self.named))
+            require(name or "id", [*self.named, "id"], f"{self.title} has no {name!r}.", Problem)
         state = State.read({"q": q, "page": str(page), "sort": sort, **given}, self.named)
         self.keep_in_step(caller)
         rows, count = self.find(caller, state)

@@ -85,10 +85,10 @@ class Files:
         """The id of a file in the home, entered at first sight."""
         table, there = self.table(profile), self.folder.resolve()
         kept = path.resolve().relative_to(there).as_posix()
-        if not (found := table.keys("path = ?", [kept])):
-            about = {"name": path.name, "size": path.stat().st_size, "created_utc": now()}
-            found = [table.insert(path=kept, **about)["id"]]
-        return found[0]
+        if found := table.keys("path = ?", [kept]):
+            return found[0]
+        size = path.stat().st_size
+        return table.insert(path=kept, name=path.name, size=size, created_utc=now())["id"]
 
     def get(self, profile: Profile, file_id: int) -> File:
         """A file of this profile by id. Raises Missing."""
@@ -123,7 +123,8 @@ class Files:
             if found[2] in (None, file.name):
                 return file
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, NUL, ~nobody
-            path = (caller.cwd or Path.home()) / Path(said).expanduser()
+            # Windows copies a path in quotes
+            path = (caller.cwd or Path.home()) / Path(said.strip('"')).expanduser()
             if caller.actor in ("model", "mcp") and not self._inside(path):
                 what = "That path is outside of Pipulate's files."
                 raise Refused(what, "Ask the user to upload it.")
@@ -153,7 +154,10 @@ class Files:
                 self.db.execute(ENTER, (path, Path(path).name, there[path].st_size, now()))
         for path, row in kept.items():
             if path.startswith(TRASH):
-                self._look_after(row, f"file:{row['id']}" in known)
+                try:
+                    self._look_after(row, (said := f"file:{row['id']}") in known)
+                except PermissionError:  # open in another program, on Windows
+                    known.discard(said)
             elif path not in there:
                 gone.append((row["id"],))
             elif there[path].st_size != row["size"]:

@@ -4,7 +4,6 @@ All is bounded: rows are paged, text and trees cut, what lies in a file of its o
 """
 
 import heapq
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from fasthtml.components import P, Pre, Small, Span, Strong, Summary, Th
 from pipulate.apps.base import Download, so_many
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import data_table, html, markdown, owned, problem_card
-from pipulate.core.fields import Field, File, dumps, to_json
+from pipulate.core.fields import Field, File, dumps, pretty, to_json
 from pipulate.core.outputs import Large, Rows, is_rows
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv, write_json
@@ -224,10 +223,8 @@ def download(value: Any, name: str, form: str) -> Download:
         return Download(f"{name}.csv", "text/csv; charset=utf-8", chain(["\ufeff"], _csv(value)))
     if form == "txt":
         return Download(f"{name}.txt", "text/plain; charset=utf-8", [str(value)])
-    if is_rows(value):
-        return Download(f"{name}.json", "application/json", write_json(value))
-    whole = json.dumps(to_json(value), indent=1, ensure_ascii=False)
-    return Download(f"{name}.json", "application/json", [whole])
+    text = write_json(value) if is_rows(value) else [pretty(to_json(value))]
+    return Download(f"{name}.json", "application/json", text)
 
 
 def _csv(rows: Iterable[Any]) -> Iterator[str]:

@@ -93,7 +93,7 @@ class Step:
         return field
 
     def _use(self, what: str, function: Any) -> None:
-        for used in _asked_by(function):
+        for used in asked_by(function):
             if used not in self.earlier:
                 self.refuse(f"{what} {used!r}, no earlier step.", nearest(used, self.earlier))
             self.uses += [used] if used not in self.uses else []
@@ -107,10 +107,11 @@ class Step:
 
 
 def _of(function: Callable[..., Any], outputs: typing.Mapping[str, Any]) -> Any:
-    return function(**{name: outputs[name] for name in _asked_by(function)})
+    return function(**{name: outputs[name] for name in asked_by(function)})
 
 
-def _asked_by(function: Any) -> Iterable[str]:
+def asked_by(function: Any) -> Iterable[str]:
+    """Its parameters; none of what is no function."""
     return inspect.signature(function).parameters if inspect.isfunction(function) else ()
 
 

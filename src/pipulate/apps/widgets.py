@@ -90,7 +90,7 @@ LIVE: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
 RECENT: deque[Held] = deque(maxlen=100)  # their page may not have asked yet, or is drawn anew
 
 
-def hosted(widget: Any, kept: Any = None):
+def hosted(widget: Any, kept: Any):
     """The element in which a page draws it; what holds it is appended to `kept`."""
     held = Held(widget)
     LIVE[held.key] = held

@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from pipulate.core.problems import Broken, Missing, Problem, nearest
+from pipulate.core.problems import Broken, Missing, Problem, require
 from pipulate.core.schema import MIGRATIONS
 from pipulate.core.settings import Settings
 from pipulate.core.store import Database
@@ -88,8 +88,7 @@ def restore(settings: Settings, name: str) -> Path:
     Only while no server holds the home."""
     folder, name = settings.folder("backups"), Path(name).name
     known = [kept["name"] for kept in listing(folder)]
-    if name not in known:
-        raise Missing(f"There is no backup {name!r}.", nearest(name, known) or "None was made yet.")
+    require(name, known, f"There is no backup {name!r}.", Missing)
     return _exchange(settings, _copy(folder / name, settings.home, "restoring"))
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pipulate.core.kinds import KINDS, MISSING, NAMED, SET, Between, Choices, File, Kind, Ref
 from pipulate.core.kinds import Email as Email, Moment, Renamed, Secret, Tags, Target, Text as Text
-from pipulate.core.kinds import Url as Url, local
+from pipulate.core.kinds import Url as Url, local, pretty as pretty
 from pipulate.core.outputs import KEPT, Large, Rows
 from pipulate.core.problems import Invalid, Problem, nearest
 
@@ -309,8 +309,7 @@ def to_column(value: Any) -> Any:
     """What SQLite stores for a Python value."""
     if isinstance(value, bool | bytes):
         return value if isinstance(value, bytes) else int(value)
-    if isinstance(value, datetime):
-        value = value.astimezone(UTC)  # one without a zone is of this machine's
+    value = local(value)  # a time without a zone is of this machine's
     return dumps(value) if isinstance(value, dict | list) else to_json(value)
 
 

@@ -39,23 +39,29 @@ class Moment(datetime):
     """A time as plugins get it: in this machine's zone, at ease beside `datetime.now()`."""
 
 
-def _beside_naive(method: Callable[[datetime, Any], Any]) -> Callable[[datetime, Any], Any]:
-    def with_zone(self: datetime, other: Any) -> Any:
-        naive = self.tzinfo and isinstance(other, datetime) and not other.tzinfo
-        return method(self, other.astimezone() if naive else other)
+def _zoned(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone()
+    except OSError:  # Windows knows zones from 1970 to 3000 only
+        zone = datetime(2000, 1, 1).astimezone().tzinfo
+        return moment.replace(tzinfo=moment.tzinfo or zone).astimezone(zone)
 
-    return with_zone
+
+def _beside_naive(self: datetime, method: Callable[..., Any], other: Any) -> Any:
+    naive = self.tzinfo and isinstance(other, datetime) and not other.tzinfo
+    return method(self, _zoned(other) if naive else other)
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "sub", "rsub"):
-    setattr(Moment, f"__{_name}__", _beside_naive(getattr(datetime, f"__{_name}__")))
+    _method = functools.partialmethod(_beside_naive, getattr(datetime, f"__{_name}__"))
+    setattr(Moment, f"__{_name}__", _method)
 
 
 def local(value: Any) -> Any:
     """The same, a time as a Moment."""
     if not isinstance(value, datetime):
         return value
-    value = value.astimezone()
+    value = _zoned(value)
     return Moment.combine(value.date(), value.timetz())
 
 
@@ -223,20 +229,23 @@ def _datetime(value: Any) -> datetime:
     """In UTC; a time without offset is taken in this machine's zone."""
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.strip())
-        return moment.astimezone().astimezone(UTC)  # here, too, it has to be a time
+        return _zoned(moment).astimezone(UTC)  # here, too, it has to be a time
     except (AttributeError, ValueError, OverflowError):
         raise ValueError("needs a date and time like 2026-01-31T14:30") from None
 
 
 def _local(moment: datetime) -> str:
     exact = "auto" if moment.second or moment.microsecond else "minutes"
-    return moment.astimezone().replace(tzinfo=None).isoformat(timespec=exact)
+    return _zoned(moment).replace(tzinfo=None).isoformat(timespec=exact)
 
 
 def _file(value: Any) -> Any:
     if not isinstance(value, File | str) or not str(value).strip():
         raise ValueError("needs a file: upload one or give its path")
     return value
+
+
+pretty = functools.partial(json.dumps, indent=1, ensure_ascii=False)
 
 
 def _json(kind: type, word: str) -> Kind:
@@ -250,8 +259,7 @@ def _json(kind: type, word: str) -> Kind:
             raise ValueError(f"needs JSON, an {word}")
         return value
 
-    show = functools.partial(json.dumps, indent=1, ensure_ascii=False)
-    return Kind("textarea", check, {"type": word}, show=show)
+    return Kind("textarea", check, {"type": word}, show=pretty)
 
 
 def _string(form: str) -> dict[str, Any]:

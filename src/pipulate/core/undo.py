@@ -34,7 +34,7 @@ class Undoing:
         self.followed = functools.cache(self._followed)
         self.left: dict[tuple[str, Any], Pair] = {}  # as they are, and as the event left them
 
-    def reverse(self, event: int, images: Iterable[Row], rows: int = 0) -> None:
+    def reverse(self, event: int, images: Iterable[Row], rows: int) -> None:
         """Take back images of an event, the newest first; it changed so many `rows` in all."""
         if self.event != event:
             self.event, self.left = event, {}

@@ -1,7 +1,6 @@
 """`pipulate step`: one step as a Unix filter. Stores nothing and never goes through a server."""
 
 import contextlib
-import inspect
 import json
 import signal
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 from pipulate.ai.slash import read_words
 from pipulate.apps.local import working
 from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
-from pipulate.apps.steps import Pipeline, Step
+from pipulate.apps.steps import Pipeline, Step, asked_by
 from pipulate.core.fields import from_json
 from pipulate.core.problems import Invalid, Problem, Unknown, nearest, require
 from pipulate.core.process import stay
@@ -96,14 +95,13 @@ def read_rows(lines: Iterable[str]) -> Iterator[Any]:
 
 
 def _slots(step: Step) -> list[str]:
-    ups = [name for name in step.parameters if name in step.uses]
-    return ups + [f.name for f in step.fields if f.many or f.type is list]
+    lists = [f.name for f in step.fields if f.many or f.type is list]
+    return [name for name in step.parameters if name in step.uses] + lists
 
 
 def _seen_whole(step: Step, slot: str) -> bool:
     asked = [step.when, *(each for f in step.fields for each in (f.choices, f.default))]
-    looks = (inspect.signature(each).parameters for each in asked if inspect.isfunction(each))
-    return slot not in step.uses or any(slot in parameters for parameters in looks)
+    return slot not in step.uses or any(slot in asked_by(each) for each in asked)
 
 
 def _nobody(question: str) -> str:

@@ -43,3 +43,12 @@ def show(folder):
     work = {"target": subprocess.run, "args": [[opener, folder]], "kwargs": quiet}
     threading.Thread(**work, daemon=True).start()  # some stay until their window is closed
     return f"Your file manager shows {folder}."
+
+
+def put_away(row):
+    """Move a row's file to the trash. Raises Problem."""
+    try:
+        row.put_away("file")
+    except PermissionError as error:  # on Windows, while another program has it open
+        what = f"{row.follow('file').name} stays where it is ({error.strerror})."
+        raise Problem(what, "Close it in other programs, then delete it.") from None

@@ -37,4 +37,4 @@ class Files(CrudApp):
         return _folder.show(self.follow("file").path.parent)
 
     def deleted(self):
-        self.put_away("file")
+        _folder.put_away(self)

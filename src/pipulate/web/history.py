@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import defaultdict
-from datetime import date, datetime, timedelta, UTC
+from datetime import date, datetime, timedelta
 from html import escape
 from itertools import groupby
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from pipulate.apps.markup import html, notice, select
 from pipulate.apps.refs import numbered
 from pipulate.apps.rows import AGAIN
 from pipulate.core.events import Filter
+from pipulate.core.fields import to_column
 from pipulate.core.problems import Conflict
 from pipulate.core.store import Row
 from pipulate.web.diff import SHOWN, clash_card, diff
@@ -97,10 +98,9 @@ def _day(text: str) -> tuple[str, str]:
     """Begin and end of a local day, in UTC; blank when it is none."""
     try:
         first = datetime.strptime(text, "%Y-%m-%d")
-        ends = [day.astimezone(UTC).isoformat() for day in (first, first + timedelta(days=1))]
+        return to_column(first), to_column(first + timedelta(days=1))
     except (ValueError, OverflowError):
         return "", ""
-    return ends[0], ends[1]
 
 
 def _local(event: Row) -> datetime:

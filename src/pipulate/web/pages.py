@@ -1,7 +1,6 @@
 """The pages that belong to the house itself, and the door to every app's own routes."""
 
 import contextlib
-import json
 from functools import partial
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from pipulate.apps.markup import html, labelled, markdown, problem_card
 from pipulate.apps.outputs import Place, draw
 from pipulate.apps.query import State
 from pipulate.core import backups
+from pipulate.core.fields import pretty
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Invalid, Missing, from_dict
 from pipulate.core.store import Row, now
@@ -245,7 +245,7 @@ async def decide(site, visit: Visit, request):
     if isinstance(result, dict) and "problem" in result:
         return P("Approved, but it was not done:"), problem_card(from_dict(result)), *others
     said = "Approved. The result:" if yes else "Rejected; nothing was done."
-    return P(said, Pre(json.dumps(result, indent=1, ensure_ascii=False)[:2_000])), *others
+    return P(said, Pre(pretty(result)[:2_000])), *others
 
 
 async def stop(site, visit: Visit, request):
