@@ -327,6 +327,20 @@ def test_the_context_is_what_llama_cpp_tells_of_itself(run):
     assert told(run, WithProps({"default_generation_settings": {"n_ctx": 4_096}})) == 4_096
 
 
+@pytest.mark.parametrize(
+    ("at", "told_there"),
+    [
+        ("/api/v0/models", {"max_context_length": 131_072, "loaded_context_length": 4_096}),
+        ("/v1/models", {"max_model_len": 4_096}),
+    ],
+    ids=["LM Studio", "vLLM"],
+)
+def test_a_model_that_was_loaded_for_4096_tokens_was_sent_twice_as_many(run, at, told_there):
+    server, other = ModelServer(), {"id": "big", "max_model_len": 9_000}
+    server.pages[at] = {"data": [other, {"id": "stand-in", **told_there}]}
+    assert told(run, server) == 4_096
+
+
 NOTHING_TOLD = [{}, [], None, {"model_info": {}}, {"model_info": {"a.context_length": "many"}}]
 NOTHING_TOLD += [{"model_info": {"a.context_length": 0}}, {"default_generation_settings": {}}]
 NOTHING_TOLD += [{"default_generation_settings": {"n_ctx": 0}}, {"default_generation_settings": 5}]

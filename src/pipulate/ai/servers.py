@@ -4,6 +4,7 @@ Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and those added in Sett
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -29,6 +30,8 @@ ADDRESS = re.compile(r"https?://(\[[\da-fA-F:]+\]|[\w.-]+)(:\d{1,5})?(/[\w./-]*)
 KEEP = 15.0  # seconds for which a model that was found is taken to be there
 LATER = 3.0  # seconds after which one that is used all the same is looked for anew
 ASSUMED = 8_192  # tokens of a context that no server tells
+TELL = "/props", "/api/v0/models", "/v1/models"  # where llama.cpp's server, LM Studio, vLLM do
+LENGTHS = ".context_length", "n_ctx", "loaded_context_length", "max_model_len"  # how it ends there
 UNFIT = (OSError, ValueError, LookupError, TypeError, AttributeError, Problem)  # as an answer
 
 
@@ -60,11 +63,10 @@ async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
 async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
     at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
     base = url.rstrip("/").removesuffix("/v1")
-    try:
+    with contextlib.suppress(*UNFIT):
         listed = (await value(base + at, key))[name]
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
-    except UNFIT:
-        return None
+    return None
 
 
 async def find(settings: Settings, more: Row | None = None) -> Model | None:
@@ -137,9 +139,8 @@ class Choice:
         until, model = self._kept.get(profile_id, (0.0, None))
         if until > time.monotonic():
             return model
-        added, found, model = self.added(), self._kept, None
-        if kept := self.of(profile_id):
-            model = Model(**kept, key=added.get(kept["url"], ""))
+        added, found, kept = self.added(), self._kept, self.of(profile_id)
+        model = kept and Model(**kept, key=added.get(kept["url"], ""))
         if model := model or await find(self.house.settings, added):
             wait = float(self.house.settings_of().get(WAIT) or 0)
             model = replace(model, context=await context(model), wait=wait)
@@ -154,15 +155,14 @@ class Choice:
 
 async def context(model: Model) -> int:
     """Tokens of a model's context, as its server tells it, else ASSUMED."""
-    try:
-        if model.ollama:
-            said = await value(f"{model.url}/api/show", model.key, {"model": model.name})
-            told = said["model_info"].items()
-            return int(max(n for name, n in told if name.endswith("context_length"))) or ASSUMED
-        said = await value(f"{model.url}/props", model.key)
-        return int(said["default_generation_settings"]["n_ctx"]) or ASSUMED
-    except UNFIT:
-        return ASSUMED
+    asks = {"/api/show": {"model": model.name}} if model.ollama else dict.fromkeys(TELL)
+    for at, body in asks.items():
+        with contextlib.suppress(*UNFIT):
+            said = await value(model.url + at, model.key, body)
+            own = said.get("model_info") or said.get("default_generation_settings")
+            own = own or {one["id"]: one for one in said["data"]}[model.name]
+            return int(max(n for name, n in own.items() if name.endswith(LENGTHS))) or ASSUMED
+    return ASSUMED
 
 
 async def pull(url: str, name: str) -> AsyncIterator[tuple[int, int, str]]:
