@@ -44,6 +44,15 @@ def test_notes_that_hold_more_and_rarer_words_come_first(call, recall):
     assert len(recall("the report")) == 20, "what does not matter is not all told"
 
 
+def test_a_note_was_forgotten_once_there_were_two_thousand_newer_ones(call, recall, house):
+    call("remember", note="The zebra lives in Oslo")
+    notes = house.db.table("app_memories", scoped=True).xtra(profile_id=1)
+    with house.db.change(actor="system", verb="filled", profile_id=1, summary="Filled"):
+        for n in range(2_001):
+            notes.insert(note=f"filler {n}", position=n)
+    assert recall("where is the zebra") == ["The zebra lives in Oslo"]
+
+
 @pytest.mark.parametrize("words", ["a", "zzz", "%", "_", "'; DROP TABLE app_memories", '"*('])
 def test_words_that_no_note_holds_find_nothing(call, recall, words):
     call("remember", note="Milk is in the fridge")

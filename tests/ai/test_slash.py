@@ -65,6 +65,11 @@ def test_help_lists_every_tool_and_explains_one(say, house):
     assert say("/") == everything
 
 
+def test_help_did_not_say_what_a_command_needs_nor_what_it_takes(say):
+    about = say("/help task_add")
+    assert "`title` str, needed" in about and "`priority` str, high or normal or low" in about
+
+
 @pytest.mark.parametrize(
     "line, near", [("/task ad title=x", "task add"), ("/tsk_list", "task list"), ("/zzz", "/help")]
 )

@@ -14,7 +14,7 @@ from pipulate.core.tools import Caller, tool
 
 APP, APPS = "memory", "memories"
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
-MOST = 2_000  # notes looked through, newest first
+MOST = 20_000  # notes looked through, newest first
 TOLD, WORDS = 6, 40  # notes recalled for one message, by so many of its words
 
 

@@ -140,7 +140,8 @@ def _values(field: Field, typed: str, rows) -> list[str]:
 
 
 def _about(field: Field) -> str:
-    said = field.type.__name__, "needed" if field.required else "", field.help
+    of = " or ".join(_values(field, "", None))
+    said = field.type.__name__, of, "needed" if field.required else "", field.help
     return ", ".join(filter(None, said))
 
 
@@ -151,7 +152,7 @@ def _brief(tool: Tool) -> str:
 def _help(tools: Tools, about: str) -> str:
     if about in tools.by_name:
         found = tools.get(about)
-        fields = "\n".join(f"- `{f.name}` {f.type.__name__}" for f in found.fields)
+        fields = "\n".join(f"- `{f.name}` {_about(f)}" for f in found.fields)
         return f"**{about}** ({found.kind}): {found.description}\n\n{fields}"
     lines = ["Commands work without any model:", ""]
     for name, found in sorted(tools.by_name.items()):
