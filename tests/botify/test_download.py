@@ -56,6 +56,12 @@ def test_what_breaks_off_goes_on_where_it_stopped(fetch, service):
     assert int(third[6:-1]) > int(second[6:-1]) > 0
 
 
+def test_of_a_server_that_failed_it_was_said_that_the_file_ended_too_early(fetch, service):
+    service.fault("GET /signed", "502", times=99)
+    with pytest.raises(Problem, match="answered with 502"):
+        fetch()
+
+
 def test_what_an_earlier_try_has_left_is_used(fetch, service, tmp_path):
     (tmp_path / "x.part").write_bytes(CONTENT[:20_000])
     assert fetch(tag='"1-50000"')[0] == CONTENT

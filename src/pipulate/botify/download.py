@@ -89,7 +89,7 @@ class Download:
             raise Expired
         if status not in (200, 206, 416):
             if status >= 500 or status in BUSY:
-                return False
+                raise httpx2.TransportError(f"its server answered with {status}")
             raise Problem(f"The file's server answered with {status}.", "Run this step again.")
         begins = re.match(rf"bytes {have}-", headers.get("content-range", ""))
         if status != 206 or not begins:
