@@ -92,11 +92,15 @@ class Trial:
 
     async def run(self) -> Row:
         """{problems, notes, apps, pages, reached}."""
+        from jsonschema import Draft202012Validator
+
         if self.plugin.problem:
             self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
-            names = [tool.name for tool in app.tools(self.house)]
-            self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": names})
+            tools = {tool.name: tool.as_dict()["schema"] for tool in app.tools(self.house)}
+            self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": [*tools]})
+            for name, schema in tools.items():
+                await self._try(name, asyncio.to_thread(Draft202012Validator.check_schema, schema))
             if isinstance(app, Guided):
                 await self._steps(app)
             elif isinstance(app, Crud):
