@@ -76,6 +76,18 @@ def test_stop_ends_an_answer(page, model):
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
 
+def test_where_only_the_assistant_had_spoken_retry_led_nowhere(page, model, server):
+    server.call("profile_add", name="Silent")
+    page.goto("/silent/hello")
+    model.script("Ada was greeted.")
+    server.call("hello_run", profile="silent", name="Ada")
+    expect(talk(page)).to_contain_text("Ada was greeted.")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    model.script("Yes.")
+    say(page, "Was she?")
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+
+
 def test_what_the_model_adds_is_in_the_list_at_once(page, model):
     page.goto("/default/tasks")
     model.script(Reply(tools=[("task_add", {"title": "Added for you"})]), "It is **done**.")

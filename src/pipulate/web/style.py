@@ -46,7 +46,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
   .crud:not(:has(.rows tbody .grip :checked)) #bulk,.history:not(:has(.log :checked)) #picked,
   .wide:has(tbody tr)~.empty,.rows:not(:has(tbody tr)) thead tr:first-child,
   .rows:not(:has([data-sortable])) .grip button,
-  #talk:has(.msg)>.empty,#talk:not(:has(.msg))+#stop,.thought:has(div:empty),
+  #talk:has(.msg)>.empty,#talk:not(:has(.user,.live))+#stop,.thought:has(div:empty),
   .msg:has(+.msg:not(.user,.note)) .turn,.held[placeholder=" "]:placeholder-shown{display:none}
 
 /* in lines */
