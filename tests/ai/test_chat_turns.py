@@ -12,6 +12,7 @@ from model_server import ModelServer, Reply
 from pipulate.ai import chat as chats
 from pipulate.ai.chat import UNTOLD, Chat
 from pipulate.ai.complete import connect
+from pipulate.ai.models import Model
 from pipulate.core.fields import dumps
 from pipulate.core.problems import Busy, Missing, Problem
 from pipulate.core.store import now
@@ -104,6 +105,17 @@ def test_a_model_whose_server_refuses_tools_was_of_no_use_at_all(talk, call):
     assert not any("tool" in said["role"] or "tool_calls" in said for said in asked["messages"])
     assert json.loads(said[-2]["content"])[0]["name"] == "task_add"
     assert said[-1]["role"] == "user" and '"title":"Milk"' in said[-1]["content"]
+
+
+def test_a_key_that_a_server_repeats_in_an_error_was_shown_in_the_talk(talk, house, monkeypatch):
+    house.settings_of().set("model_key:there", "sk-planted-1", secret=True)
+
+    async def lines(model, body):
+        yield 'data: {"error": {"message": "wrong key: sk-planted-1"}}'
+
+    monkeypatch.setattr(Model, "_lines", lines)
+    kind, text = talk.say("Hello")[-1]
+    assert kind == "note" and "wrong key: …" in text and "planted" not in text
 
 
 def test_a_call_that_a_model_only_speaks_of_is_not_made(talk, call):

@@ -119,6 +119,13 @@ def test_a_key_is_sent_as_a_bearer_and_none_where_there_is_none(wire):
     assert sent("sk-planted") == ["Authorization: Bearer sk-planted"] and sent("") == []
 
 
+def test_half_a_key_was_told_where_a_long_refusal_was_cut(wire):
+    answer = b"HTTP/1.0 401 No\r\n\r\n" + b"x" * 195 + b"sk-planted"
+    with pytest.raises(Problem) as raised:
+        wire(answer, key="sk-planted")
+    assert "sk-" not in str(raised.value)
+
+
 def test_a_refusal_is_told_without_the_key(wire):
     answer = b"HTTP/1.0 401 No\r\n\r\n" + json.dumps({"error": "bad key sk-planted"}).encode()
     with pytest.raises(Problem, match="answered 401.*bad key …") as raised:

@@ -146,7 +146,8 @@ class Chat:
         try:
             await work(profile)
         except Exception as error:
-            note = {"role": "note", "text": str(problem_of(error)), "state": "failed"}
+            said = masked(self.house)(str(problem_of(error)))  # a server may repeat its key
+            note = {"role": "note", "text": said, "state": "failed"}
             if self.turns.get(profile.id) is not asyncio.current_task():
                 return  # it was stopped
             try:

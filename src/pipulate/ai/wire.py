@@ -86,8 +86,8 @@ async def lines(
         then = "Check that the model server runs, then send again."
         raise Problem(what, then, broken=True) from None
     if (code := told.parser.get_status_code()) != 200:
-        said = b"\n".join([*found, told.rest])[:200].decode(errors="replace")
-        what = f"The model server answered {code}: {said.replace(key or chr(0), '…')}"
+        said = b"\n".join([*found, told.rest]).decode(errors="replace")
+        what = f"The model server answered {code}: {said.replace(key or chr(0), '…')[:200]}"
         raise Problem(what, "Check its log.", code=code)
     if told.rest:
         yield told.rest.decode(errors="replace")
