@@ -44,6 +44,7 @@ class Intake:
         **how: Any,
     ):
         self.app, self.caller, self.match = app, caller, tuple(match)
+        self.fields = {"id": ID, **app.fields}
         self.sheet = read_sheet(path, header=self._headed if header is None else header, **how)
         known = {_plain(name): name for name in (*self.match, *app.fields)}
         named = {column: known.pop(_plain(column), "") for column in self.sheet.columns}
@@ -54,7 +55,7 @@ class Intake:
         if self.ordered or not self.sheet.header:
             free = (column for column in self.sheet.columns if column.lower() != "id")
             named |= zip(free, app.fields, strict=False)
-        self.columns, self.fields = named | (columns or {}), {"id": ID, **app.fields}
+        self.columns = named | (columns or {})
         self.notations = dict(notations or {})
         self.taken: list[tuple[int, Row]] = []  # (row of the file, its values as stored)
         self.known: dict[Any, list[Row]] = {}  # rows of the app, by what is matched
@@ -237,10 +238,9 @@ class Intake:
     def write(self, source: str) -> Row:
         """Save all of it, as one event, or nothing. Returns report()."""
         app, caller, db = self.app, self.caller, self.app.house.db
-        about = {"actor": caller.actor, "verb": "rows_import", "profile_id": caller.profile.id}
         if not self.add and not self.update:
             return self.report(done=True)
-        with db.change(**about, turn=caller.turn) as change:
+        with db.change(verb="rows_import", **caller.by) as change:
             db.begin()
             table = app.plain(caller)
             table.update_each([(row, self._kept(new)) for row, new in self.update])

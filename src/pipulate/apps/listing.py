@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
@@ -58,7 +58,7 @@ class Listing(Many):
         return State.read(query or dict(parse_qsl(self.model.default_filter)), self.named)
 
     def state_at(self, address: str) -> State:
-        return self.state(dict(parse_qsl(urlsplit(address).query)))
+        return self.state(dict(parse_qsl(address.partition("?")[2].partition("#")[0])))
 
     def address(self, base: str, state: State, **changes) -> str:
         said = state.query(**changes) or ("all=1" if self.model.default_filter else "")
