@@ -60,6 +60,13 @@ def test_the_log_rotates_and_keeps_five(log):
     assert (handler.maxBytes, handler.backupCount) == (10_000_000, 5)
 
 
+def test_a_program_with_nothing_to_tell_holds_no_log_that_another_wants_to_rotate(log):
+    """Windows moves none that is open: beside a `pipulate mcp` a full log lost every line."""
+    assert not log.exists()
+    logging.warning("now")
+    assert "now" in log.read_text("utf-8")
+
+
 def test_any_character_is_logged_where_the_machine_speaks_no_utf_8(tmp_path):
     """As on Windows, where the handler dropped the line."""
     code = "import logging, sys; from pathlib import Path; from pipulate.core import logs\n"

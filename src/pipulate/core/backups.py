@@ -62,9 +62,9 @@ def _copy(path: Path, folder: Path, label: str) -> Path:
 def daily(db: Database, folder: Path) -> Path | None:
     """Make today's backup if there is none, and drop those that need not be kept."""
     today = f"pipulate-{date.today():%Y%m%d}"
-    if list(folder.glob(f"{today}-??????-daily.db")):
+    if any(folder.glob(f"{today}-??????-daily.db")):
         return None
-    when, young = f"pipulate-{'?' * 8}-{'?' * 6}", f"pipulate-{date.today() - MONTH:%Y%m%d}"
+    when, young = "pipulate-????????-??????", f"pipulate-{date.today() - MONTH:%Y%m%d}"
     befores = sorted(folder.glob(f"{when}-before-*.db"))[:-KEEP_BEFORE]
     dailies = sorted(folder.glob(f"{when}-daily.db"))[: 1 - KEEP]
     killed = (path for path in folder.glob(".pipulate-*") if path.name < f".{today}")

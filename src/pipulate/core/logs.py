@@ -26,8 +26,9 @@ class Redacted(logging.Formatter):
 
 def open_log(folder: Path) -> None:
     """Send the program's log to folder/pipulate.log: 10 MB, five old ones kept."""
-    file = folder / "pipulate.log"
-    handler = RotatingFileHandler(file, maxBytes=10_000_000, backupCount=5, encoding="utf-8")
+    handler = RotatingFileHandler(
+        folder / "pipulate.log", maxBytes=10_000_000, backupCount=5, encoding="utf-8", delay=True
+    )  # Windows moves no open file
     handler.setFormatter(Redacted("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for quiet in ("httpx2", "httpcore2", "mcp"):

@@ -12,7 +12,7 @@ from pipulate.apps.local import working
 from pipulate.apps.plugin import BUNDLED, load_file, plugin_files
 from pipulate.apps.steps import Pipeline, Step, asked_by
 from pipulate.core.fields import from_json
-from pipulate.core.problems import Invalid, Problem, Unknown, nearest, require
+from pipulate.core.problems import Invalid, Problem, require
 from pipulate.core.process import stay
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
@@ -121,4 +121,4 @@ def find(settings: Settings, slug: str) -> Pipeline:
         if slug in found:
             return found[slug]
         known += found
-    raise Unknown(f"There is no pipeline {slug!r}.", nearest(slug, known))
+    require(slug, known, f"There is no pipeline {slug!r}.")
