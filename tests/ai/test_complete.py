@@ -75,6 +75,12 @@ def ask(request, run):
     return asking
 
 
+def test_an_answer_of_many_lines_ended_a_step_that_had_asked_for_no_type(asked):
+    poem = "\n".join(["a line of a poem"] * 100)
+    said, _ = asked(answer("news"), answer(1), *[poem] * 2, step="several", page="x")
+    assert said["output"] == [poem] * 3
+
+
 def test_text_is_given_as_it_comes_without_what_was_thought(ask):
     said, requests, told = ask(str, "<think>hm, {}</think>\nTwo\nlines.")
     assert said == "Two\nlines." and told[-1] == "lines."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.browser import browsing
-from pipulate.core.fields import Field, File, dumps, foreign, from_json, make_field, to_json
+from pipulate.core.fields import Field, File, Text, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv
@@ -143,7 +143,7 @@ class JobHandle:
         said = self._need_("ask", self._named(what), {"choices": [DONE, AGAIN], "person": True})
         return END if said == AGAIN else None
 
-    def model(self, prompt: str, schema: Any = str):
+    def model(self, prompt: str, schema: Any = Text):
         """What the language model says: text, or a checked value of a type: Literal, int, list …
 
         Kept: the same question under the same inputs is asked once."""
