@@ -49,6 +49,11 @@ class Caller:
     sure: bool = False  # confirmed are also the calls of steps (--yes in the shell)
     answered: str = ""  # a step, just now: it is not run again if it fails
 
+    @property
+    def by(self) -> Row:
+        """What Database.change asks of it."""
+        return {"actor": self.actor, "profile_id": self.profile.id, "turn": self.turn}
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -226,8 +231,7 @@ class Tools:
     def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
         if tool.kind == "read":
             return also(to_json(tool.run(caller, **values)))
-        about = {"actor": caller.actor, "verb": tool.name, "profile_id": caller.profile.id}
-        with self.db.change(**about, turn=caller.turn) as change:
+        with self.db.change(verb=tool.name, **caller.by) as change:
             result = also(to_json(tool.run(caller, **values)))
             if tool.counted and not caller.confirmed and len(change.images) > BULK:
                 raise TooMany  # all is as it was
@@ -261,10 +265,8 @@ class Tools:
             tool=tool.name,
             arguments=arguments,
             hash=digest(self.shown(tool.name, arguments)),
-            profile_id=caller.profile.id,
-            actor=caller.actor,
-            turn=caller.turn,
             expires_utc=now(EXPIRES),
+            **caller.by,
         )
         record["address"] = f"/{caller.profile.slug}/approvals/{record['id']}"
         for listener in self.on_approval:
