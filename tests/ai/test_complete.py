@@ -4,6 +4,8 @@ import asyncio
 import json
 import textwrap
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -11,6 +13,7 @@ from model_server import ModelServer, Reply
 from pipulate.ai.complete import complete, connect
 from pipulate.ai.models import Model
 from pipulate.core.fields import make_field
+from pipulate.core.kinds import Url
 from pipulate.core.problems import Problem
 from pipulate.doors.door import Door
 
@@ -79,6 +82,17 @@ def test_an_answer_of_many_lines_ended_a_step_that_had_asked_for_no_type(asked):
     poem = "\n".join(["a line of a poem"] * 100)
     said, _ = asked(answer("news"), answer(1), *[poem] * 2, step="several", page="x")
     assert said["output"] == [poem] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "right"),
+    [(date, "tomorrow", "2026-01-31"), (Url, "shop", "https://a.example/"), (Decimal, "x", "0")],
+)
+def test_an_answer_that_is_no_date_or_address_was_kept_and_failed_for_ever(ask, kind, wrong, right):
+    said, requests, _ = ask(kind | None, answer(wrong), answer(right))
+    assert said == right and len(requests) == 2
+    assert f"{wrong!r} is not a" in requests[1]["messages"][-1]["content"]
+    assert ask(kind | None, answer(None))[0] is None
 
 
 def test_text_is_given_as_it_comes_without_what_was_thought(ask):

@@ -16,6 +16,7 @@ from pipulate.ai.servers import Choice
 from pipulate.apps.house import House
 from pipulate.core.fields import digest, dumps
 from pipulate.core.jobs import Job
+from pipulate.core.kinds import KINDS
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, tools_of
@@ -68,6 +69,10 @@ async def complete(
         return await _said(model, [{"role": "user", "content": prompt}], None, tell)
     import jsonschema
 
+    formats = jsonschema.FormatChecker(())
+    for kind in KINDS.values():  # jsonschema knows dates alone
+        known = formats.checks(kind.schema.get("format", ""), ValueError)
+        known(lambda said, take=kind.check: said is None or take(said) is not None)
     fit = schema if schema.get("type") == "object" else object_of("answer", schema)
     asked, why = ASKED + dumps(fit), ""
     talk = [{"role": "user", "content": f"{prompt}\n\n{asked}"}]
@@ -76,7 +81,7 @@ async def complete(
         try:
             # all of it, or from the first brace to the last
             value = json.loads(text[text.find("{") : text.rfind("}") + 1] or text)
-            jsonschema.validate(value, fit)
+            jsonschema.validate(value, fit, format_checker=formats)
             return value if fit is schema else value["answer"]
         except (ValueError, RecursionError, jsonschema.ValidationError) as error:
             why = str(getattr(error, "message", error))[:200]

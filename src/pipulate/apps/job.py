@@ -147,7 +147,7 @@ class JobHandle:
         """What the language model says: text, or a checked value of a type: Literal, int, list …
 
         Kept: the same question under the same inputs is asked once."""
-        field = make_field("answer", schema)
+        field = make_field("answer", Text if schema is str else schema)
         return self._either(lambda: field.check(self._need_("model", str(prompt), field.schema)))
 
     def map(self, function: Callable[[Any], Any], rows: Iterable[Any], at_once: int = 4):
