@@ -449,6 +449,30 @@ def test_a_step_that_asks_shows_its_question_until_it_is_answered(click):
     assert "Really?" not in answered and "<p>no</p>" in answered
 
 
+def test_what_was_to_run_to_its_end_goes_on_when_a_question_on_the_way_is_answered(
+    click, plugin, house, run
+):
+    plugin(CHOOSY + "\n    @choosy.step\n    def last(asks):\n        return asks\n", "choosy")
+    assert "Really?" in click("1/-/again")
+    guided, profile = house.shelf.pipeline("choosy"), house.profiles.at()
+
+    async def arrived():
+        while guided.open(profile, 1)[1]["last"].state != "done":
+            await asyncio.sleep(0.02)
+
+    click("1/-/answer", step="asks", answer="no")
+    run(asyncio.wait_for(arrived(), 8))
+
+
+def test_a_run_that_waits_is_not_told_as_whole_while_later_steps_are_stale(click, house):
+    for path, form in (("1/word", {"text": "a"}), ("1/asks", {}), ("1/-/answer", {"answer": "no"})):
+        click(path, **form)
+    click("1/word", text="b")
+    click("1/asks")
+    listed = house.runs.listing(1)[0]
+    assert (listed["state"], listed["done"]) == ("waiting", 1)
+
+
 def test_an_answer_that_does_not_fit_comes_back_in_its_form_with_the_reason(click, house, run):
     click("1/word", text="a")
     click("1/asks")

@@ -296,6 +296,20 @@ def test_a_revised_step_makes_auto_steps_fresh_again(demo, house, run, states, u
 # -- questions -------------------------------------------------------------------------------
 
 
+def test_after_an_answer_on_the_page_auto_steps_run_whoever_began_the_run(
+    plugin, house, call, states, until
+):
+    plugin(
+        ASKS + "\n    @asks.step(auto=True)\n    def told(sheet):\n        return sheet\n", "asks"
+    )
+    asks = house.shelf.pipeline("asks")
+    assert call("asks_run", actor="mcp")["question"] == "Which sheet?"
+    call("run_answer", run=1, answer="one")
+    until(lambda: states(asks)["sheet"].question.get("name") == "How many?")
+    call("run_answer", run=1, answer="2")
+    until(lambda: states(asks)["told"].state == "done")
+
+
 def test_a_question_waits_for_an_answer_and_the_step_goes_on(asks, call, states, until):
     told = call("asks_run")
     assert (told["state"], told["question"]) == ("waiting", "Which sheet?")

@@ -138,8 +138,8 @@ async def _extra(function, visit: Visit):
     taken = {n: values[n] for n in inspect.signature(function).parameters}
 
     def changing():
-        about = {"actor": caller.actor, "verb": f"{app.name}_{function.__name__}"}
-        with visit.house.db.change(**about, profile_id=caller.profile.id):  # by whoever sent it
+        verb = f"{app.name}_{function.__name__}"
+        with visit.house.db.change(verb=verb, **caller.by):  # by whoever sent it
             return _shown(function(**taken))
 
     async def waiting():

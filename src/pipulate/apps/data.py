@@ -44,8 +44,8 @@ class Data(Refs):
         options = {"scoped": True, "defaults": defaults, "keep": self.stored}
         return self.house.db.table(self.table_name, **options).xtra(profile_id=key)
 
-    def of_type(self, kind: type) -> dict[str, Field]:
-        return {n: f for n, f in self.fields.items() if f.type is kind}
+    def of_type(self, *kinds: type) -> dict[str, Field]:
+        return {n: f for n, f in self.fields.items() if f.type in kinds}
 
     # -- which rows a list means
 

@@ -20,6 +20,7 @@ from pipulate.core.problems import Problem, short
 TAGS = "p br strong em code pre ul ol li blockquote h1 h2 h3 h4 hr a table thead tbody tr th td"
 SHOWN_ROWS = 200  # rows of a table drawn in the page; the rest is in the download
 WHOLE = 20  # rows of a table that does not scroll
+CLOSE = Button("×", cls="link", data_close=True, aria_label="Close")
 
 
 def html(*elements) -> str:
@@ -150,8 +151,7 @@ def notice(text: Any, undo: str = ""):
     """A short message in the corner, out of band; `undo`: what takes it back."""
     word = "Redo" if str(text).startswith("Undid") else "Undo"
     back = undo and Button(word, hx_post=undo, cls="link")
-    close = Button("×", cls="link", data_close=True, aria_label="Close")
-    card = Div(Span(text), back, close, cls="notice", role="status")
+    card = Div(Span(text), back, CLOSE, cls="notice", role="status")
     return Div(card, hx_swap_oob="afterbegin:#notices")
 
 

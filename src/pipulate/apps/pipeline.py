@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from fasthtml.components import H1, H2, A, Article, Button, Div, Form, Header, I, Input, Li, Nav
@@ -68,8 +69,7 @@ class Guided(Feeds):
         return Section(head, outline, find, drawn, I(id="again"))
 
     def _item(self, at: str, run: Row):
-        name, steps = run["name"] or f"Run {run['id']}", len(self.pipeline.steps)
-        state = "done" if run["done"] >= steps and run["state"] == "open" else run["state"]
+        name, state = run["name"] or f"Run {run['id']}", run["state"]
         number = Small(f" · run {run['id']}") if run["name"] else ""
         copy = press(at, "copy", "Duplicate", "link")(aria_label=f"Duplicate {name}")
         erase = press(at, "delete", "✕", "link")(title="Delete", aria_label=f"Delete {name}")
@@ -77,7 +77,7 @@ class Guided(Feeds):
             Span(A(name, href=at), number, cls="named"),
             Span(short(brief(json.loads(run["inputs"])), 200), cls="inputs"),
             Span(state, cls=f"state {state}"),
-            Small(f"{run['done']} of {steps} steps"),
+            Small(f"{run['done']} of {len(self.pipeline.steps)} steps"),
             Small(local(run["created_utc"])),
             Span(copy, erase),
         )
@@ -228,7 +228,7 @@ class Guided(Feeds):
 
         What stops it at once is told."""
         self.open(visit.profile, run := visit.number("run"))
-        task = self.follow(self.run_on(visit.caller, run, again=again))
+        task = self.follow(self.run_on(replace(visit.caller, patient=True), run, again=again))
         await asyncio.wait([task], timeout=0.3)
         waits = task.done() and task.result() or {}
         if not waits.get("waiting_for"):

@@ -41,7 +41,7 @@ class Plain:
         return self.house.settings_of(caller.profile.id).store
 
     def tools(self, house) -> list[Tool]:
-        return [self._tool(name, function) for name, function in tools_in(self.model)]
+        return [self._tool(*marked) for marked in tools_in(self.model)]
 
     def _tool(self, name: str, function) -> Tool:
         house = {"house": self.house} if "house" in inspect.signature(function).parameters else {}

@@ -45,7 +45,7 @@ class Refs:
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
         found: dict[tuple[str, Any], str] = {}
-        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
+        for name, field in self.of_type(Ref, File).items():
             keys = {getattr(row, name) for row in rows} - {None}
             if field.type is File:
                 known = self.house.files.names(caller.profile, keys)
@@ -79,7 +79,7 @@ class Refs:
 
     def _meant(self, values: Row, caller: Caller) -> Row:
         meant, bad = dict(values), {}
-        for name, field in (self.of_type(Ref) | self.of_type(File)).items():
+        for name, field in self.of_type(Ref, File).items():
             said = values.get(name)
             try:
                 if said is not None and field.type is File:

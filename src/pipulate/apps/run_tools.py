@@ -82,6 +82,8 @@ class RunTools:
         said = self.house.files.resolve(answer, caller) if is_file else answer
         if job := self.house.jobs.answer(asked, said):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
+            if caller.actor == "user":  # who began it may be gone
+                guided.follow(guided.after(caller, job))
         else:
             await guided.resume(caller, run, asked["step"])
         return {"run": run, "step": asked["step"], "answered": asked["name"]}

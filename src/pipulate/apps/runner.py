@@ -108,7 +108,8 @@ class Runner:
         joined = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         about = caller, self.pipeline, run_id, name, inputs
         try:
-            await self.jobs.wait_or_ask(joined or await self.jobs.start(*about, seen=state.tries))
+            wait = self.jobs.wait if caller.patient else self.jobs.wait_or_ask
+            await wait(joined or await self.jobs.start(*about, seen=state.tries))
         except Conflict:  # somebody else began it meanwhile: once is enough
             joined = True
         except asyncio.CancelledError:  # Ctrl-C, Stop: whoever waits and goes, stops it
@@ -155,8 +156,7 @@ class Runner:
         profile_id = caller.profile.id
         if like:
             inputs = json.loads(self.runs.get(profile_id, like, self.slug)["inputs"]) | inputs
-        about = {"actor": caller.actor, "profile_id": profile_id, "turn": caller.turn}
-        with self.house.db.change(verb=f"{self.slug}_run", **about) as change:
+        with self.house.db.change(verb=f"{self.slug}_run", **caller.by) as change:
             row = self.runs.create(profile_id, self.slug, inputs, parent=caller.parent, name=name)
             attempt = {"run_id": row["id"], "step": "", "key": ""}
             self.runs.record(attempt, "steps", "", "done", {"steps": [*self.pipeline.steps]})
@@ -188,13 +188,13 @@ class Runner:
     ) -> Job:
         """Start a step (inputs as JSON) and what runs by itself after it."""
         job = await self.jobs.start(caller, self.pipeline, run_id, name, inputs, fresh, seen)
-
-        async def then():
-            await self.jobs.wait(job)
-            await self.advance(caller, run_id)
-
-        self.follow(then())
+        self.follow(self.after(caller, job))
         return job
+
+    async def after(self, caller: Caller, job: Job) -> None:
+        """What runs by itself once a step has ended."""
+        await self.jobs.wait(job)
+        await self.advance(caller, job.run["id"])
 
     def follow(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Work that nobody waits for; the step's card tells of its Problem."""

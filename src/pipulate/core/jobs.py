@@ -306,7 +306,7 @@ class Jobs:
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
         step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
-        caller, tool = replace(job.caller, parent=step), self.tools.by_name.get(name)
+        caller, tool = replace(job.caller, parent=step, patient=False), self.tools.by_name.get(name)
         meant = tool and tool.kind == "outside"  # such as the run itself that was asked for
         sure = caller.confirmed and bool(caller.sure or caller.actor != "shell" or meant)
         try:

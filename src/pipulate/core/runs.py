@@ -171,14 +171,17 @@ class Runs:
     def listing(
         self, profile_id: int, pipeline: str = "", limit: int = 100, q: str = "", skip: int = 0
     ) -> list[Row]:
-        """Newest first, each with its count of `done` steps and its `state` (see LISTING);
+        """Newest first, each with its count of `done` steps and its `state` (LISTING, or done);
 
         with `q` those whose number, name or inputs hold it."""
         rows = self.db.all(LISTING, (profile_id, pipeline, q.lower(), limit, skip))
         for run in rows:
-            if run["state"] in ("open", "failed") and (states := self._by_now(run)):
-                run["state"] = "failed" if {*states.values()} & {*STOPPED} else "open"
-                run["done"] = sum(state in PAST for state in states.values())
+            if run["state"] in ("finished", "running") or not (found := self._by_now(run)):
+                continue
+            run["done"] = sum(state in PAST for state in found.values())
+            if run["state"] != "waiting":
+                left = "open" if run["done"] < len(found) else "done"
+                run["state"] = "failed" if {*found.values()} & {*STOPPED} else left
         return rows
 
     def _by_now(self, run: Row) -> dict[str, str]:

@@ -48,6 +48,7 @@ class Caller:
     parent: str = ""  # the step that calls, such as 12/measure
     sure: bool = False  # confirmed are also the calls of steps (--yes in the shell)
     answered: str = ""  # a step, just now: it is not run again if it fails
+    patient: bool = False  # waits while a step asks
 
     @property
     def by(self) -> Row:

@@ -18,7 +18,7 @@ from pipulate.core import backups
 from pipulate.core.fields import pretty
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Busy, Invalid, Missing, from_dict
-from pipulate.core.store import Row, now
+from pipulate.core.store import now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
@@ -96,7 +96,7 @@ async def overview(site, visit: Visit, request):
             Span(f"{run['state']} · {run['done']} steps done"),
         )
         for run in house.runs.listing(profile.id, limit=20)
-        if _waits(house, run)
+        if run["state"] not in ("finished", "done") and run["pipeline"] in house.shelf.apps
     ]
     bare = all(plugin.bundled for plugin, *_ in listed)
     return _page(
@@ -110,11 +110,6 @@ async def overview(site, visit: Visit, request):
         bare and H2("Your own app"),
         bare and markdown(FIRST_APP.format(home=house.settings.home)),
     )
-
-
-def _waits(house, run: Row) -> bool:
-    guided = house.shelf.apps.get(run["pipeline"])
-    return run["state"] != "finished" and guided and run["done"] < len(guided.pipeline.steps)
 
 
 async def search(site, visit: Visit, request):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from fasthtml.components import A, Button, Div
+from fasthtml.components import A, Div
 from fasthtml.core import FastHTML
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -25,7 +25,7 @@ from pipulate.apps.crud import Crud
 from pipulate.apps.files import shown_as
 from pipulate.apps.house import House
 from pipulate.apps.rows import AGAIN
-from pipulate.apps.markup import html, notice, problem_card
+from pipulate.apps.markup import CLOSE, html, notice, problem_card
 from pipulate.core.logs import log_fault, problem_of
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
@@ -285,8 +285,7 @@ def _refusal(error: Exception, wanted: bool) -> Refusal:
     card = problem_card(error)
     if not wanted:
         return Refusal(card, error.status)
-    close = Button("×", cls="link", data_close=True, aria_label="Close")
-    return Refusal(Div(card, close, cls="notice"), error.status, "#notices")
+    return Refusal(Div(card, CLOSE, cls="notice"), error.status, "#notices")
 
 
 def _readable(body: bytes) -> Row:
