@@ -220,6 +220,12 @@ def test_what_is_computed_is_left_to_the_step_and_what_is_missing_stands_there_t
     assert "# name = …  # give it, else this step is left out" in signed
 
 
+def test_what_may_be_given_in_a_cell_is_said_to_belong_into_the_call_too(home):
+    _, _, line, _, signed, *_ = sources(notebook_of(find(home, "table"), {}))
+    assert "here and in the call: computed" in line, "alone above the call it does nothing"
+    assert "left out; in the call too" in signed
+
+
 def test_a_pipeline_of_pipelines_runs_in_jupyter(home, jupyter):
     notebook = notebook_of(find(home, "joined"), {})
     values = sources(notebook)[1]

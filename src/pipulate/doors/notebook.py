@@ -25,7 +25,7 @@ def notebook_of(pipeline: Pipeline, steps: dict[str, Row]) -> Row:
         about, told = getdoc(step.function) or "", steps.get(name, {})
         cells.append(_cell(f"## {number}. {name.replace('_', ' ').capitalize()}\n\n{about}"))
         cells.append(_cell("\n".join(writer.lines(step, told)), [*writer.output(step, told)]))
-    cells = [cell | {"id": f"cell-{number}"} for number, cell in enumerate(cells)]
+    cells = [cell | {"id": f"cell-{n}"} for n, cell in enumerate(cells)]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}, "cells": cells}
 
 
@@ -70,9 +70,9 @@ class Writer:
             value = from_json(inputs[field.name])
             return repr(str(value.path) if isinstance(value, File) else value), ""
         if field.computed:
-            return "", "  # unless it is given here: worked out from earlier outputs"
+            return "", "  # unless it is given here and in the call: computed"
         if field.required and step.optional:
-            return "", "  # give it, else this step is left out"
+            return "", "  # give it, else this step is left out; in the call too"
         if not field.required:
             return repr(to_json(field.default)), ""
         return repr(sample(field.schema, word=field.name)), "  # say which"
@@ -85,7 +85,7 @@ class Writer:
             shown = self.pipeline.show(**{step.name: from_json(told["output"])})
             data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
             about = {"output_type": "execute_result", "execution_count": None}
-            yield {**about, "metadata": {}, "data": data}
+            yield about | {"metadata": {}, "data": data}
 
 
 def _looked_up(code: types.CodeType) -> Iterable[str]:
