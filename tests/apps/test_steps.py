@@ -160,6 +160,16 @@ def test_a_pipeline_that_asks_for_nothing_cannot_follow_another(plugin):
     assert "P asks for no 'wrod'" in plugin(text + fed).problem.what, "not when it runs"
 
 
+@pytest.mark.parametrize("uses", ["a.use(a)", "a.use(b); b.use(a)", "a.use(b); b.use(c); c.use(a)"])
+def test_pipelines_that_use_each_other_in_a_circle_began_runs_without_end(plugin, uses):
+    text = "from pipulate import Pipeline\n"
+    for name in "abc":
+        text += f"{name} = Pipeline('Is {name}')\n"
+        text += f"@{name}.step\ndef {name}{name}(n{name}: int):\n    return 1\n"
+    found = plugin(text + uses.replace("; ", "\n"))
+    assert "is used already" in found.problem.what and found.apps == []
+
+
 def test_a_need_that_nobody_knows_is_refused(plugin):
     text = "from pipulate import Pipeline\np = Pipeline('Odd', needs='camera')\n"
     assert "Odd needs 'camera'. Known: browser, model." in str(plugin(text).problem)

@@ -137,7 +137,7 @@ class Pipeline:
 
     def __init__(self, title: str, description: str = "", *, outside=False, needs: str = ""):
         self.title, self.description, self.slug = title, description, snake(title)
-        self.outside, self.needs = outside, {*needs.split()}
+        self.outside, self.needs, self.used = outside, {*needs.split()}, False
         for name in self.needs:
             require(name, NEEDS, f"{title} needs {name!r}.", Problem)
         if not self.slug:
@@ -194,6 +194,9 @@ class Pipeline:
 
         `fed`: {a value that it asks for: the earlier step here that gives it}; the rest is asked
         here. Choices that depend on its own steps are left to it (the first one)."""
+        other.used = True
+        if self.used:  # no circle
+            raise Problem(f"{self.title} is used already.", "Let it use others before.")
         fed, self.outside = fed or {}, self.outside or other.outside
         self.needs |= other.needs
         for name in fed:
