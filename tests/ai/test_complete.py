@@ -138,6 +138,12 @@ def test_given_a_server_that_refuses_schemas_then_it_is_asked_without_one(ask):
     assert said == 7 and not {"format", "response_format"} & requests[1].keys()
 
 
+def test_a_server_that_refuses_schemas_and_then_says_nothing_was_a_fault(ask):
+    refused = Reply(fault="http500")
+    said, requests, _ = ask(int, refused, Reply(token_list=[]), refused, answer(7))
+    assert said == 7 and len(requests) == 4
+
+
 def test_a_step_gets_python_values_and_each_question_is_asked_once(asked):
     told, server = asked(answer("shop"), answer(3), "A", "B", page="a page")
     assert told["output"] == ["A", "B", "A"] and len(server.requests) == 4

@@ -156,7 +156,7 @@ def spelled(messages: list[Row], tools: list[Row]) -> list[Row]:
         role, text = message["role"], message["content"]
         if role == "tool":
             role, text = "user", f"Result of {message['tool_name']} (data): {text}"
-        told.append({"role": role, "content": text or dumps(message["calls"])})
+        told.append({"role": role, "content": text or dumps(message.get("calls"))})
     if tools:
         told[0]["content"] += SPELL + dumps([_offer(tool)["function"] for tool in tools])
     return told
