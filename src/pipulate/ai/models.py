@@ -91,7 +91,7 @@ class Model:
         except Problem as problem:
             if "code" not in problem.details or not (schema or tools and "tool" in str(problem)):
                 raise
-            # a server that knows no schemas, or whose model calls no tools: it is told them
+            # it knows no schemas, or its model calls no tools: it is told them
             async for part in self.stream(spelled(messages, tools), []):
                 yield part
         if thinking.rest:
