@@ -226,6 +226,20 @@ def test_a_widget_that_leaves_the_page_is_cleaned_up(shown):
     expect(shown.get_by_text("cleaned up")).to_be_visible()
 
 
+def test_a_widget_whose_element_was_put_there_anew_was_deaf_on_a_busy_page(shown, window):
+    expect(widget(shown, 0)).to_have_text(re.compile("clicked"))
+    shown.evaluate("""() => new Promise(done => {
+        const later = setTimeout, old = document.querySelector('pipulate-widget');
+        window.setTimeout = (work, wait) => later(() => { work(); done(); }, wait || 300);
+        old.replaceWith(old.cloneNode());
+    })""")
+    other = window()
+    other.goto(shown.url)
+    widget(other, 0).get_by_role("button").click()
+    told = widget(other, 0).inner_text()
+    expect(widget(shown, 0)).to_have_text(told)
+
+
 def test_bitjet_of_pypi_draws_bytes_and_gives_back_what_was_chosen(shown):
     expect(widget(shown, 3)).to_contain_text("48 bytes · 16 × 3 bytes")
     widget(shown, 3).get_by_label("mode").select_option("bit")

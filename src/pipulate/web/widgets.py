@@ -19,8 +19,8 @@ from pipulate.core.store import Row
 from pipulate.core.tools import limited
 from pipulate.web.live import soon
 
-SECONDS = 30.0  # that a widget may take to answer
-PARTS = 100  # frames of bytes that one message may have
+SECONDS = 30.0  # for a widget's answer
+PARTS = 100  # frames of bytes of one message
 WAITING = 1_000  # messages; a tab that far behind starts afresh
 GONE = "This widget is no longer kept here. Reload the page."
 
@@ -52,7 +52,7 @@ const connect = () => {
   };
 };
 
-// what is binary in a value goes apart: found gets its place and itself
+// found gets what is binary in a value, with its place
 const apart = (value, way, found) => {
   if (Array.isArray(value)) return value.map((one, n) => apart(one, [...way, n], found));
   if (value?.constructor == Object) return Object.fromEntries(Object.entries(value)
@@ -123,6 +123,7 @@ export const show = async at => {
   at.gone = () => {
     over.abort();
     at.gone = null;
+    if (models.get(key) != model) return;  // put there anew
     models.delete(key);
     send({key, method: 'close'});
   };
@@ -146,7 +147,7 @@ export const show = async at => {
 };
 """
 HOST_AT, _ = address("js", HOST)
-# A part of every page's script: the host itself comes with the first widget.
+# On every page; the host itself comes with the first widget.
 ELEMENT = f"""
 customElements.define('pipulate-widget', class extends HTMLElement {{
   async connectedCallback() {{ (await import('{HOST_AT}')).show(this); }}
