@@ -552,6 +552,34 @@ def test_a_key_pressed_while_its_row_is_being_saved_is_not_lost(things):
     expect(page.locator("#rows input[name=title]")).to_be_focused()
 
 
+@pytest.mark.parametrize("held", [0, 600])
+def test_a_click_on_a_row_that_is_being_saved_is_not_lost_however_long_it_is_held(
+    things, server, held
+):
+    page = things({"title": "one"}, {"title": "two"})
+    page.evaluate(SLOW)
+    cell(page, "Done").locator("input").click()
+    erase = page.get_by_role("button", name="Delete").first
+    erase.hover()
+    page.mouse.down()
+    page.wait_for_timeout(held)
+    page.mouse.up()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert [row["title"] for row in server.call("thing_list")["rows"]] == ["two"]
+    page.get_by_role("button", name="Undo").click()
+    expect(cell(page, "Done").locator("input")).to_be_checked()
+
+
+def test_another_button_of_the_mouse_does_nothing_in_a_row_that_is_being_saved(things, server):
+    page = things({"title": "one"})
+    page.evaluate(SLOW)
+    cell(page, "Done").locator("input").click()
+    page.get_by_role("button", name="Delete").click(button="right")
+    page.wait_for_timeout(1000)
+    assert thing(server)["done"]
+    expect(cell(page, "Done").locator("input")).to_be_checked()
+
+
 # -- the list --------------------------------------------------------------------------------
 
 FIVE = [{"title": f"row {n}", "count": n, "author": 1 if n < 3 else 2} for n in range(1, 6)]

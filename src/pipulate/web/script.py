@@ -76,10 +76,10 @@ before('submit', event => {
   half.reportValidity();
 });
 
-// keys and clicks go on in their row, though it is saved and drawn anew meanwhile
-const rows = () => all('.rows tbody tr'), OPENS = '.rows :is(button,input):is([hx-get],[hx-patch])';
-const alike = at => `[hx-get="${at.getAttribute('hx-get')}"],[aria-label="${at.ariaLabel}"]`;
-const opened = at => find('.edit:not(.whole)', at.closest('tr'));
+// keys and clicks go on in a row that is saved and drawn anew meanwhile
+const rows = () => all('.rows tbody tr');
+const alike = at => ['hx-get', 'hx-post', 'aria-label']
+  .map(name => `[${name}="${at.getAttribute(name)}"]`).join();
 let place, wanted;
 on('focusin', '.rows tbody tr', (row, {target}) => {
   place = {id: row.id, nth: rows().indexOf(row), at: target == row ? 'tr' : alike(target)};
@@ -87,14 +87,16 @@ on('focusin', '.rows tbody tr', (row, {target}) => {
 on('focusout', '.rows tbody tr', row => setTimeout(() => {
   if (row.isConnected && document.activeElement == document.body) place = null;
 }));
-on('mousedown', OPENS, (at, event) => { if (opened(at)) halt(event); });
-before('click', event => {
-  const at = event.target.closest(OPENS), form = at && opened(at);
-  if (!form || form.contains(at)) return;
+const defer = event => {
+  const at = event.target.closest('.rows tbody :is(button,input)');
+  const row = at?.closest('tr'), form = row && find('.edit:not(.whole)', row);
+  if (!row || event.button || (form ? form.contains(at) : !find('.htmx-request', row))) return;
   halt(event);
-  wanted = [at.closest('tr').id, alike(at)];
-  if (!form.left) untouched(form) ? leave(form) : form.requestSubmit();
-});
+  wanted = [row.id, alike(at)];
+  if (form && !form.left) untouched(form) ? leave(form) : form.requestSubmit();
+};
+before('mousedown', defer);
+before('click', defer);
 on('htmx:afterSettle', '*', () => {
   const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
   wanted = null;
