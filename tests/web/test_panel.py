@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -190,6 +191,42 @@ def test_markdown_still_looks_like_something():
     for part in ("<h1>A</h1>", "<strong>b</strong>", "<code>c</code>", "<li>f</li>", "<td>h</td>"):
         assert part in drawn
     assert 'href="https://e.example"' in drawn and 'rel="noopener noreferrer"' in drawn
+
+
+CODE = """```python
+# not "a text"
+if x < 1 and y == 'it is':  return "<b>"
+```
+
+```sql
+select 1 -- one
+```
+
+```
+not for "this"
+```"""
+
+
+def text_of(drawn):
+    """What stands in the blocks of code."""
+    return [
+        html.unescape(re.sub("<.*?>", "", part))
+        for part in re.findall("<pre.*?</pre>", drawn, re.S)
+    ]
+
+
+def test_code_of_a_language_is_coloured_and_stays_the_text_that_it_was():
+    drawn = str(panel._coded(CODE))
+    assert re.findall("<i>(.*?)</i>", drawn) == ['# not "a text"', "-- one"]
+    assert re.findall("<ins>(.*?)</ins>", drawn) == ["'it is'", '"&lt;b&gt;"']
+    assert re.findall("<b>(.*?)</b>", drawn) == ["if", "and", "return", "select"]
+    assert text_of(drawn) == [part.partition("\n")[2] for part in CODE.split("```")[1::2]]
+
+
+@pytest.mark.parametrize("piece", ['"\\', "' \"", "# ", "--", "//", "if "])
+def test_a_long_line_of_code_that_is_one_riddle_is_drawn_at_once(piece):
+    line = piece * 50_000  # a pattern that tries again at each character would take minutes
+    assert text_of(str(panel._coded(f"```python\n{line}\n```"))) == [f"{line}\n"]
 
 
 @pytest.mark.parametrize("state, said", [("stopped", "Stopped."), ("cut off", "Cut off")])

@@ -1,7 +1,6 @@
 """The worker process, `python -m pipulate.apps.worker`: runs one step at a time.
 
-Standard input brings requests and replies as JSON lines; what was standard output takes the
-answers; what a step prints goes to standard error, its live log.
+How it speaks with the engine, core/jobs.py tells; what a step prints goes to standard error.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """THE one definition: an annotation becomes a column, an input, a JSON schema, an option, a check.
 
-A class's attributes or a function's parameters are read once into `Field`s, from which forms,
-tools, doors and tables work. A value comes out exactly as meant, or is refused with a sentence.
+A class's attributes or a function's parameters are read once into `Field`s. A value comes out
+exactly as meant, or is refused with a sentence.
 """
 
 import copy

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from html import escape
+from keyword import kwlist
 
 from fasthtml.components import A, Button, Code, Details, Div, Form, Input, Label, Li, NotStr, P
 from fasthtml.components import Pre, Section, Small, Span, Summary, Textarea, Ul
@@ -14,17 +15,21 @@ from pipulate.apps.runner import Runner
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row
 
-SHOWN = 100  # messages drawn at once; those before are loaded when asked for
+SHOWN = 100  # messages drawn at once; more are loaded when asked for
 HINT = "Ask about this page, or type /help for commands that need no model."
 ASKING = {"user": "You", "model": "The assistant", "mcp": "A program"}
 ENDINGS = {"stopped": "Stopped.", "cut off": "Cut off before its end."}
 NOTHING = "The model answered nothing. Retry asks it again."
-ATTACHED = "\n\n[attached] "  # begins what goes along with a message: names, then lines of text
+ATTACHED = "\n\n[attached] "  # begins what goes along: names, then lines of text
 LEADS = {  # beside a run: a button, and what it says to the assistant
     "Explain the next step": "Explain the next step of this run to me, then wait.",
     "Do it for me": "Do the next steps of this run for me; ask me for what only I can know.",
 }
-CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?>(.*?)</pre>', re.DOTALL)
+CODE = re.compile(r'(?s)<pre><code(?: class="language-([\w+#.-]*)[^"]*")?>(.*?)</code></pre>')
+WORDS = "|".join(kwlist) + "|const|function|let|new|null|select|var|where"
+LIT = re.compile(  # comments, texts and words of most languages
+    rf"""(?P<i>(?<!\S)(?:\#|//|--) .*)|(?P<ins>"[^"\n]*"|'[^'\n]*')|(?P<b>\b(?i:{WORDS})\b)"""
+)
 
 
 def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
@@ -33,7 +38,7 @@ def message(row: Row, profile: Profile, left: tuple[int, ...] | None = None):
     `left`: the events of its turn that are not undone; None when it changed nothing."""
     key, kind, text, calls = f"m{row['id']}", row["role"], row["text"], row["calls"]
     mark = ""
-    if left is not None:  # the look shows it under the turn's last message only
+    if left is not None:  # shown under the turn's last message only
         word = "Undo this turn" if left else "This turn was undone"
         mark = P(A(word, href=f"/{profile.slug}/history/{row['turn']}"), cls="turn")
     if kind == "tool" or (kind == "note" and calls):
@@ -68,10 +73,10 @@ def _said(text: str):
 
 def _coded(text: str) -> NotStr:
     def framed(found: re.Match[str]) -> str:
-        language = re.sub(r"[^\w+#.-]", "", found[1] or "")
-        copy = Button("Copy", data_copy="", cls="link")
-        code = Pre(Code(NotStr(found[2].removesuffix("</code>"))), tabindex="0")
-        return html(Div(Small(language), copy, code, cls="code"))
+        copy, code = Button("Copy", data_copy="", cls="link"), found[2]
+        if found[1]:
+            code = LIT.sub(lambda part: f"<{part.lastgroup}>{part[0]}</{part.lastgroup}>", code)
+        return html(Div(Small(found[1]), copy, Pre(Code(NotStr(code)), tabindex="0"), cls="code"))
 
     return NotStr(CODE.sub(framed, str(markdown(text))))
 
@@ -197,7 +202,7 @@ def fragment(
     if kind == "token":  # the hot path: no elements, one escape
         at = f"#{'t' if row['kind'] == 'thinking' else 'm'}{row['id']}"
         return f'<span hx-swap-oob="beforeend:{at}">{escape(row["text"])}</span>'
-    # the talk is morphed: what is put at its end is the element itself, not what it holds
+    # the talk is morphed: what is put at its end is the element itself
     to = "true" if kind == "final" else "beforeend:#talk"
     calls = row["role"] == "assistant" and row["calls"]  # which are run now
     busy &= bool(calls or row["role"] in ("user", "tool") or row["state"] == "streaming")
@@ -297,8 +302,8 @@ const fold = to => {
   localStorage.folded = document.body.classList.toggle('folded', to) ? 1 : '';
   say.focus();
 };
-const over = innerWidth < 800;  // there it lies over the page
-document.body.classList.toggle('folded', over || !!(localStorage.folded ?? find('.alone')));
+document.body.classList.toggle('folded',  // on a phone it lies over the page
+  innerWidth < 800 || !!(localStorage.folded ?? find('.alone')));
 on('click', '#fold', () => fold());
 
 // a socket says which message it has seen last, so that none is lost while it was away

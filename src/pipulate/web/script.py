@@ -163,8 +163,7 @@ on('click', '[data-filter]', () => {
   if (!row.hidden) boxes[0]?.focus();
 });
 const pickColumns = () => {
-  const shown = all('[data-column]:checked').map(x => x.dataset.column);
-  find('#kept [name=cols]').value = shown.join(',');
+  find('#kept [name=cols]').value = all('[data-column]:checked').map(x => x.dataset.column);
 };
 on('input', '[data-column]', pickColumns);
 on('htmx:configRequest', '*', (_, {detail: {verb, parameters}}) => {
@@ -269,7 +268,7 @@ on('keydown', 'form:not(#say) textarea', (box, event) => {
   first ? first.click() : box.form.requestSubmit();
 });
 
-// without the server the page says so, and looks for it; what was typed stays
+// without the server the page says so, and looks for it
 htmx.config.wsReconnectDelay = () => 1000;
 on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
   if (!document.body.classList.toggle('gone', type != 'htmx:wsOpen') && find('#ended')) {
@@ -305,9 +304,9 @@ ask();
 
 // a run drawn anew: what is typed, unfolded and came out stays, the log follows its end, and the
 // next step is where the keys go
-const typing = form => !form.left && !untouched(form);
 Object.assign(Idiomorph.defaults.callbacks, {
-  beforeNodeMorphed: at => !at.matches?.('.output') && !(at.matches?.('.run form') && typing(at)),
+  beforeNodeMorphed: at => !at.matches?.('.output') &&
+    !(at.matches?.('.run form') && !at.left && !untouched(at)),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
 on('htmx:beforeRequest input', '.run form', (form, {type}) => { form.left = type != 'input'; });

@@ -27,8 +27,8 @@ pre{padding:.6rem;max-height:22rem}
 pre,.thought,.diff dd,.msg:is(.user,.live),body button.cell{white-space:pre-wrap}
 .beside textarea,pre{font:.88em/1.45 var(--pico-font-family-monospace)}
 .head p,.empty,.hint,.computed,.pen,.none,.pager,.badge,.step.blocked :is(h2,p),
-  legend,#say label,.code>small,.runs span,.undone span,.cards p,:is(.log,.diff) :is(small,time,dt){
-  color:var(--muted)}
+  legend,#say label,.code :is(small,i),.runs span,.undone span,.cards p,
+  :is(.log,.diff) :is(small,time,dt){color:var(--muted)}
 .broken,.error,[aria-label=Delete]:is(:hover,:focus),.state:is(.failed,.interrupted){
   color:var(--bad)}
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
