@@ -236,3 +236,37 @@ def test_one_profile_serves_one_browser_and_who_comes_second_is_told(job, tmp_pa
         page.close()
         with pytest.raises(Problem, match="was closed"), job.held:
             page.title()
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
+def test_a_window_closed_by_hand_is_told_though_the_whole_browser_goes_with_it(
+    job, tmp_path, monkeypatch
+):
+    from playwright.sync_api import Error
+
+    with pytest.raises(Problem, match="was closed"), job.held:
+        page = job.browser("*", profile=str(tmp_path / "profile"), headless=True)
+        closing = page.context.close
+
+        def closed_twice():
+            closing()
+            raise Error("Target page, context or browser has been closed")
+
+        monkeypatch.setattr(page.context, "close", closed_twice)
+        page.close()
+        page.title()
+
+
+def test_a_site_that_does_not_answer_is_no_site_that_the_run_may_not_open(run, capsys):
+    async def refused(gate):
+        async with gate.opened() as address:
+            where = urlsplit(address)
+            reader, writer = await asyncio.open_connection(where.hostname, where.port)
+            writer.write(b"\5\1\0\5\1\0\3\x09127.0.0.1\0\1")  # port 1, where nobody is
+            with contextlib.closing(writer):
+                return (await reader.readexactly(4))[3]
+
+    gate = Gate(("http://127.0.0.1:1",))
+    assert run(refused(gate)) and gate.why[0] == "127.0.0.1:1 does not answer."
+    assert capsys.readouterr().err == "127.0.0.1:1 does not answer.\n"

@@ -71,6 +71,12 @@ def test_a_fault_without_a_line_is_not_said_to_be_in_line_none(load):
         load(b"x = 1\0")
 
 
+def test_an_error_with_a_stack_of_its_own_as_a_browsers_has_is_told_with_its_line(load):
+    source = "class Error(Exception):\n    stack = 'Error: at page.js'\n\nraise Error('hid')\n"
+    with pytest.raises(Problem, match="mine.py, line 4: Error: hid"):
+        load(source)
+
+
 def test_a_file_is_run_once_per_content(load, capsys):
     source = GOOD + "print('loaded')\n"
     assert load(source) is load(source)

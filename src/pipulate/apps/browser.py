@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from anyio.from_thread import start_blocking_portal
 
 from pipulate.core import fetch
-from pipulate.core.problems import Problem, Refused
+from pipulate.core.problems import Problem
 from pipulate.core.settings import read_settings
 
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
@@ -33,8 +33,8 @@ PLACES += [
 ]
 INSTALL = 'Install it: pip install "pipulate[browser]", or pipx inject pipulate playwright.'
 NONE = "No Chromium, Chrome or Edge was found.", "Install one, or name it in PIPULATE_BROWSER."
-BUSY = "Close the browser that uses its profile (of another run?), then resume the step."
-FINE, NO, NOBODY = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2, 4))  # answers of SOCKS 5
+BUSY = "Close the browser that uses its profile (of another run?), or look at the log."
+FINE, NO = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2))  # answers of SOCKS 5
 
 
 class Gate:
@@ -44,7 +44,7 @@ class Gate:
 
     def __init__(self, sites: tuple[str, ...]):
         self.places = [place for site in sites for place in _places(site)]
-        self.refused: dict[str, None] = {}  # in order
+        self.told, self.why = set[str](), ("", "")
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
@@ -55,23 +55,29 @@ class Gate:
         with contextlib.suppress(OSError, EOFError, ValueError), contextlib.closing(writer):
             host, port = await _asked(reader, writer)
             place = f"{host}:{port}"
-            named = any(fnmatchcase(place, one) for one in self.places if one != "*")
-            if not named and "*" not in self.places:
+            allowed = {one for one in self.places if fnmatchcase(place, one)}
+            if not allowed:
                 return writer.write(self._no(place))
             try:
                 answers, there = await asyncio.open_connection(host, port)
             except OSError:
-                return writer.write(NOBODY)
-            if not named and not fetch.is_public(there.get_extra_info("peername")[0]):
+                return writer.write(self._no(place, silent=True))
+            if allowed == {"*"} and not fetch.is_public(there.get_extra_info("peername")[0]):
                 there.close()
                 return writer.write(self._no(place))
             writer.write(FINE)
             await asyncio.gather(_pumped(reader, there), _pumped(answers, writer))
 
-    def _no(self, place: str) -> bytes:
-        if place not in self.refused:
-            print(f"Refused: {place} is none of this run's sites.", file=sys.stderr)
-        self.refused[place] = None
+    def _no(self, place: str, silent: bool = False) -> bytes:
+        line = f"Refused: {place} is none of this run's sites."
+        what = f"That leads where this run may not go ({place})."
+        self.why = what, "If it shall, name the site: job.browser(…)."
+        if silent:
+            line = f"{place} does not answer."
+            self.why = line, "Try again when it does."
+        if line not in self.told:
+            print(line, file=sys.stderr)
+        self.told.add(line)
         return NO
 
 
@@ -105,7 +111,7 @@ async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
 def find_browser() -> str | None:
     """What PIPULATE_BROWSER names, else a Chromium, Chrome or Edge on the PATH or in its place."""
     names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES, *PLACES]
-    return next((path for name in names if name and (path := shutil.which(name))), None)
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def ready() -> str:
@@ -123,23 +129,25 @@ def ready() -> str:
 def browsing(
     sites: tuple[str, ...], files: Path, profile: str, headless: bool | None
 ) -> Iterator[Any]:
-    """A page in a window, for plain code; downloads go to `files`. Raises Refused and Problem."""
+    """A page in a window, for plain code; downloads go to `files`. Raises Problem."""
     fetch.check_allowed()
     path = ready()
     from playwright.sync_api import Error, sync_playwright
 
     homes = (folder for folder in files.parents if (folder / "pipulate.db").exists())
-    folder = Path(profile or next(homes, read_settings().home) / "browser").expanduser()
+    folder = next(homes, read_settings().home) / Path(profile or "browser").expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if headless is None:
         screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         headless = sys.platform == "linux" and not screen
     gate, coming = Gate(sites), list[Any]()
-    with contextlib.ExitStack() as held:
-        portal = held.enter_context(start_blocking_portal())
-        address = held.enter_context(portal.wrap_async_context_manager(gate.opened()))
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(gate.opened()) as address,
+        sync_playwright() as playwright,
+    ):
         try:
-            context = held.enter_context(sync_playwright()).chromium.launch_persistent_context(
+            context = playwright.chromium.launch_persistent_context(
                 folder,
                 executable_path=path,
                 chromium_sandbox=getattr(os, "geteuid", lambda: 1)() != 0,  # not as root
@@ -150,8 +158,8 @@ def browsing(
             )
         except Error as error:
             said = f"The browser did not start ({str(error).splitlines()[0][:300]})."
+            print(error, file=sys.stderr)
             raise Problem(said, BUSY) from None
-        held.callback(context.close)
         context.on("download", lambda download: _keep(download, files, coming))
         page = context.pages[0]
         try:
@@ -160,17 +168,17 @@ def browsing(
                 page.wait_for_timeout(50)
         except Error as error:
             if page.is_closed():
-                then = "Resume the step: it opens again."
-                raise Problem("The browser was closed.", then) from error
+                raise Problem("The browser was closed.", "It opens again with the step.") from error
             if "ERR_SOCKS_CONNECTION_FAILED" in str(error):
-                what = f"That leads where this run may not go ({', '.join(gate.refused)[:300]})."
-                raise Refused(what, "If it shall, name the site: job.browser(…).") from error
+                raise Problem(*gate.why) from error
             raise
+        finally:
+            with contextlib.suppress(Error):  # gone already
+                context.close()
 
 
 def _keep(download: Any, files: Path, coming: list[Any]) -> None:
     coming.append(download)
-    files.mkdir(parents=True, exist_ok=True)
     if (path := files / Path(download.suggested_filename).name).exists():
         path = path.with_name(f"{len([*files.iterdir()])}-{path.name}")
     try:

@@ -91,9 +91,9 @@ def load_file(path: Path, content: bytes) -> Plugin:
 
 def line_in(path: Path, error: BaseException) -> int | None:
     """The line of a file in which an error came up, or was stopped."""
-    frames = traceback.extract_tb(error.__traceback__)[::-1]
-    stack = getattr(error, "stack", []) + [(f.filename, f.lineno) for f in frames]
-    return next((line for name, line in stack if name == str(path)), None)
+    frames = traceback.extract_tb(error.__traceback__)
+    frames += error.stack if isinstance(error, Problem) else []
+    return next((line for file, line, *_ in frames[::-1] if file == str(path)), None)
 
 
 def _load_problem(plugin: Plugin, error: BaseException) -> Problem:

@@ -15,6 +15,7 @@ Problem           400 exit 1
 """
 
 import difflib
+import traceback
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -23,7 +24,7 @@ class Problem(Exception):
     """What happened, and what to do next. `status` is the HTTP code, `exit_code` the shell's."""
 
     status, exit_code = 400, 1
-    stack: list[tuple[str, int]] = []  # of what was stopped: (file, line), innermost first
+    stack: list[traceback.FrameSummary] = []  # of what was stopped, innermost last
 
     def __init_subclass__(cls, status: int, exit_code: int = 1) -> None:
         cls.status, cls.exit_code = status, exit_code

@@ -166,8 +166,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     late = Problem(f"This took over {seconds:g} s and was stopped.", "Put long work in a step.")
     with ending:
         for ident in thread:
-            frames = traceback.walk_stack(sys._current_frames()[ident])
-            late.stack = [(frame.f_code.co_filename, line) for frame, line in frames]
+            late.stack = traceback.extract_stack(sys._current_frames()[ident])
             interrupt(ident)
     raise late
 
