@@ -55,7 +55,7 @@ class Guided(Feeds):
         turn += [("Older →", page + 1)] if len(found) > LISTED else []
         links = (A(w, href=f"{base}?{urlencode({'q': q, 'page': n})}") for w, n in turn)
         items = [self._item(f"{base}/{run['id']}", run) for run in found[:LISTED]]
-        empty = P(f"No run matches “{q}”." if q else EMPTY, cls="hint")
+        empty = P(f"No run matches “{q}”." if q else EMPTY, cls="empty")
         listed = (Ul(*items, cls="runs"), Nav(*links, cls="pager")) if items else (empty,)
         drawn = Div(*listed, id="listing", hx_swap="none")
         if visit.partial:
