@@ -1,6 +1,7 @@
 """Builder, with a scripted model: from a wish to a file that has passed and waits for a yes."""
 
 import json
+import re
 
 import pytest
 
@@ -64,6 +65,17 @@ def test_a_model_that_never_gets_it_right_ends_with_what_is_wrong_and_where_to_m
     with pytest.raises(AssertionError, match="After 4 tries.*invalid syntax.*/default/plugins/"):
         server.call("builder_run", wish="An app that will not do")
     assert not any((server.home / "apps").iterdir())
+
+
+def test_one_empty_answer_ended_the_build_and_resuming_it_only_said_the_same_again(server, model):
+    model.script("", "Sorry.", "Sorry!", "```python\n```")
+    with pytest.raises(AssertionError, match="After 4 tries") as failed:
+        server.call("builder_run", wish="An app that comes late")
+    run = int(re.search(r"'run': (\d+)", str(failed.value))[1])
+    model.requests.clear()
+    model.script(GOOD)
+    assert server.call("builder_run", run=run)["output"]["tries"] == 1
+    assert "In try 4 you wrote" in model.requests[0]["messages"][0]["content"]
 
 
 def test_asked_in_the_chat_the_model_starts_the_builder_and_can_approve_nothing(server, model):

@@ -60,7 +60,7 @@ def written(wanted, job):
     before = CHANGE.format(source=wanted["source"]) if name else ""
     contract = CONTRACT.read_text("utf-8")
     asked = ASK.format(contract=contract, wish=wish, before=before, name=name or "NAME")
-    said = asked
+    said = asked + (job.checkpoint_data or "")  # resumed after the last try: it goes on from there
     for tried in range(1, TRIES + 1):
         job.progress(tried - 1, TRIES, f"try {tried}: the model writes")
         source = block(answered(job, said))
@@ -71,9 +71,12 @@ def written(wanted, job):
             return found | {"tries": tried}
         problems = "\n".join(f"- {problem}" for problem in found["problems"])
         print(problems)
-        said = asked + AGAIN.format(tried=tried, source=source, problems=problems)
+        again = AGAIN.format(tried=tried, source=source, problems=problems)
+        said = asked + again
+    job.checkpoint(again)
     what = f"After {TRIES} tries it does not pass: {found['problems'][0]}"
-    raise Problem(what, f"Mend it at {found['address']}, or say the wish another way.")
+    then = "resume it for more tries, or say the wish another way"
+    raise Problem(what, f"Mend it at {found['address']}, {then}.")
 
 
 @written.view
@@ -84,7 +87,7 @@ def draw(output):
 
 
 def answered(job, said):
-    """What the model answers; nothing is an empty file."""
+    """What the model answers; it may say nothing."""
     try:
         return job.model(said, Text)
     except ValueError:
@@ -92,9 +95,9 @@ def answered(job, said):
 
 
 def block(answer):
-    """The Python in an answer: its longest block, or all of it."""
+    """The Python in an answer: its longest block, or all of it; nothing is a file, too."""
     found = re.findall(r"```\w*\n(.*?)(?:^```|\Z)", answer, re.S | re.M) or [answer]
-    return max(found, key=len).strip() + "\n"
+    return (max(found, key=len).strip() or "# Nothing was written.") + "\n"
 
 
 def free(source, taken):
