@@ -109,6 +109,34 @@ def test_a_file_that_you_wrote_yourself_is_in_the_list_too(server):
     assert "This is in apps/ now" in server.page("/default/plugins/herbs")
 
 
+def test_a_file_changed_by_hand_since_its_approval_was_shown_as_it_was_before(server, draft):
+    at = draft(ONE.replace("Plant", "Fig"), "figs")
+    server.act("POST", f"{at}/approve")
+    (server.home / "apps/figs.py").write_text(ONE.replace("Plant", "Fig") + "# by hand\n")
+    page = server.page("/default/plugins/figs")
+    assert "# by hand" in page and "This is in apps/ now" in page
+    assert page.count(">approved<") == 2 and page.count(">replaced<") == 1, "its head and the list"
+
+
+def test_what_is_live_was_rejected_by_a_page_that_was_open_since_before(server, draft):
+    at = draft(ONE.replace("Plant", "Oak"), "oaks")
+    server.act("POST", f"{at}/approve")
+    assert "is in apps/ by now, and stays" in server.act("POST", f"{at}/reject").text
+    assert ">approved<" in server.page(at)
+
+
+def test_a_file_that_cannot_be_read_was_said_to_keep_to_its_own_rows(server, draft):
+    page = server.page(draft(ONE.replace("name: str", "name str"), "unread"))
+    assert "invalid syntax" in page and "It keeps to its own rows." not in page
+
+
+def test_what_was_edited_stood_at_the_address_of_what_it_was_made_of(server, draft):
+    at = draft(ONE.replace("Plant", "Elm"), "elms")
+    answer = server.act("POST", f"{at}/edit", {"source": "x ="})
+    own = answer.headers["hx-push-url"]
+    assert own != at and "x =" in server.page(own)
+
+
 def test_where_a_live_file_leads_is_said_for_each_of_its_apps_or_for_none():
     record = {"hash": "0", "apps": [{"slug": n, "title": n.title()} for n in ("pots", "herbs")]}
     profile = Profile(1, "default", "Default")

@@ -75,7 +75,12 @@ def test_a_plain_file_that_does_not_pass_is_shown_with_its_problems(server, uplo
     assert "It did not pass its trial" in page and "/approve" not in page
 
 
-@pytest.mark.parametrize("text", ["[]", '{"name": "x", "source": BOOK}', "[" * 100_000], ids=len)
+HALF = '{"name": "x", "source": "# \\ud800", "data": {}}'  # of a letter: it had a trace in the log
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"name": "x", "source": BOOK}', "[" * 100_000, HALF], ids=len
+)
 def test_what_is_no_shared_plugin_is_refused_on_the_page(server, upload, text):
     answer = server.act("POST", TAKE, {"file": upload("x.json", text)})
     assert answer.status_code == 400 and "That is no shared plugin." in answer.text

@@ -9,8 +9,8 @@ from difflib import unified_diff
 
 from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
 from fasthtml.common import Label, Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
-from fasthtml.common import Textarea, Ul
-from starlette.responses import Response
+from fasthtml.common import Textarea, Ul, to_xml
+from starlette.responses import HTMLResponse, Response
 
 from pipulate import Problem, Text
 from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold, _sharing
@@ -74,10 +74,12 @@ def about(record):
 
 
 def newest(table, profile, name: str):
-    """The newest version of a plugin; a file of the user's own is one, too."""
+    """The newest version of a plugin; a file that the user wrote, or changed since, is one, too."""
     home = _drafts.home_of(table)
-    found = _drafts.versions(home, name)
-    if not found and (text := _drafts.live(home, name)):
+    found, text = _drafts.versions(home, name), _drafts.live(home, name)
+    known = not text or _drafts.digest(text) in {version["hash"] for version in found}
+    if not known and "waiting" not in {version["state"] for version in found}:
+        _drafts.replaced(home, name)
         found = [_drafts.keep(home, name, text, {"state": "approved"})]
     if not found:
         raise Problem(f"There is no version of {name!r}.", "See Plugins.")
@@ -92,13 +94,14 @@ def look(table, profile, name: str, hash: str):
     if before and before != text:
         changes = Details(Summary("What it changes"), difference(before, text), open=True)
     powers = ", ".join(sorted({*record["powers"], *record.get("reached", [])}))
+    reach = f"It reaches for: {powers}." if powers else "It keeps to its own rows."
     versions = _drafts.versions(home, name)
     return Section(
         Header(H1(f"{name}.py"), Span(record["state"], cls="badge"), cls="head"),
         P(record["wish"]) if record["wish"] else "",
         decision(at, profile, record, text == before),
         faults("It did not pass its trial", record["problems"]),
-        P(f"It reaches for: {powers}." if powers else "It keeps to its own rows."),
+        P(reach) if powers or not record["problems"] else "",  # it may be past reading
         faults("What could not be tried", record["notes"]),
         _preview.invitation(at, record),
         *(preview(n, page) for n, page in enumerate(record["pages"])),
@@ -166,7 +169,11 @@ def approve(table, profile, name: str, hash: str):
 def reject(table, profile, name: str, hash: str):
     """It stays as a version and does not run."""
     home = _drafts.home_of(table)
-    _drafts.mark(home, _drafts.read(home, name, hash)[0], "rejected")
+    record, text = _drafts.read(home, name, hash)
+    if text == _drafts.live(home, name):
+        what = "This version is in apps/ by now, and stays."
+        raise Problem(what, "Approve another one in its place, or delete the file.")
+    _drafts.mark(home, record, "rejected")
     _preview.end(home, name, hash)
     noted(table, f"Rejected plugin {name} ({hash[:12]})")
     return look(table, profile, name, hash)
@@ -182,7 +189,9 @@ async def edit(table, profile, name: str, hash: str, source: Text):
     """What was typed, as a version of its own."""
     text = source.replace("\r\n", "\n").rstrip() + "\n"
     record = _drafts.draft(_drafts.home_of(table), name, text, "edited on the page")
-    return look(table, profile, name, record["hash"])
+    page, at = look(table, profile, name, record["hash"]), f"/{profile.slug}/plugins/{name}"
+    # at its own address: a reload, or the way back, showed what it was made of
+    return HTMLResponse(to_xml(page), headers={"HX-Push-Url": f"{at}/{record['hash']}"})
 
 
 async def new(table, profile, name: str, kind: str = "app", parts: Text = ""):

@@ -207,11 +207,16 @@ def approve(home, name, key):
         raise Problem("This version did not pass its trial.", "Edit it, or ask for a change.")
     if (before := live(home, name)) and digest(before) != key:
         keep(home, name, before, {"state": "replaced"})
+    replaced(home, name)
+    written(home / "apps" / f"{name}.py", text)
+    return mark(home, record, "approved")
+
+
+def replaced(home, name):
+    """What was approved of this plugin is in apps/ no more."""
     for old in versions(home, name):
         if old["state"] == "approved":
             mark(home, old, "replaced")
-    written(home / "apps" / f"{name}.py", text)
-    return mark(home, record, "approved")
 
 
 def mark(home, record, state):

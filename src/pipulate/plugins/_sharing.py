@@ -146,7 +146,7 @@ def read(file):
         package = json.loads(text)
         name, source, data = (package[key] for key in ("name", "source", "data"))
         packed = {k: base64.b64decode(v) for k, v in package.get("files", {}).items()}
-        plain = isinstance(name, str) and isinstance(source, str)
+        plain = isinstance(name, str) and isinstance(source, str) and source.encode()
         if plain and all(isinstance(row, dict) for rows in data.values() for row in rows):
             return name, source, data, packed
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
