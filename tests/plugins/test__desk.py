@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_was_said_to_keep_to_its_own_rows(server, dra
 
 def test_what_was_edited_stood_at_the_address_of_what_it_was_made_of(server, draft):
     at = draft(ONE.replace("Plant", "Elm"), "elms")
-    answer = server.act("POST", f"{at}/edit", {"source": "x ="})
+    answer = server.act("POST", f"{at}/edit", {"source": "x ="}, HX_Current_URL=server.url + at)
     own = answer.headers["hx-push-url"]
     assert own != at and "x =" in server.page(own)
 

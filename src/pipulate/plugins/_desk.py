@@ -185,13 +185,14 @@ def noted(table, summary):
     table.db.current.summary = summary
 
 
-async def edit(table, profile, name: str, hash: str, source: Text):
-    """What was typed, as a version of its own."""
+async def edit(table, profile, visit, name: str, hash: str, source: Text):
+    """What was typed, as a version of its own, which has its own address."""
     text = source.replace("\r\n", "\n").rstrip() + "\n"
     record = _drafts.draft(_drafts.home_of(table), name, text, "edited on the page")
     page, at = look(table, profile, name, record["hash"]), f"/{profile.slug}/plugins/{name}"
-    # at its own address: a reload, or the way back, showed what it was made of
-    return HTMLResponse(to_xml(page), headers={"HX-Push-Url": f"{at}/{record['hash']}"})
+    own = at in visit.here  # a run of Builder keeps its own address
+    head = {"HX-Push-Url": f"{at}/{record['hash']}"} if own else {}
+    return HTMLResponse(to_xml(page), headers=head)
 
 
 async def new(table, profile, name: str, kind: str = "app", parts: Text = ""):
