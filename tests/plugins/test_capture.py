@@ -86,6 +86,11 @@ def test_what_is_no_web_address_is_not_opened(urls):
         capture.addresses(urls)
 
 
+def test_given_no_addresses_then_capture_tells_its_own_bound_not_that_of_pages():
+    with pytest.raises(Problem, match="Give 1 to 1,000, one a line"):
+        capture.addresses("")
+
+
 def test_a_site_that_does_not_answer_is_not_told_to_be_forbidden():
     said = "Page.goto: net::ERR_SOCKS_CONNECTION_FAILED at http://a.test/"
     assert capture.why(said).startswith("It does not answer, or leads to")

@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pipulate import Between, File, Pipeline, Problem, Text
-from pipulate.plugins.pages import addresses as listed
+from pipulate.plugins.pages import listed
 
 MOST = 1_000  # pages of one run
 COLUMNS = ("url", "status", "error", "title", "final_url", "links", "picture", "tree")
@@ -23,9 +23,7 @@ capture = Pipeline("Capture", ABOUT, outside=True, needs="browser")
 @capture.step
 def addresses(urls: Text = "", file: File | None = None):
     """Which pages? Paste addresses, one a line, or give a file with them: text, CSV, XLSX."""
-    found = listed(urls, file)
-    if len(found) > MOST:
-        raise Problem(f"There are {len(found):,} addresses.", f"Give 1 to {MOST:,}, one a line.")
+    found = listed(urls, file, MOST)
     for row in found:
         if urlsplit(row["url"]).scheme.lower() not in ("http", "https"):
             raise Problem(f"{row['url'][:200]!r} is no web address.", "It starts with https://")

@@ -27,10 +27,15 @@ pages = Pipeline("Pages", about, outside=True)
 @pages.step
 def addresses(urls: Text = "", file: File | None = None):
     """Which pages? Paste addresses, one a line, or give a file with them: text, CSV, XLSX."""
+    return listed(urls, file, MOST)
+
+
+def listed(urls, file, most):
+    """A row for each address, each once. Raises Problem when there are none, or over `most`."""
     lines = [*urls.splitlines(), *(lines_of(file) if file else ())]
     found = dict.fromkeys(addressed(line) for line in lines if line.strip())
-    if not found or len(found) > MOST:
-        raise Problem(f"There are {len(found):,} addresses.", f"Give 1 to {MOST:,}, one a line.")
+    if not found or len(found) > most:
+        raise Problem(f"There are {len(found):,} addresses.", f"Give 1 to {most:,}, one a line.")
     return [{"url": url} for url in found]
 
 
