@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 import pipulate
+from pipulate.ai.complete import connect
 from pipulate.apps.house import House
 from pipulate.core.fields import KINDS
 from pipulate.core.settings import Settings, read_settings
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs/reference.md", ROOT / "docs/introduction.md"
 SOURCE = ROOT / "src/pipulate"
 FIGURE = re.compile(r"(<!-- figure: (\w+) -->)[^<]*(<!-- end -->)")
+USUAL = re.compile("_(list|get|add|update|delete|move|run)$")
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # Settings: field of the dataclass → (option, environment variable, what it says).
@@ -76,9 +78,11 @@ def names() -> str:
 def commands() -> str:
     """Every command of the shell with its arguments and options, as click knows them."""
     context = click.Context(cli)
-    rows = []
-    for name in sorted(cli.commands):
-        command = cli.commands[name]
+    rows, found = [], dict(cli.commands)
+    for name, command in cli.commands.items():
+        parts = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {part}": inner for part, inner in parts.items()}
+    for name, command in sorted(found.items()):
         words = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
         options = [_option(p) for p in command.params if isinstance(p, click.Option)]
         usage = " ".join(["pipulate", name, *words])
@@ -103,12 +107,15 @@ def with_house(work: Callable[[House], str]) -> str:
             os.umask(mask)
 
 
-def tools() -> str:
-    """The tools of the house itself; apps and pipelines bring their own."""
+def tools(of_apps: bool = False) -> str:
+    """The tools of the house itself, or what the apps that come along have beside the usual."""
 
     def listed(house: House) -> str:
-        core = sorted(n for n, tool in house.tools.by_name.items() if tool.owner == "core")
-        return table(["tool", "class", "fields", "does"], (_tool(house.tools.get(n)) for n in core))
+        connect(house)
+        found = (tool for _, tool in sorted(house.tools.by_name.items()))
+        own = (tool for tool in found if isinstance(tool.owner, Path) == of_apps)
+        rows = (_tool(tool) for tool in own if not (of_apps and USUAL.search(tool.name)))
+        return table(["tool", "class", "fields", "does"], rows)
 
     return with_house(listed)
 
@@ -143,6 +150,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "names": names,
     "commands": commands,
     "tools": tools,
+    "of_apps": lambda: tools(of_apps=True),
     "fields": fields,
     "settings": settings,
 }

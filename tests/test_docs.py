@@ -26,6 +26,7 @@ import pytest
 
 import pipulate
 from pipulate.apps.base import snake
+from pipulate.ai.complete import connect
 from pipulate.apps.house import House
 from pipulate.apps.job import JobHandle
 from pipulate.core.fields import KINDS
@@ -241,6 +242,19 @@ def test_every_core_tool_is_in_the_manual(home: Path) -> None:
     asyncio.run(house.close())
     assert core
     assert [name for name in core if f"`{name}`" not in manual()] == []
+
+
+def test_the_tools_of_the_assistant_and_those_that_apps_add_are_in_the_manual_too(
+    home: Path,
+) -> None:
+    house = House(read_settings(str(home)))
+    connect(house)
+    names = sorted(house.tools.by_name)
+    asyncio.run(house.close())
+    usual = re.compile("_(list|get|add|update|delete|move|run)$")
+    text = manual()
+    assert "remember" in names and "bookmark_fetch_title" in names
+    assert [n for n in names if f"`{n}`" not in text and not usual.search(n)] == []
 
 
 def test_every_setting_and_environment_variable_is_in_the_manual() -> None:
