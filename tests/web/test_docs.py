@@ -36,6 +36,10 @@ def test_pictures_of_the_manual_are_shown(server, pages):
     assert answer.headers["content-type"] == "image/png"
 
 
+def test_ten_pages_of_the_manual_in_ten_tabs_are_told_apart(server):
+    assert "<title>Start in five minutes · Pipulate<" in server.page("/default/docs/start.md")
+
+
 def test_the_manual_is_searched_by_words(server):
     found = server.act("GET", "/default/docs/README.md?q=xtra+handle").text
     assert 'href="xtra.md"' in found and "start.md" not in found

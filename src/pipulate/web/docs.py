@@ -33,7 +33,7 @@ def page(text: str):
     return NotStr(re.sub(r"<h([1-6])>(.*?)</h\1>", anchored, drawn))
 
 
-def results(files: dict[str, Path], words: list[str]):
+def results(words: list[str]):
     """The pages that hold all these words, each with its best paragraph.
 
     First those with words in their title, then those where they stand together."""
@@ -43,14 +43,14 @@ def results(files: dict[str, Path], words: list[str]):
         return len(words) - counts.count(0), sum(counts)
 
     found = []
-    for name, path in files.items():
-        text = path.read_text("utf-8") if path.suffix == ".md" else ""
+    for path in FOLDER.glob("*.md"):
+        text = path.read_text("utf-8")
         if not all(word in text.lower() for word in words):
             continue
         title, *parts = re.split(PART, re.sub(ASIDE, "", text))
         best = max(parts, key=holds)
         rank = holds(title)[0], *holds(best), holds(text)[1]
-        found.append((rank, name, _plain(title), _plain(best) if holds(best)[0] else ""))
+        found.append((rank, path.name, _plain(title), _plain(best) if holds(best)[0] else ""))
     found.sort(reverse=True)
     items = (Li(A(title, href=name), " ", Small(line)) for _, name, title, line in found)
     return Ul(*items) if found else P("No page holds these words.", cls="hint")
@@ -74,7 +74,9 @@ async def docs(site, visit: Visit, request):
     said = {"placeholder": "Search Help", "aria_label": "Search Help"}
     typed = {"hx_get": LIST, "hx_trigger": "input delay:250ms", "hx_select": "#listing", **TURN}
     box = Input(type="search", name="q", value=q, hx_sync="this:replace", **said, **typed)
-    drawn = results(files, q.lower().split()) if q else page(files[name].read_text("utf-8"))
+    text = files[name].read_text("utf-8")
+    visit.title = text[2:].split("\n")[0]
+    drawn = results(q.lower().split()) if q else page(text)
     back = A("← All pages", href=LIST) if q or name != LIST else ""
     find = Form(box, action=LIST, role="search", style="margin-bottom:.8rem")
     return Section(find, Div(back, drawn, id="listing"), cls="manual")
