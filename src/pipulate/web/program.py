@@ -60,6 +60,6 @@ ROUTES = [
 async def end(site, visit, request):
     """End the program, as Ctrl-C does, once this answer is on its way."""
     asyncio.get_running_loop().call_later(0.1, signal.raise_signal, signal.SIGTERM)
-    then = " to start again. This page goes on by itself when it runs."
+    then = " to start again. This page goes on when it runs on this port."
     said = P("Pipulate has ended — run ", Code("pipulate"), then)
     return Section(H1("Until next time"), said, id="ended")
