@@ -507,6 +507,17 @@ def test_rows_that_have_no_places_yet_are_moved_to_where_they_are_put(
     assert call("history")[0]["changed"] == 1
 
 
+def test_rows_with_a_field_called_n_are_moved_though_no_number_is_left_between_two(
+    plugin, house, call
+):
+    plugin("from pipulate import CrudApp\nclass Part(CrudApp):\n    n: int\n")
+    table = house.shelf.crud("part").rows(house.caller("user"))
+    for n in range(3):
+        table.insert(n=n)
+    call("part_move", id=3, after=1)
+    assert [row["n"] for row in call("part_list")["rows"]] == [0, 2, 1]
+
+
 def test_new_rows_come_first(add, titles):
     for title in "abc":
         add(title)

@@ -198,6 +198,19 @@ def test_given_a_later_change_when_undone_all_the_same_then_it_is_overwritten(
     assert content(books) == [{k: v for k, v in dune.items() if k != "version"}]
 
 
+def test_given_an_empty_field_of_a_row_that_was_put_back_was_filled_then_that_is_a_later_change(
+    books, event, undo
+):
+    emma = books.insert(title="Emma", isbn="2")
+    done = event(lambda: books.delete(emma["id"]))
+    books.insert({**emma, "rating": 5})
+    with pytest.raises(Conflict) as caught:
+        undo(done)
+    assert caught.value.details["clashes"] == [clash(emma, "rating", None, 5, "put back")]
+    undo(done, "overwrite")
+    assert books[emma["id"]]["rating"] is None
+
+
 def test_given_a_later_change_when_the_rest_is_undone_then_it_is_kept(books, dune, event, undo):
     done = event(lambda: update(books, dune))
     retitled(books, dune)

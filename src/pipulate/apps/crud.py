@@ -302,7 +302,7 @@ class Crud(Listing):
 
     def _number(self, plain) -> None:
         """New positions in the same order, which nobody sees."""
-        (key,), name = plain.scope.values(), self.table_name
-        ranks = f"SELECT id, row_number() OVER (ORDER BY position, id) AS n FROM {name}"
-        sql = f"UPDATE {name} SET position = n FROM ({ranks} WHERE profile_id = ?) AS _r"
-        self.house.db.execute(f"{sql} WHERE _r.id = {name}.id", (key,))
+        name = plain.name
+        ranks = f"SELECT id AS _id, row_number() OVER (ORDER BY position, id) AS _n FROM {name}"
+        sql = f"UPDATE {name} SET position = _n FROM ({ranks} WHERE profile_id = ?)"
+        self.house.db.execute(f"{sql} WHERE _id = id", [*plain.scope.values()])

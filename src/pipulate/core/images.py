@@ -41,6 +41,6 @@ def fold(images: Iterable[Row]) -> list[Row]:
 
 
 def changed(image: Row) -> list[str]:
-    """The columns whose values differ, but for `version`, which always does."""
+    """The columns that differ (of a row at one end only: all), but for `version`."""
     before, after = image["before"] or {}, image["after"] or {}
-    return [n for n in before | after if n != "version" and before.get(n) != after.get(n)]
+    return [n for n in before | after if n != "version" and before.get(n, ...) != after.get(n, ...)]
