@@ -52,6 +52,25 @@ def test_the_context_for_an_app_is_its_file_and_those_it_touches(pipulate):
     assert headed == [CONTRACT, "home/apps/shelf.py", "home/apps/reading.py"]
 
 
+@pytest.mark.parametrize(
+    ("name", "touched"),
+    [
+        ("plugins", {"plugins/_desk.py", "plugins/_drafts.py", "plugins/_sharing.py"}),
+        ("compare", {"plugins/links.py", "plugins/_picture.py", "plugins/_report.py"}),
+        ("botify", {"botify/pace.py", "botify/account.py", "botify/slugs.py"}),
+        ("shelf", {"home/apps/reading.py", "home/apps/other.py"}),
+    ],
+)
+def test_the_context_for_an_app_left_out_most_of_what_it_imports_and_reads(pipulate, name, touched):
+    (pipulate.apps / "shelf.py").write_text(
+        "class Shelf(CrudApp):\n    book: Ref['book']\n    x = tables('other')\n"
+    )
+    (pipulate.apps / "reading.py").write_text("class Book(CrudApp):\n    title: str\n")
+    (pipulate.apps / "other.py").write_text("class Other(CrudApp):\n    title: str\n")
+    said = pipulate("context", "--for", "app", name).stdout
+    assert touched <= {line.split()[1] for line in said.splitlines() if line[:6] == "=====["}
+
+
 def test_the_context_for_all_is_the_whole_source(pipulate):
     said = pipulate("context", "--for", "all").stdout
     assert all(p.read_text("utf-8") in said for p in source.files(pipulate.apps).values())

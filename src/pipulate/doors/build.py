@@ -13,13 +13,15 @@ from pipulate.core.problems import Unknown, Waiting, nearest, require
 from pipulate.doors.door import HOME, PROFILE, Door, as_file, ask, show
 
 CONTRACT = "plugins/contract.md"
-DEFINES = re.compile(r"class (\w+)\(CrudApp|Pipeline\(\s*\"([^\"]+)\"")
-TOUCHES = re.compile(r"Ref\[\"(\w+)\"|tool\(\s*\"(\w+)_|import (_\w+)|plugins\.(\w+)")
+DEFINES = re.compile(r"class (\w+)\(CrudApp|Pipeline\(\s*.([^\"']+)")
+TOUCHES = re.compile(
+    r"(?:Ref\[|tables\().(\w+)|tool\(\s*.(\w+)_|pipulate\.\w+(?:\.(\w+)| import (.+))"
+)
 
 
 @click.command()
 @click.option("--for", "about", type=click.Choice(["plugin", "app", "all"]), default="plugin")
-@click.argument("name", required=False)
+@click.argument("name", default="")
 @HOME
 def context(about, name, settings):
     """Print what a reader needs, in reading order: for plugin, for app NAME, for all.
@@ -28,7 +30,7 @@ def context(about, name, settings):
     texts = {n: p.read_text("utf-8") for n, p in source.files(settings.folder("apps")).items()}
     chosen = {CONTRACT: texts.pop(CONTRACT)}
     if about != "plugin":
-        chosen |= texts if about == "all" else _touched(name or "", texts)
+        chosen |= texts if about == "all" else _touched(name, texts)
     for file, text in chosen.items():
         click.echo(f"=====[ {file} · {source.tokens(text):,} tokens ]=====\n{text}")
     total = sum(map(source.tokens, chosen.values()))
@@ -41,13 +43,13 @@ def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
     asked = {_bare(name), _bare(name).removesuffix("s")}
     if not (first := [n for n, known in words.items() if asked & known]):
         raise Unknown(f"There is no plugin {name!r}.", nearest(name, set().union(*words.values())))
-    chosen = first[-1]
-    used = _found(TOUCHES, plugins[chosen])
-    return {chosen: plugins[chosen]} | {n: text for n, text in plugins.items() if used & words[n]}
+    used = _found(TOUCHES, plugins[first[-1]])
+    return {n: plugins[n] for n in (first[-1], *(n for n in plugins if used & words[n]))}
 
 
 def _found(pattern: re.Pattern[str], text: str) -> set[str]:
-    return {_bare(part) for found in pattern.findall(text) for part in found if part}
+    found = ",".join(map(",".join, pattern.findall(text)))
+    return {*map(_bare, found.split(","))} - {""}
 
 
 def _bare(name: str) -> str:
@@ -105,7 +107,7 @@ def add(file, settings, profile):
     if "problems" in found:
         url = (Door(settings).server or {}).get("url", "")
         then = " Then run this again for its rows." if found["rows"] else ""
-        state = found["problems"][0] if found["problems"] else "It waits for your approval."
+        state, *_ = *found["problems"], "It waits for your approval."
         raise Waiting(f"{found['name']}: {state}", f"Open {url}{found['address']}.{then}")
     for app, count in found["added"].items():
         click.echo(f"{app}: {so_many(count, 'row')} added")
