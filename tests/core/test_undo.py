@@ -280,6 +280,17 @@ def test_given_the_field_is_as_it_was_again_then_that_is_no_conflict(books, dune
         undo(again)
 
 
+def test_given_a_row_that_a_batch_left_as_it_was_and_that_was_deleted_later_then_it_stays_deleted(
+    books, dune, event, undo
+):
+    emma = books.insert(title="Emma", rating=5)
+    done = event(lambda: books.update_many("1", rating=5))
+    books.delete(emma["id"])
+    assert undo(done) == "Undid: It"
+    assert [row["title"] for row in content(books)] == ["Dune"]
+    assert books[dune["id"]]["rating"] == 3
+
+
 def test_given_one_row_of_a_batch_in_the_way_then_nothing_of_it_is_undone(
     db, books, dune, event, undo
 ):

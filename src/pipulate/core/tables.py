@@ -40,8 +40,9 @@ def _writing(verb: str, table: str, names: tuple[str, ...], keys: tuple[str, ...
 
 
 def bumped(row: Row, new: Row) -> Row:
-    """A row with new values, and the next version."""
-    return row | new | ({"version": row["version"] + 1} if "version" in row else {})
+    """A row with new values, and the next version where they are others."""
+    after = row | new
+    return after | {"version": row["version"] + 1} if "version" in row and after != row else after
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,9 @@ class Table:
                 about = {"mine": new, "theirs": {k: row[k] for k in new}}
                 then = "Compare the two, then save again or keep theirs."
                 raise Conflict(what, then, **about, version=row["version"])
-            changed = {k: v for k, v in new.items() if row[k] != v}
-            self._stay(changed)
-            if changed:
-                row = self._write(row, bumped(row, changed))
+            self._stay(new)
+            if (after := bumped(row, new)) != row:
+                row = self._write(row, after)
         return self.row(row)
 
     def upsert(self, record: Any = None, /, **values: Any) -> Any:

@@ -88,12 +88,12 @@ class Undoing:
             if None in (before, after, row):
                 return row
             names = [name for name in names if name not in clash]
-        if before is None:
+        if not before or not (row or names):
             return None
         if row is None:
             return {name: value for name, value in before.items() if name in columns}
         new = {name: before.get(name) for name in names}
-        return row if row == row | new else bumped(row, new)
+        return bumped(row, new)
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
         table, key = image["table"], image["id"]
