@@ -205,6 +205,11 @@ def test_a_site_is_its_name_and_port(site, places):
     assert Gate((site,)).places == places
 
 
+@pytest.mark.parametrize("site", ["https://müller.test", "https://*.müller.test"])
+def test_a_site_with_an_umlaut_is_the_one_that_the_browser_asks_for(site):
+    assert Gate((site,)).places[0].endswith("xn--mller-kva.test:443")
+
+
 @pytest.mark.parametrize("sites", [("*",), ("*", "http://127.0.0.1:{}")], ids=["all", "named"])
 def test_all_sites_are_none_of_this_machine_whatever_a_page_calls_them(sites, run):
     async def asked(gate, port):

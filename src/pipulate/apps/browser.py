@@ -21,8 +21,7 @@ from pipulate.core import fetch
 from pipulate.core.problems import Problem
 from pipulate.core.settings import read_settings
 
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
-NAMES += ["microsoft-edge"]
+NAMES = "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge"
 TITLES = ("Google Chrome", "Chromium", "Microsoft Edge")
 PLACES = [f"/Applications/{title}.app/Contents/MacOS/{title}" for title in TITLES]
 PLACES += [
@@ -38,9 +37,7 @@ FINE, NO = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2))  # answers of 
 
 
 class Gate:
-    """A proxy that leads to `sites` only: "https://*.a.example"; "*": all but this machine and
-
-    its network, which have to be named."""
+    """A proxy that leads to `sites` only; "*": all, but of this machine and its net those named."""
 
     def __init__(self, sites: tuple[str, ...]):
         self.places = [place for site in sites for place in _places(site)]
@@ -87,7 +84,7 @@ def _places(site: str) -> list[str]:
     with contextlib.suppress(ValueError, KeyError):
         found = urlsplit(site if "://" in site else f"https://{site}")
         ports = {"http": [80, 443], "https": [443]}[found.scheme]
-        if host := found.hostname:
+        if host := (found.hostname or "").encode("idna").decode():  # as browsers write it
             return [f"{host}:{port}" for port in ([found.port] if found.port else ports)]
     raise Problem(f"{site!r} is no web site.", "Write https://www.example.com, or * for all.")
 
@@ -110,7 +107,7 @@ async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
 
 def find_browser() -> str | None:
     """What PIPULATE_BROWSER names, else a Chromium, Chrome or Edge on the PATH or in its place."""
-    names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES, *PLACES]
+    names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES.split(), *PLACES]
     return next(filter(None, map(shutil.which, names)), None)
 
 
@@ -173,7 +170,7 @@ def browsing(
                 raise Problem(*gate.why) from error
             raise
         finally:
-            with contextlib.suppress(Error):  # gone already
+            with contextlib.suppress(Error):  # gone
                 context.close()
 
 
