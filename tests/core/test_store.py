@@ -15,6 +15,7 @@ from pipulate.core.images import unpack
 from pipulate.core.problems import Broken, Busy, Conflict, Problem
 from pipulate.core.schema import MIGRATIONS
 from pipulate.core.store import Database
+from pipulate.core.tools import TimeLimit, interrupt
 
 COLUMNS = {
     "id": "INTEGER PRIMARY KEY",
@@ -142,6 +143,47 @@ class Refusing:
 
     def execute(self, sql):
         raise RuntimeError(sql)
+
+
+@pytest.fixture(params=["thread", "process"])
+def held(request, db):
+    """held(): let go of the write lock, which another thread, or another process, has."""
+    if request.param == "process":
+        hold = [sys.executable, "-c", HOLD, str(db.path)]
+        with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            yield process.communicate
+        return
+    begun, go = threading.Event(), threading.Event()
+
+    def work():
+        with db.writing():
+            begun.set()
+            go.wait(5)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    yield lambda: (go.set(), thread.join())
+
+
+def test_given_a_thread_stopped_while_it_waits_to_write_then_others_write_on(db, mine, held, until):
+    stopped = []
+
+    def wait():
+        try:
+            mine.insert(title="never")
+        except TimeLimit as error:
+            stopped.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until(lambda: sys._current_frames()[waiting.ident].f_code.co_name == "begin")
+    interrupt(waiting.ident)
+    held()
+    waiting.join()
+    mine.insert(title="after it")
+    assert stopped and [row["title"] for row in mine()] == ["after it"]
 
 
 def test_given_two_threads_writing_then_no_row_and_no_event_is_lost(db, mine):

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from pipulate.core import tools as tools_module
-from pipulate.core.fields import Between, make_field
+from pipulate.core.fields import Between, File, make_field
 from pipulate.core.problems import (
     Confirm,
     Invalid,
@@ -438,6 +438,27 @@ def test_given_two_clicks_at_once_then_it_runs_once(house, ask, run):
 
     results = run(both())
     assert ran == [1] and sum(isinstance(r, Problem) for r in results) == 1
+
+
+def test_given_a_file_that_a_step_gave_then_the_approved_call_takes_it(house, decide, call):
+    path = house.files.new_folder("uploads") / "tasks.csv"
+    path.write_text("title\nBuy milk\n")
+    with pytest.raises(NeedsApproval) as caught:
+        call("rows_import", actor="model", app="tasks", file=File(path))
+    record = house.tools.approvals[caught.value.details["approval"]]
+    assert decide(record)["add"] == 1
+
+
+def test_a_size_that_takes_its_time_holds_up_nobody(house, call):
+    threads = []
+
+    def size(caller):
+        threads.append(threading.current_thread())
+        return 1
+
+    house.tools.replace("x", [Tool("slow", "x", "write", (), lambda caller: 1, size=size)])
+    assert call("slow", actor="model") == 1
+    assert threads and threading.main_thread() not in threads
 
 
 def test_given_a_call_that_fails_when_approved_then_its_problem_is_the_result(ask, decide, call):

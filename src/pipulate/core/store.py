@@ -159,13 +159,12 @@ class Database:
             self.begin()
             yield
 
-    def change(self, **event: Any) -> contextlib.AbstractContextManager[Change]:
-        """One transaction and at most one event. Inside another change it joins that one."""
-        outer = self.current
-        return contextlib.nullcontext(outer) if outer else self._change(**event)
-
     @contextlib.contextmanager
-    def _change(self, **event: Any) -> Iterator[Change]:
+    def change(self, **event: Any) -> Iterator[Change]:
+        """One transaction and at most one event. Inside another change it joins that one."""
+        if outer := self.current:
+            yield outer
+            return
         change = self._local.change = Change(**event)
         record = None
         try:
@@ -178,8 +177,8 @@ class Database:
             raise
         finally:
             self._local.change = None
-            if change.begun:
-                self._release(change)
+            with contextlib.suppress(RuntimeError):  # not held, as it may be unbegun
+                self._release(change) if change.begun else self._lock.release()
         if record:
             for listener in self.on_event:
                 listener(record)
@@ -197,6 +196,8 @@ class Database:
                     self._writer.pragma("synchronous", 1)
                 self._writer.execute("BEGIN IMMEDIATE")
         except BaseException:
+            with contextlib.suppress(Exception):  # of a thread that is stopped it may have begun
+                self._writer.execute("ROLLBACK")
             self._release(change)
             raise
         change.begun = True
@@ -306,8 +307,7 @@ class Database:
 
 def _refuse_foreign(path: Path) -> None:
     try:
-        if not path.exists():
-            path.touch()
+        path.touch()
         path.chmod(0o600)  # before SQLite makes the -wal, which takes the same rights
         with path.open("rb") as file:
             head = file.read(16) or MAGIC

@@ -21,7 +21,8 @@ from typing import Any, NoReturn
 
 import anyio.to_thread
 
-from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, schema_of, to_json
+from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, foreign, from_json
+from pipulate.core.fields import schema_of, to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, require
@@ -217,8 +218,8 @@ class Tools:
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
-        if not caller.confirmed and self._careful(tool, checked, caller):
-            self._ask(tool, given, caller)
+        if not caller.confirmed:
+            await limited(self._careful, tool, checked, given, caller)
         also = also or (lambda result: result)
         with self.trying(tool):
             if inspect.iscoroutinefunction(tool.run):
@@ -226,7 +227,7 @@ class Tools:
             try:
                 return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
             except TooMany:
-                self._ask(tool, given, caller)
+                await limited(self.hold, tool, given, caller)
 
     def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
         if tool.kind == "read":
@@ -237,20 +238,18 @@ class Tools:
                 raise TooMany  # all is as it was
         return result() if callable(result) else result
 
-    def _careful(self, tool: Tool, checked: Row, caller: Caller) -> bool:
+    def _careful(self, tool: Tool, checked: Row, given: Row, caller: Caller) -> None:
         long = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
         many = tool.size(caller, **checked) > BULK if tool.size else tool.kind == "bulk"
-        return long or many or tool.kind in CAREFUL
+        if long or many or tool.kind in CAREFUL:
+            self.hold(tool, given, caller)
 
-    def _ask(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
+    def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
+        """Let a call wait for a click (NeedsApproval), in the shell for a yes (Confirm)."""
         if caller.actor == "shell":
             many = f"may change more than {BULK} rows"
             why = "cannot simply be undone" if tool.kind in CAREFUL else many
             raise Confirm(f"{tool.name} {why}.", "Answer y, or add --yes.")
-        self.hold(tool, given, caller)
-
-    def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
-        """Let a call wait for the user's click: NeedsApproval."""
         record = self.request(tool, given, caller)
         key, address = record["id"], record["address"]
         what = f"{tool.name} waits for the user's approval ({key})."
@@ -259,7 +258,7 @@ class Tools:
 
     def request(self, tool: Tool, given: Row, caller: Caller) -> Row:
         """Store the exact call; only a click on its address runs it, once, within EXPIRES."""
-        arguments = dumps(given)
+        arguments = dumps(foreign(given))
         record = self.approvals.insert(
             id=secrets.token_urlsafe(9),
             tool=tool.name,
@@ -295,7 +294,7 @@ class Tools:
     async def _approved(self, record: Row, profile: Profile) -> Row:
         caller, tool = Caller(record["actor"], profile, True, record["turn"]), record["tool"]
         try:
-            result = await self.call(tool, json.loads(record["arguments"]), caller)
+            result = await self.call(tool, from_json(json.loads(record["arguments"])), caller)
         except Exception as error:  # the calls approved with it are made all the same
             result = problem_of(error).as_dict()
         self.approvals.update(id=record["id"], state="done", result=dumps(result))

@@ -13,13 +13,12 @@ from importlib import import_module
 
 import anyio
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from pipulate import __version__
 from pipulate.apps.steps import OWN
 from pipulate.core.fields import dumps
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Missing, Problem, nearest
+from pipulate.core.problems import Missing, nearest
 
 SCHEME = "pipulate://"
 PATIENCE = 60.0  # seconds that what was asked may take once a client has closed its side
@@ -147,10 +146,7 @@ class McpApp:
         self.house, self._task, self._running = house, None, asyncio.Event()
 
     async def __call__(self, scope, receive, send):
-        try:
-            self.house.profiles.at(Request(scope).query_params.get("profile"))
-        except Problem as problem:
-            return await JSONResponse(problem.as_dict(), 404)(scope, receive, send)
+        self.house.profiles.at(Request(scope).query_params.get("profile"))  # else Missing
         self._task = self._task or asyncio.create_task(self._run())
         await self._running.wait()
         await self._manager.handle_request(scope, receive, send)

@@ -7,11 +7,11 @@ Nothing is queued: a change only wakes a client up, and it reads on in the log.
 import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from pipulate.apps.house import House
 from pipulate.core.fields import dumps
-from pipulate.core.problems import Busy, Problem
+from pipulate.core.problems import Busy
 from pipulate.web.live import soon
 
 MOST, PAGE = 32, 200  # clients at once, events read at once
@@ -38,14 +38,11 @@ class Feed:
         self._wake()
 
     async def answer(self, request) -> Response:
-        """GET /events[?profile=NAME]; without a name of all."""
-        try:
-            if len(self.clients) >= MOST:
-                raise Busy(f"{MOST} programs listen already.", "Close one.")
-            name = request.query_params.get("profile")
-            profile = self.house.profiles.at(name).id if name else None
-        except Problem as problem:
-            return JSONResponse(problem.as_dict(), problem.status)
+        """GET /events[?profile=NAME]; without a name of all. Raises Problem."""
+        if len(self.clients) >= MOST:
+            raise Busy(f"{MOST} programs listen already.", "Close one.")
+        name = request.query_params.get("profile")
+        profile = self.house.profiles.at(name).id if name else None
         newest, said = self.house.events.newest(), request.headers.get("last-event-id", "")
         seen = min(int(said), newest) if said.isdecimal() and len(said) < 19 else newest
         return StreamingResponse(self.lines(profile, seen), media_type="text/event-stream")

@@ -71,6 +71,7 @@ class Site:
             canonical=False,
             sess_cls=None,
             secret_key="unused: the guard signs its own cookie",
+            exception_handlers={Problem: _told},
             routes=[
                 *(self.route(*row, First) for row in PAGES[-2:]),
                 *(Route(path, self.home) for path in ("/", "/docs", "/docs/{name:path}")),
@@ -286,6 +287,10 @@ def _refusal(error: Exception, wanted: bool) -> Refusal:
     if not wanted:
         return Refusal(card, error.status)
     return Refusal(Div(card, CLOSE, cls="notice"), error.status, "#notices")
+
+
+async def _told(request, problem: Problem) -> JSONResponse:
+    return JSONResponse(problem.as_dict(), problem.status)
 
 
 def _readable(body: bytes) -> Row:
