@@ -145,6 +145,14 @@ def test_given_a_name_that_another_plugin_has_then_the_first_keeps_it(house, plu
     assert house.shelf.apps == kept
 
 
+def test_an_app_stayed_away_though_the_file_that_had_its_name_was_deleted(house, plugin, apps):
+    plugin(THING, "first")
+    assert "already taken" in plugin(THING, "second").problem.what
+    (apps / "first.py").unlink()
+    house.shelf.scan()
+    assert "things" in house.shelf.apps and house.shelf.failures == []
+
+
 TASK = THING.replace("Thing", "Task")
 OWN = [
     (TASK, "tasks"),

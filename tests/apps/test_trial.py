@@ -5,10 +5,11 @@ from typing import Annotated
 
 import pytest
 
-from pipulate.apps.trial import sample
+from pipulate.apps.trial import Trial, sample
 from pipulate.core.fields import KINDS, File, Ref, make_field
 from pipulate.core.kinds import MISSING, Between, Choices
 from pipulate.core.source import PACKAGE
+from pipulate.core.tools import limited
 from pipulate.plugins import _drafts
 
 CONTRACT = (PACKAGE / "plugins/contract.md").read_text("utf-8")
@@ -232,6 +233,37 @@ def test_what_fails_is_told_with_its_line_and_what_reaches_out_is_kept_in(home):
 )
 def test_a_file_that_ends_the_process_or_does_not_load_is_told(home, text, said):
     assert said in _drafts.tried(home, "bad", text)["problems"][0]
+
+
+FAULTY_COLUMN = """
+from pipulate import CrudApp
+
+class Plant(CrudApp):
+    name: str
+    every: int = 7
+
+    @property
+    def due(self) -> int:
+        return self.every + self.name
+"""
+
+
+def test_an_app_with_a_column_that_fails_in_every_row_passed_its_trial(home):
+    told = _drafts.tried(home, "plants", FAULTY_COLUMN)["problems"]
+    assert len(told) == 1 and told[0].startswith("due (line 10): TypeError: unsupported operand")
+
+
+def test_an_app_whose_code_never_ends_passed_its_trial(house, plugin, run):
+    loops = FAULTY_COLUMN.replace("return self.every + self.name", "while True: pass")
+
+    async def on_trial():
+        trial = Trial(house, plugin(loops, "plants"), [])
+        row = trial.house.shelf.crud("plant").model.due.fget
+        await trial._try("due", limited(row, None, seconds=0.1))
+        return trial.report
+
+    told = run(on_trial())["problems"]
+    assert len(told) == 1 and told[0].startswith("due (line 10): This took over 0.1 s")
 
 
 def test_what_only_the_walls_keep_away_is_told_with_its_line(home):

@@ -155,8 +155,8 @@ class Listing(Many):
             field = self.fields.get(name)
             box = filter_input(field, state.filters.get(name, "")) if field else ""
             cells.append(Th(box, data_label=field and field.label))
-        hidden = not set(state.filters) - {"id"}
-        return Tr(Th(cls="grip"), *cells, Th(cls="actions"), cls="filters", hidden=hidden)
+        cells.append(Th(cls="actions"))
+        return Tr(Th(cls="grip"), *cells, cls="filters", hidden=not {*state.filters} - {"id"})
 
     def _bar(self, base: str, state: State, views: tuple[tuple[str, str], ...]):
         more = {"role": "button", "cls": QUIET}
@@ -247,7 +247,7 @@ class Listing(Many):
     async def show(self, visit: Visit):
         """A field in the address is an input."""
         field, row = visit.path.get("field", ""), self.rows(visit.caller)[visit.number("id")]
-        if field == "*" or field in self.fields:
+        if field in ("*", *self.fields):
             return await self._draw(visit, self.editor, row, name=field)
         return await self._draw(visit, self.drawn_rows, [row])
 
@@ -304,8 +304,10 @@ class Listing(Many):
         return await self._saved(visit, key, kept | {"version": " ".join([version, *marks])})
 
     def _clash(self, name: str, theirs) -> str:
-        said = self.fields[name].show(self.fields[name].load(theirs))
-        now = f"Somebody changed this meanwhile; here it says “{said}” now."
+        field = self.fields[name]
+        now = (
+            f"Somebody changed this meanwhile; here it says “{field.show(field.load(theirs))}” now."
+        )
         return f"{now} Yours is kept: save again, or Escape."
 
     async def delete(self, visit: Visit):
@@ -317,8 +319,7 @@ class Listing(Many):
 
     async def move(self, visit: Visit):
         """Behind the row `after` (or first)."""
-        after = visit.form.get("after", "")
-        await visit.call(f"{self.name}_move", text={"after": after}, id=visit.number("id"))
+        await visit.call(f"{self.name}_move", visit.form, id=visit.number("id"))
         return ""
 
     async def call(self, visit: Visit):

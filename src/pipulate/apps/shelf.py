@@ -28,8 +28,7 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
-PAGE_WORDS = ["history", "search", "approvals", "undo", "chat", "profile", "plugin"]
-PAGE_WORDS += ["settings", "call", "inbox", "quit", "docs"]
+PAGE_WORDS = "history search approvals undo chat profile plugin settings call inbox quit docs"
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
@@ -88,7 +87,7 @@ class Shelf:
 
     def _changed(self) -> None:
         for plugin in self.plugins.values():
-            if plugin.bundled and not plugin.apps and not plugin.problem:
+            if "taken" in plugin.problem.details if plugin.problem else not plugin.apps:
                 self._load(plugin.path)  # its name may be free again
         self.version += 1
         for listener in self.on_change:
@@ -223,9 +222,9 @@ class Shelf:
     def _register(self, plugin: Plugin, apps: list[Any], taken: list[str]) -> None:
         slugs = [app.slug for app in apps]
         for slug in slugs:
-            if (slugs + taken + PAGE_WORDS).count(slug) > 1:
+            if (slugs + taken + PAGE_WORDS.split()).count(slug) > 1:
                 what = f"The name {slug!r} is already taken."
-                raise Problem(what, "Rename the class or pipeline, or set plural = …")
+                raise Problem(what, "Rename the class or pipeline, or set plural = …", taken=slug)
         try:
             with self.house.db.change():
                 for app in apps:

@@ -34,7 +34,7 @@ from pipulate.core.jobs import Job, Jobs
 from pipulate.core.problems import Problem, Unknown
 from pipulate.core.settings import Settings
 from pipulate.core.store import Row
-from pipulate.core.tools import CAREFUL, interrupt, tools_in
+from pipulate.core.tools import CAREFUL, interrupt, limited, tools_in
 
 WALLED = "A preview has no network, starts no programs and has no files but its own."
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
@@ -87,15 +87,14 @@ class Trial:
     def __init__(self, house: House, plugin: Plugin, reached: list[str]):
         self.house, self.plugin, self.reached = house, plugin, reached
         self.caller = house.caller("shell", confirmed=True, cwd=Path.cwd())
-        self.report: Row = {"problems": [], "notes": [], "apps": [], "pages": []}
+        told = [str(plugin.problem)] * bool(plugin.problem)
+        self.report: Row = {"problems": told, "notes": [], "apps": [], "pages": []}
         self.loop = asyncio.get_running_loop()
 
     async def run(self) -> Row:
         """{problems, notes, apps, pages, reached}."""
         from jsonschema import Draft202012Validator
 
-        if self.plugin.problem:
-            self.report["problems"].append(str(self.plugin.problem))
         for app in self.plugin.apps:
             tools = {tool.name: tool.as_dict()["schema"] for tool in app.tools(self.house)}
             self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": [*tools]})
@@ -124,14 +123,14 @@ class Trial:
             line = line_in(self.plugin.path, error)
             walled = isinstance(error, PermissionError | apsw.CantOpenError)
             if walled and not self.reached[before:]:  # not by the fence
-                refused = getattr(error, "errno", errno.EACCES) == errno.EPERM
+                refused = getattr(error, "errno", 0) == errno.EPERM
                 self.reached.append("network" if refused else "files")
                 error = PermissionError("A trial has no network and no files but its own.")
             known = isinstance(error, Problem)
             said = str(error) if known else f"{type(error).__name__}: {error}"
             unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
-            unfit = unfit or "cannot be kept as an output" in said
-            meant = known and meant and not isinstance(error, Unknown) and not unfit
+            unfit = unfit or re.search("cannot be kept as an output|was stopped", said)
+            meant = meant and known and not (unfit or isinstance(error, Unknown))
             kind = "notes" if meant or self.reached[before:] else "problems"
             at = f" (line {line})" if line else ""
             if (told := f"{what}{at}: {said}"[:1_000]) not in self.report[kind]:
@@ -152,23 +151,25 @@ class Trial:
     async def values(self, fields, depth: int = 2) -> Row:
         """Samples by name; for a Ref a row is added where it leads."""
         given = {f.name: sample(f.schema, f.kind.input) for f in fields if f.type is not Ref}
-        for field in fields if depth else ():
-            if field.type is Ref:
+        for field in fields:
+            if field.type is Ref and depth:
                 to = self.house.shelf.crud(field.target)
                 row = await self.values(to.fields.values(), depth - 1)
                 given[field.name] = (await self.call(f"{to.name}_add", row))["id"]
         return given
 
     async def _rows(self, app: Crud) -> None:
-        name, fields = app.name, app.fields.values()
-        if (values := await self._try(f"{name}_add", self.values(fields))) is None:
+        name, add, fields = app.name, f"{app.name}_add", app.fields.values()
+        if not (values := await self._try(add, self.values(fields))):
             return
         least = {f.name: values[f.name] for f in fields if f.required}
-        row = await self._used(f"{name}_add", values) or await self._used(f"{name}_add", least)
+        row = await self._used(add, values) or await self._used(add, least)
         if not row:
             return
         key = {"id": row["id"]}
-        some = {f.name: values[f.name] for f in fields if f.name in values and f.type is not File}
+        some = {f.name: values[f.name] for f in fields if f.type is not File}
+        for column in app.model.computed:
+            await self._try(column, limited(getattr, app.rows(self.caller)[row["id"]], column))
         for verb, given in (("update", key | some), ("get", key), ("list", {})):
             await self._used(f"{name}_{verb}", given)
         if await self._used(f"{name}_delete", key):
