@@ -198,6 +198,16 @@ def test_an_undo_of_several_changes_of_one_row_leaves_no_reference_to_what_is_go
     assert call("thing_get", id=1)["author"] == 2
 
 
+def test_a_first_author_and_its_use_are_taken_back_as_one_though_no_author_is_left(plugin, call):
+    plugin(EVERY, "every")
+    call("thing_add", title="a")
+    call("author_add", name="Ann")
+    call("thing_update", id=1, author=1)
+    used, added = (event["id"] for event in call("history")[:2])
+    call("undo", event=used, more=[added])
+    assert call("thing_get", id=1)["author"] is None and call("author_list")["count"] == 0
+
+
 def test_a_whole_tree_goes_at_once_though_its_rows_use_each_other(apps, call):
     call("thing_add", title="root")
     call("thing_add", title="leaf", parent=1)

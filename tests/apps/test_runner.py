@@ -770,6 +770,31 @@ def test_a_step_that_is_left_out_asks_no_more(asks, call, house, run, open_house
     assert house.runs.inbox() == [] and house.runs.listing(1)[0]["state"] == "open"
 
 
+def test_a_question_of_before_a_restart_waits_no_more_once_an_earlier_step_is_another(
+    plugin, call, house, run, open_house
+):
+    plugin("""
+        from pipulate import Pipeline
+
+        picks = Pipeline("Picks")
+
+        @picks.step
+        def first(n: int = 1):
+            return n
+
+        @picks.step
+        def sheet(first, job):
+            return job.ask("Which sheet?")
+    """)
+    assert call("picks_run")["question"] == "Which sheet?"
+    run(house.close())
+    house = open_house()
+    assert [row["kind"] for row in house.runs.inbox()] == ["question"]
+    caller, again = house.caller("user"), {"run": 1, "n": 2, "to_step": "first"}
+    run(house.tools.call("picks_run", again, caller))
+    assert house.runs.inbox() == [] and house.runs.listing(1)[0]["state"] == "open"
+
+
 RETRIED = """
     from pipulate import Pipeline
 

@@ -37,10 +37,9 @@ class Refs:
 
     def target(self, field: Field):
         """The same, but raises Problem."""
-        apps = self._apps()
         what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
-        require(field.target, apps, what)
-        return apps[field.target]
+        require(field.target, self._apps(), what)
+        return self.known_target(field)
 
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
@@ -143,7 +142,7 @@ class Refs:
                 continue
             moved = (i for i in images if i["after"].get(name) != (i["before"] or {}).get(name))
             keys = dumps([image["id"] for image in moved])
-            gone = f"{quote(name)} NOT IN (SELECT id FROM {there.table_name})"
+            gone = f"{quote(name)} AND {quote(name)} NOT IN (SELECT id FROM {there.table_name})"
             for row in table(f"id {AMONG} AND {gone}", [keys], limit=1):
                 what = f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}"
                 raise Conflict(f"{what}: it is gone.", "Bring that back first, in History.")

@@ -112,9 +112,8 @@ def step_key(step: Any, inputs: Row, used: list[str]) -> str:
 
 def inputs_of(step: Any, given: Row) -> Row:
     """What a step is given: `step.name` is for it alone, `name` for all."""
-    names = [f.name for f in step.fields]
-    known = given | {n: given[f"{step.name}.{n}"] for n in names if f"{step.name}.{n}" in given}
-    return {name: known[name] for name in names if name in known}
+    keys = ((f.name, key) for f in step.fields for key in (f.name, f"{step.name}.{f.name}"))
+    return {name: given[key] for name, key in keys if key in given}
 
 
 def _state(
@@ -179,9 +178,10 @@ class Runs:
             if run["state"] in ("finished", "running") or not (found := self._by_now(run)):
                 continue
             run["done"] = sum(state in PAST for state in found.values())
-            if run["state"] != "waiting":
-                left = "open" if run["done"] < len(found) else "done"
-                run["state"] = "failed" if {*found.values()} & {*STOPPED} else left
+            told = {*found.values()}
+            left = "open" if told - {*PAST} else "done"
+            left = "failed" if told & {*STOPPED} else left
+            run["state"] = "waiting" if "waiting" in told else left
         return rows
 
     def _by_now(self, run: Row) -> dict[str, str]:
@@ -195,8 +195,9 @@ class Runs:
         at_utc}; of the newest no step that was mended."""
 
         def waits(row: Row) -> bool:
-            states = row["kind"] != "question" and self._by_now(row | {"id": row["run"]})
-            return not states or states.get(row["step"]) in STOPPED
+            states = self._by_now(row | {"id": row["run"]})
+            state = states.get(row["step"], row["kind"] == "question")  # of a step that is gone
+            return not states or state in (*STOPPED, "waiting", True)
 
         rows = self.db.all(INBOX)
         return [*filter(waits, rows[:LOOKED_AT]), *rows[LOOKED_AT:]]
@@ -242,8 +243,7 @@ class Runs:
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "opened", "began"):
             given = json.loads(run["inputs"])
-            alone = {n: f"{name}.{n}" for n in inputs if f"{name}.{n}" in given}
-            inputs = {alone.get(n, n): value for n, value in inputs.items()}
+            inputs = {f"{name}.{n}" if f"{name}.{n}" in given else n: inputs[n] for n in inputs}
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old = states[name]
             if seen not in (None, old.tries):
