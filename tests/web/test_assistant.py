@@ -1,8 +1,10 @@
 """The assistant's routes: what goes along, what was missed, its part of Settings, its remarks."""
 
 import asyncio
+import contextlib
 import json
 import re
+import sqlite3
 from html import unescape
 from types import SimpleNamespace
 
@@ -190,6 +192,18 @@ def test_the_newest_hundred_messages_are_drawn_and_those_before_when_asked_for(t
         older = server.act("GET", address).text
         assert older.count('class="msg ') == 50 and "/nothing0x" in older
         assert "chat/before" not in older
+
+
+def test_a_message_that_is_still_being_saved_is_copied_whole(server, model):
+    model.script(Reply(token_list=["The end ", "is told."], delay=0.4))
+    store = sqlite3.connect(server.home / "pipulate.db", isolation_level=None)
+    with server.socket() as tab, contextlib.closing(store):
+        say(tab, "Tell me the end")
+        hear(tab, "The end ")
+        store.execute("BEGIN IMMEDIATE")  # another process writes, for long
+        key = re.search(r'id="m(\d+)" class="msg assistant"', hear(tab, 'class="msg assistant"'))[1]
+        assert server.act("GET", f"/default/chat/{key}").text == "The end is told."
+        store.execute("ROLLBACK")
 
 
 def test_a_message_is_copied_as_it_was_written(server, model):

@@ -110,8 +110,10 @@ async def before(site, visit: Visit, request):
 
 
 async def text(site, visit: Visit, request):
-    """A message as it was written, to copy."""
-    row = site.chat.table(visit.profile.id)[visit.path["id"]]
+    """A message as it was written, to copy; the newest may still be on its way to the disk."""
+    key, whose = visit.path["id"], visit.profile.id
+    live = site.chat.streaming.get(whose, {})
+    row = live if live.get("id") == key else site.chat.table(whose)[key]
     return Response(row["text"], media_type="text/plain")
 
 
