@@ -37,7 +37,7 @@ from pipulate.web.live import Tab
 LONGEST, PAGE_TEXT, OUTPUT = 50_000, 6_000, 1_500  # characters: message, page, output
 WAITS = {"60": "a minute", "300": "five minutes", "600": "ten minutes"}
 SAID = {"quiet": "never", "key": "at key moments", "talkative": "often"}
-SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}  # of what happens
+SIZES = {"step_done": "small", "step_failed": "key", "step_waiting": "key"}
 
 # -- the conversation
 
@@ -55,7 +55,7 @@ async def heard(site, tab: Tab, data: Row):
             key = int(again[:18]) if again.isdecimal() else -1
             return await site.chat.again(tab.profile, key, said, at)
         await site.chat.say(tab.profile, said, at)
-    except Exception as error:  # the box is empty by now: Edit puts back what was in it
+    except Exception as error:  # the box is empty by now: Edit puts it back
         unsaid = {"id": "", "role": "user", "text": typed, "calls": None}
         back = panel.message(unsaid, tab.profile)(hx_swap_oob="beforeend:#talk")
         tab.put(html(back, notice(str(problem_of(error)))))
@@ -110,7 +110,7 @@ async def before(site, visit: Visit, request):
 
 
 async def text(site, visit: Visit, request):
-    """A message as it was written, to copy; the newest may still be on its way to the disk."""
+    """A message as it was written, to copy, though it is still being saved."""
     key, whose = visit.path["id"], visit.profile.id
     live = site.chat.streaming.get(whose, {})
     row = live if live.get("id") == key else site.chat.table(whose)[key]
@@ -231,7 +231,6 @@ async def settings(site, visit: Visit, request):
     remarks = site.house.settings_of(profile.id).get("remarks") or "key"
     hidden = {"type": "password", "autocomplete": "new-password"}
     name = Input(name="name", placeholder="llama3.2", aria_label="Model to pull", required=True)
-    ollamas = [server.url for server in found.values() if server.ollama]
     return Div(
         used,
         _pick(f"{at}/choose", "This profile talks to", names, chosen),
@@ -244,7 +243,7 @@ async def settings(site, visit: Visit, request):
             Input(name="url", placeholder="Address", aria_label="Address", required=True),
             Input(name="key", placeholder="Key, if it needs one", aria_label="Key", **hidden),
         ),
-        *(ask(f"{at}/pull", "Pull into Ollama", name, url=url) for url in ollamas),
+        *(ask(f"{at}/pull", "Pull into Ollama", name, url=u) for u, s in found.items() if s.ollama),
         id="assistant",
     )
 
