@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipulate.core import jobs
-from pipulate.core.problems import Busy
+from pipulate.core.problems import Broken, Busy
 from pipulate.core.process import kill, spawn
 
 STEPS = """
@@ -501,6 +501,24 @@ def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
     run(engine.house.jobs.wait(job))
     assert len(refused) == 3 and "disk is full" in refused[-1]
     assert engine.state("quick").output["name"] == "ann" and not engine.house.jobs.live
+
+
+def test_a_step_that_ends_while_the_home_cannot_be_written_is_at_work_no_longer_once_it_can(
+    engine, run, monkeypatch
+):
+    monkeypatch.setattr(jobs, "LATER", 0.05)
+    settle, refused = engine.house.runs.settle, []
+
+    def shut(*about, **kept):
+        if not refused:
+            refused.append(about)
+            raise Broken("The home folder cannot be written.", "Make it writable, try again.")
+        settle(*about, **kept)
+
+    monkeypatch.setattr(engine.house.runs, "settle", shut)
+    job = run(engine.start("quick"))
+    run(engine.house.jobs.wait(job))
+    assert engine.state("quick").state == "done" and not engine.house.jobs.live
 
 
 def test_a_deletion_of_its_profile_cancels_a_step_at_work_and_no_other_and_undo_shows_it_so(

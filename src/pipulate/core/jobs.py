@@ -23,7 +23,7 @@ from filelock import FileLock
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
 from pipulate.core.kinds import NAMED, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Busy, Confirm, Problem, short
+from pipulate.core.problems import Confirm, Problem, short
 from pipulate.core.process import kill, lost, receive, send, spawn
 from pipulate.core.runs import Runs
 from pipulate.core.store import Row, now
@@ -32,7 +32,7 @@ from pipulate.core.tools import Caller, Tools
 AT_ONCE = 4  # steps at work at once; the rest wait
 LONG = 500  # characters shown of a call to be confirmed
 QUICK = ("checkpoint", "once", "kept")  # needs that wait for nobody: the step keeps its place
-LATER = 2.0  # seconds to the next try of a full store
+LATER = 2.0  # seconds to the next try of a store
 LOOK = 0.05  # seconds between two looks whether a step asks: a person will answer
 
 
@@ -198,8 +198,8 @@ class Jobs:
             while True:
                 try:
                     return await asyncio.to_thread(self.runs.settle, *about, **kept)
-                except Busy as busy:
-                    job.message = str(busy)
+                except Problem as error:
+                    job.message = str(error)
                 self.changed(job)
                 await asyncio.sleep(LATER)
         finally:  # only now: until then it is seen at work
