@@ -130,6 +130,16 @@ def test_a_file_that_cannot_be_read_was_said_to_keep_to_its_own_rows(server, dra
     assert "invalid syntax" in page and "It keeps to its own rows." not in page
 
 
+def test_what_was_approved_and_would_lose_values_was_said_to_be_there_and_no_more(server, draft):
+    (server.home / "apps/firs.py").write_text(ONE.replace("Plant", "Fir") + "    place: str = ''\n")
+    soon(lambda: listed(server, "firs"))
+    server.call("fir_add", name="Nordmann", place="hall")
+    at = draft(ONE.replace("Plant", "Fir"), "firs")
+    server.act("POST", f"{at}/approve")
+    page = soon(lambda: re.search("It is not at work.*", server.page(at), re.DOTALL))[0]
+    assert "would lose values: 1 of place" in page and 'href="/default/plugin/firs"' in page
+
+
 def test_what_was_edited_stood_at_the_address_of_what_it_was_made_of(server, draft):
     at = draft(ONE.replace("Plant", "Elm"), "elms")
     answer = server.act("POST", f"{at}/edit", {"source": "x ="}, HX_Current_URL=server.url + at)

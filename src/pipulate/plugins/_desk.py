@@ -8,8 +8,8 @@ from datetime import datetime
 from difflib import unified_diff
 
 from fasthtml.common import H1, H2, A, Button, Code, Del, Details, Div, Form, Header, Input, Ins
-from fasthtml.common import Label, Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Summary
-from fasthtml.common import Textarea, Ul, to_xml
+from fasthtml.common import Label, Li, NotStr, Option, P, Pre, Section, Select, Small, Span, Strong
+from fasthtml.common import Summary, Textarea, Ul, to_xml
 from starlette.responses import HTMLResponse, Response
 
 from pipulate import Problem, Text
@@ -73,7 +73,7 @@ def about(record):
     return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
 
 
-def newest(table, profile, name: str):
+def newest(table, profile, visit, name: str):
     """The newest version of a plugin; a file that the user wrote, or changed since, is one, too."""
     home = _drafts.home_of(table)
     found, text = _drafts.versions(home, name), _drafts.live(home, name)
@@ -83,10 +83,10 @@ def newest(table, profile, name: str):
         found = [_drafts.keep(home, name, text, {"state": "approved"})]
     if not found:
         raise Problem(f"There is no version of {name!r}.", "See Plugins.")
-    return look(table, profile, name, found[0]["hash"])
+    return look(table, profile, visit, name, found[0]["hash"])
 
 
-def look(table, profile, name: str, hash: str):
+def look(table, profile, visit, name: str, hash: str):
     """One version: what it is, what it reaches for, how it looks, its source, the others."""
     home, base = _drafts.home_of(table), f"/{profile.slug}/plugins/{name}"
     record, text = _drafts.read(home, name, hash)
@@ -100,6 +100,7 @@ def look(table, profile, name: str, hash: str):
         Header(H1(f"{name}.py"), Span(record["state"], cls="badge"), cls="head"),
         P(record["wish"]) if record["wish"] else "",
         decision(at, profile, record, text == before),
+        held(profile, visit.house, home, name) if text == before else "",
         faults("It did not pass its trial", record["problems"]),
         P(reach) if powers or not record["problems"] else "",  # it may be past reading
         faults("What could not be tried", record["notes"]),
@@ -138,6 +139,15 @@ def decision(at, profile, record, live):
     return Div(said, Div(yes, no, cls="bar approval"))
 
 
+def held(profile, house, home, name):
+    """Why the file in apps/ is not at work, and where to help; nothing when it is."""
+    failed = house.shelf.plugins.get(home / "apps" / f"{name}.py")
+    if not failed or not failed.problem:
+        return ""
+    card = A("See what to do", href=f"/{profile.slug}/plugin/{name}")
+    return P(Strong("It is not at work: "), failed.problem.what, " ", card, role="alert")
+
+
 def faults(title, lines):
     """A list under a title; nothing when it is empty."""
     return Div(P(f"{title}:"), Ul(*map(Li, lines))) if lines else ""
@@ -166,7 +176,7 @@ def approve(table, profile, name: str, hash: str):
     return Section(H1(f"{name}.py"), soon, id="desk")
 
 
-def reject(table, profile, name: str, hash: str):
+def reject(table, profile, visit, name: str, hash: str):
     """It stays as a version and does not run."""
     home = _drafts.home_of(table)
     record, text = _drafts.read(home, name, hash)
@@ -176,7 +186,7 @@ def reject(table, profile, name: str, hash: str):
     _drafts.mark(home, record, "rejected")
     _preview.end(home, name, hash)
     noted(table, f"Rejected plugin {name} ({hash[:12]})")
-    return look(table, profile, name, hash)
+    return look(table, profile, visit, name, hash)
 
 
 def noted(table, summary):
@@ -189,7 +199,7 @@ async def edit(table, profile, visit, name: str, hash: str, source: Text):
     """What was typed, as a version of its own, which has its own address."""
     text = source.replace("\r\n", "\n").rstrip() + "\n"
     record = _drafts.draft(_drafts.home_of(table), name, text, "edited on the page")
-    page, at = look(table, profile, name, record["hash"]), f"/{profile.slug}/plugins/{name}"
+    page, at = look(table, profile, visit, name, record["hash"]), f"/{profile.slug}/plugins/{name}"
     own = at in visit.here  # a run of Builder keeps its own address
     head = {"HX-Push-Url": f"{at}/{record['hash']}"} if own else {}
     return HTMLResponse(to_xml(page), headers=head)
