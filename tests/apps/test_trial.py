@@ -253,6 +253,14 @@ def test_an_app_with_a_column_that_fails_in_every_row_passed_its_trial(home):
     assert len(told) == 1 and told[0].startswith("due (line 10): TypeError: unsupported operand")
 
 
+def test_an_app_whose_name_a_later_file_has_passed_its_trial_and_could_not_live(home):
+    (home / "apps/plants.py").write_text(
+        "from pipulate import CrudApp\nclass Plant(CrudApp):\n    x: str"
+    )
+    told = _drafts.tried(home, "garden", FAULTY_COLUMN)["problems"]
+    assert told[0].startswith("garden.py: The name 'plants' is already taken.")
+
+
 def test_an_app_whose_code_never_ends_passed_its_trial(house, plugin, run):
     loops = FAULTY_COLUMN.replace("return self.every + self.name", "while True: pass")
 

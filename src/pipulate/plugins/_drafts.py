@@ -157,8 +157,9 @@ def place(home, name, text):
     made = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
     apps = Path(made.name, "apps")
     apps.mkdir()
-    for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to
-        (apps / path.name).write_bytes(path.read_bytes())
+    for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to: they are there first
+        if path.stem != name:
+            (apps / f"0{path.name}").write_bytes(path.read_bytes())
     (apps / f"{name}.py").write_bytes(text.encode())
     return made
 
