@@ -118,6 +118,14 @@ def test_a_file_changed_by_hand_since_its_approval_was_shown_as_it_was_before(se
     assert page.count(">approved<") == 2 and page.count(">replaced<") == 1, "its head and the list"
 
 
+def test_the_inbox_led_past_the_version_that_waits_to_one_that_came_later_and_failed(server, draft):
+    at = draft(ONE.replace("Plant", "Yew"), "yews")
+    server.act("POST", f"{at}/edit", {"source": "x ="})
+    assert f'{at}/approve"' in server.page("/default/plugins/yews")
+    listed = server.page("/default/plugins").partition("/plugins/yews")[2].partition("</li>")[0]
+    assert "version 1" in listed and "waiting" in listed
+
+
 def test_what_is_live_was_rejected_by_a_page_that_was_open_since_before(server, draft):
     at = draft(ONE.replace("Plant", "Oak"), "oaks")
     server.act("POST", f"{at}/approve")

@@ -62,6 +62,13 @@ def test_a_draft_waits_until_its_hash_is_approved(home):
     assert states(home) == [(1, "a test", "approved")]
 
 
+def test_a_wish_to_change_a_plugin_got_a_draft_from_before_the_version_that_runs(home):
+    drafted(home, ONE)
+    assert _drafts.newest(home, "plants") == ONE, "it waits"
+    _drafts.approve(home, "plants", drafted(home, TWO))
+    assert _drafts.newest(home, "plants") == TWO
+
+
 def test_what_was_in_its_place_stays_a_version_to_go_back_to(home):
     (home / "apps/plants.py").write_text(ONE)
     _drafts.approve(home, "plants", drafted(home, TWO))

@@ -26,7 +26,7 @@ AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 def index(table, profile):
     """What there is, and three ways to begin."""
     at, home, told = f"/{profile.slug}/plugins", _drafts.home_of(table), {}
-    for record in _drafts.versions(home):
+    for record in _drafts.fit_first(_drafts.versions(home)):
         told.setdefault(record["name"], about(record))
     for path in sorted((home / "apps").glob("[a-z]*.py")):
         told.setdefault(path.stem, [Small("your own file")])
@@ -74,11 +74,11 @@ def about(record):
 
 
 def newest(table, profile, visit, name: str):
-    """The newest version of a plugin; a file that the user wrote, or changed since, is one, too."""
+    """The newest version of a plugin that is fit; a file changed by hand is one, too."""
     home = _drafts.home_of(table)
-    found, text = _drafts.versions(home, name), _drafts.live(home, name)
-    known = not text or _drafts.digest(text) in {version["hash"] for version in found}
-    if not known and "waiting" not in {version["state"] for version in found}:
+    found, text = _drafts.fit_first(_drafts.versions(home, name)), _drafts.live(home, name)
+    waits = found and found[0]["state"] == "waiting"
+    if text and not waits and _drafts.digest(text) not in {version["hash"] for version in found}:
         _drafts.replaced(home, name)
         found = [_drafts.keep(home, name, text, {"state": "approved"})]
     if not found:

@@ -109,12 +109,18 @@ def read(home, name, key):
 
 
 def newest(home, name):
-    """The text that waits, else the one in apps/. Raises Problem."""
-    waits = [v["hash"] for v in versions(home, name) if v["state"] == "waiting"]
+    """The text that waits, if none came later, else the one in apps/. Raises Problem."""
+    found = fit_first(versions(home, name))[:1]
+    waits = [version["hash"] for version in found if version["state"] == "waiting"]
     if text := read(home, name, waits[0])[1] if waits else live(home, name):
         return text
     own = sorted(path.stem for path in (home / "apps").glob("[!_.]*.py"))
     raise Problem(f"You have no plugin {name!r}.", f"Yours: {', '.join(own) or 'none yet'}.")
+
+
+def fit_first(records):
+    """Versions in their order, those behind that did not pass."""
+    return sorted(records, key=lambda record: record["state"] == "faulty")
 
 
 def draft(home, name, text, origin, wish=""):
