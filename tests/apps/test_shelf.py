@@ -10,6 +10,7 @@ import re
 import pytest
 
 from pipulate.apps.house import House
+from pipulate.apps.plugin import Plugin
 from pipulate.core.problems import Missing, Problem
 
 THING = "from pipulate import CrudApp\nclass Thing(CrudApp):\n    x: str\n"
@@ -344,6 +345,20 @@ def test_given_a_file_that_ends_the_program_then_the_next_start_leaves_it_out(se
     path.write_text("from pipulate import CrudApp\n\nclass Back(CrudApp):\n    title: str\n")
     rows = json.loads(subprocess.run(start, capture_output=True, timeout=60).stdout)
     assert "backs" in [row["name"] for row in rows]
+
+
+def test_given_a_start_that_was_killed_while_a_file_was_loaded_then_it_can_be_tried_again(
+    settings, open_house
+):
+    settings.make_home()
+    path = settings.folder("apps") / "good.py"
+    path.write_text(THING)
+    mark = settings.folder("locks") / f"loading-{Plugin(path, path.read_bytes()).hash[:16]}"
+    mark.touch()
+    shelf = open_house().shelf
+    assert "may have ended the program" in shelf.failures[0].problem.what
+    shelf.again("good")
+    assert "things" in shelf.apps and not mark.exists()
 
 
 SPINS = """

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import threading
 import time
 from types import SimpleNamespace
 
@@ -521,3 +522,19 @@ def test_the_first_page_says_what_to_do_first_until_something_was_done(house, ru
         assert f'<a href="/{at}" rel="noopener noreferrer">' in first
     call("task_add", title="Tea")
     assert "Add a task" not in page()
+
+
+def test_given_an_import_that_takes_long_then_another_profile_that_is_opened_holds_up_no_page(
+    house, run, monkeypatch
+):
+    threads, begin = [], house.db.begin
+
+    def watched():
+        threads.append(threading.current_thread())
+        return begin()
+
+    monkeypatch.setattr(house.db, "begin", watched)
+    visit = Visit(house, house.caller("user"), None)
+    run(pages.overview(SimpleNamespace(house=house), visit, None))
+    assert house.settings_of()["last_profile"] == "default"
+    assert threads and threading.main_thread() not in threads

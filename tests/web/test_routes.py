@@ -7,11 +7,11 @@ import pytest
 from starlette.routing import Match, Mount, Route, WebSocketRoute
 
 from pipulate.apps.house import House
-from pipulate.apps.shelf import Shelf
+from pipulate.apps.shelf import PAGE_WORDS, Shelf
 from pipulate.core.settings import Settings
 from pipulate.doors.mcp import McpApp
 from pipulate.web.guard import Guard, Keys
-from pipulate.web.server import First, Site, body_limit
+from pipulate.web.server import WORDS, First, Site, body_limit
 from pipulate.web.share import SITES, Shares
 
 PORT = 5001
@@ -234,3 +234,7 @@ def test_a_route_of_a_plugin_must_name_its_methods(plugin):
     broken = PLUGIN.replace(', methods=["GET"]', "")
     found = plugin(broken, "unnamed")
     assert "methods" in found.problem.what
+
+
+def test_no_app_can_be_called_as_a_page_of_the_house_is():
+    assert {word for word in WORDS if word.isidentifier()} <= {*PAGE_WORDS.split()}

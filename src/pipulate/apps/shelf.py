@@ -28,7 +28,9 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
-PAGE_WORDS = "history search approvals undo chat profile plugin settings call inbox quit docs"
+PAGE_WORDS = (
+    "history search approvals undo chat plugin settings call inbox quit docs share assistant"
+)
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
@@ -125,18 +127,20 @@ class Shelf:
         if plugin.bundled:  # ours does not
             plugin.module = load_file(plugin.path, plugin.content).module
             return plugin
-        locks = self.house.settings.folder("locks")
-        mark = locks / f"loading-{plugin.hash[:16]}"
-        with FileLock(locks / "loading", timeout=2 * IMPORT_SECONDS):  # another's mark says nothing
+        mark, most = self._mark(plugin), 2 * IMPORT_SECONDS
+        with FileLock(mark.with_name("loading"), most):  # another's mark says nothing
             if mark.exists():
-                what = f"{plugin.path.name} ended the program when it was last loaded."
-                raise Problem(what, "Change the file; then it is loaded again.")
+                what = f"{plugin.path.name} may have ended the program when last loaded."
+                raise Problem(what, "Try again, or change it.")
             mark.touch()
             try:
                 _in_time(plugin)
             finally:
                 mark.unlink()
         return plugin
+
+    def _mark(self, plugin: Plugin) -> Path:
+        return self.house.settings.folder("locks") / f"loading-{plugin.hash[:16]}"
 
     def again(self, name: str, accept: bool = False) -> None:
         """Load a plugin file with a problem once more, or unfold it.
@@ -150,6 +154,7 @@ class Shelf:
             self.house.accepted.add(plugin.problem.details["accept"])
         if plugin.folded:
             plugin.problem = plugin.faults.clear()
+        self._mark(plugin).unlink(missing_ok=True)
         self._load(plugin.path)
         self._changed()
         if problem := self.plugins[plugin.path].problem:

@@ -25,8 +25,7 @@ from pipulate.web.diff import SHOWN, clash_card, diff
 PAGE = 50
 WHO = {"user": "You", "model": "Assistant", "mcp": "MCP", "shell": "Shell", "system": "Pipulate"}
 HOUSE = {"runs": "Runs", "profiles": "Profiles"}  # tables without a class
-ABOUT = "Every change, by whomever. What it changed is kept for 30 days, to look at and to undo."
-EMPTY = "Nothing was done yet. Every change, by you or the assistant, will be listed here."
+ABOUT = "Every change, by you or the assistant or others, to look at and undo within 30 days."
 
 
 async def history(site, visit: Visit, request):
@@ -78,7 +77,7 @@ def _log(visit: Visit, at: str, query: Row):
     more = len(found) > PAGE
     if not (events := found[1:] if more and after else found[:PAGE]):
         every = "Nothing matches. ", A("Show all", href=f"{at}/history")
-        empty = (EMPTY,) if only == Filter(brief=True) else every
+        empty = ("Nothing was done yet.",) if only == Filter(brief=True) else every
         return Div(P(*empty, cls="empty"), id="listing")
     parts = []
     for when, some in groupby(events, lambda event: _local(event).date()):

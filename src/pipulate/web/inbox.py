@@ -12,7 +12,6 @@ from pipulate.core.runs import STOPPED
 from pipulate.core.store import Row, now
 
 ABOUT = "What waits for you in all profiles: questions, approvals, drafts, steps that stopped."
-EMPTY = "Nothing waits for you. Questions of steps, approvals and failures will be listed here."
 
 
 def waiting(house) -> list[Row]:
@@ -40,7 +39,7 @@ async def inbox(site, visit: Visit, request):
     """The list; a question is answered in place."""
     rows, at = waiting(site.house), f"/{visit.profile.slug}/inbox"
     items = (_item(site.house, row) for row in rows)
-    drawn = Ul(*items, cls="runs") if rows else P(EMPTY, cls="empty")
+    drawn = Ul(*items, cls="runs") if rows else P("Nothing waits for you.", cls="empty")
     listing = Div(drawn, *_clearing(at, rows), id="listing", hx_swap="none")
     head = Header(Div(H1("Inbox"), P(ABOUT)), cls="head")
     return listing if visit.partial else Section(head, listing, I(id="again"), cls="inbox")

@@ -17,7 +17,7 @@ from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.fields import pretty
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Busy, Invalid, Missing, from_dict
+from pipulate.core.problems import Invalid, Missing, Problem, from_dict
 from pipulate.core.store import now
 from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
@@ -82,8 +82,8 @@ async def overview(site, visit: Visit, request):
     house, profile = site.house, visit.profile
     remembered, base = house.settings_of(), f"/{profile.slug}"
     if remembered.get("last_profile") != profile.slug:
-        with contextlib.suppress(Busy):  # a full disk: the page is there all the same
-            remembered["last_profile"] = profile.slug
+        with contextlib.suppress(Problem):  # a full disk: the page is there all the same
+            await limited(remembered.update, {"last_profile": profile.slug})
     listed = house.shelf.menu()
     cards = (
         Article(A(said, href=f"{base}/{a.slug}"), P(a.description.split("\n")[0]))
