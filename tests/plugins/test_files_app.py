@@ -227,6 +227,16 @@ def held(monkeypatch):
     return names.add
 
 
+def test_a_deletion_that_was_not_saved_leaves_every_file_where_it_was(house, call, put, listed):
+    kept, row = put("a/kept.txt"), listed()["kept.txt"]
+    put("gone.txt")
+    ids = [row["id"], listed()["gone.txt"]["id"]]
+    put("gone.txt").unlink()  # by hand, since the page was drawn
+    with pytest.raises(Missing, match=r"gone\.txt is gone"):
+        call("rows_delete", app="files", ids=ids)
+    assert not kept.exists() and listed() == {"kept.txt": row} and kept.read_bytes() == b"hello"
+
+
 def test_a_file_that_another_program_has_open_says_so_and_stays_and_the_list_is_shown(
     house, call, put, listed, held
 ):

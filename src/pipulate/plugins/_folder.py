@@ -14,11 +14,25 @@ OPENERS = {"darwin": "open", "win32": "explorer"}  # else that of the desktop
 
 def in_step(table, files):
     """Enter the files that came, and take out those that are gone."""
+    bring_back(table.db)
     come, gone = files(row["file"] for row in table.select("file"))
     given = table.defaults({})
     table.insert_many([{**given, "file": file} for file in come])
     if gone:
         table.delete_many("file IN (SELECT value FROM json_each(?))", [json.dumps(gone)])
+
+
+def bring_back(db):
+    """Files whose deletion was not saved, as on a full disk: they are in the trash all the same."""
+    files = db.path.parent / "files"
+    away = {int(f.name): f for f in files.glob(".trash/*") if f.name.isdecimal()}
+    sql = """SELECT id, path FROM files WHERE id IN (SELECT value FROM json_each(?))
+        AND path NOT GLOB '.trash/*'"""
+    for row in db.all(sql, [json.dumps([*away])]):
+        kept, there = away[row["id"]] / row["path"], files / row["path"]
+        if kept.exists() and not there.exists():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            kept.rename(there)
 
 
 def place(db, path):
