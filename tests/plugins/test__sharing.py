@@ -181,6 +181,18 @@ def test_a_shared_row_with_a_file_was_left_out_and_another_row_was_its_author(
     assert (file.name, file.path.read_bytes()) == ("cover.bin", b"\0\xff bytes")
 
 
+def test_rows_that_refer_to_others_came_to_stand_before_the_rest_of_their_list(
+    call, plugin, tmp_path
+):
+    plugin(FRIEND, "books")
+    books = [{"title": "One"}, {"title": "Two", "author": "Ann #1"}, {"title": "Three"}]
+    data = {"books": books, "authors": [{"id": 1, "name": "Ann"}]}
+    package = {"name": "books", "source": FRIEND, "data": data}
+    assert bring(call, tmp_path / "books.json", package) == {"books": 3, "authors": 1}
+    rows = call("book_list")["rows"]
+    assert [row["title"] for row in rows] == ["One", "Two", "Three"]
+
+
 def test_rows_of_a_shared_file_that_lack_something_are_told(call, plugin, tmp_path):
     plugin(FRIEND, "books")
     data = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from fasthtml.common import A, Button, Form, Input, Label, Small
 from starlette.responses import Response
 
-from pipulate import File, Problem, Secret, tool
+from pipulate import File, Problem, Ref, Secret, tool
 from pipulate.plugins import _drafts
 
 LARGEST = 50_000_000  # bytes of all files that rows take along
@@ -113,8 +113,10 @@ async def unpack(house, caller, data, packed):
 async def add(house, caller, data):
     """Add rows, those to which others refer before these: {app: how many}. Raises Problem."""
     added, reports, again = dict.fromkeys(data, 0), {}, True
-    while again:
-        for app, given in data.items():
+    order = sorted(data, key=lambda app: len(house.shelf.crud(app).of_type(Ref)))
+    while again:  # what waits for another row comes to stand before the rest of its list
+        for app in order:
+            given = data[app]
             reports[app] = await brought(house, caller, app, given) if given else {"add": 0}
             added[app] += reports[app]["add"]
         left = {app: report for app, report in reports.items() if report.get("skip")}
