@@ -503,6 +503,32 @@ def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
     assert engine.state("quick").output["name"] == "ann" and not engine.house.jobs.live
 
 
+def test_given_ctrl_c_twice_while_a_step_waits_to_begin_then_it_is_cancelled_once_it_has(
+    engine, run, monkeypatch
+):
+    begin, waiting, go = engine.house.runs.begin, threading.Event(), threading.Event()
+
+    def late(*about):
+        waiting.set()
+        go.wait(5)
+        return begin(*about)
+
+    async def twice():
+        starting = asyncio.create_task(engine.start("quick"))
+        await asyncio.to_thread(waiting.wait)
+        for _ in "ab":
+            starting.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.wait([starting])
+        go.set()
+        while engine.state("quick").state != "cancelled":
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(engine.house.runs, "begin", late)
+    run(asyncio.wait_for(twice(), 10))
+
+
 def test_a_step_that_ends_while_the_home_cannot_be_written_is_at_work_no_longer_once_it_can(
     engine, run, monkeypatch
 ):

@@ -134,11 +134,15 @@ class Jobs:
         run = self.runs.get(caller.profile.id, run_id)
         begin = asyncio.to_thread(self.runs.begin, *about, fresh, caller.actor, seen)
         beginning = asyncio.create_task(begin)
-        try:
-            attempt, used = await asyncio.shield(beginning)
-        except asyncio.CancelledError:  # whoever asked is gone: it would be at work for ever
+
+        async def end() -> None:
             attempt, _ = await beginning
             await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
+
+        try:
+            attempt, used = await asyncio.shield(beginning)
+        except asyncio.CancelledError:  # whoever asked is gone: it would go on
+            await asyncio.shield(end())
             raise
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller, used)
         job.work = asyncio.create_task(self._work(job, self._request(job, pipeline)))

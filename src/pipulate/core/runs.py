@@ -365,8 +365,7 @@ class Runs:
     def _refuse_at_work(self, run_id: int, step: str = "") -> None:
         running = "run_id = ? AND ? IN ('', step) AND state = 'running'"
         if self.attempts.count(running, (run_id, step)):
-            what, then = (step, "it") if step else ("This run", "its step")
-            raise Problem(f"{what} is at work.", f"Cancel {then} first.")
+            raise Problem(f"{step or 'This run'} is at work.", "Cancel it first.")
 
     def discard(self, profile_id: int, run_id: int, step: str) -> None:
         """Forget what a stopped step left, its question too."""
