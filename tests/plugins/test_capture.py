@@ -80,6 +80,24 @@ def test_a_run_that_was_broken_off_goes_on_and_each_page_is_a_row_with_its_files
     assert ends == [f"http://{site.at}/2", "http://b.test/"] * 2
 
 
+@pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
+def test_the_page_after_one_that_cannot_be_opened_is_captured_and_one_of_frames_is(
+    site, call, rows
+):
+    names = [f"{kind}{n}" for n in range(3) for kind in ("away", "off", "page")]
+    for n in range(3):
+        site.leads(f"/away{n}", "http://b.test/")
+        site.leads(f"/off{n}", "http://c.test/")
+        site.page(f"/page{n}", PAGE % (n, n))
+    site.page("/frames", b"<title>Frames</title><frameset cols=*><frame src=/page1></frameset>")
+    urls = "\n".join(f"http://{site.at}/{name}" for name in (*names, "frames"))
+    call("capture_run", confirmed=True, urls=urls, wait=0.0)
+    *found, frames = rows("captured.csv")
+    assert [row["error"] for row in found[2::3]] == [""] * 3, "after those that lead away"
+    assert (frames["title"], frames["error"]) == ("Frames", "") and frames["picture"]
+
+
 @pytest.mark.parametrize("urls", ["", "file:///etc/passwd", "javascript:alert(1)"])
 def test_what_is_no_web_address_is_not_opened(urls):
     with pytest.raises(Problem, match="address"):
@@ -95,6 +113,7 @@ def test_a_site_that_does_not_answer_is_not_told_to_be_forbidden():
     said = "Page.goto: net::ERR_SOCKS_CONNECTION_FAILED at http://a.test/"
     assert capture.why(said).startswith("It does not answer, or leads to")
     assert capture.why("Page.goto: Timeout 30000ms exceeded.") == "Timeout 30000ms exceeded."
+    assert "a file to download" in capture.why("Page.goto: Download is starting")
 
 
 def test_the_model_needs_the_users_click_for_a_browser(call):

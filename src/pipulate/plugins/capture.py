@@ -3,6 +3,7 @@
 It has the profile that Pipulate keeps. Each page is kept as it comes.
 """
 
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +53,7 @@ def captured(
         rows.append(look(page, url, wait, job.files / f"{len(rows) + 1:04}", whole))
         job.checkpoint(rows)
     if all(row["error"] for row in rows):
-        raise Problem(f"No page could be captured: {rows[0]['error']}", "Look at the log.")
+        raise Problem(f"No page could be captured: {rows[0]['error']}", "Mend the addresses.")
     return rows
 
 
@@ -67,20 +68,25 @@ def look(page, url, wait, stem, whole):
         row |= {"status": answer.status if answer else "", "title": page.title()}
         links = page.eval_on_selector_all("a[href]", HREFS)
         row |= {"final_url": page.url, "links": len(links)}
-        row["tree"] = written(stem.with_suffix(".tree.txt"), page.locator("body").aria_snapshot())
+        row["tree"] = written(stem.with_suffix(".tree.txt"), page.locator(":root").aria_snapshot())
         written(stem.with_suffix(".links.txt"), "\n".join(links))
+        page.screenshot(path=stem.with_suffix(".png"), full_page=whole)
         row["picture"] = str(stem.with_suffix(".png"))
-        page.screenshot(path=row["picture"], full_page=whole)
     except Error as error:
         if page.is_closed():
             raise
         row["error"] = why(str(error).splitlines()[0])
         print(url, row["error"])
+        with suppress(Error):  # else the browser's own page about it breaks off the next one
+            page.wait_for_url("chrome-error://**", timeout=2_000)
+            page.goto("about:blank")
     return row
 
 
 def why(said):
     """A fault of the browser in words."""
+    if "Download is starting" in said:
+        return "It is a file to download: it lies in this run's files."
     if "ERR_SOCKS_CONNECTION_FAILED" in said:
         return "It does not answer, or leads to a site that this run may not open: see the log."
     return said.partition(": ")[2] or said
