@@ -37,6 +37,33 @@ def test_values_are_typed_text_json_or_the_text_of_a_file(shell, tmp_path, home)
     assert json.loads(out)["title"] == "=a=b"
 
 
+FORKED = """
+import os
+from pathlib import Path
+
+from pipulate import Pipeline
+
+os.register_at_fork(after_in_child=Path(__file__).with_suffix(".ran").touch)
+forked = Pipeline("Forked")
+
+
+@forked.step
+def one():
+    return os.getpid()
+"""
+
+
+def test_a_server_runs_no_code_in_a_copy_of_itself_where_a_lock_of_a_thread_would_hold_it_for_ever(
+    tmp_path,
+):
+    file = tmp_path / "home" / "apps" / "forked.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(FORKED)
+    with serving(tmp_path / "home") as server:
+        assert server.call("forked_run")["output"] != server.process.pid
+    assert not file.with_suffix(".ran").exists()
+
+
 WRONG = {
     "no such command": (["tassk_list"], 2, "There is no command"),
     "no such tool": (["call", "task_lst"], 2, "task_list"),

@@ -67,8 +67,6 @@ def cli():
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
 def serve(settings, port, no_browser, window, no_plugins, as_json):
     """Serve the workspace on 127.0.0.1."""
-    from uvicorn.loops.auto import auto_loop_factory
-
     from pipulate.doors.mcp import McpApp
     from pipulate.web import run
 
@@ -84,8 +82,8 @@ def serve(settings, port, no_browser, window, no_plugins, as_json):
         if settings.browser and not run.open_browser(settings, info["url"], window):
             click.echo("No browser could be opened; copy the address.", err=True)
 
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where it is there
-        runner.run(run.serve(settings, McpApp, ready))
+    # not on uvloop, which forks: the copy waits for ever for a lock that a thread held
+    asyncio.run(run.serve(settings, McpApp, ready))
     sys.stdout.flush()
     end(0)  # a thread that a plugin never gives back would keep the program from ending
 
