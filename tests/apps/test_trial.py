@@ -253,6 +253,12 @@ def test_an_app_with_a_column_that_fails_in_every_row_passed_its_trial(home):
     assert len(told) == 1 and told[0].startswith("due (line 10): TypeError: unsupported operand")
 
 
+def test_an_app_that_fails_where_an_optional_field_is_empty_passed_its_trial(home):
+    text = FAULTY_COLUMN.replace("every: int = 7", "every: int | None = None")
+    told = _drafts.tried(home, "plants", text.replace("+ self.name", "+ 1"))["problems"]
+    assert len(told) == 1 and "due (line 10): TypeError: unsupported operand" in told[0]
+
+
 def test_an_app_whose_name_a_later_file_has_passed_its_trial_and_could_not_live(home):
     (home / "apps/plants.py").write_text(
         "from pipulate import CrudApp\nclass Plant(CrudApp):\n    x: str"

@@ -40,7 +40,6 @@ WALLED = "A preview has no network, starts no programs and has no files but its 
 SHOWN, LARGEST = 8, 200_000  # pages of the report, characters of one
 TABLE = "name,value,url\nsample,1,https://www.example.org/\n"
 MOMENT = datetime.now().isoformat(timespec="seconds")
-BY_TYPE = {"boolean": True, "object": {}}  # a number: 1
 BY_FORMAT = {"email": "ann@example.org", "uri": "https://www.example.org/", "decimal": "9.99"}
 BY_FORMAT |= {"date": MOMENT[:10], "date-time": MOMENT}
 
@@ -54,7 +53,7 @@ def sample(schema: Row, kind: str = "", word: str = "Sample") -> Any:
     if of == "array":
         return [sample(schema.get("items") or {"type": "string"}, word=word)]
     if of != "string":
-        return BY_TYPE.get(of, 1)
+        return {"boolean": True, "object": {}}.get(of, 1)
     special = {"textarea": "First line\nSecond line", "file": str(Path("sample.csv").absolute())}
     return special.get(kind) or BY_FORMAT.get(schema.get("format"), word)
 
@@ -130,7 +129,7 @@ class Trial:
             said = str(error) if known else f"{type(error).__name__}: {error}"
             unfit = line and re.search("is (not known here|needed)", said)  # for the tool it calls
             unfit = unfit or re.search("cannot be kept as an output|was stopped", said)
-            meant = meant and known and not (unfit or isinstance(error, Unknown))
+            meant &= known and not (unfit or isinstance(error, Unknown))
             kind = "notes" if meant or self.reached[before:] else "problems"
             at = f" (line {line})" if line else ""
             if (told := f"{what}{at}: {said}"[:1_000]) not in self.report[kind]:
@@ -163,13 +162,14 @@ class Trial:
         if not (values := await self._try(add, self.values(fields))):
             return
         least = {f.name: values[f.name] for f in fields if f.required}
-        row = await self._used(add, values) or await self._used(add, least)
-        if not row:
+        row, bare = await self._used(add, values), await self._used(add, least)
+        if not (row := row or bare):
             return
         key = {"id": row["id"]}
         some = {f.name: values[f.name] for f in fields if f.type is not File}
         for column in app.model.computed:
-            await self._try(column, limited(getattr, app.rows(self.caller)[row["id"]], column))
+            for one in app.rows(self.caller)():
+                await self._try(column, limited(getattr, one, column))
         for verb, given in (("update", key | some), ("get", key), ("list", {})):
             await self._used(f"{name}_{verb}", given)
         if await self._used(f"{name}_delete", key):
