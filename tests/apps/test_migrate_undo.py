@@ -75,3 +75,15 @@ def test_given_a_field_removed_then_the_rest_comes_back_and_the_summary_says_so(
     said = call("undo", event=event)
     assert said.endswith("(without pages, which is no field any more)")
     assert call("book_get", id=1)["rating"] == 5
+
+
+def test_a_field_that_was_renamed_there_and_back_comes_back_with_its_row(plugin, call):
+    first = "pages: str"
+    plugin(BOOK.replace(first, f"leaves: str = ''\n        {first}"))
+    call("book_add", title="Dune", pages="12")
+    size = "size: Annotated[str, Renamed('leaves')] = ''\n        "
+    for name, was in (("pages", ""), ("leaves", "pages"), ("pages", "leaves")):
+        plugin(BOOK.replace(first, f"{size}{name}: Annotated[str, Renamed('{was}')]"))
+    call("book_delete", id=1)
+    assert call("undo") == "Undid: Deleted book “Dune”"
+    assert call("book_get", id=1)["pages"] == "12"

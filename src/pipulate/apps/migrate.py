@@ -95,8 +95,8 @@ class Migration:
         if was_shared != self.app.model.shared:
             self._move()
         verbs = ("added", "renamed", "removed", "retyped")
-        told = ((verb, ", ".join(getattr(self, verb))) for verb in verbs)
-        words = "; ".join(f"{verb} {names}" for verb, names in told if names) or "sharing"
+        told = [f"{verb} {', '.join(getattr(self, verb))}" for verb in verbs if getattr(self, verb)]
+        words = "; ".join(told) or "sharing"
         change, said = self.db.current, f"{self.app.title} follows its class: {words}"
         change.verb, change.target = "migrate", f"{change.target} {self.table}".strip()
         change.summary = f"{change.summary}; {said}" if change.summary else said
@@ -158,19 +158,19 @@ class Migration:
             self.db.execute_many(f"UPDATE {table} SET {quote(name)} = ? WHERE id = ?", kept)
         if self.renamed:
             settings, key = self.house.settings_of(), f"renamed:{table}"
-            settings[key] = (settings.get(key) or {}) | self.renamed
+            known, now = settings.get(key) or {}, self.renamed
+            settings[key] = {old: now.get(name, name) for old, name in known.items()} | now
             self._rename_in_views()
 
     def _rename_in_views(self) -> None:
-        names = self.app.named | self.renamed
         for profile in self.house.profiles.all():
             settings, key = self.house.settings_of(profile.id), f"views:{self.app.slug}"
             if views := settings.get(key):
-                read = {view: State.of(said, names) for view, said in views.items()}
-                settings[key] = {view: self._renamed_in(state) for view, state in read.items()}
+                settings[key] = {view: self._renamed_in(said) for view, said in views.items()}
 
-    def _renamed_in(self, state: State) -> str:
-        now, name = self.renamed, state.sort.removeprefix("-")
+    def _renamed_in(self, view: str) -> str:
+        now, state = self.renamed, State.of(view, self.app.named | self.renamed)
+        name = state.sort.removeprefix("-")
         return state.query(
             filters={now.get(n, n): text for n, text in state.filters.items()},
             columns=tuple(now.get(n, n) for n in state.columns),
