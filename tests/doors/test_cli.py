@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipulate.doors import cli
 from serving import NOWHERE, serving
@@ -185,6 +187,23 @@ def test_a_backup_is_made_and_restored(shell, tmp_path):
 def test_a_running_server_refuses_a_restore(shell, server):
     code, _, err = shell("restore", "any.db", "--yes", at=server.home)
     assert code == 1 and "Stop it first" in err
+
+
+def test_so_does_one_that_was_started_while_the_restore_was_asked_about(
+    shell, tmp_path, monkeypatch
+):
+    home, started = tmp_path / "home", []
+    _, kept, _ = shell("backup", at=home)
+
+    def agreed(question):
+        started.append(FileLock(home / "locks" / "server.lock"))
+        started[0].acquire()
+        (home / "server.json").write_text('{"url": "http://127.0.0.1:1"}')
+        return True
+
+    monkeypatch.setattr(cli, "_agreed", agreed)
+    code, _, err = shell("restore", Path(kept.strip()).name, at=home)
+    assert started and code == 1 and "Stop it first" in err
 
 
 def test_open_gives_a_fresh_address_that_works_once(shell, server, bare_home):

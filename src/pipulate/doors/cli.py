@@ -48,8 +48,7 @@ def _agreed(question: str) -> bool:
 
 
 PORT = click.IntRange(0, 65_535)
-OWN = "In a window of its own, where Chromium, Chrome or Edge is found."
-WINDOW = click.option("--window", is_flag=True, help=OWN)
+WINDOW = click.option("--window", is_flag=True, help="In its own window (Chromium, Chrome, Edge).")
 
 
 @click.group(cls=Commands)
@@ -257,10 +256,10 @@ def restore(name, settings, yes):
     """Put a copy of a backup in the store's place (kept beside the backups); no name: list them."""
     if not name:
         return show(backups.listing(settings.folder("backups")), False)
-    if Door(settings).server:
-        raise Problem("A server is running on this home.", "Stop it first.")
     if not yes and not _agreed(f"Restore {name}?"):
-        raise Confirm("Restoring replaces the present store.", "Answer y, or add --yes.")
+        raise Confirm("It replaces the present store.", "Answer y, or add --yes.")
+    if Door(settings).server:  # it may have been started meanwhile
+        raise Problem("A server is running on this home.", "Stop it first.")
     click.echo(f"The store that was there is kept as {backups.restore(settings, name)}")
 
 
