@@ -5,7 +5,7 @@ import pytest
 from pipulate.core.problems import Problem
 
 BOOK = """
-    from pipulate import CrudApp, Renamed
+    from pipulate import CrudApp, Ref, Renamed
     from typing import Annotated
     class Book(CrudApp):
         title: str
@@ -87,3 +87,9 @@ def test_a_field_that_was_renamed_there_and_back_comes_back_with_its_row(plugin,
     call("book_delete", id=1)
     assert call("undo") == "Undid: Deleted book “Dune”"
     assert call("book_get", id=1)["pages"] == "12"
+
+
+def test_a_text_comes_back_as_no_reference_though_its_field_is_one_now(done, call):
+    event = done("book_delete", 'pages: Ref["book"] | None = None', was="many")
+    assert call("undo", event=event).endswith("(without pages, which is of another type now)")
+    assert call("book_get", id=1)["pages"] is None

@@ -72,8 +72,8 @@ class Migration:
 
     def __init__(self, house, app, was: dict[str, Row]):
         self.house, self.db, self.app, self.table = house, house.db, app, app.table_name
-        new = {n: f.renamed for n, f in app.fields.items() if n not in was}
-        self.renamed = {old: n for n, old in new.items() if old in was}
+        new = ((n, f.renamed) for n, f in app.fields.items() if n not in was)
+        self.renamed = {old: n for n, old in new if old in was}
         self.was = {self.renamed.get(name, name): kind for name, kind in was.items()}
         self.removed = [name for name in self.was if name not in app.fields]
         self.kinds = {n: _kind(f) for n, f in app.fields.items()}
@@ -93,7 +93,8 @@ class Migration:
             backups.backup(self.db, self.house.settings.folder("backups"), label)
         self._change(read)
         if was_shared != self.app.model.shared:
-            self._move()
+            key = 0 if self.app.model.shared else self.house.profiles.at().id
+            self.db.execute(f"UPDATE {self.table} SET profile_id = ?", (key,))
         verbs = ("added", "renamed", "removed", "retyped")
         told = [f"{verb} {', '.join(getattr(self, verb))}" for verb in verbs if getattr(self, verb)]
         words = "; ".join(told) or "sharing"
@@ -184,10 +185,6 @@ class Migration:
             self.db.execute(f"DROP {row['type']} {quote(row['name'])}")
         self.db.execute(f"DROP TABLE IF EXISTS {self.table}_fts")
 
-    def _move(self) -> None:
-        key = 0 if self.app.model.shared else self.house.profiles.at().id
-        self.db.execute(f"UPDATE {self.table} SET profile_id = ?", (key,))
-
 
 def recast(app, row: Row) -> Row:
     """An older row of columns as the class has it now: values by way of their text, without those
@@ -205,11 +202,11 @@ def recast(app, row: Row) -> Row:
 
 
 def _fitting(field: Field, stored: Any) -> Any:
-    own = isinstance(stored, str) or not issubclass(field.type, str)
+    own = isinstance(stored, str) != issubclass(field.type, int)
     with contextlib.suppress(ValueError, TypeError):
         if stored in (0, 1) if field.type is bool else own:
             field.load(stored)
             return stored
     with contextlib.suppress(ValueError, TypeError):
-        return field.parse(str(stored))
+        return MISSING if field.type is Ref else field.parse(str(stored))
     return MISSING
