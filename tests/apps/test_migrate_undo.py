@@ -93,3 +93,9 @@ def test_a_text_comes_back_as_no_reference_though_its_field_is_one_now(done, cal
     event = done("book_delete", 'pages: Ref["book"] | None = None', was="many")
     assert call("undo", event=event).endswith("(without pages, which is of another type now)")
     assert call("book_get", id=1)["pages"] is None
+
+
+def test_a_number_as_text_comes_back_as_a_tag_though_it_is_json_too(done, call):
+    call("undo", event=done("book_delete", "pages: list[str] = []"))
+    assert call("book_get", id=1)["pages"] == ["12"]
+    assert call("rows_totals", app="book")[1]["values"] == [["12", 1]]

@@ -85,10 +85,11 @@ class Migration:
         old = {new: old for old, new in self.renamed.items()}
         read = {name: self._converted(name, old.get(name, name)) for name in self.retyped}
         lost = {name: sum(new is MISSING for _, new in read[name]) for name in self.retyped}
-        filled = {name: condition(Field(name, str, KINDS[str]), "!=") for name in self.removed}
-        lost |= {name: self.db.table(self.table).count(*test) for name, test in filled.items()}
+        table = self.db.table(self.table)
+        for name in self.removed:
+            lost[name] = table.count(*condition(Field(name, str, KINDS[str]), "!="))
         self._ask({name: count for name, count in lost.items() if count})
-        if self.db.one(f"SELECT 1 FROM {self.table} LIMIT 1"):
+        if table.count():
             label = f"before-{self.app.slug}".replace("_", "-")
             backups.backup(self.db, self.house.settings.folder("backups"), label)
         self._change(read)
@@ -202,10 +203,10 @@ def recast(app, row: Row) -> Row:
 
 
 def _fitting(field: Field, stored: Any) -> Any:
-    own = isinstance(stored, str) != issubclass(field.type, int)
+    text, whole = isinstance(stored, str), issubclass(field.type, int)
+    own = stored in (0, 1) if field.type is bool else text != whole
     with contextlib.suppress(ValueError, TypeError):
-        if stored in (0, 1) if field.type is bool else own:
-            field.load(stored)
+        if own and (isinstance(field.load(stored), list) or not field.many):
             return stored
     with contextlib.suppress(ValueError, TypeError):
         return MISSING if field.type is Ref else field.parse(str(stored))
