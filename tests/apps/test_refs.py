@@ -198,6 +198,17 @@ def test_an_undo_of_several_changes_of_one_row_leaves_no_reference_to_what_is_go
     assert call("thing_get", id=1)["author"] == 2
 
 
+def test_an_undo_brings_back_no_reference_to_a_row_that_has_never_been(plugin, call):
+    text = "from pipulate import CrudApp, Ref\nclass Thing(CrudApp):\n    title: str\n    more: "
+    plugin(f"{text}bool = False\n")
+    call("thing_add", title="a")
+    call("thing_delete", id=1)
+    deleted = call("history")[0]["id"]
+    plugin(f'{text}Ref["thing"] | None = None\n')
+    with pytest.raises(Conflict, match="would refer to thing #0: it is gone"):
+        call("undo", event=deleted)
+
+
 def test_a_first_author_and_its_use_are_taken_back_as_one_though_no_author_is_left(plugin, call):
     plugin(EVERY, "every")
     call("thing_add", title="a")

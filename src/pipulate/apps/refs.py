@@ -33,7 +33,7 @@ class Refs:
         return self._apps().get(field.target)
 
     def _apps(self) -> dict[str, Any]:
-        return {self.name: self, **{app.name: app for app in self.house.shelf.cruds.values()}}
+        return {self.name: self} | {app.name: app for app in self.house.shelf.cruds.values()}
 
     def target(self, field: Field):
         """The same, but raises Problem."""
@@ -141,8 +141,8 @@ class Refs:
             if not (there := self.known_target(field)):
                 continue
             moved = (i for i in images if i["after"].get(name) != (i["before"] or {}).get(name))
-            keys = dumps([image["id"] for image in moved])
-            gone = f"{quote(name)} AND {quote(name)} NOT IN (SELECT id FROM {there.table_name})"
+            own, keys = quote(name), dumps([i["id"] for i in moved])
+            gone = f"{own} NOT NULL AND {own} NOT IN (SELECT id FROM {there.table_name})"
             for row in table(f"id {AMONG} AND {gone}", [keys], limit=1):
                 what = f"“{self.title_of(row)}” would refer to {there.some} #{row[name]}"
                 raise Conflict(f"{what}: it is gone.", "Bring that back first, in History.")
@@ -155,7 +155,7 @@ class Refs:
             table = app.house.db.table(app.table_name) if self.model.shared else app.plain(caller)
             where, wanted = f"{quote(name)} {AMONG}", [gone]
             if app.name == self.name:  # those that go along do not count
-                where, wanted = f"{where} AND id NOT {AMONG}", [gone, gone]
+                where, wanted = f"{where} AND id NOT {AMONG}", wanted * 2
             if count := table.count(where, wanted):
                 said = ", ".join(f"“{app.title_of(r)}”" for r in table(where, wanted, "id", 3))
                 what = f"Used by {app.told(count)}: {said}."
