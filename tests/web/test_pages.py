@@ -538,3 +538,10 @@ def test_given_an_import_that_takes_long_then_another_profile_that_is_opened_hol
     run(pages.overview(SimpleNamespace(house=house), visit, None))
     assert house.settings_of()["last_profile"] == "default"
     assert threads and threading.main_thread() not in threads
+
+
+def test_a_program_that_asks_for_the_head_of_an_app_gets_what_its_page_has(server):
+    for at in ("/default/tasks", "/default/hello", "/default/tasks/export"):
+        page, head = (server.client.request(how, at) for how in ("GET", "HEAD"))
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == page.headers["content-type"]

@@ -35,7 +35,7 @@ class Route:
     run: Callable[..., Any]
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        found = method == self.method and self._pattern.fullmatch(path)
+        found = method.replace("HEAD", "GET") == self.method and self._pattern.fullmatch(path)
         return found.groupdict() if found else None
 
     @functools.cached_property

@@ -186,8 +186,7 @@ async def form(site, visit: Visit, request):
     parts = *boxes, P(*bad.values(), cls="error"), Button(word)
     ask = Form(*parts, cls="question", novalidate=True, **at)
     plugin, base = site.house.shelf.plugins.get(tool.owner), f"/{visit.profile.slug}"
-    apps = plugin.apps if plugin else ()
-    back = (P(A(f"← {app.title}", href=f"{base}/{app.slug}")) for app in apps)
+    back = (P(A(f"← {a.title}", href=f"{base}/{a.slug}")) for a in getattr(plugin, "apps", ()))
     drawn = _page(word, P(tool.description), ask, answer, *back)
     return Refusal(drawn) if refused else drawn
 
