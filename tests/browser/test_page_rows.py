@@ -580,6 +580,175 @@ def test_another_button_of_the_mouse_does_nothing_in_a_row_that_is_being_saved(t
     expect(cell(page, "Done").locator("input")).to_be_checked()
 
 
+@pytest.fixture
+def hold(page):
+    """hold(method, path): the next such answer is made at once and comes when it is let go.
+
+    Returns ready(), which waits until it was asked for, and let_go()."""
+
+    def holding(method, path):
+        held = []
+
+        def first(route):
+            if held or route.request.method != method:
+                return route.fallback()
+            held.append((route, route.fetch() if method == "GET" else None))
+
+        page.route(re.compile(f"/default/things{path}$"), first)
+
+        def let_go():
+            route, answer = held[0]
+            route.fulfill(response=answer) if answer else route.continue_()
+
+        return lambda: wait_for(page, lambda: held), let_go
+
+    yield holding
+    page.unroute_all()
+
+
+def wait_for(page, check):
+    for _ in range(200):
+        if check():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("not within four seconds")
+
+
+def test_a_list_that_was_drawn_before_an_edit_and_comes_after_it_does_not_show_the_old_value(
+    things, server, hold
+):
+    page = things({"title": "old"})
+    ready, let_go = hold("GET", "")
+    server.call("thing_add", title="meanwhile")
+    ready()
+    open_cell(page, "Title")
+    page.keyboard.type("new")
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("new")
+    let_go()
+    expect(cell(page, "Title")).to_have_text("meanwhile")
+    expect(cell(page, "Title", 1)).to_have_text("new")
+
+
+def test_two_changes_by_others_in_quick_succession_are_both_shown(things, server, hold):
+    page = things({"title": "old"})
+    ready, let_go = hold("GET", "")
+    server.call("thing_add", title="first")
+    ready()
+    server.call("thing_add", title="second")
+    page.wait_for_timeout(300)  # the page has heard of it
+    let_go()
+    expect(cell(page, "Title")).to_have_text("second")
+
+
+def test_rows_moved_quickly_one_after_the_other_all_stay_where_they_were_put(things, server):
+    page = things(*({"title": title} for title in "abcdef"))
+    page.evaluate(SLOW)
+    for title, way in (("a", "Down"), ("c", "Down"), ("e", "Down")):
+        row(page, title).locator(".grip button").focus()
+        page.keyboard.press(f"Alt+Arrow{way}")
+    assert shown(page) == list("badcfe")
+    wait_for(page, lambda: [r["title"] for r in server.call("thing_list")["rows"]] == shown(page))
+
+
+def test_a_button_that_is_held_is_not_drawn_away_by_what_others_do(things, server):
+    page = things({"title": "one"}, {"title": "two"})
+    page.get_by_role("button", name="Delete").first.hover()
+    page.mouse.down()
+    server.call("thing_add", title="meanwhile")
+    page.wait_for_timeout(500)  # as long as a slow hand holds it
+    page.mouse.up()
+    expect(cell(page, "Title")).to_have_text("meanwhile")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    assert [r["title"] for r in server.call("thing_list")["rows"]] == ["meanwhile", "two"]
+
+
+def test_a_click_that_ends_an_edit_counts_though_the_columns_move_beneath_it(things, server):
+    page = things({"title": "one"}, {"title": "two"})
+    open_cell(page, "Count")
+    page.keyboard.type("7")
+    box = cell(page, "Done", 1).locator("input")
+    box.hover()
+    page.mouse.down()
+    expect(cell(page, "Count").get_by_role("button")).to_have_text("7")
+    page.mouse.up()
+    wait_for(page, lambda: thing(server, 1)["done"])
+    expect(box).to_be_checked()
+
+
+def test_what_is_pressed_and_let_go_elsewhere_is_not_done(things, server):
+    page = things({"title": "one"})
+    page.get_by_role("button", name="Delete").hover()
+    page.mouse.down()
+    page.locator("h1").hover()
+    page.mouse.up()
+    server.call("thing_add", title="meanwhile")
+    expect(page.locator("#rows tr")).to_have_count(2)
+
+
+def test_letters_for_a_filter_whose_boxes_were_drawn_anew_delete_no_row(things, server):
+    page = things({"title": "one"}, {"title": "two"})
+    page.locator("#rows tr").first.focus()
+    page.keyboard.press("f")
+    expect(page.locator("#f-title")).to_be_focused()
+    server.call("thing_add", title="meanwhile")
+    expect(cell(page, "Title")).to_have_text("meanwhile")
+    page.keyboard.type("d")
+    server.call("thing_add", title="and then")
+    expect(page.locator("#rows tr")).to_have_count(4)
+
+
+def test_a_heading_that_is_clicked_during_an_edit_saves_it(things, server):
+    page = things({"title": "one", "count": 2}, {"title": "two", "count": 1})
+    open_cell(page, "Title")
+    page.keyboard.type("typed")
+    page.locator("thead").get_by_role("link", name="Count").click()
+    expect(page).to_have_url(re.compile("sort=count"))
+    expect(cell(page, "Title", 1)).to_have_text("typed")
+
+
+def test_a_row_typed_while_the_one_before_is_being_added_is_not_joined_to_it(things, server):
+    page = things()
+    page.evaluate(SLOW)
+    page.keyboard.type("first")
+    page.keyboard.press("Enter")
+    page.keyboard.type("second")
+    expect(cell(page, "Title")).to_have_text("first")
+    page.keyboard.press("Enter")
+    expect(cell(page, "Title")).to_have_text("second")
+    assert [r["title"] for r in server.call("thing_list")["rows"]] == ["second", "first"]
+
+
+def test_escape_after_an_edit_that_is_being_saved_does_not_bring_the_old_value_back(things, hold):
+    page = things({"title": "old"})
+    open_cell(page, "Title")
+    page.keyboard.type("new")
+    ready, let_go = hold("PATCH", "/[0-9]+")
+    page.keyboard.press("Enter")
+    ready()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(200)  # what the key does is done
+    let_go()
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("new")
+    wait_for(page, lambda: not page.locator(".htmx-request").count())
+    expect(cell(page, "Title").get_by_role("button")).to_have_text("new")
+
+
+def test_a_click_on_a_row_that_is_being_saved_outlasts_another_answer(things, server, hold):
+    page = things({"title": "one"}, {"title": "two"})
+    open_cell(page, "Title")
+    page.keyboard.type("typed")
+    ready, let_go = hold("PATCH", "/[0-9]+")
+    page.get_by_role("button", name="Delete").first.click()
+    ready()
+    cell(page, "Done", 1).locator("input").click()
+    expect(page.locator("#rows .htmx-request")).to_have_count(1)
+    assert thing(server, 1)["done"]
+    let_go()
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert [r["title"] for r in server.call("thing_list")["rows"]] == ["two"]
+
+
 # -- the list --------------------------------------------------------------------------------
 
 FIVE = [{"title": f"row {n}", "count": n, "author": 1 if n < 3 else 2} for n in range(1, 6)]

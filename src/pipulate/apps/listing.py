@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qsl
 
-from fasthtml.components import H1, I, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
+from fasthtml.components import H1, A, Button, Details, Div, Form, Header, Input, Label, Li, Nav
 from fasthtml.components import NotStr, Option, P, Section, Span, Summary, Table, Tbody, Th, Thead
 from fasthtml.components import Tr, Ul
 
@@ -76,8 +76,7 @@ class Listing(Many):
             listed = await limited(work)
         except Problem as problem:
             every = A("Show all", href=self.address(visit.base, State()))
-            parts = problem_card(problem), Table(self._filters(state)), every, I(id="again")
-            listed = Div(*parts, id="listing")
+            listed = Div(problem_card(problem), Table(self._filters(state)), every, id="listing")
             if visit.partial:
                 return Refusal((listed, kept), problem.status)
         if visit.partial:
@@ -127,7 +126,6 @@ class Listing(Many):
             self._empty(base, state),
             self.bulk_bar(base, state, COUNT),
             *self._pager(base, last, state),
-            I(id="again"),
             id="listing",
         )
 

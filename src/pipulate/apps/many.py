@@ -117,7 +117,7 @@ class Many(Rows):
             Span("", data_ticked=True, aria_live="polite"),
             Label(Input(type="checkbox", value="1", name="bulk.every", aria_label=every), every),
             select(names, "", name="bulk.field", aria_label="Field", hx_target="#bulk-value",
-                   hx_swap="innerHTML", hx_trigger="change", hx_get=f"{base}/bulk/value"),
+                   hx_swap="innerHTML", hx_get=f"{base}/bulk/value"),
             Span(field_input(self.first), id="bulk-value"),
             *(Button(n, name="bulk.do", value=n.lower(), cls=cls) for n, cls in looks.items()),
             hidden("bulk.where", ("" if state.narrow else "all=1&") + state.query(page=1)),

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from fasthtml.components import H1, H2, A, Article, Button, Div, Form, Header, I, Input, Li, Nav
+from fasthtml.components import H1, H2, A, Article, Button, Div, Form, Header, Input, Li, Nav
 from fasthtml.components import P, Section, Small, Span, Ul
 
 from pipulate.apps.base import Go, Refusal, Route, Visit
@@ -66,7 +66,7 @@ class Guided(Feeds):
         find = Form(Input(name="q", value=q, **said), id="state", **act)
         head = Header(Div(H1(self.title), P(self.description)), new, cls="head")
         outline = P(Small(words(" → ".join(self.pipeline.steps))), cls="outline")
-        return Section(head, outline, find, drawn, I(id="again"))
+        return Section(head, outline, find, drawn)
 
     def _item(self, at: str, run: Row):
         name, state = run["name"] or f"Run {run['id']}", run["state"]

@@ -22,11 +22,8 @@ from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fiel
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
-# One drawing at a time: an answer whose list was replaced meanwhile would go nowhere.
-ONE = 'hx-sync="closest body:queue last"'
-ANEW = f'hx-get="" hx-trigger="load" hx-target="#listing" hx-swap="outerHTML" {ONE}'
 # What tabs are sent when rows changed: their list draws itself anew, each in its own state.
-AGAIN = f'<i id="again" hx-swap-oob="true" {ANEW}></i>'
+AGAIN = '<i hx-swap-oob="beforeend:#listing"><i id="again"></i></i>'
 NO: Mapping[str, str] = {}
 
 
@@ -83,7 +80,7 @@ class Rows(Data):
             on = " checked" if value else ""
             flip = f'{{"{name}":"{str(not value).lower()}"}}'
             box = f'<input type="checkbox" aria-label="{field.label}"{on} hx-patch="{at}"'
-            inner = f"{box} hx-trigger=\"change\" hx-vals='{flip}'>"
+            inner = f"{box} hx-vals='{flip}'>"
         elif shown := value is not None and self._linked(field, value, base, labels):
             pen = f'<button class="link pen" hx-get="{at}/{name}" aria-label="Edit">✎</button>'
             inner = f'<div class="linked">{shown}{pen}</div>'
@@ -148,7 +145,7 @@ class Rows(Data):
         seen = " ".join([str(row.version), *(mark(row._stored[n]) for n in self.fields)])
         parts.append(hidden("version", typed.get("version", seen)))
         parts += [hidden("edit.whole", "1")] if whole else []
-        attrs = {"hx_trigger": "submit", "cls": "edit whole" if whole else "edit", **at}
+        attrs = {"cls": "edit whole" if whole else "edit", **at}
         span = len(self.named) if whole and not self.drawn else None
         label = self.fields[names[0]].label
         return html(Td(Form(*parts, **attrs, novalidate=True), colspan=span, data_label=label))

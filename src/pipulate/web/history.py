@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from urllib.parse import urlencode
 
-from fasthtml.components import H1, H2, A, Button, Div, Form, Header, I, Input, Label, Nav, NotStr
+from fasthtml.components import H1, H2, A, Button, Div, Form, Header, Input, Label, Nav, NotStr
 from fasthtml.components import P, Section, Span, Ul
 from starlette.responses import HTMLResponse
 
@@ -39,7 +39,7 @@ async def history(site, visit: Visit, request):
     head = Header(Div(H1("History"), P(ABOUT)), cls="head")
     button = Button("Undo the ticked changes", cls="secondary")
     picked = Form(button, id="picked", hx_post=f"{at}/undo", hx_swap="none")
-    return Section(head, _filters(visit, at, query), log, picked, I(id="again"), cls="history")
+    return Section(head, _filters(visit, at, query), log, picked, cls="history")
 
 
 def _address(at: str, query: Row, **place: int) -> str:
@@ -64,7 +64,7 @@ def _filters(visit: Visit, at: str, query: Row):
         hx_get=f"{at}/history",
         hx_target="#listing",
         hx_swap="outerHTML",
-        hx_sync="closest body:replace",
+        hx_sync="this:replace",
         hx_trigger="submit, change, input changed delay:250ms from:find [type=search]",
     )
 
@@ -178,7 +178,7 @@ async def turn(site, visit: Visit, request):
     page = Div(*parts, id="listing")
     back = A("← History", href=f"{base}/history")
     head = Header(H1("What the assistant did in this turn"), back, cls="head")
-    return page if visit.partial else Section(head, page, I(id="again"), cls="history")
+    return page if visit.partial else Section(head, page, cls="history")
 
 
 async def undo(site, visit: Visit, request):

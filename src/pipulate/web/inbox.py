@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from fasthtml.components import H1, A, Button, Div, Header, I, Li, P, Section, Small, Span, Strong
+from fasthtml.components import H1, A, Button, Div, Header, Li, P, Section, Small, Span, Strong
 from fasthtml.components import Ul
 
 from pipulate.apps.base import Visit
@@ -42,7 +42,7 @@ async def inbox(site, visit: Visit, request):
     drawn = Ul(*items, cls="runs") if rows else P("Nothing waits for you.", cls="empty")
     listing = Div(drawn, *_clearing(at, rows), id="listing", hx_swap="none")
     head = Header(Div(H1("Inbox"), P(ABOUT)), cls="head")
-    return listing if visit.partial else Section(head, listing, I(id="again"), cls="inbox")
+    return listing if visit.partial else Section(head, listing, cls="inbox")
 
 
 async def discard(site, visit: Visit, request):

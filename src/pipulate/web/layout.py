@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import zlib
 from functools import lru_cache
 from html import escape
 
@@ -18,6 +17,7 @@ from pipulate.core.profiles import Profile
 from pipulate.web.inbox import counter
 from pipulate.web.script import SCRIPT
 from pipulate.web.style import THEME
+from pipulate.web.widgets import own
 
 HTMX = {
     "allowEval": False,
@@ -46,12 +46,8 @@ c: chat
 ?: this sheet"""
 SURE = "End Pipulate? Steps at work stop, and can be resumed."
 SHOWN = 5  # apps in the navigation bar
+LOOK, MOVES = own("css", THEME), own("js", SCRIPT)
 SCRIPTS = ("htmx.min.js", "ws.min.js", "idiomorph-ext.min.js")
-
-
-def _own(name: str, text: str) -> str:
-    """The address of our own text; browsers keep it, so another version has another."""
-    return f"/static/{name}?{zlib.crc32(text.encode()):x}"
 
 
 class Layout:
@@ -85,7 +81,7 @@ class Layout:
             Link(rel="stylesheet", href=f"/static/pico.min.css?{__version__}"),
             Link(rel="icon", href=f"/static/icon-192.png?{__version__}"),
             Link(rel="manifest", href=f"/static/app.webmanifest?{__version__}", **with_cookie),
-            Link(rel="stylesheet", href=_own("page.css", THEME), nonce=nonce),
+            Link(rel="stylesheet", href=LOOK, nonce=nonce),
         )
         body = Body(
             A("Skip to content", href="#main", cls="sr"),
@@ -95,7 +91,7 @@ class Layout:
             Div(id="notices", aria_live="polite"),
             Dialog(Article(H2("Keys"), keys, Form(Button("Close"), method="dialog")), id="keys"),
             *(Script(src=f"/static/{name}?{__version__}") for name in SCRIPTS),
-            Script(src=_own("page.js", SCRIPT)),  # a nonce would let its imports go anywhere
+            Script(src=MOVES),  # a nonce would let its imports go anywhere
             hx_ext="ws",
             hx_headers='{"X-Tab": "\0tab\0"}',
             data_profile=profile.slug,

@@ -6,7 +6,7 @@ import re
 
 from pipulate import __version__
 from pipulate.web.panel import SCRIPT as TALK
-from pipulate.web.widgets import ELEMENT
+from pipulate.web.widgets import ELEMENT, HOST_AT
 
 SCRIPT = """
 const find = (query, within = document) => within.querySelector(query);
@@ -28,20 +28,19 @@ before('click', event => {
   if (event.detail > 1 && event.target.closest('button[hx-post],[hx-post] button')) halt(event);
 });
 
-// rows: Enter and going away save a cell, Escape leaves it; a whole row waits for its button
+// rows: Enter and going away save a cell; a whole row waits for its button
 const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
   : x.options ? [...x.options].every(one => one.selected == one.defaultSelected)
   : x.value == (x.defaultValue ?? x.value);
 const untouched = form => [...form.elements].every(same);
 const keep = (parameters, wanted) => {
-  for (const name of [...parameters.keys()]) if (!wanted(name)) parameters.delete(name);
+  for (const one of [...parameters]) if (!wanted(...one)) parameters.delete(one[0]);
 };
 const leave = form => {
   form.left = true;
-  const row = {target: form.closest('tr') || form, swap: 'outerHTML'};
-  htmx.ajax('GET', form.getAttribute('hx-patch'), row);
+  htmx.ajax('GET', form.getAttribute('hx-patch'), {source: form.closest('tr')});
 };
-on('keydown', '.edit', (form, event) => {
+on('keydown', '.edit:not(.htmx-request)', (form, event) => {
   if (event.key == 'Escape') leave(form);
   if (event.key != 'Enter' || !event.target.matches('input')) return;
   halt(event);  // a box for dates would keep it for itself
@@ -51,11 +50,10 @@ on('change', '.edit:not(.whole) select', box => box.form.requestSubmit());
 on('submit', '.edit', form => { form.left = true; });
 on('focusout', '.edit', (form, {relatedTarget: to}) => {
   if (form.left || form.contains(to) || !document.hasFocus()) return;
-  const row = form.closest('tr'), stays = () => row.contains(document.activeElement);
   if (!untouched(form)) {
     if (!form.matches('.whole') && !find(':disabled', form)) form.requestSubmit();
   } else if (!find('.error', form)) {
-    setTimeout(() => form.isConnected && !form.left && !stays() && leave(form), 150);
+    setTimeout(() => form.left || form.closest('tr:focus-within') || leave(form), 150);
   }
 });
 on('focusin', '.edit input[autofocus]', box => {
@@ -78,29 +76,41 @@ before('submit', event => {
 
 // keys and clicks go on in a row that is saved and drawn anew meanwhile
 const rows = () => all('.rows tbody tr');
-const alike = at => ['hx-get', 'hx-post', 'aria-label']
-  .map(name => `[${name}="${at.getAttribute(name)}"]`).join();
-let place, wanted;
-on('focusin', '.rows tbody tr', (row, {target}) => {
-  place = {id: row.id, nth: rows().indexOf(row), at: target == row ? 'tr' : alike(target)};
+const alike = at => {
+  const one = [...at.attributes].find(x => /-(get|post|label)$/.test(x.name));
+  return `[${one?.name}="${one?.value}"]`;
+};
+let place, wanted, down = {};
+on('focusin', '*', at => {
+  const row = at.closest('.rows tbody tr');
+  place = row && {id: row.id, nth: rows().indexOf(row), at: at == row ? 'tr' : alike(at)};
 });
-on('focusout', '.rows tbody tr', row => setTimeout(() => {
-  if (row.isConnected && document.activeElement == document.body) place = null;
-}));
-const defer = event => {
-  const at = event.target.closest('.rows tbody :is(button,input)');
-  const row = at?.closest('tr'), form = row && find('.edit:not(.whole)', row);
-  if (!row || event.button || (form ? form.contains(at) : !find('.htmx-request', row))) return;
+const HANDS = '.rows tbody :is(button,input)';
+before('click', event => {
+  const at = event.target.closest(HANDS), row = at?.closest('tr');
+  const form = row && find('.edit:not(.whole)', row);
+  if (!row || (form ? form.contains(at) : !find('.htmx-request', row))) return;
   halt(event);
   wanted = [row.id, alike(at)];
   if (form && !form.left) untouched(form) ? leave(form) : form.requestSubmit();
+});
+// a press counts, though what is pressed moves or is drawn anew
+before('mousedown', ({target, button, x, y}) => {
+  down = {at: !button && target.closest(HANDS), x, y};
+  if (!target.closest('tr')) place = null;
+});
+const release = ({target, x, y}) => {
+  const {at} = down, far = Math.hypot(x - down.x, y - down.y) > 4;
+  down = {};
+  setTimeout(catchUp);
+  if (at && !far && !at.contains(target)) find(`#${at.closest('tr').id} ${alike(at)}`)?.click();
 };
-before('mousedown', defer);
-before('click', defer);
+before('mouseup', release);
+before('dragend', release);
 on('htmx:afterSettle', '*', () => {
   const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
   wanted = null;
-  if (id) return row && !find('.edit', row) && find(next, row)?.click();
+  if (id) return row && (find('.edit', row) || {left: true}).left && find(next, row)?.click();
   if (!place || document.activeElement != document.body) return;
   const now = row || rows()[place.nth] || rows().pop();
   (now && find(place.at, now) || now)?.focus({preventScroll: true});
@@ -108,7 +118,10 @@ on('htmx:afterSettle', '*', () => {
 
 // the add form empties what was sent, not what was typed meanwhile
 const FIRST = '.add :is(input:not([type=hidden]),select,textarea)';
-on('htmx:beforeSend', '.add', form => { form.sent = [...form.elements].map(x => x.value); });
+on('htmx:beforeSend', '.add', form => {
+  form.sent = [...form.elements].map(x => x.value);
+  find(':focus', form)?.select?.();
+});
 on('htmx:afterRequest', '.add', (form, event) => {
   if (!event.detail.successful) return;
   const now = [...form.elements].map(x => x.value);
@@ -118,10 +131,10 @@ on('htmx:afterRequest', '.add', (form, event) => {
   if (!find(':focus:not(.add *)')) find(FIRST)?.focus();
 });
 
-// dragging, or Alt and an arrow key, moves a row behind the one that is then above it
+// a row is moved behind the one that is then above it
 const key = row => row?.id.split('-').pop() ?? '';
 const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
-  {swap: 'none', values: {after: key(row.previousElementSibling)}});
+  {source: row, swap: 'none', values: {after: key(row.previousElementSibling)}});
 on('keydown', '.rows tbody :is(tr,.grip button):focus', (at, event) => {
   const row = at.closest('tr'), up = event.key == 'ArrowUp', list = row.parentElement;
   if (!event.altKey || !up && event.key != 'ArrowDown') return;
@@ -141,9 +154,10 @@ htmx.onLoad(page => {
   sortable(find('[data-sortable]', page), move, '.grip');
   sortable(find('[data-columns]', page), () => { pickColumns(); send(); });
   if (page.matches('#notices>[role=status]')) note(page);
+  if (page.id == 'again') catchUp(waiting ||= true);
 });
 
-// the state of a list: boxes, columns and their order are one form; empty ones leave the address
+// the state of a list is one form; empty boxes leave the address
 const send = () => htmx.trigger('#state', 'submit');
 on('change', '#listing:not(.htmx-swapping) .filters *', send);  // not as its box is replaced
 let pause;  // after it the reason is said why a filter cannot be read
@@ -154,6 +168,7 @@ on('input', '.filters input', () => {
 on('mousedown', '[data-order]', (_, event) => halt(event));  // a box is not left yet
 on('click', '[data-order]', (head, event) => {
   halt(event);
+  find('.edit :focus')?.blur();
   find('#kept [name=sort]').value = head.dataset.order;
   send();
 });
@@ -166,15 +181,15 @@ const pickColumns = () => {
   find('#kept [name=cols]').value = all('[data-column]:checked').map(x => x.dataset.column);
 };
 on('input', '[data-column]', pickColumns);
-on('htmx:configRequest', '*', (_, {detail: {verb, parameters}}) => {
-  if (verb == 'get') keep(parameters, name => parameters.get(name));
+on('htmx:configRequest', '*', (_, {detail}) => {
+  detail.saved = saved;
+  if (detail.verb == 'get') keep(detail.parameters, (_, value) => value);
 });
 
-// ticked rows: all of a page, a range with Shift, how many; a list being worked on waits
+// ticked rows, a range of them with Shift; a list being worked on waits
 const BOXES = '.rows tbody .grip input';
-const ticks = () => all(`${BOXES}:checked`).length;
 const tick = (boxes, on) => boxes.forEach(x => { x.checked = on; });
-let ticked, waiting = false;
+let ticked, waiting, saved = 0;
 on('click', BOXES, (box, event) => {
   const boxes = all(BOXES), ends = [box, ticked].map(x => boxes.indexOf(x)).sort((a, b) => a - b);
   if (event.shiftKey && ends[0] >= 0) tick(boxes.slice(ends[0], ends[1] + 1), box.checked);
@@ -182,27 +197,37 @@ on('click', BOXES, (box, event) => {
 });
 on('change', '[data-every]', box => tick(all(BOXES), box.checked));
 on('change', '.rows', () => {
-  all('[data-ticked]').forEach(place => { place.textContent = `${ticks()} ticked`; });
+  find('[data-ticked]').textContent = `${all(BOXES + ':checked').length} ticked`;
   catchUp();
 });
-const busy = () => find('#listing .edit') || ticks() || !all('.filters [name]').every(same);
-on('htmx:beforeSwap', '#listing', (_, {detail}) => {
-  const {elt, parameters: sent, triggeringEvent: by} = detail.requestConfig;
-  const typed = x => x.value != (sent[x.name] || '');
+const held = by => down.x || all('#main .htmx-request').some(x => x != by);
+const busy = () => find('#main :is(.edit,tbody .grip :checked)') ||
+  !all('.filters [name]').every(same);
+on('htmx:beforeSwap', '*', ({id}, {detail}) => {
+  if (id != 'listing') return;
+  const {elt, saved: then, parameters: sent, triggeringEvent: by} = detail.requestConfig;
+  const typed = x => x.value != (sent[x.name] || ''), again = elt.id == id;
   const more = elt.id == 'state' && all('.filters input').some(typed);
-  const half = detail.isError && by?.type == 'input', again = elt.id == 'again' && busy();
-  if (more || half || again) detail.shouldSwap = false;
+  const late = more || then != saved || held(elt) || again && busy();
+  const half = detail.isError && by?.type == 'input';
   if (half) pause = setTimeout(send, 1500);
-  if (again) waiting = true;
+  else if (late && elt.matches('#listing,#state,#filter,a')) waiting = again || elt;
+  else return;
+  detail.shouldSwap = false;
 });
 const catchUp = () => {
-  if (!waiting || busy() || !find('#again')) return;
-  waiting = false;
-  htmx.ajax('GET', location.href, {source: '#again', target: '#listing', swap: 'outerHTML'});
+  const by = waiting, again = by == true, list = find('#listing');
+  if (!by || !list || held() || again && busy()) return;
+  waiting = null;
+  if (again) htmx.ajax('GET', location.href, {source: list, target: list, swap: 'outerHTML'});
+  else htmx.trigger(by, by.id ? 'submit' : 'click');
 };
-on('htmx:afterSettle', '*', catchUp);
+on('htmx:afterRequest', '*', (_, {detail}) => {
+  saved += detail.requestConfig.verb != 'get';
+  catchUp();
+});
 
-// a slider says its value; a reference offers what fits while it is typed
+// sliders say their value, references what fits
 const slid = box => { box.nextElementSibling.value = box.value; };
 on('input', '[type=range]', slid);
 const offer = box => {
@@ -213,36 +238,15 @@ const offer = box => {
 };
 on('input focusin', '[data-options]', offer);
 
-// a table sorts by a click on a heading, largest first
-on('click', '[data-sort]', head => {
-  const body = head.closest('table').tBodies[0], down = head.ariaSort != 'descending';
-  const cell = row => row.cells[head.dataset.sort];
-  const value = row => cell(row).dataset.value ? +cell(row).dataset.value : cell(row).innerText;
-  const rows = [...body.rows].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
-  head.ariaSort = down ? 'descending' : 'ascending';
-  body.append(...down ? rows : rows.reverse());
-});
-
-// a chosen file is streamed up; its id lands in the box beside
+// what few pages need
+const later = async (name, ...about) => (await import('HOST'))[name](...about);
+on('click', '[data-sort]', head => later('sort', head));
 const files = name => `/files/${document.body.dataset.profile}?name=${encodeURIComponent(name)}`;
 on('change', '[data-upload]', pick => {
-  const file = pick.files[0], box = pick.previousElementSibling, ask = new XMLHttpRequest();
-  const button = find('button', pick.form);
+  const [file] = pick.files, button = find('button', pick.form);
   if (!file) return;
   button.disabled = true;
-  ask.upload.onprogress = event => {
-    box.value = `uploading ${Math.round(100 * event.loaded / file.size)} %`;
-  };
-  ask.onloadend = () => {
-    const done = ask.status == 200, said = ask.responseText;
-    button.disabled = false;
-    box.value = done ? said : '';
-    if (!done) return box.placeholder = said || 'The upload broke off; try again';
-    box.dispatchEvent(new Event('change', {bubbles: true}));
-    if (pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
-  };
-  ask.open('PUT', files(file.name));
-  ask.send(file);
+  later('upload', pick, button, file, files(file.name));
 });
 
 // a pasted table becomes a file to import, anywhere in a list, too
@@ -253,7 +257,7 @@ const bring = async (event, text, page) => {
 };
 on('submit', '[data-paste]', (form, event) => bring(event, form.text.value, form.dataset.paste));
 on('paste', '*', (at, event) => {
-  const text = event.clipboardData.getData('text/plain'), link = find('#bring');
+  const text = event.clipboardData.getData('text'), link = find('#bring');
   const cells = /\\t/.test(text), lines = /\\n/.test(text.trim());
   const box = at.closest('input:not([type=checkbox])');
   const typing = at.closest('textarea,select') || box?.value;
@@ -261,7 +265,7 @@ on('paste', '*', (at, event) => {
   if (link && table && !typing) bring(event, text, link.href);
 });
 
-// Ctrl+Enter in a box of several lines is its form's first button, or sends it
+// Ctrl+Enter in a box of several lines sends its form
 on('keydown', 'form:not(#say) textarea', (box, event) => {
   if (event.key != 'Enter' || !(event.ctrlKey || event.metaKey)) return;
   const first = find('button:not([type=button])', box.form);
@@ -276,8 +280,7 @@ on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
   }
 });
 
-// notices leave by themselves, errors by a click; in a hidden tab one of a run is a badge in the
-// title, and a notification where allowed
+// notices leave by themselves; one of a run tells of itself in a hidden tab
 let unseen = 0;
 const {title} = document;
 const badge = count => {
@@ -302,8 +305,7 @@ const ask = () => document.body.classList.toggle('ask', permit() == 'default');
 on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
 ask();
 
-// a run drawn anew: what is typed, unfolded and came out stays, the log follows its end, and the
-// next step is where the keys go
+// in a run drawn anew what is typed, unfolded and came out stays; the next step gets the keys
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: at => !at.matches?.('.output') &&
     !(at.matches?.('.run form') && !at.left && !untouched(at)),
@@ -337,10 +339,7 @@ const near = way => {
   const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
   (list[Math.max(0, now + way)] || list.at(-1))?.focus();
 };
-const press = query => {  // when it is saved
-  if (find('.rows .htmx-request')) wanted = [place?.id, query];
-  else find(`.rows tr:focus-within :is(${query})`)?.click();
-};
+const press = query => find(`.rows tr:focus-within :is(${query})`)?.click();
 const SAME = {ArrowDown: 'j', ArrowUp: 'k', Enter: 'e', Delete: 'd'};
 const KEYS = {
   '/': () => all('[type=search]').at(-1).focus(),
@@ -362,7 +361,7 @@ on('keydown', 'details.dropdown[open]', (menu, event) => {
   find('summary', menu).focus();
 });
 on('keydown', '*', (at, event) => {
-  const name = SAME[event.key] ?? event.key, steps = 'jk'.includes(name);
+  const name = SAME[event.key] ?? event.key;
   const typing = at.matches('input:not([type=checkbox]),textarea,select');
   const pressing = at.closest('input,textarea,select,button,a,summary,dialog') &&
     ['Enter', ' ', 'ArrowUp', 'ArrowDown'].includes(event.key);
@@ -373,12 +372,12 @@ on('keydown', '*', (at, event) => {
   }
   if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (!KEYS[name] || find('dialog[open],.rows button.htmx-request')) return;
-  if (steps && !find('.rows')) return;
+  if ('jk'.includes(name) && !find('.rows')) return;
   halt(event);
   KEYS[name]();
 });
 """
-SCRIPT = SCRIPT.replace("VERSION", __version__) + TALK + ELEMENT
+SCRIPT = SCRIPT.replace("VERSION", __version__).replace("HOST", HOST_AT) + TALK + ELEMENT
 # Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
 ROOM = r"(?<=\bif) (?=\()|(?<=\)) (?=return)|;\s?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"

@@ -36,9 +36,7 @@ from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
 from pipulate.web.news import News
-from pipulate.web.script import SCRIPT
 from pipulate.web.share import Shares, share
-from pipulate.web.style import THEME
 
 ASSETS = Path(__file__).parent / "assets"
 NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # a new page: errors are over
@@ -75,8 +73,6 @@ class Site:
             routes=[
                 *(self.route(*row, First) for row in PAGES[-2:]),
                 *(Route(path, self.home) for path in ("/", "/docs", "/docs/{name:path}")),
-                Route("/static/page.css", lambda _: Response(THEME, media_type="text/css")),
-                Route("/static/page.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
                 *widgets.ROUTES,
                 *program.ROUTES,
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),

@@ -23,6 +23,14 @@ SECONDS = 30.0  # for a widget's answer
 PARTS = 100  # frames of bytes of one message
 WAITING = 1_000  # messages; a tab that far behind starts afresh
 GONE = "This widget is no longer kept here. Reload the page."
+OURS = dict[str, str]()
+
+
+def own(kind: str, text: str) -> str:
+    """Serves a text of our own: its address."""
+    at, OURS[at] = address(kind, text)
+    return at
+
 
 HOST = """
 const models = new Map(), calls = new Map(), MOST = 256e3;
@@ -145,9 +153,37 @@ export const show = async at => {
     fault(`The widget failed: ${error}. One that fetches from elsewhere cannot be shown.`);
   }
 };
+
+// by a click on a heading, largest first
+export const sort = head => {
+  const body = head.closest('table').tBodies[0], down = head.ariaSort != 'descending';
+  const cell = row => row.cells[head.dataset.sort];
+  const value = row => cell(row).dataset.value ? +cell(row).dataset.value : cell(row).innerText;
+  const rows = [...body.rows].sort((a, b) => (value(a) < value(b)) - (value(a) > value(b)));
+  head.ariaSort = down ? 'descending' : 'ascending';
+  body.append(...down ? rows : rows.reverse());
+};
+
+// a chosen file is streamed up; its id lands in the box beside
+export const upload = (pick, button, file, at) => {
+  const box = pick.previousElementSibling, ask = new XMLHttpRequest();
+  ask.upload.onprogress = event => {
+    box.value = `uploading ${Math.round(100 * event.loaded / file.size)} %`;
+  };
+  ask.onloadend = () => {
+    const done = ask.status == 200, said = ask.responseText;
+    button.disabled = false;
+    box.value = done ? said : '';
+    if (!done) return box.placeholder = said || 'The upload broke off; try again';
+    box.dispatchEvent(new Event('change', {bubbles: true}));
+    if (pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
+  };
+  ask.open('PUT', at);
+  ask.send(file);
+};
 """
-HOST_AT, _ = address("js", HOST)
-# On every page; the host itself comes with the first widget.
+HOST_AT = own("js", HOST)
+# On every page; what is above comes when it is needed.
 ELEMENT = f"""
 customElements.define('pipulate-widget', class extends HTMLElement {{
   async connectedCallback() {{ (await import('{HOST_AT}')).show(this); }}
@@ -157,9 +193,9 @@ customElements.define('pipulate-widget', class extends HTMLElement {{
 
 
 async def text(request) -> Response:
-    """The module or the style of a widget that is kept here, or the host's own."""
-    path, known = request.url.path, {HOST_AT: HOST}
-    known |= dict(one for held in [*LIVE.values()] for one in held.texts)
+    """The module or the style of a widget that is kept here, or our own."""
+    path, held = request.url.path, [*LIVE.values()]
+    known = OURS | dict(text for one in held for text in one.texts)
     media = "text/css" if path.endswith(".css") else "text/javascript"
     return Response(known.get(path, ""), 200 if path in known else 404, media_type=media)
 
