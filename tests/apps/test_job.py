@@ -284,6 +284,17 @@ def test_rows_of_a_file_become_a_csv_too(tmp_path):
     assert made.path.read_text().count("\n") == 3
 
 
+def test_columns_that_only_later_rows_have_are_in_the_csv_that_is_fed(tmp_path):
+    made = fed(make_field("source", File), [{"a": 1}, {"a": 2, "b": 3}], tmp_path)
+    assert made.path.read_text() == "a,b\n1,\n2,3\n"
+
+
+def test_a_long_list_that_is_no_table_is_fed_as_one_of_its_values(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('"one"\n"two"\n')
+    made = fed(make_field("source", File), Rows(tmp_path / "rows.jsonl", 2), tmp_path)
+    assert made.path.read_text() == "value\none\ntwo\n"
+
+
 def test_the_first_file_of_an_output_is_taken(tmp_path):
     one, two = File(tmp_path / "one"), File(tmp_path / "two")
     assert fed(make_field("source", File), {"n": 1, "a": one, "b": two}, tmp_path) is one

@@ -18,7 +18,7 @@ from typing import Any
 
 from pipulate.apps.browser import browsing
 from pipulate.core.fields import Field, File, Text, dumps, foreign, from_json, make_field, to_json
-from pipulate.core.outputs import INLINE, Large, Rows, is_rows, write_lines
+from pipulate.core.outputs import INLINE, Large, Rows, as_row, columns_of, is_rows, write_lines
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv
 from pipulate.core.tables import Row
@@ -230,7 +230,7 @@ def fed(field: Field, output: Any, folder: Path) -> Any:
 
     Raises Problem."""
     if field.type is File and is_rows(output):
-        return File(write_rows(folder / "rows.csv", output, []))
+        return File(write_rows(folder / "rows.csv", output, columns_of(output)))
     if field.type is File and isinstance(output, dict):
         output = next((v for v in output.values() if isinstance(v, File)), output)
     try:
@@ -242,7 +242,7 @@ def fed(field: Field, output: Any, folder: Path) -> Any:
 def write_rows(path: Path, rows: Iterable[Row], columns: list[str]) -> Path:
     """Rows as a CSV file, defused."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    several = iter(rows)
+    several = map(as_row, rows)
     first = [*itertools.islice(several, 1)]
     columns = columns or [*itertools.chain.from_iterable(first)]
     lines = ([row.get(c) for c in columns] for row in itertools.chain(first, several))

@@ -20,7 +20,7 @@ from pipulate.apps.base import Download, so_many
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import data_table, html, markdown, owned, problem_card
 from pipulate.core.fields import Field, File, dumps, pretty, to_json
-from pipulate.core.outputs import Large, Rows, is_rows
+from pipulate.core.outputs import Large, Rows, as_row, columns_of, is_rows
 from pipulate.core.problems import Problem
 from pipulate.core.sheets import write_csv, write_json
 from pipulate.core.store import Row
@@ -146,7 +146,7 @@ def files(value: Any) -> list[File]:
 def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = ""):
     """One page of rows. Headings sort all of them (`sort`: a column, "-" before it: downwards)."""
     count, first = len(rows), (page - 1) * PAGE
-    every = _columns(islice(rows, PAGE) if isinstance(rows, Rows) else rows)
+    every = columns_of(islice(rows, PAGE) if isinstance(rows, Rows) else rows)
     some = _sorted(rows, sort, first + PAGE)[first:] if sort else rows[first : first + PAGE]
     at, said = f"{place.at}?", so_many(count, "row")
     if len(every) > WIDE:
@@ -163,7 +163,7 @@ def table(rows: Any, place: Place, key: str = "", page: int = 1, sort: str = "")
         links += [to("← Before", page=page - 1)] if page > 1 else []
         links += [to("Next →", page=page + 1)] if first + PAGE < count else []
         heads = [_head(to, column, sort) for column in every[:WIDE]]
-    drawn = data_table([*map(_row, some)], every[:WIDE], heads)
+    drawn = data_table([*map(as_row, some)], every[:WIDE], heads)
     links = links if place.at else []  # nothing answers in a notebook
     return Div(drawn, Nav(Small(said), *links, cls="tools"), cls="table")
 
@@ -175,14 +175,6 @@ def _head(to: Callable[..., Any], column: str, sort: str):
     return Th(to(word, sort=column if down else f"-{column}"), aria_sort=order)
 
 
-def _columns(rows: Iterable[Any]) -> list[str]:
-    return [*dict.fromkeys(chain.from_iterable(map(_row, rows)))]
-
-
-def _row(row: Any) -> Row:
-    return row if isinstance(row, dict) else {"value": row}
-
-
 def _plain(value: Any) -> Any:
     return dumps(value) if isinstance(value, dict | list | File) else value
 
@@ -192,7 +184,7 @@ def _sorted(rows: Iterable[Any], sort: str, most: int) -> list[Any]:
     column, down = sort.lstrip("-"), sort.startswith("-")
 
     def rank(row: Any):
-        value = _plain(_row(row).get(column))
+        value = _plain(as_row(row).get(column))
         return (value is None) != down, isinstance(value, str), value
 
     return (heapq.nlargest if down else heapq.nsmallest)(most, rows, rank)
@@ -228,8 +220,8 @@ def download(value: Any, name: str, form: str) -> Download:
 
 
 def _csv(rows: Iterable[Any]) -> Iterator[str]:
-    columns = _columns(rows)  # gone through twice: no column that only a late row has gets lost
-    yield from write_csv(columns, ([_plain(_row(r).get(c)) for c in columns] for r in rows))
+    columns = columns_of(rows)  # gone through twice: no column that only a late row has gets lost
+    yield from write_csv(columns, ([_plain(as_row(r).get(c)) for c in columns] for r in rows))
 
 
 def takes(field: Field, value: Any) -> bool:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,14 @@ def is_rows(value: Any) -> bool:
     """Whether it is a table: rows in a file, or a list of dictionaries."""
     many = value if isinstance(value, list) else []
     return isinstance(value, Rows) or bool(many) and all(isinstance(row, dict) for row in many)
+
+
+def as_row(row: Any) -> dict[str, Any]:
+    return row if isinstance(row, dict) else {"value": row}
+
+
+def columns_of(rows: Iterable[Any]) -> list[str]:
+    return [*dict.fromkeys(chain.from_iterable(map(as_row, rows)))]
 
 
 def loaded(output: Any) -> Any:
