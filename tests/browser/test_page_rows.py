@@ -644,10 +644,10 @@ def test_two_changes_by_others_in_quick_succession_are_both_shown(things, server
 def test_rows_moved_quickly_one_after_the_other_all_stay_where_they_were_put(things, server):
     page = things(*({"title": title} for title in "abcdef"))
     page.evaluate(SLOW)
-    for title, way in (("a", "Down"), ("c", "Down"), ("e", "Down")):
+    for title, way in (("a", "Down"), ("a", "Down"), ("b", "Down"), ("e", "Up")):
         row(page, title).locator(".grip button").focus()
         page.keyboard.press(f"Alt+Arrow{way}")
-    assert shown(page) == list("badcfe")
+    assert shown(page) == list("cbaedf")
     wait_for(page, lambda: [r["title"] for r in server.call("thing_list")["rows"]] == shown(page))
 
 
@@ -705,6 +705,20 @@ def test_a_heading_that_is_clicked_during_an_edit_saves_it(things, server):
     page.locator("thead").get_by_role("link", name="Count").click()
     expect(page).to_have_url(re.compile("sort=count"))
     expect(cell(page, "Title", 1)).to_have_text("typed")
+
+
+def test_a_search_that_comes_during_an_edit_waits_for_its_end(things, server, hold):
+    page = things({"title": "one"}, {"title": "two"})
+    ready, let_go = hold("GET", "[?]q=one")
+    page.get_by_label("Search things").fill("one")
+    ready()
+    open_cell(page, "Title", 1)
+    let_go()
+    page.wait_for_timeout(200)  # it would have been drawn by now
+    page.keyboard.type("typed")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rows tr")).to_have_count(1)
+    assert [r["title"] for r in server.call("thing_list")["rows"]] == ["one", "typed"]
 
 
 def test_a_row_typed_while_the_one_before_is_being_added_is_not_joined_to_it(things, server):

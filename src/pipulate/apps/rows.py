@@ -22,7 +22,7 @@ from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fiel
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
-# What tabs are sent when rows changed: their list draws itself anew, each in its own state.
+# What tabs are sent when rows changed: each draws its list anew, in its own state.
 AGAIN = '<i hx-swap-oob="beforeend:#listing"><i id="again"></i></i>'
 NO: Mapping[str, str] = {}
 

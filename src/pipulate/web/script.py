@@ -66,7 +66,7 @@ on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
   keep(parameters, name => ['version', 'edit.whole', ...changed].includes(name));
 });
 
-// half a date is none, and would be sent as an empty one
+// half a date would be sent as an empty one
 before('submit', event => {
   const half = [...event.target.elements].find(x => x.validity?.badInput);
   if (!half) return;
@@ -74,7 +74,7 @@ before('submit', event => {
   half.reportValidity();
 });
 
-// keys and clicks go on in a row that is saved and drawn anew meanwhile
+// keys and clicks go on in a row that is drawn anew
 const rows = () => all('.rows tbody tr');
 const alike = at => {
   const one = [...at.attributes].find(x => /-(get|post|label)$/.test(x.name));
@@ -133,8 +133,12 @@ on('htmx:afterRequest', '.add', (form, event) => {
 
 // a row is moved behind the one that is then above it
 const key = row => row?.id.split('-').pop() ?? '';
-const move = (row, list) => htmx.ajax('POST', `${list.dataset.sortable}/${key(row)}/move`,
-  {source: row, swap: 'none', values: {after: key(row.previousElementSibling)}});
+let moved = Promise.resolve();  // one after the other
+const move = (row, list) => {
+  const at = `${list.dataset.sortable}/${key(row)}/move`, after = key(row.previousElementSibling);
+  const go = () => htmx.ajax('POST', at, {source: '#main', swap: 'none', values: {after}});
+  moved = moved.then(go, go);
+};
 on('keydown', '.rows tbody :is(tr,.grip button):focus', (at, event) => {
   const row = at.closest('tr'), up = event.key == 'ArrowUp', list = row.parentElement;
   if (!event.altKey || !up && event.key != 'ArrowDown') return;
@@ -186,7 +190,7 @@ on('htmx:configRequest', '*', (_, {detail}) => {
   if (detail.verb == 'get') keep(detail.parameters, (_, value) => value);
 });
 
-// ticked rows, a range of them with Shift; a list being worked on waits
+// ticked rows, a range of them with Shift
 const BOXES = '.rows tbody .grip input';
 const tick = (boxes, on) => boxes.forEach(x => { x.checked = on; });
 let ticked, waiting, saved = 0;
@@ -200,7 +204,8 @@ on('change', '.rows', () => {
   find('[data-ticked]').textContent = `${all(BOXES + ':checked').length} ticked`;
   catchUp();
 });
-const held = by => down.x || all('#main .htmx-request').some(x => x != by);
+const held = by => down.x ||
+  all('#main.htmx-request,#main :is(.htmx-request,.edit:focus-within)').some(x => x != by);
 const busy = () => find('#main :is(.edit,tbody .grip :checked)') ||
   !all('.filters [name]').every(same);
 on('htmx:beforeSwap', '*', ({id}, {detail}) => {
@@ -249,7 +254,7 @@ on('change', '[data-upload]', pick => {
   later('upload', pick, button, file, files(file.name));
 });
 
-// a pasted table becomes a file to import, anywhere in a list, too
+// a pasted table becomes a file to import
 const bring = async (event, text, page) => {
   halt(event);
   const answer = await fetch(files('pasted.txt'), {method: 'PUT', body: text});
@@ -265,7 +270,7 @@ on('paste', '*', (at, event) => {
   if (link && table && !typing) bring(event, text, link.href);
 });
 
-// Ctrl+Enter in a box of several lines sends its form
+// Ctrl+Enter in a textarea sends its form
 on('keydown', 'form:not(#say) textarea', (box, event) => {
   if (event.key != 'Enter' || !(event.ctrlKey || event.metaKey)) return;
   const first = find('button:not([type=button])', box.form);
@@ -280,7 +285,7 @@ on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
   }
 });
 
-// notices leave by themselves; one of a run tells of itself in a hidden tab
+// notices; one of a run tells of itself in a hidden tab
 let unseen = 0;
 const {title} = document;
 const badge = count => {
@@ -305,7 +310,7 @@ const ask = () => document.body.classList.toggle('ask', permit() == 'default');
 on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
 ask();
 
-// in a run drawn anew what is typed, unfolded and came out stays; the next step gets the keys
+// in a run drawn anew what is typed, unfolded and came out stays
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: at => !at.matches?.('.output') &&
     !(at.matches?.('.run form') && !at.left && !untouched(at)),
