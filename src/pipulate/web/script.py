@@ -38,7 +38,8 @@ const keep = (parameters, wanted) => {
 };
 const leave = form => {
   form.left = true;
-  htmx.ajax('GET', form.getAttribute('hx-patch'), {source: form.closest('tr')});
+  const row = form.closest('tr') || form, how = {source: row, target: row, swap: 'outerHTML'};
+  htmx.ajax('GET', form.getAttribute('hx-patch'), how);
 };
 on('keydown', '.edit:not(.htmx-request)', (form, event) => {
   if (event.key == 'Escape') leave(form);
@@ -116,7 +117,7 @@ on('htmx:afterSettle', '*', () => {
   (now && find(place.at, now) || now)?.focus({preventScroll: true});
 });
 
-// the add form empties what was sent, not what was typed meanwhile
+// the add form empties what was sent
 const FIRST = '.add :is(input:not([type=hidden]),select,textarea)';
 on('htmx:beforeSend', '.add', form => {
   form.sent = [...form.elements].map(x => x.value);
@@ -131,7 +132,7 @@ on('htmx:afterRequest', '.add', (form, event) => {
   if (!find(':focus:not(.add *)')) find(FIRST)?.focus();
 });
 
-// a row is moved behind the one that is then above it
+// by mouse or keys
 const key = row => row?.id.split('-').pop() ?? '';
 let moved = Promise.resolve();  // one after the other
 const move = (row, list) => {
@@ -232,7 +233,6 @@ on('htmx:afterRequest', '*', (_, {detail}) => {
   catchUp();
 });
 
-// sliders say their value, references what fits
 const slid = box => { box.nextElementSibling.value = box.value; };
 on('input', '[type=range]', slid);
 const offer = box => {
@@ -243,7 +243,6 @@ const offer = box => {
 };
 on('input focusin', '[data-options]', offer);
 
-// what few pages need
 const later = async (name, ...about) => (await import('HOST'))[name](...about);
 on('click', '[data-sort]', head => later('sort', head));
 const files = name => `/files/${document.body.dataset.profile}?name=${encodeURIComponent(name)}`;
@@ -277,7 +276,7 @@ on('keydown', 'form:not(#say) textarea', (box, event) => {
   first ? first.click() : box.form.requestSubmit();
 });
 
-// without the server the page says so, and looks for it
+// without the server
 htmx.config.wsReconnectDelay = () => 1000;
 on('htmx:wsClose htmx:sendError htmx:wsOpen', '*', (_, {type}) => {
   if (!document.body.classList.toggle('gone', type != 'htmx:wsOpen') && find('#ended')) {
@@ -339,7 +338,7 @@ on('click', '[data-copy]', async button => {
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 });
 
-// keys: see the sheet that ? opens
+// keys
 const near = way => {
   const list = rows(), now = list.indexOf(document.activeElement.closest('tr'));
   (list[Math.max(0, now + way)] || list.at(-1))?.focus();

@@ -26,9 +26,10 @@ GONE = "This widget is no longer kept here. Reload the page."
 OURS = dict[str, str]()
 
 
-def own(kind: str, text: str) -> str:
-    """Serves a text of our own: its address."""
-    at, OURS[at] = address(kind, text)
+def own(kind: str, text: str, place: str = "own") -> str:
+    """Where it is served."""
+    at = address(kind, text)[0].replace("widgets", place)
+    OURS[at] = text
     return at
 
 
@@ -182,7 +183,7 @@ export const upload = (pick, button, file, at) => {
   ask.send(file);
 };
 """
-HOST_AT = own("js", HOST)
+HOST_AT = own("js", HOST, "widgets")
 # On every page; what is above comes when it is needed.
 ELEMENT = f"""
 customElements.define('pipulate-widget', class extends HTMLElement {{
@@ -250,6 +251,6 @@ async def _heard(said: Row, buffers: list[bytes], shown: dict[str, Held], tell: 
 
 
 ROUTES = [
-    Route("/static/widgets/{name}", text, methods=["GET"]),
+    *(Route(f"/static/{place}/{{name}}", text) for place in ("widgets", "own")),
     WebSocketRoute("/ws/widgets", socket),
 ]
