@@ -112,8 +112,8 @@ def test_a_refused_edit_keeps_what_was_typed_beside_the_reason(tasks, server):
 
 def test_a_tick_is_saved_at_once(tasks, server):
     server.call("task_add", title="tick me")
-    row(tasks, "tick me").get_by_label("Done").check()
-    tasks.wait_for_timeout(150)
+    with tasks.expect_response(lambda said: said.request.method == "PATCH"):
+        row(tasks, "tick me").get_by_label("Done").check()
     expect(row(tasks, "tick me").get_by_label("Done")).to_be_checked()
     assert server.call("task_list")["rows"][0]["done"] is True
 
