@@ -1,4 +1,4 @@
-"""Outputs too large for the store: kept in a file, handed on as what can be read from it."""
+"""Outputs too large for the store: kept in a file, and read from it."""
 
 import json
 import os
@@ -55,10 +55,12 @@ def is_rows(value: Any) -> bool:
 
 
 def as_row(row: Any) -> dict[str, Any]:
+    """What is none is the value of one."""
     return row if isinstance(row, dict) else {"value": row}
 
 
 def columns_of(rows: Iterable[Any]) -> list[str]:
+    """Of all rows."""
     return [*dict.fromkeys(chain.from_iterable(map(as_row, rows)))]
 
 
