@@ -345,9 +345,9 @@ def test_given_any_step_then_it_is_cancelled_within_two_seconds_with_all_it_star
     assert "problem" not in engine.state(step).error, "to cancel is no fault"
 
 
-def test_a_step_whose_caller_goes_while_it_is_begun_is_cancelled_and_runs_again(
-    engine, run, monkeypatch
-):
+@pytest.fixture
+def held(engine, monkeypatch):
+    """(it waits to begin, go on): each step is held right before its beginning."""
     begin, inside, go_on = engine.house.runs.begin, threading.Event(), threading.Event()
 
     def slow(*about):
@@ -355,8 +355,14 @@ def test_a_step_whose_caller_goes_while_it_is_begun_is_cancelled_and_runs_again(
         go_on.wait(10)
         return begin(*about)
 
+    monkeypatch.setattr(engine.house.runs, "begin", slow)
+    return inside, go_on
+
+
+def test_a_step_whose_caller_goes_while_it_is_begun_is_cancelled_and_runs_again(engine, run, held):
+    inside, go_on = held
+
     async def main():
-        monkeypatch.setattr(engine.house.runs, "begin", slow)
         starting = asyncio.create_task(engine.start("quick"))
         await asyncio.to_thread(inside.wait)
         starting.cancel()
@@ -504,28 +510,22 @@ def test_a_step_that_ends_while_the_disk_is_full_is_settled_when_there_is_room(
 
 
 def test_given_ctrl_c_twice_while_a_step_waits_to_begin_then_it_is_cancelled_once_it_has(
-    engine, run, monkeypatch
+    engine, run, held
 ):
-    begin, waiting, go = engine.house.runs.begin, threading.Event(), threading.Event()
-
-    def late(*about):
-        waiting.set()
-        go.wait(5)
-        return begin(*about)
+    inside, go_on = held
 
     async def twice():
         starting = asyncio.create_task(engine.start("quick"))
-        await asyncio.to_thread(waiting.wait)
+        await asyncio.to_thread(inside.wait)
         for _ in "ab":
             starting.cancel()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         await asyncio.wait([starting])
-        go.set()
+        go_on.set()
         while engine.state("quick").state != "cancelled":
             await asyncio.sleep(0.01)
 
-    monkeypatch.setattr(engine.house.runs, "begin", late)
     run(asyncio.wait_for(twice(), 10))
 
 

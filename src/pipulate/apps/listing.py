@@ -303,9 +303,8 @@ class Listing(Many):
 
     def _clash(self, name: str, theirs) -> str:
         field = self.fields[name]
-        now = (
-            f"Somebody changed this meanwhile; here it says “{field.show(field.load(theirs))}” now."
-        )
+        said = field.show(field.load(theirs))
+        now = f"Somebody changed this meanwhile; here it says “{said}” now."
         return f"{now} Yours is kept: save again, or Escape."
 
     async def delete(self, visit: Visit):

@@ -55,12 +55,12 @@ def is_rows(value: Any) -> bool:
 
 
 def as_row(row: Any) -> dict[str, Any]:
-    """What is none is the value of one."""
+    """What is no row is its `value`."""
     return row if isinstance(row, dict) else {"value": row}
 
 
 def columns_of(rows: Iterable[Any]) -> list[str]:
-    """Of all rows."""
+    """Those of every row."""
     return [*dict.fromkeys(chain.from_iterable(map(as_row, rows)))]
 
 
