@@ -848,7 +848,8 @@ def test_who_said_that_it_did_not_happen_is_asked_again_when_it_is_lost_again(pl
 def test_a_step_that_fails_after_its_answer_while_its_run_is_taken_up_is_not_tried_again(
     plugin, call, house, monkeypatch
 ):
-    plugin(ASKS.replace('job.once("export"', 'job.nonsense("export"'), "asks")
+    pause = '__import__("time").sleep(0.5) or '  # else it may have failed before it is taken up
+    plugin(ASKS.replace('job.once("export"', f'{pause}job.nonsense("export"'), "asks")
     call("asks_run")
     call("run_answer", run=1, answer="two")
     guided = house.shelf.pipeline("asks")
