@@ -44,6 +44,23 @@ def asks(job):
         print(f"line {n}")
     return job.ask("Which one?", ["one", "two"])
 """
+LATE = """
+import time
+from pipulate import Pipeline
+
+late = Pipeline("Late")
+
+
+@late.step
+def rest(text: str = "a"):
+    time.sleep(0.4)
+    return text
+
+
+@late.step
+def count(number: int):
+    return number
+"""
 # A tab that can be hidden, in a browser that allows notifications.
 AWAY = """
 Object.defineProperty(document, 'hidden', {get: () => Boolean(window.away)});
@@ -266,3 +283,25 @@ def test_runs_are_found_named_copied_deleted_and_brought_back(odd, page):
     expect(listed).to_have_count(0)
     page.get_by_role("status").filter(has_text="Deleted").get_by_text("Undo").first.click()
     expect(listed).to_have_count(1)
+
+
+@pytest.fixture
+def late(page, server):
+    """A page at a new run of Late, in which each step takes a moment."""
+    (server.home / "apps" / "late.py").write_text(LATE)
+    begin(page, "late")
+    yield page
+    page.unroute_all()
+
+
+def test_an_answer_that_comes_after_newer_news_does_not_turn_the_card_back(late):
+    held = []
+    late.route("**/late/*/rest", lambda route: held.append((route, route.fetch())))
+    press(card(late, "1. Rest"))
+    expect(card(late, "1. Rest")).to_contain_text("done")
+    route, answer = held[0]
+    assert "running" in answer.text()
+    with late.expect_response("**/rest"):
+        route.fulfill(response=answer)
+    late.wait_for_timeout(200)
+    expect(card(late, "1. Rest")).to_contain_text("done")

@@ -109,6 +109,26 @@ def test_a_list_that_missed_a_run_before_its_socket_opened_draws_itself_anew(ser
         hear(tab, ANEW, 2.0)
 
 
+def test_a_run_that_was_named_while_its_tab_was_away_is_drawn_anew(server, begun):
+    run = begun()
+    seen = re.search(r"seen=(\d+)", server.page(run).split("ws-connect")[1])
+    server.call("run_name", run=int(run.split("/")[-1]), name="Named meanwhile")
+    with server.socket(run, seen=seen[1]) as tab:
+        hear(tab, "Named meanwhile", 2.0)
+
+
+def test_a_tab_at_a_run_that_is_deleted_elsewhere_says_so_and_shows_it_once_it_is_back(
+    server, begun
+):
+    run = begun()
+    number = int(run.split("/")[-1])
+    with server.socket(run) as tab:
+        server.call("run_delete", run=number)
+        hear(tab, f"Run {number} was deleted", 2.0)
+        server.call("undo")
+        hear(tab, f"· run {number}", 2.0)
+
+
 def test_a_run_is_drawn_anew_where_it_is_shown_when_the_shell_runs_it(server, begun):
     run, other = begun(), begun()
     number = int(run.split("/")[-1])

@@ -58,7 +58,7 @@ class Feeds(Runner):
             fault = outputs.view_failed(error)
         beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
         parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
-        text = html(Div(*parts, cls="output", id=f"output-{attempt['id']}"))
+        text = html(Div(*parts, cls="output", hx_swap="innerHTML", id=f"output-{attempt['id']}"))
         self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held, tries - 1)}
         return NotStr(text)
 

@@ -97,8 +97,9 @@ class Guided(Feeds):
         return await self.draw_run(profile, run)
 
     async def draw_run(self, profile, run_id: int):
+        seen = self.house.events.newest()  # which of two is the newer one
         run, states = self.open(profile, run_id)
-        at, key = self.at(profile, run_id), f"run-{run_id}"
+        at = self.at(profile, run_id)
         cards = [await self._card(profile, run, states, name) for name in states]
         cards += [await self._gone_card(profile, run, old) for old in self._gone(run)]
         early = any(s.state not in PAST for s in states.values())
@@ -107,8 +108,14 @@ class Guided(Feeds):
             note = Small("Finished: steps cannot change until reopened.")
             foot = press(at, "reopen", "Reopen"), note
         parts = self._head(profile, run, states), self._changed(run, states), *cards
-        about = {"hx_target": f"#{key}", "hx_ext": "morph", "hx_swap": "morph:outerHTML"}
-        return Section(*parts, Nav(*foot, cls="pager"), cls="run", id=key, **about)
+        # out of band: what was clicked may be gone when the answer comes
+        about = {"hx_ext": "morph", "hx_swap": "none", "hx_swap_oob": "morph", "data_seen": seen}
+        return Section(*parts, Nav(*foot, cls="pager"), cls="run", id=f"run-{run_id}", **about)
+
+    def gone(self, profile, run_id: int):
+        """What stands where a run was that is deleted."""
+        told = P(f"Run {run_id} was deleted. ", A("To the other runs", href=self.at(profile)))
+        return Section(told, id=f"run-{run_id}", hx_swap_oob="morph")
 
     def _head(self, profile, run: Row, states: States):
         at, every = self.at(profile, run["id"]), states.values()
@@ -217,11 +224,8 @@ class Guided(Feeds):
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run_id, values, self.slug)
             return await self.run_all(visit, False)
         fresh = "fresh" in visit.query
-        job = await self.begin(caller, run_id, name, values, fresh, states[name].tries)
-        drawn = await self.show(visit)
-        if job.task.done():  # meanwhile: its tabs may hear of that before they get this answer
-            drawn = await self.show(visit)
-        return drawn
+        await self.begin(caller, run_id, name, values, fresh, states[name].tries)
+        return await self.show(visit)
 
     async def run_all(self, visit: Visit, again: bool = True):
         """Every step (`again`: what is done, too) while inputs allow, be anybody there or not.
@@ -256,11 +260,12 @@ class Guided(Feeds):
             why = problem.details.get("fields", {}).get("answer", problem.what)
             form = question_form(asked, f"{visit.base}/{run}", answer, why)
             return Refusal(form, target=f"#question-{asked['id']}")
+        if "/inbox" in visit.here:  # which hears of it
+            return ""
         listed = visit.here.split("?")[0].rstrip("/").endswith(visit.base)
         if verb == "delete":
             undo = notice(f"Deleted run {run}.", visit.undo)
-            told = P(f"Run {run} was deleted. ", A("To the other runs", href=visit.base))
-            return undo if listed else (Section(told, id=f"run-{run}"), undo)
+            return undo if listed else (self.gone(caller.profile, run), undo)
         if verb == "copy":
             new = f"{visit.base}/{said['run']}"
             link = A(f"Run {said['run']}", href=new), f" has the inputs of run {run}."

@@ -12,16 +12,14 @@ from fasthtml.components import A
 
 from pipulate.ai.prompt import app_at, place
 from pipulate.apps.card import progress, title, words
-from pipulate.apps.crud import Crud
 from pipulate.apps.feeds import Feeds
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, notice
 from pipulate.apps.rows import AGAIN
 from pipulate.core.jobs import Job
-from pipulate.core.logs import problem_of
-from pipulate.core.problems import Problem
+from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import Profile
-from pipulate.core.store import Row, now
+from pipulate.core.store import Row
 from pipulate.web.inbox import counter
 from pipulate.web.live import Hub, Tab, soon
 
@@ -72,30 +70,23 @@ class News:
         slug, run = place(at)
         if not run:
             return self.hub.put(profile.id, AGAIN, at)
-        try:
+        with contextlib.suppress(Problem):
             self.hub.put(profile.id, await self.drawn(profile, slug, run), at)
-        except Exception as error:
-            problem_of(error)  # that the run was deleted is no fault
 
     async def drawn(self, profile: Profile, slug: str, run: str) -> str:
-        drawn = await self.house.shelf.pipeline(slug).draw_run(profile, int(run))
-        return html(drawn(hx_swap_oob="morph"))
+        guided = self.house.shelf.pipeline(slug)
+        try:
+            return html(await guided.draw_run(profile, int(run)))
+        except Missing:
+            return html(guided.gone(profile, run))
 
-    async def missed(self, tab: Tab, stale: bool) -> None:
-        """What a page missed: a list that is `stale` is drawn anew, a run only when a step
-
-        ran lately, else it would take back what is being typed."""
+    def missed(self, tab: Tab, stale: bool) -> None:
+        """A page that is `stale`, or of a run at work, is drawn anew."""
         slug, run = place(tab.at)
-        app = self.house.shelf.apps.get(slug)
-        if isinstance(app, Crud) or slug in ("history", "inbox") or (app and not run):
-            if stale:
-                tab.put(AGAIN)
-        elif app and run != "-":
-            late = now(-10)
-            where = "run_id = ? AND (ended_utc IS NULL OR ended_utc > ?)"
-            if self.house.runs.attempts(where, (int(run), late)):
-                with contextlib.suppress(Problem):
-                    tab.put(await self.drawn(tab.profile, slug, run))
+        app, works = self.house.shelf.apps.get(slug), "run_id = ? AND state = 'running'"
+        ran = isinstance(app, Feeds) and self.house.runs.attempts(works, (run,))
+        if ran or (stale and (slug in ("history", "inbox") or (app and run != "-"))):
+            self._soon(tab.path, partial(self._anew, tab.profile, tab.path))
 
     def _event(self, event: Row) -> None:
         verb, target = event["verb"], event["target"]

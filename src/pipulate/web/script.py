@@ -311,8 +311,8 @@ ask();
 
 // in a run drawn anew what is typed, unfolded and came out stays
 Object.assign(Idiomorph.defaults.callbacks, {
-  beforeNodeMorphed: at => !at.matches?.('.output') &&
-    !(at.matches?.('.run form') && !at.left && !untouched(at)),
+  beforeNodeMorphed: (at, to) => !(at.dataset?.seen - to.dataset?.seen > 0 ||
+    at.matches?.('.output') || at.matches?.('.run form') && !at.left && !untouched(at)),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
 on('htmx:beforeRequest input', '.run form', (form, {type}) => { form.left = type != 'input'; });

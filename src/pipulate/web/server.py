@@ -216,7 +216,7 @@ class Site:
             return await socket.close(4404)
         tab = Tab(socket, profile, at, asked.get("tab", ""))
         stale = asked.get("seen", "") not in ("", str(self.house.events.newest()))
-        await self.news.missed(tab, stale)
+        self.news.missed(tab, stale)
         last = asked.get("since")  # of the chat
         if last is not None and (missed := panel.since(self.chat, profile, last)):
             tab.put(missed)
