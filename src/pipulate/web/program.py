@@ -1,18 +1,14 @@
 """Pipulate as a program of the machine: what lets a browser install it as a window, and its end."""
 
 import asyncio
-import functools
 import json
-import math
 import signal
-import struct
-import zlib
 
 from fasthtml.components import Code, H1, P, Section
 from starlette.responses import Response
 from starlette.routing import Route
 
-BLUE, SIZES = (1, 114, 173), (192, 512)
+SIZES = (192, 512)  # of icons, which hatch_build.py draws
 ICONS = [{"src": f"/static/icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png"} for n in SIZES]
 MANIFEST = {
     "id": "/",
@@ -26,34 +22,11 @@ MANIFEST = {
 }
 
 
-@functools.cache
-def icon(size: int) -> bytes:
-    """A white P on blue, so many pixels wide, as PNG: a ring and a stem, smooth at the edges."""
-
-    def shade(x: float, y: float) -> int:
-        ring = abs(math.hypot(x - 0.52, y - 0.42) - 0.14)
-        stem = math.hypot(x - 0.38, y - min(max(y, 0.42), 0.76))
-        return round(255 * min(1.0, max(0.0, 0.5 - size * (min(ring, stem) - 0.055))))
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        own = kind + body
-        return struct.pack(">I", len(body)) + own + struct.pack(">I", zlib.crc32(own))
-
-    at = [(n + 0.5) / size for n in range(size)]
-    rows = b"".join(b"\0" + bytes(shade(x, y) for x in at) for y in at)
-    colours = bytes(c + (255 - c) * n // 255 for n in range(256) for c in BLUE)
-    head = struct.pack(">2I5B", size, size, 8, 3, 0, 0, 0)  # a byte a pixel: which colour
-    parts = (b"IHDR", head), (b"PLTE", colours), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
-
-
-def _route(name: str, kind: str, draw) -> Route:
-    return Route(f"/static/{name}", lambda request: Response(draw(), media_type=kind))
-
-
 ROUTES = [
-    _route("app.webmanifest", "application/manifest+json", lambda: json.dumps(MANIFEST)),
-    *(_route(f"icon-{n}.png", "image/png", functools.partial(icon, n)) for n in SIZES),
+    Route(
+        "/static/app.webmanifest",
+        lambda request: Response(json.dumps(MANIFEST), media_type="application/manifest+json"),
+    )
 ]
 
 
