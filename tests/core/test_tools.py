@@ -13,6 +13,7 @@ import pytest
 from pipulate.core import tools as tools_module
 from pipulate.core.fields import Between, File, make_field
 from pipulate.core.problems import (
+    Busy,
     Confirm,
     Invalid,
     Missing,
@@ -561,3 +562,52 @@ def test_given_a_tool_that_loops_inside_its_change_then_the_write_lock_is_free_a
     began = time.monotonic()
     assert call("task_add", title="whole")["id"] == 1, "and what it wrote is gone"
     assert time.monotonic() - began < 2
+
+
+def test_given_a_tool_that_hangs_beneath_python_after_it_has_written_then_others_can_save(
+    house, call, monkeypatch
+):
+    monkeypatch.setattr("pipulate.core.store.WAIT", 0.3)
+    woken, ended, refused = threading.Event(), threading.Event(), []
+    tasks = house.db.table("app_tasks", scoped=True).xtra(profile_id=1)
+
+    def stuck(caller):
+        tasks.insert(title="half")
+        try:
+            woken.wait(60)  # no interrupt reaches it there
+        except BaseException:
+            with pytest.raises(Exception) as caught:
+                tasks.insert(title="late")
+            refused.append(caught.value)
+        finally:
+            ended.set()
+
+    house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck, seconds=0.2)])
+    with pytest.raises(Problem, match="was stopped"):
+        call("stuck")
+    assert call("task_add", title="whole")["id"] == 1, "what hangs is taken back"
+    assert call("task_add", title="more")["id"] == 2
+    woken.set()
+    assert ended.wait(10) and "closed" in repr(refused).lower()
+    assert call("task_add", title="last")["id"] == 3, "though it woke, all goes on"
+    assert [row["title"] for row in tasks(order_by="id")] == ["whole", "more", "last"]
+
+
+def test_a_change_that_only_takes_long_is_never_taken_back(house, call, monkeypatch):
+    monkeypatch.setattr("pipulate.core.store.WAIT", 0.2)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        with house.db.change(verb="import"):
+            house.db.table("app_tasks", scoped=True).xtra(profile_id=1).insert(title="slow")
+            begun.set()
+            go_on.wait(10)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert begun.wait(5)
+    with pytest.raises(Busy, match="still being saved"):
+        call("task_add", title="quick")
+    go_on.set()
+    thread.join()
+    assert call("task_list")["count"] == 1

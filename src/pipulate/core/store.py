@@ -25,6 +25,7 @@ from pipulate.core.tables import Row as Row, Table as Table, quote as quote
 
 WAIT = 5.0  # seconds a writer waits for another before it is told "busy"
 ROOM = 1_000_000  # bytes below which a store that does not open is a full disk, not a fault
+LATE = set[int]()  # threads at work that were stopped, and may hang beneath Python
 MANY = 5_000  # rows of one change from which a search index is rather made anew
 # secure_delete "fast": what is dropped is overwritten where that costs no further writing
 PRAGMAS = {"synchronous": 2, "foreign_keys": 1, "trusted_schema": 0, "secure_delete": "fast"}
@@ -76,7 +77,7 @@ class Change:
     turn: str | None = None
     undoes: list[int] = field(default_factory=list)  # the events that it takes back
     images: list[Row] = field(default_factory=list)  # of what was written so far
-    begun: bool = False
+    writer: apsw.Connection | None = None  # once it is begun
     soft: bool = False  # it waits for no disk: only a power cut may lose it
 
 
@@ -85,8 +86,8 @@ class Database:
 
     def __init__(self, path: Path, latest: int = 0):
         self.path = path
-        self._local = threading.local()
-        self._lock = threading.RLock()
+        self._local, self._lock = threading.local(), threading.RLock()
+        self._holder = 0  # the thread that has the lock
         self._columns: dict[str, list[str]] = {}
         self.on_event: list[Callable[[Row], None]] = []
         _refuse_foreign(path)
@@ -116,8 +117,8 @@ class Database:
 
     def _reader(self) -> apsw.Connection:
         """This thread's; inside a begun change the writer, to see its own rows."""
-        if self.current and self.current.begun:
-            return self._writer
+        if self.current and self.current.writer is not None:
+            return self.current.writer
         if not hasattr(self._local, "db"):
             self._local.db = self._connect()
             self._local.db.pragma("query_only", 1)
@@ -169,7 +170,7 @@ class Database:
         record = None
         try:
             yield change
-            if change.images or (change.summary and change.begun):
+            if change.images or (change.summary and change.writer):
                 record = self._append_event(change)
             self._end(change, "COMMIT")
         except BaseException:
@@ -178,7 +179,7 @@ class Database:
         finally:
             self._local.change = None
             with contextlib.suppress(RuntimeError):  # not held, as it may be unbegun
-                self._release(change) if change.begun else self._lock.release()
+                self._release(change) if change.writer else self._lock.release()
         if record:
             for listener in self.on_event:
                 listener(record)
@@ -186,10 +187,15 @@ class Database:
     def begin(self) -> apsw.Connection:
         """The writer, in the transaction of the current change."""
         change = self.current
-        if not change or change.begun:
+        if not change:
             return self._writer
-        if not self._lock.acquire(timeout=WAIT):
-            raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
+        if change.writer is not None:  # one that was taken back is closed, and so false
+            return change.writer
+        if not (lock := self._lock).acquire(timeout=WAIT):
+            if lock is self._lock:  # else somebody took it back meanwhile
+                self._take_back()
+            return self.begin()
+        self._holder = threading.get_ident()
         try:
             with IN_WORDS:
                 if change.soft:
@@ -200,8 +206,18 @@ class Database:
                 self._writer.execute("ROLLBACK")
             self._release(change)
             raise
-        change.begun = True
-        return self._writer
+        change.writer = self._writer
+        return change.writer
+
+    def _take_back(self) -> None:
+        """Undo what a thread of LATE holds all others up with; it can write no more."""
+        if self._holder not in LATE:
+            raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
+        LATE.discard(self._holder)
+        old, self._writer, self._lock = self._writer, self._connect(), threading.RLock()
+        old.interrupt()
+        with contextlib.suppress(apsw.Error):
+            old.close(force=True)
 
     def _release(self, change: Change) -> None:
         try:
@@ -211,9 +227,9 @@ class Database:
             self._lock.release()
 
     def _end(self, change: Change, word: str) -> None:
-        if change.begun and not self._writer.get_autocommit():
+        if change.writer and not change.writer.get_autocommit():
             with IN_WORDS:
-                self._writer.execute(word)
+                change.writer.execute(word)
 
     def _append_event(self, change: Change) -> Row:
         images = change.images

@@ -27,7 +27,7 @@ from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, require
 from pipulate.core.profiles import Profile
-from pipulate.core.store import Database, Row, now
+from pipulate.core.store import LATE, Database, Row, now
 
 EXPIRES = 600.0  # seconds
 HOOK_SECONDS = 5.0  # for a plugin's own code outside of a step
@@ -157,6 +157,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
         finally:
             with ending:
                 thread.clear()
+                LATE.discard(threading.get_ident())
 
     try:
         with anyio.move_on_after(seconds):
@@ -168,6 +169,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
     with ending:
         for ident in thread:
             late.stack = traceback.extract_stack(sys._current_frames()[ident])
+            LATE.add(ident)
             interrupt(ident)
     raise late
 
