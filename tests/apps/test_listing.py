@@ -359,6 +359,23 @@ def test_given_a_row_that_loops_while_it_is_drawn_then_the_page_says_so(
     assert "was stopped" in text and 'id="add"' in text
 
 
+def test_given_a_row_that_loops_at_three_visits_then_its_plugin_rests_and_says_why(
+    plugin, visit, call, monkeypatch
+):
+    from pipulate.core import tools
+
+    source = OWN.replace("return B(self.text)", "\n            while True: pass")
+    own = plugin(source, "notes")
+    (note,) = own.apps
+    call("note_add", text={"text": "x"})
+    monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
+    for _ in range(3):
+        assert own.problem is None
+        visit("GET", app=note, partial=False)
+    assert own.folded and "notes.py, line" in own.problem.what
+    assert "three times in a row: This took over 0.2 s" in own.problem.what
+
+
 @pytest.mark.parametrize("own", ["self.text", "B([self.text])", "({'a': self.text}, B('x'))"])
 def test_given_a_row_that_its_class_draws_from_text_then_markup_in_it_stays_text(
     plugin, visit, call, own

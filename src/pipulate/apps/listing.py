@@ -71,9 +71,10 @@ class Listing(Many):
             self.keep_in_step(visit.caller)
             return self._listing(visit, state)
 
-        kept = self._kept(state, "true")
+        kept, shelf = self._kept(state, "true"), visit.house.shelf
         try:
-            listed = await limited(work)
+            with shelf.trying(shelf.of(self), "the list"):
+                listed = await limited(work)
         except Problem as problem:
             every = A("Show all", href=self.address(visit.base, State()))
             listed = Div(problem_card(problem), Table(self._filters(state)), every, id="listing")

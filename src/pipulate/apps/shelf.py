@@ -8,7 +8,6 @@ import contextlib
 import importlib.util
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ PAGE_WORDS = (
     "history search approvals undo chat plugin settings call inbox quit docs share assistant"
 )
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
-at_work: ContextVar[Plugin | None] = ContextVar("at_work", default=None)
 
 
 class Shelf:
@@ -172,12 +170,11 @@ class Shelf:
     @contextlib.contextmanager
     def trying(self, plugin: Plugin | None, what: str) -> Iterator[None]:
         """Around a plugin's code outside of steps: what fails three times in a row is folded."""
-        if not plugin or at_work.get() is plugin:  # a tool that a page calls is part of it
+        if not plugin:
             yield
             return
         if plugin.folded:
             raise plugin.problem.with_traceback(None)
-        before = at_work.set(plugin)
         try:
             yield
             plugin.faults.pop(what, None)
@@ -187,8 +184,6 @@ class Shelf:
                 if plugin.folded:
                     self._fold(plugin, error)
             raise
-        finally:
-            at_work.reset(before)
 
     def calling(self, tool: Tool) -> contextlib.AbstractContextManager[None]:
         return self.trying(self.plugins.get(tool.owner), tool.name)
