@@ -94,6 +94,17 @@ def test_a_name_of_the_base_class_is_refused_as_a_field(plugin, name):
     assert f"Thing.{name}" in problem.what and "line 2" in problem.what
 
 
+@pytest.mark.parametrize("name", ["order", "plural", "shared", "fields", "follow", "id", "table"])
+def test_a_name_of_the_base_class_is_refused_as_a_method_too(plugin, name):
+    problem = plugin(app(f"x: str\n    def {name}(self): return 1")).problem
+    assert f"Thing.{name}: the base class uses that name" in problem.what
+
+
+def test_the_hooks_of_the_base_class_may_be_written(plugin):
+    hooks = ("check(self): 1", "deleted(self): 1", "__str__(self): return 'a'")
+    assert plugin(app("\n    def ".join(["x: str", *hooks]))).problem is None
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

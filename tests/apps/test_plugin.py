@@ -32,9 +32,14 @@ def load(tmp_path):
         ("import sys\nsys.exit(3)\n", 2, "SystemExit", "Mend"),
         ("from pipulate import CrudAp\n", 1, "CrudAp", ""),
         ("from pipulate import CrudApp\n\nclass A(CrudApp):\n    x: bytes\n", 3, "bytes", ""),
+        (
+            "from datetime import date\nfrom pipulate import CrudApp\nclass A(CrudApp):\n"
+            "    date: date | None = None\n",
+            *(4, "TypeError", "A field hides a type of its name"),
+        ),
     ],
     ids=["syntax", "indentation", "top level", "in a function", "dependency", "name", "exit",
-         "import", "field"],
+         "import", "field", "hidden type"],
 )  # fmt: skip
 def test_a_file_that_fails_to_load_says_where_why_and_what_to_do(load, source, line, said, hint):
     before = set(sys.modules)

@@ -29,6 +29,7 @@ from pipulate.core.store import Row
 from pipulate.core.tools import WAIT_SECONDS, Caller, Tool, awaited, limited, tool_of, tools_in
 
 VERBS = ("list", "get", "add", "update", "delete", "move")
+HOOKS = ("check", "deleted", "before_list")  # methods that a class may have of its own
 
 
 class CrudApp:
@@ -48,13 +49,15 @@ class CrudApp:
 
     def __init_subclass__(cls) -> None:
         own, hints = {}, typing.get_type_hints(cls, include_extras=True)
-        owner = f"{cls.__name__}."
-        for name in inspect.get_annotations(cls):
-            if name[0] == "_":
+        owner, written = f"{cls.__name__}.", inspect.get_annotations(cls)
+        methods = [n for n, value in vars(cls).items() if hasattr(value, "__get__")]
+        for name in (*written, *methods):
+            if name[0] == "_" or name in methods and name in HOOKS:
                 continue
             if name in (*migrate.COLUMNS, *dir(CrudApp)):
                 raise Problem(f"{owner}{name}: the base class uses that name.", "Rename it.")
-            own[name] = make_field(name, hints[name], getattr(cls, name, MISSING), owner)
+            if name in written:
+                own[name] = make_field(name, hints[name], getattr(cls, name, MISSING), owner)
         if taken := [name for name, _ in tools_in(cls) if name in VERBS]:
             raise Problem(f"{owner}{taken[0]}: every app has that tool.", "Rename it.")
         cls.fields, cls.computed, cls.extra_routes = cls.fields | own, {**cls.computed}, []

@@ -108,6 +108,8 @@ def _load_problem(plugin: Plugin, error: BaseException) -> Problem:
             line = line_of(plugin.content, owner) or error.details.get("line") or line
         case NameError():
             step = nearest(error.name, NAMED)
+        case TypeError() if "for |" in what:
+            step = "A field hides a type of its name: rename it, such as day: date."
         case ModuleNotFoundError():
             step = f"Install it into Pipulate's environment: pip install {error.name}"
     return Problem(f"{path.name}, line {line or 1}: {what}", step, line=line)
