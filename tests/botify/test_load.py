@@ -94,6 +94,21 @@ def test_other_delimiters_are_found_out_or_told_by_the_first_line(loaded, delimi
     assert loaded(f"sep={delimiter}\n{line}\n".encode())[0]["sep"]
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_semicolons_in_addresses_and_bars_in_titles_part_no_cells(loaded, wide):
+    page = f"{A};jsessionid=1;colour=red|blue"
+    line = f"{page},{B}" + ",Home | Shop | Buy; x | y" * wide
+    found, edges, nodes = loaded(f"{line}\n{line}\n".encode(), ["title"])
+    assert edges[1:] == [[page, B], [page, B]] and found["short"] == 0
+    assert nodes[1:] == [[page, "Home | Shop | Buy; x | y" * wide]]
+
+
+def test_fields_are_taken_by_their_names_in_whichever_order(loaded):
+    head = "metadata.title.content,url,outlinks_internal.graph.url,http_code"
+    _, edges, nodes = loaded(f"{head}\nHome,{A},{B},200\n".encode(), ["status code", "title"])
+    assert edges[1:] == [[A, B]] and nodes[1:] == [[A, "200", "Home"]]
+
+
 def test_a_file_with_fewer_columns_than_were_asked_for_gives_its_links(loaded):
     _, edges, nodes = loaded(f"Full URL,Links\n{A},{B}\n".encode())
     assert edges[1:] == [[A, B]] and nodes[1:] == [[A, ""]]
@@ -118,8 +133,36 @@ def test_a_file_in_a_folder_of_the_archive_is_found(loaded):
     assert loaded(packed.getvalue())[1][1:] == [[A, B]]
 
 
+def zipped(**files):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
 EMPTY_ZIP = io.BytesIO()
 zipfile.ZipFile(EMPTY_ZIP, "w").close()
+
+
+def test_what_a_mac_puts_into_an_archive_is_no_table(loaded):
+    files = {"__MACOSX/._links.csv": b"\0\5", ".hidden.csv": "x", "links.csv": f"{A},{B},200\n"}
+    assert loaded(zipped(**files))[1][1:] == [[A, B]]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (zipped(**{"1.csv": f"{A},{B}\n", "2.csv": f"{B},{C}\n"}), "holds 2 files: 1.csv, 2.csv"),
+        (zipped(**{"links.csv.gz": made()}), "no text in UTF-8"),
+        (gzip.compress(made()), "no text in UTF-8"),
+        (f"{A},{B}\n".encode("utf-16"), "no text in UTF-8"),
+    ],
+    ids=range(4),
+)
+def test_of_several_tables_none_is_dropped_and_bytes_are_no_links(loaded, content, why):
+    with pytest.raises(Problem, match=why):
+        loaded(content)
 
 
 @pytest.mark.parametrize(

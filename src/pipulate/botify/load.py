@@ -21,6 +21,7 @@ from collections import Counter
 from operator import eq, itemgetter
 
 from pipulate import CsvFile, Problem
+from pipulate.botify.plans import FIELDS, METRICS
 from pipulate.plugins._graph import cell, defused
 from pipulate.plugins._pairs import columns
 
@@ -35,7 +36,9 @@ WEB = re.compile(r"\s*[\"']?https?://", re.IGNORECASE)
 # How columns may be called, lower case; else their order decides, which is that of the question.
 SOURCES = ("url", "full url", "source", "source url")
 TARGETS = ("outlinks_internal.graph.url", "target", "target url")
+FIELD = FIELDS | METRICS
 DELIMITERS = ",\t;|"
+BESIDE = re.compile(r"/$|(^|/)(\.|__MACOSX/)")  # folders, and what a Mac puts into an archive
 
 
 @contextlib.contextmanager
@@ -60,10 +63,13 @@ def _bytes(path, kind):
     if kind != "zip":
         return gzip.open(path) if kind == "gzip" else path.open("rb")
     archive = zipfile.ZipFile(path)
-    inside = [name for name in archive.namelist() if not name.endswith("/")]
+    inside = [name for name in archive.namelist() if not BESIDE.search(name)]
     named = [name for name in inside if name.lower().endswith(".csv")] or inside
     if not named:
         raise Problem("The zip file is empty.", AGAIN)
+    if len(named) > 1:  # which of them is meant, or whether all are, nobody has said
+        shown = ", ".join(named[:5])
+        raise Problem(f"The zip file holds {len(named):,} files: {shown[:200]}.", AGAIN)
     return archive.open(named[0])
 
 
@@ -76,7 +82,7 @@ def load(path, folder, labels, told=None):
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with opened(path) as (text, kind):
-            form = _form(text, len(labels))
+            form = _form(text, labels)
         found = _Found(form)
         with opened(path) as (text, kind):
             edges = found.links(text, told or (lambda rows: None))
@@ -99,23 +105,35 @@ def _write(path, lines):
         out.writelines(lines)
 
 
-def _form(text, more):
+def _form(text, labels):
     """How a file is written, by its first lines: {header, sep, delimiter, columns, skip: rows
 
-    before the first link, order: indexes of source, target and the `more` columns behind}."""
+    before the first link, order: indexes of source, target and the columns of `labels`}."""
     first = [line for line in itertools.islice(text, 20) if line.strip()]
     named = re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first[0], re.I) if first else None
     first = first[1:] if named else first
     if not first:
         raise Problem("The file is empty.", AGAIN)
-    delimiter = named[1] if named else max(DELIMITERS, key=first[0].count)
+    if any("\0" in line for line in first):
+        raise Problem("What came is no text in UTF-8.", AGAIN)
+    width = 2 + len(labels)
+    delimiter = named[1] if named else max(DELIMITERS, key=lambda each: _fit(first, each, width))
     reader = csv.reader(itertools.chain(first, text), delimiter=delimiter)
     head = [*itertools.islice(filter(None, reader), 2)]
     header, sep = _is_header(head), bool(named)
     names = [_bare(name) for name in head[0]] if header else []
     form = {"header": header, "sep": sep, "delimiter": delimiter, "skip": header + sep}
-    form["columns"] = range(max(2 + more, *map(len, head)))
-    return form | {"order": _order(names, more)}
+    form["columns"] = range(max(width, *map(len, head)))
+    return form | {"order": _order(names, labels)}
+
+
+def _fit(lines, delimiter, width):
+    """How well lines split: cells that are addresses, rows as wide as was asked for, and how often
+
+    it stands in the first one. Addresses and titles have other delimiters in them."""
+    rows = [*csv.reader(lines, delimiter=delimiter)]
+    pages = sum(1 for row in rows for each in row if WEB.match(each))
+    return pages, sum(len(row) == width for row in rows), lines[0].count(delimiter)
 
 
 def _is_header(rows):
@@ -130,13 +148,16 @@ def _bare(name):
     return re.sub(r"^crawl\.[\d-]+\.", "", name.strip().lower())
 
 
-def _order(names, more):
+def _order(names, labels):
     source = next((names.index(name) for name in SOURCES if name in names), None)
     target = next((names.index(name) for name in TARGETS if name in names), None)
     if source is None or target is None:
         source, target = 0, 1
-    rest = [n for n in range(2 + more) if n not in (source, target)]
-    return [source, target, *rest[:more]]
+    rest = [n for n in range(2 + len(labels)) if n not in (source, target)]
+    fields = [FIELD.get(label) for label in labels]
+    if {*fields} <= {*names}:  # in whichever order
+        rest = [names.index(field) for field in fields]
+    return [source, target, *rest[: len(labels)]]
 
 
 class _Found:
