@@ -103,6 +103,15 @@ def test_where_botify_cannot_tell_the_user_projects_are_those_of_the_name_that_w
     assert [row["slug"] for row in call("botify_projects")["rows"]] == [PROJECT]
 
 
+def test_a_page_can_be_told_whose_token_it_is_where_botify_does_not_know(page, call, service):
+    service.fault("profile", "404", times=9)
+    with pytest.raises(Problem, match="whose token") as problem:
+        page("POST", "token", token=service.token)
+    assert "user name" in problem.value.next_step and 'name="username"' in page()
+    page("POST", "token", token=service.token, username=OWNER)
+    assert f"Welcome, {OWNER}." in page()
+
+
 def test_a_new_token_forgets_what_was_listed_for_the_old_one(call, connected, service):
     call("botify_projects")
     call("botify_connect", token=service.token)

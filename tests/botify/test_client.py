@@ -1,5 +1,6 @@
 """The client of Botify over real HTTP: what it gives, and every way in which the service fails."""
 
+import json
 import time
 
 import httpx2
@@ -37,7 +38,9 @@ def test_the_token_is_checked_by_asking_for_its_user(ask, service):
 
 def test_where_the_service_cannot_tell_the_user_a_name_is_tried(ask, service):
     service.fault("profile", "404", times=2)
-    assert refused(ask, "user").details["status"] == 404
+    problem = refused(ask, "user")
+    assert problem.details["status"] == 404 and "whose token" in problem.what
+    assert "user name" in problem.next_step
     assert ask("user", OWNER) == OWNER
 
 
@@ -122,6 +125,21 @@ def test_an_export_has_a_job_whose_id_is_text(ask, service):
 )
 def test_a_job_is_known_by_its_number_or_its_address(said, key):
     assert answers.job(said)["job_id"] == key
+
+
+def test_what_a_job_asks_for_may_be_told_as_text():
+    said = {"job_id": 7, "payload": json.dumps(PAYLOAD), "results": '{"nb_lines": "5"}'}
+    assert answers.job(said)["payload"] == PAYLOAD
+    assert answers.job(said)["results"] == {"nb_lines": "5"}
+    assert answers.job({"job_id": 7, "payload": "{[", "results": "none"})["payload"] is None
+
+
+def test_numbers_may_be_told_as_text():
+    row = {"slug": "20250314", "urls_done": "400"}
+    assert answers.analysis(row)["pages"] == 400
+    assert [answers.whole(v) for v in ("7", "7.0", 7, None, "many", True, "inf")] == [
+        *(7, 7, 7, None, None, None, None)
+    ]
 
 
 @pytest.mark.parametrize("said", [{}, {"job_id": True}, {"job_url": None}, {"job_id": [1]}, []])

@@ -9,7 +9,7 @@ from pipulate import File, Problem
 from pipulate.apps.markup import html
 from pipulate.botify import asking, download
 from pipulate.botify.apps import link_graph as steps
-from pipulate.botify.stand_in import CRAWLS, OWNER, PROJECT
+from pipulate.botify.stand_in import CRAWLS, OWNER, PROJECT, Job
 
 NAME = f"{OWNER}/{PROJECT}"
 ACCOUNT = {"user": "demo.user", "data": "Botify", "site": None, "projects": [NAME]}
@@ -229,6 +229,12 @@ def test_a_project_without_search_data_is_not_taken_for_a_refused_token(step_job
     assert "page type" in fields and "clicks" not in fields
 
 
+def test_a_project_whose_search_data_are_not_found_has_all_its_other_fields(step_job, service):
+    service.search_missing = True
+    fields = steps.depths(CRAWL, step_job(), 1_000_000)["fields"]
+    assert "page type" in fields and "clicks" not in fields
+
+
 # -- export ------------------------------------------------------------------------------------
 
 
@@ -262,6 +268,16 @@ def test_an_export_is_taken_up_though_the_list_does_not_say_what_it_is(step_job,
     for _ in range(2):
         told = steps.export(planned, step_job(answers=YES))
     assert told["job"] == "70412" and len(service.jobs) == 1
+
+
+def test_an_export_is_taken_up_though_hundreds_of_older_ones_are_listed_before_it(
+    step_job, planned, service
+):
+    told = steps.export(planned, step_job(answers=YES))
+    others = [Job(n, planned["payload"] | {"formatter": "json"}, [], 0) for n in range(1, 800)]
+    service.jobs, service.oldest_first = [*others, *service.jobs], True
+    again = steps.export(planned, step_job(answers=YES))
+    assert again["job"] == told["job"] and len(service.jobs) == 800, "nothing was ordered twice"
 
 
 def test_two_runs_that_ask_at_the_same_time_order_one_export(step_job, planned, service):
@@ -362,7 +378,7 @@ def test_a_token_that_is_refused_half_way_is_waited_for(
 def test_an_export_over_the_limit_is_told_in_botifys_words(step_job, planned, service):
     service.limit = 10
     problem = refused(steps.export, planned, step_job(answers=YES))
-    assert "over 10 [1043] (400)" in problem.what
+    assert "over 10 [1043] (400)" in problem.what and "step Plan" in problem.next_step
     service.limit = 10**6
     assert steps.export(planned, step_job(answers=YES))["job"] == "70412"
 

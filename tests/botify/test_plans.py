@@ -24,6 +24,18 @@ def test_a_sum_over_nothing_is_zero_however_it_is_told(found, number):
     assert plans.number(found) == number
 
 
+def test_depths_and_sums_may_be_told_as_text():
+    found = [{"dimensions": ["1"], "metrics": ["20.0"]}, {"dimensions": ["0"], "metrics": ["5"]}]
+    assert plans.levels_of(found) == [(0, 5), (1, 20)]
+
+
+def test_a_row_that_stands_for_several_depths_says_so():
+    table = plans.depth_table([(0, 5), (2, 30), (4, 100), (8, 0)], 100)
+    assert [row["note"] for row in table] == [
+        *("", "depths 1 to 2", "depths 3 to 4, over the limit", "depths 5 to 8, over the limit")
+    ]
+
+
 def test_the_table_adds_up_and_says_what_does_not_fit():
     table = plans.depth_table(SHOP, 520)
     assert [row["total"] for row in table] == [20, 120, 520, 1420]

@@ -1,5 +1,6 @@
 """What Botify's answers mean: shapes are checked, errors are told in its own words."""
 
+import contextlib
 import html
 import json
 import re
@@ -16,12 +17,18 @@ HINTS = {
 }
 OFF = {"1034", "1035", "1036", "1046"}  # a feature that the project lacks
 RUNNING = {"1052", "1058"}  # an export is running already
+FEWER = {"1027", "1028"}  # more fields than one export may have
+LARGE = {"1043"}
 
 
 def hint(status, code=""):
     """What to do after an answer with this HTTP status and code of Botify's."""
     if code in RUNNING:
         return "Wait until it has ended, then run this step again."
+    if code in FEWER:
+        return "Choose fewer fields in the step Plan, then go on."
+    if code in LARGE:
+        return "Choose a smaller depth in the step Plan, then go on."
     rest = "Try again later." if status >= 500 else "Change what was asked, then try again."
     return HINTS.get(status, rest)
 
@@ -69,6 +76,14 @@ def part(said, name, kind):
     return value
 
 
+def whole(value):
+    """A number, which may be told as text, as a whole one; None where it is something else."""
+    try:
+        return None if value is None or isinstance(value, bool) else int(float(value))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def project(row, user):
     """Owners are called `organization.slug` in newer answers and `user.login` in older ones."""
     known = {
@@ -86,7 +101,7 @@ def analysis(row):
         "slug": part(row, "slug", str),
         "status": str(row.get("status") or "success"),
         "finished": str(row.get("date_finished") or "")[:16],
-        "pages": row.get("urls_done"),
+        "pages": whole(row.get("urls_done")),
     }
 
 
@@ -96,11 +111,16 @@ def job(said):
     key = known.get("job_id") or str(known.get("job_url") or "").rpartition("/")[2]
     if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
         raise misshapen("a job", said)
-    results = known.get("results")
-    return {
-        name: known.get(name) for name in ("payload", "error", "date_created", "nb_results")
-    } | {
-        "results": results if isinstance(results, dict) else None,
+    return {name: known.get(name) for name in ("error", "date_created", "nb_results")} | {
+        "payload": _unpacked(known.get("payload")),
+        "results": _unpacked(known.get("results")),
         "job_id": str(key),
         "job_status": str(known.get("job_status") or ""),
     }
+
+
+def _unpacked(value):
+    """An object, which may be told as its JSON; None where it is something else."""
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(value) if isinstance(value, str) else value
+    return value if isinstance(value, dict) else None

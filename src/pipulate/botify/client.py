@@ -22,8 +22,10 @@ PUBLIC = "https://api.botify.com/v1"
 TRIES, LIMITED_TRIES = 4, 6  # of what may be repeated; of what came too fast
 LONGEST_WAIT = 300.0  # seconds that a Retry-After may ask for
 SIZE, PAGES, LIMIT = 500, 2_000, 50_000_000  # rows of a page, pages of a list, bytes of an answer
+JOBS = 10_000  # of a project that are looked through: nobody says which of them come first
 BARE = 50  # jobs that a list tells too little of, asked for one by one
 REDIRECTS = 3
+NAMELESS = "Give the user name, too: the first word in the addresses of your own projects."
 TIMEOUT = httpx2.Timeout(60, connect=10)
 backoff = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 
@@ -88,8 +90,11 @@ class Client:
             said = await self._ask("GET", "authentication/profile")
             return str(answers.part(answers.part(said, "data", dict), "username", str))
         except Problem as problem:
-            if problem.details.get("status") != 404 or not username:
+            if problem.details.get("status") != 404:
                 raise
+            if not username:
+                what = "Botify does not say whose token this is."
+                raise Problem(what, NAMELESS, status=404) from None
         await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
         return username
 
@@ -132,7 +137,7 @@ class Client:
                 raise Unsure(self._clean(problem.what)) from None
             raise
 
-    async def exports(self, project, most=500):
+    async def exports(self, project, most=JOBS):
         """The export jobs that Botify lists of a project, as it lists them, at most so many.
 
         Where the list leaves out what they ask for, the newest of them are asked one by one."""

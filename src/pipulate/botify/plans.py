@@ -9,6 +9,7 @@ import math
 from datetime import timedelta
 
 from pipulate import Problem
+from pipulate.botify.answers import whole
 from pipulate.botify.slugs import crawl_date
 
 CREDITS = 0.1  # for a row that is tied to the links graph, as Botify publishes it
@@ -50,14 +51,13 @@ def _upto(crawl, depth):
 
 def number(row):
     """The first metric of a row as a whole number, 0 where there is none."""
-    values = row.get("metrics") or [0]
-    return int(values[0] or 0)
+    return whole((row.get("metrics") or [0])[0]) or 0
 
 
 def levels_of(rows):
     """(depth, links) from the rows of `links_query`; pages that nothing leads to have no depth."""
-    known = ((row["dimensions"][0], number(row)) for row in rows if row["dimensions"])
-    return sorted((int(depth), links) for depth, links in known if depth is not None)
+    known = ((whole(row["dimensions"][0]), number(row)) for row in rows if row["dimensions"])
+    return sorted((depth, links) for depth, links in known if depth is not None)
 
 
 def search_levels(total, limit):
@@ -80,11 +80,15 @@ def search_levels(total, limit):
 
 
 def depth_table(levels, limit):
-    """[{depth, links, total, fits, note}] of (depth, links); `limit`: rows of one export."""
-    rows, total = [], 0
+    """[{depth, links, total, fits, note}] of (depth, links); `limit`: rows of one export.
+
+    Where depths were searched, a row may stand for several."""
+    rows, total, before = [], 0, -1
     for depth, links in levels:
         total += links
         note = "over the limit" if total > limit else "" if links else "adds nothing"
+        several = f"depths {before + 1} to {depth}" if depth > before + 1 else ""
+        note, before = ", ".join(filter(None, [several, note])), depth
         row = {"depth": depth, "links": links, "total": total, "fits": total <= limit}
         rows.append(row | {"note": note})
     return rows

@@ -74,6 +74,7 @@ def read_address(text):
 
 def _path(text):
     """The path below the host, without what the API puts before an owner."""
+    text = text.removeprefix("//")
     if "://" not in text and text.split("/")[0].lower() not in (APP, API):
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
             raise Problem("That is no web address.", COPY)
@@ -87,5 +88,7 @@ def _path(text):
         raise Problem("That is no plain web address.", COPY)
     if host not in (APP, API) or port not in (None, 80, 443):
         raise Problem(f"That is an address of {host[:80] or 'nowhere'}, not of {APP}.", COPY)
-    asked = re.fullmatch(r"(/api)?/v1/(projects|analyses|users)(/.*)?", url.path)
+    asked = re.fullmatch(r"(/api)?/v1/(projects|analyses)(/.*)?", url.path)
+    if host == API and not asked:
+        raise Problem("That address of Botify's API names no project.", COPY)
     return (asked[3] or "") if asked else url.path

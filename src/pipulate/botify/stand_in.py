@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -57,8 +58,10 @@ class Service:
     page_size: int = 500
     leads_to: str = ""  # another origin, in place of its own, in `next`
     newer_names: bool = False  # organization.slug, in place of user.login
+    oldest_first: bool = False  # of the list of jobs
     lists_bare: bool = False  # the list of jobs leaves out what they ask for
     search_off: bool = False  # search data is switched off for the project
+    search_missing: bool = False  # or not found at all
     bare_segments: bool = False  # segments are named without the crawl, as the reference has it
     form: parcel.Form = field(default_factory=parcel.Form)
     pages: list = field(default_factory=list)
@@ -156,6 +159,8 @@ class Service:
             raise bql.BadQuery(1029, f"unknown field {gone[0]!r}")
         if self.search_off and "search_console" in str(query):
             raise bql.BadQuery(1046, "search data is not switched on for this project")
+        if self.search_missing and "search_console" in str(query):
+            raise HTTPException(404)
         if self.bare_segments:
             text = json.dumps(query)
             if re.search(r"crawl\.[\d-]+\.segments\.", text):
@@ -182,6 +187,7 @@ class Service:
     async def listing(self, request):
         wanted = request.query_params.get("project")
         jobs = [j for j in reversed(self.jobs) if wanted in (None, j.payload["project"])]
+        jobs = jobs[::-1] if self.oldest_first else jobs
         left_out = {"payload", "results"} if self.lists_bare else set()
         rows = [{k: v for k, v in self._told(j).items() if k not in left_out} for j in jobs]
         return self._page(request, rows)

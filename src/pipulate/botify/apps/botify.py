@@ -14,7 +14,7 @@ from pipulate.botify.account import DEMO, Account, age
 from pipulate.botify.slugs import read_address
 
 STACK, LINE = "display:grid;gap:.8rem", "display:flex;flex-wrap:wrap;gap:.6rem;align-items:end"
-WIDE = "flex:0 1 36rem"
+WIDE, NARROW = "flex:0 1 36rem", "flex:0 1 18rem"
 WHERE = "You find it in Botify under your account (app.botify.com/account)."
 
 
@@ -151,8 +151,11 @@ def token_form(at, word, **more):
     """A token is never shown again, so the field starts empty."""
     box = {"autocomplete": "off", "required": True, "aria_label": "API token", **more}
     key = Input(type="password", name="token", placeholder="API token", **box)
+    called = "User name, only if it is asked for"
+    name = Input(name="username", placeholder=called, aria_label=called, autocomplete="off")
     said = Small(f"{WHERE} It is checked, kept on this machine and only sent to Botify's API.")
-    return Form(Span(key, style=WIDE), Button(word), said, style=LINE, **acts(at, "token"))
+    boxes = Span(key, style=WIDE), Span(name, style=NARROW)
+    return Form(*boxes, Button(word), said, style=LINE, **acts(at, "token"))
 
 
 def token_card(account, at):

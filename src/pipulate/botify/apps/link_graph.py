@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pipulate import Between, Choices, File, Invalid, Pipeline, Problem
 from pipulate.botify import plans
+from pipulate.botify.answers import whole
 from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
 from pipulate.botify.download import Download
 from pipulate.botify.joined import join
@@ -130,7 +131,7 @@ def tried(job, project, query, most=1):
     try:
         return asked(job, "query", project=project, bql=query, most=most)
     except Problem as problem:
-        if problem.details.get("status") != 400:
+        if problem.details.get("status") not in (400, 404):  # a collection may not be there
             raise
     return None
 
@@ -296,11 +297,11 @@ def download(export, job):
 
     size = Download(part, kept.get("tag", ""), far).fetch(link_of(ready), keep, renew)
     job.files.mkdir(parents=True, exist_ok=True)
-    whole = part.replace(job.files / "export.csv")
+    moved = part.replace(job.files / "export.csv")
     said = ready | ready["results"]
     lines = [said.get(name) for name in ("nb_lines", "row_count", "nb_results")]
-    announced = next((n for n in lines if isinstance(n, int)), None)
-    return {"file": File(whole), "bytes": size, "announced": announced, "most": export["most"]}
+    announced = next((n for n in map(whole, lines) if n is not None), None)
+    return {"file": File(moved), "bytes": size, "announced": announced, "most": export["most"]}
 
 
 @download.view
