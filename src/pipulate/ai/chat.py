@@ -1,7 +1,7 @@
 """The conversation of a profile: messages in the store, one turn at a time, each a task."""
 
 import asyncio
-import contextlib
+from contextlib import suppress
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -352,7 +352,7 @@ class Chat:
         said = "\n".join(f"{row['role']}: {row['text'][:500]}" for row in gone)
         hide = discreet(self.house)
         asked = hide(SHORTER.format(kept.get("text", "nothing"), said[: model.context * 2]))
-        with contextlib.suppress(Problem):  # the next turn tries it again
+        with suppress(Problem):  # the next turn tries it again
             text = hide(await complete(model, asked))[:2_000]
             self.house.settings_of(profile.id)["summary"] = {"text": text, "upto": gone[-1]["id"]}
 
@@ -372,7 +372,7 @@ class Chat:
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]
         caller, said = Caller("model", profile, turn=f"remark-{time.time_ns():x}"), ""
-        with contextlib.suppress(Problem):  # nobody asked
+        with suppress(Problem):  # nobody asked
             try:
                 row, _ = await self._stream(caller, model, asked, [])
                 said = row["text"].strip(" -–—.\n")

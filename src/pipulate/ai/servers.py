@@ -4,11 +4,10 @@ Looked for: PIPULATE_MODEL_URL, Ollama, the usual ports, and those added in Sett
 """
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -63,7 +62,7 @@ async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
 async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
     at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
     base = url.rstrip("/").removesuffix("/v1")
-    with contextlib.suppress(*UNFIT):
+    with suppress(*UNFIT):
         listed = (await value(base + at, key))[name]
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
     return None
@@ -157,7 +156,7 @@ async def context(model: Model) -> int:
     """Tokens of a model's context, as its server tells it, else ASSUMED."""
     asks = {"/api/show": {"model": model.name}} if model.ollama else dict.fromkeys(TELL)
     for at, body in asks.items():
-        with contextlib.suppress(*UNFIT):
+        with suppress(*UNFIT):
             said = await value(model.url + at, model.key, body)
             own = said.get("model_info") or said.get("default_generation_settings")
             own = own or {one["id"]: one for one in said["data"]}[model.name]

@@ -4,7 +4,7 @@ All that it asks for goes through the gate, redirects and sockets of pages inclu
 """
 
 import asyncio
-import contextlib
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 import os
 import shutil
 import sys
@@ -43,13 +43,13 @@ class Gate:
         self.places = [place for site in sites for place in _places(site)]
         self.told, self.why = set[str](), ("", "")
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def opened(self) -> AsyncIterator[str]:
-        with contextlib.closing(await asyncio.start_server(self._met, "127.0.0.1", 0)) as server:
+        with closing(await asyncio.start_server(self._met, "127.0.0.1", 0)) as server:
             yield f"socks5://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     async def _met(self, reader: StreamReader, writer: StreamWriter) -> None:
-        with contextlib.suppress(OSError, EOFError, ValueError), contextlib.closing(writer):
+        with suppress(OSError, EOFError, ValueError), closing(writer):
             host, port = await _asked(reader, writer)
             place = f"{host}:{port}"
             allowed = {one for one in self.places if fnmatchcase(place, one)}
@@ -81,7 +81,7 @@ class Gate:
 def _places(site: str) -> list[str]:
     if site == "*":
         return [site]
-    with contextlib.suppress(ValueError, KeyError):
+    with suppress(ValueError, KeyError):
         found = urlsplit(site if "://" in site else f"https://{site}")
         ports = {"http": [80, 443], "https": [443]}[found.scheme]
         if host := (found.hostname or "").encode("idna").decode():  # as browsers write it
@@ -99,7 +99,7 @@ async def _asked(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:
 
 
 async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
-    with contextlib.closing(writer):
+    with closing(writer):
         while chunk := await reader.read(65_536):
             writer.write(chunk)
             await writer.drain()
@@ -122,7 +122,7 @@ def ready() -> str:
     return path
 
 
-@contextlib.contextmanager
+@contextmanager
 def browsing(
     sites: tuple[str, ...], files: Path, profile: str, headless: bool | None
 ) -> Iterator[Any]:
@@ -170,7 +170,7 @@ def browsing(
                 raise Problem(*gate.why) from error
             raise
         finally:
-            with contextlib.suppress(Error):  # gone
+            with suppress(Error):  # gone
                 context.close()
 
 

@@ -1,6 +1,6 @@
 """Rows in and out of an app: downloads, the page of an import, and both as tools."""
 
-import itertools
+from itertools import chain, islice
 import time
 from dataclasses import replace
 from datetime import date
@@ -54,7 +54,7 @@ async def _export(visit: Visit) -> Download:
     form = "json" if said.get("format") == "json" else "csv"
     made = await limited(export, visit.app, visit.caller, state, form, bool(said.get("raw")))
     mark = "" if form == "json" else "\ufeff"  # by which a spreadsheet knows UTF-8
-    return replace(made, chunks=itertools.chain([mark], made.chunks))
+    return replace(made, chunks=chain([mark], made.chunks))
 
 
 async def _form(visit: Visit):
@@ -99,8 +99,8 @@ def _opened(visit: Visit) -> tuple[File, Intake]:
 def _preview(visit: Visit):
     file, intake = _opened(visit)
     at, sheet = f"{visit.base}/import", intake.sheet
-    first = [*itertools.islice(sheet.rows, 3)]  # are shown
-    sheet.rows = itertools.chain(first, sheet.rows)
+    first = [*islice(sheet.rows, 3)]  # are shown
+    sheet.rows = chain(first, sheet.rows)
     yield P("From ", Strong(file.name), ", or choose ", A("another file", href=at), ".")
     if intake.ordered:
         yield P(ORDERED, cls="hint")

@@ -1,6 +1,6 @@
 """Files of the home: uploads and outputs, served by id from a table, never by path."""
 
-import contextlib
+from contextlib import suppress
 import filecmp
 import os
 import re
@@ -104,7 +104,7 @@ class Files:
     def address(self, profile: Profile, path: Path) -> str:
         """The download address of a path in the home, or ""."""
         if self._inside(path) and path.exists():
-            with contextlib.suppress(Conflict):  # another profile's file
+            with suppress(Conflict):  # another profile's file
                 return f"/files/{profile.slug}/{self.record(profile, path)}"
         return ""
 
@@ -122,7 +122,7 @@ class Files:
             file = self.get(caller.profile, int(found[1]))
             if found[2] in (None, file.name):
                 return file
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, NUL, ~nobody
+        with suppress(OSError, ValueError, RuntimeError):  # too long, NUL, ~nobody
             # Windows copies a path in quotes
             path = (caller.cwd or Path.home()) / Path(said.strip('"')).expanduser()
             if caller.actor in ("model", "mcp") and not self._inside(path):
@@ -172,7 +172,7 @@ class Files:
         for top, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if name[0] != "."]
             for path in (os.path.join(top, name) for name in names if name[0] != "."):
-                with contextlib.suppress(OSError, UnicodeError):
+                with suppress(OSError, UnicodeError):
                     kept, about = path[start:].replace(os.sep, "/"), os.lstat(path)
                     if stat.S_ISREG(about.st_mode) and kept.encode():  # no name in odd bytes
                         yield kept, about

@@ -6,7 +6,7 @@ In an async step what asks the engine is awaited (not csv, files); in a plain on
 import asyncio
 import contextlib
 import inspect
-import itertools
+from itertools import chain, islice
 import json
 import os
 import time
@@ -243,9 +243,9 @@ def write_rows(path: Path, rows: Iterable[Row], columns: list[str]) -> Path:
     """Rows as a CSV file, defused."""
     path.parent.mkdir(parents=True, exist_ok=True)
     several = map(as_row, rows)
-    first = [*itertools.islice(several, 1)]
-    columns = columns or [*itertools.chain.from_iterable(first)]
-    lines = ([row.get(c) for c in columns] for row in itertools.chain(first, several))
+    first = [*islice(several, 1)]
+    columns = columns or [*chain.from_iterable(first)]
+    lines = ([row.get(c) for c in columns] for row in chain(first, several))
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(write_csv(columns, lines))
     return path

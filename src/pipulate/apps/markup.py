@@ -1,7 +1,7 @@
 """Elements every app shares: inputs, notices, tables, charts, sanitised markdown."""
 
 import contextlib
-import functools
+from functools import cache, lru_cache
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def html(*elements) -> str:
 def drawn_once(draw):
     """The same function; its HTML is kept by its arguments: elements are slow."""
 
-    @functools.lru_cache(32)
+    @lru_cache(32)
     def kept(*args):
         return NotStr(html(draw(*args)))
 
@@ -160,7 +160,7 @@ def problem_card(problem: Problem):
     return Article(P(Strong(problem.what), " ", problem.next_step), cls="problem", role="alert")
 
 
-@functools.cache
+@cache
 def commonmark():
     """A reader of Markdown that takes HTML for text."""
     from markdown_it import MarkdownIt
@@ -168,7 +168,7 @@ def commonmark():
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-@functools.lru_cache(500)
+@lru_cache(500)
 def markdown(text: str):
     """Raw HTML off, then sanitised last on the final HTML."""
     import nh3

@@ -4,7 +4,7 @@ What the class was when it last loaded is kept in the settings under `fields:TAB
 would lose values is refused until somebody accepts exactly that change (its digest).
 """
 
-import contextlib
+from contextlib import suppress
 import re
 from typing import Any
 
@@ -205,9 +205,9 @@ def recast(app, row: Row) -> Row:
 def _fitting(field: Field, stored: Any) -> Any:
     text, whole = isinstance(stored, str), issubclass(field.type, int)
     own = stored in (0, 1) if field.type is bool else text != whole
-    with contextlib.suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError):
         if own and (isinstance(field.load(stored), list) or not field.many):
             return stored
-    with contextlib.suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError):
         return MISSING if field.type is Ref else field.parse(str(stored))
     return MISSING

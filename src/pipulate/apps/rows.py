@@ -3,7 +3,7 @@
 Elements are slow: what repeats is drawn once and filled as text.
 """
 
-import functools
+from functools import cache, lru_cache
 import re
 import zlib
 from collections.abc import Iterable, Mapping
@@ -31,9 +31,9 @@ class Rows(Data):
     """Rows as HTML; see Listing for the page around them."""
 
     def __init__(self):
-        self._frame = functools.lru_cache(self._frame)
-        self.shelf = functools.lru_cache(self.shelf)
-        self.of_type = functools.cache(self.of_type)
+        self._frame = lru_cache(self._frame)
+        self.shelf = lru_cache(self.shelf)
+        self.of_type = cache(self.of_type)
 
     @property
     def named(self) -> dict[str, Field]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import atexit
-import contextlib
+from contextlib import suppress
 import gc
 import json
 import os
@@ -65,13 +65,13 @@ async def send(process: Process, message: Row) -> None:
     """Say something to it; one that is gone hears nothing."""
     assert process.stdin
     process.stdin.write(dumps(message).encode() + b"\n")
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         await process.stdin.drain()
 
 
 async def kill(process: Process) -> None:
     """At once, with everything it started."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
@@ -102,7 +102,7 @@ def server_info(settings: Settings) -> Row | None:
             with FileLock(settings.folder("locks") / "look", 1), server_lock(settings, 0):
                 return None
         except Timeout:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 return json.loads((settings.home / "server.json").read_text())
         except OSError:
             return None

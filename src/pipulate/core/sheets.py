@@ -5,10 +5,10 @@ exactly one such `'` away again. `raw` does neither.
 """
 
 import codecs
-import contextlib
+from contextlib import suppress
 import csv
 import io
-import itertools
+from itertools import chain, islice
 import json
 import re
 import subprocess
@@ -83,8 +83,8 @@ def write_csv(
     columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False
 ) -> Iterator[str]:
     """CSV in chunks of text. Cells: text (defused unless `raw`), numbers, booleans, None."""
-    every = itertools.chain([columns], rows)
-    while batch := [*itertools.islice(every, BATCH)]:
+    every = chain([columns], rows)
+    while batch := [*islice(every, BATCH)]:
         out = io.StringIO()
         csv.writer(out).writerows([[_cell(value, raw) for value in row] for row in batch])
         yield out.getvalue()
@@ -93,7 +93,7 @@ def write_csv(
 def write_json(rows: Iterable[Row]) -> Iterator[str]:
     """A JSON list of objects, one a line, in chunks of text."""
     before, lines = "[\n", map(dumps, rows)
-    while batch := [*itertools.islice(lines, BATCH)]:
+    while batch := [*islice(lines, BATCH)]:
         yield before + ",\n".join(batch)
         before = ",\n"
     yield "\n]\n" if before != "[\n" else "[]\n"
@@ -114,14 +114,14 @@ def _meant(cell: Any) -> Any:
 
 def _table(records: Numbered, header: Header, raw: bool, sheets: Sequence[str] = ()) -> Sheet:
     filled = (r for r in records if any(cell not in EMPTY for cell in r[1]))
-    if not (first := [*itertools.islice(filled, FIRST)]):
+    if not (first := [*islice(filled, FIRST)]):
         raise Problem("There is nothing in it.", "Give a table with a heading and rows.")
     named = header([cells for _, cells in first]) if callable(header) else header
     top = first[0][1]
     heading = _few(_within(top, 1) if named else [""] * len(top))
     if named and not first[1:]:
         raise Problem("It has a heading but no rows.", "Add rows, or say that there is no heading.")
-    every = itertools.chain(first[named:], filled)
+    every = chain(first[named:], filled)
     rows = ((n, _within(cells, len(heading))) for n, cells in every)
     if not raw:
         rows = ((n, [*map(_meant, cells)]) for n, cells in rows)
@@ -152,7 +152,7 @@ def _encoding(path: Path, head: bytes) -> str:
     if head.startswith(OTHERS) or (b"\0" in head and not wide):
         raise _no_sheet(f"{path.name} is no table")
     for encoding in ["utf-16"] if wide else ["utf-8-sig", "cp1252", "latin-1"]:
-        with contextlib.suppress(UnicodeError), path.open(encoding=encoding, newline="") as file:
+        with suppress(UnicodeError), path.open(encoding=encoding, newline="") as file:
             while file.read(SAMPLE):
                 pass
             return encoding
@@ -182,9 +182,9 @@ def _delimiter(sample: str) -> str:
     """What splits most rows as the first is; nothing, where commas stand in one value a line."""
     best, found = 0, ","
     for delimiter in "\t;|,":  # the comma last: it also stands in numbers
-        with contextlib.suppress(csv.Error):
+        with suppress(csv.Error):
             read = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-            widths = [len(cells) for cells in itertools.islice(read, 30) if cells] or [0]
+            widths = [len(cells) for cells in islice(read, 30) if cells] or [0]
             alike = widths.count(widths[0])
             prose = f"{delimiter} " in sample.split("\n")[0] and alike <= len(widths) / 2
             if widths[0] > 1 and alike > best and not prose:
@@ -203,7 +203,7 @@ def _from_json(text: str) -> Sheet:
         raise _no_sheet(f"This is no JSON that can be read ({str(error)[:80]})") from None
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise _no_sheet("JSON has to be a list of objects")
-    columns = _few([*dict.fromkeys(itertools.chain.from_iterable(data))])
+    columns = _few([*dict.fromkeys(chain.from_iterable(data))])
     if re.search("[\0\ud800-\udfff]", "".join(columns)):
         raise _no_sheet("A name in it holds a character that cannot be shown")
     rows = ([row.get(name, MISSING) for name in columns] for row in data)
@@ -212,7 +212,7 @@ def _from_json(text: str) -> Sheet:
 
 def _workbook(path: Path, sheet: str) -> Iterator[Any]:
     try:
-        with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
             if sum(part.file_size for part in packed.infolist()) > UNPACKED:
                 raise ValueError
         for line in _said([sys.executable, "-m", "pipulate.core.workbook", str(path), sheet]):

@@ -5,7 +5,7 @@ images of logged tables, appends one event and commits, all or nothing. By apsw:
 the WAL-reset fault fixed.
 """
 
-import contextlib
+from contextlib import contextmanager, suppress
 import secrets
 import shutil
 import threading
@@ -153,14 +153,14 @@ class Database:
         with self.change(), IN_WORDS:
             self.begin().executemany(sql, rows)
 
-    @contextlib.contextmanager
+    @contextmanager
     def writing(self) -> Iterator[None]:
         """The current change (or one of its own), begun: what is read in it stays true."""
         with self.change():
             self.begin()
             yield
 
-    @contextlib.contextmanager
+    @contextmanager
     def change(self, **event: Any) -> Iterator[Change]:
         """One transaction and at most one event. Inside another change it joins that one."""
         if outer := self.current:
@@ -178,7 +178,7 @@ class Database:
             raise
         finally:
             self._local.change = None
-            with contextlib.suppress(RuntimeError):  # not held, as it may be unbegun
+            with suppress(RuntimeError):  # not held, as it may be unbegun
                 self._release(change) if change.writer else self._lock.release()
         if record:
             for listener in self.on_event:
@@ -202,7 +202,7 @@ class Database:
                     self._writer.pragma("synchronous", 1)
                 self._writer.execute("BEGIN IMMEDIATE")
         except BaseException:
-            with contextlib.suppress(Exception):  # of a thread that is stopped it may have begun
+            with suppress(Exception):  # of a thread that is stopped it may have begun
                 self._writer.execute("ROLLBACK")
             self._release(change)
             raise
@@ -216,7 +216,7 @@ class Database:
         LATE.discard(self._holder)
         old, self._writer, self._lock = self._writer, self._connect(), threading.RLock()
         old.interrupt()
-        with contextlib.suppress(apsw.Error):
+        with suppress(apsw.Error):
             old.close(force=True)
 
     def _release(self, change: Change) -> None:
@@ -290,7 +290,7 @@ class Database:
             self.execute(f"{drops}DROP TABLE IF EXISTS {fts}")
             self.forget(fts)
 
-    @contextlib.contextmanager
+    @contextmanager
     def appending(self, name: str, first: int, rows: int) -> Iterator[None]:
         """While so many rows are added, from this id on: the next search enters them into its
 

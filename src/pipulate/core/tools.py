@@ -6,7 +6,7 @@ reads may be a stranger's, so each of its turns counts as misled.
 """
 
 import asyncio
-import contextlib
+from contextlib import nullcontext, suppress
 import ctypes
 import inspect
 import json
@@ -125,7 +125,7 @@ def interrupt(thread: int | None) -> None:
 
 def soon(loop: asyncio.AbstractEventLoop, work: Callable[..., Any], *args: Any) -> None:
     """Do this in the loop. From any thread."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is looking
+    with suppress(RuntimeError):  # the loop is closed: nobody is looking
         loop.call_soon_threadsafe(work, *args)
 
 
@@ -184,7 +184,7 @@ class Tools:
         self.told: dict[str, Callable[..., str]] = {}
         self.url = "`pipulate` and there "  # or of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
-        self.trying: Callable[[Tool], Any] = contextlib.nullcontext  # around its code
+        self.trying: Callable[[Tool], Any] = nullcontext  # around its code
 
     def replace(self, owner: str | Path, tools: Iterable[Tool]) -> None:
         """Register tools in place of all the owner had. Raises Problem on a taken name."""
@@ -340,7 +340,7 @@ class Tools:
 
     def _told(self, call: Row) -> str:
         name, said = call["tool"], self.shown(call["tool"], call["arguments"])
-        with contextlib.suppress(Problem):
+        with suppress(Problem):
             if call["arguments"] and name in self.told:
                 said += "\n" + self.told[name](**json.loads(call["arguments"]))
         return said.rstrip()

@@ -5,7 +5,7 @@ the house. Arguments: the file, the sheet's name or "". Output: the names of the
 list of cells a row; or a sentence.
 """
 
-import contextlib
+from contextlib import suppress
 import json
 import sys
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ SECONDS = 120
 
 def limit() -> None:
     """Bound the memory (bytes) and CPU time (seconds) of this process, where the system can."""
-    with contextlib.suppress(ImportError):  # Windows
+    with suppress(ImportError):  # Windows
         import resource
 
         for kind, most in (("RLIMIT_AS", MEMORY), ("RLIMIT_CPU", SECONDS), ("RLIMIT_CORE", 0)):
-            with contextlib.suppress(ValueError, OSError):  # macOS has none for memory
+            with suppress(ValueError, OSError):  # macOS has none for memory
                 resource.setrlimit(getattr(resource, kind), (most, most))
 
 

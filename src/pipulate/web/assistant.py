@@ -1,7 +1,7 @@
 """The assistant's routes: what goes along with a message, its remarks, its part of Settings."""
 
 import asyncio
-import contextlib
+from contextlib import suppress
 import re
 from functools import partial
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ async def heard(site, tab: Tab, data: Row):
 
 
 def _here(tab: Tab, data: Row) -> str:
-    with contextlib.suppress(TypeError, ValueError, KeyError):
+    with suppress(TypeError, ValueError, KeyError):
         here = urlsplit(str(data["HEADERS"]["HX-Current-URL"]))
         if f"{here.path}/".startswith(f"/{tab.profile.slug}/"):
             return here._replace(scheme="", netloc="", fragment="").geturl()[:2_000]
@@ -144,7 +144,7 @@ def moved(site, event: Row):
     if not (size and tabs):
         return
     at, profile, found = tabs[0].path, tabs[0].profile, re.match(r"runs/(\d+)/", event["target"])
-    with contextlib.suppress(Problem):  # the run was deleted
+    with suppress(Problem):  # the run was deleted
         if found:
             run = site.house.runs.get(profile.id, int(found[1]))
             app = site.house.shelf.pipeline(run["pipeline"])

@@ -5,7 +5,7 @@ joined: a burst of tokens costs no more messages than a screen can show.
 """
 
 import asyncio
-import contextlib
+from contextlib import ExitStack, suppress
 import json
 import threading
 import time
@@ -73,17 +73,17 @@ class Hub:
         """Keep a tab until it goes; on_message(data) gets the JSON objects that it sends."""
         if len(self.tabs) >= MOST_TABS:
             return await socket.close(1013)
-        with contextlib.ExitStack() as end:
+        with ExitStack() as end:
             self.tabs.add(tab)  # from now on it misses nothing
             end.callback(self.tabs.discard, tab)
             await socket.accept()
             end.callback(asyncio.create_task(tab.write()).cancel)
-            with contextlib.suppress(RuntimeError, KeyError):  # it was closed by us, or sent bytes
+            with suppress(RuntimeError, KeyError):  # it was closed by us, or sent bytes
                 async for text in socket.iter_text():
                     await _heard(text, on_message)
 
 
 async def _heard(text: str, on_message):
-    with contextlib.suppress(ValueError, RecursionError):  # what is odd in it is no fault
+    with suppress(ValueError, RecursionError):  # what is odd in it is no fault
         if isinstance(data := json.loads(text), dict):
             await on_message(data)
