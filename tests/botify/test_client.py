@@ -36,6 +36,12 @@ def test_the_token_is_checked_by_asking_for_its_user(ask, service):
     assert service.asked("profile") == 2, "a token that was refused is not tried again"
 
 
+def test_the_demo_on_this_machine_is_reached_past_a_proxy_of_the_environment(ask, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask("user") == USER
+
+
 def test_where_the_service_cannot_tell_the_user_a_name_is_tried(ask, service):
     service.fault("profile", "404", times=2)
     problem = refused(ask, "user")

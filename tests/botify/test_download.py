@@ -48,6 +48,12 @@ def test_a_file_comes_whole_and_nothing_of_the_account_goes_out(fetch, service):
     assert all("authorization" not in seen["headers"] for seen in service.seen)
 
 
+def test_a_file_of_the_demo_is_fetched_past_a_proxy_of_the_environment(fetch, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert fetch()[0] == CONTENT
+
+
 def test_what_breaks_off_goes_on_where_it_stopped(fetch, service):
     service.form.resets = (8_192, 16_384)
     assert fetch()[0] == CONTENT

@@ -29,6 +29,15 @@ def test_call_prints_the_result_of_a_tool(shell):
     assert code == 0 and json.loads(out) == made and len(out.splitlines()) > 1
 
 
+def test_a_proxy_of_the_environment_gets_no_call_to_this_machines_server_and_not_its_token(
+    shell, monkeypatch
+):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    code, out, err = shell("call", "profile_list", "--json")
+    assert (code, err) == (0, "") and json.loads(out)[0]["slug"] == "default"
+
+
 def test_values_are_typed_text_json_or_the_text_of_a_file(shell, tmp_path, home):
     (tmp_path / "title.txt").write_text("from a file")
     words = [f"title=@{tmp_path / 'title.txt'}", "done:=true"]

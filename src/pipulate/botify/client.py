@@ -73,8 +73,9 @@ class Client:
         self.connection, self.who = connection, who
 
     async def __aenter__(self):
-        verify = _tls() if self.connection.url.startswith("https") else False
-        self._http = httpx2.AsyncClient(timeout=TIMEOUT, verify=verify, follow_redirects=False)
+        away = self.connection.url.startswith("https")  # else this machine: no proxy leads there
+        how = {"verify": _tls() if away else False, "trust_env": away}
+        self._http = httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False, **how)
         return self
 
     async def __aexit__(self, kind, error, _):

@@ -68,6 +68,7 @@ class Download:
         if self.have and self.tag:
             headers |= {"range": f"bytes={self.have}-", "if-range": self.tag}
         about = {"timeout": TIMEOUT, "follow_redirects": True, "max_redirects": REDIRECTS}
+        about |= {"trust_env": not plain}  # plain is the demo on this machine: no proxy leads there
         try:
             with (
                 httpx2.Client(**about) as client,

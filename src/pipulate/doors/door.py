@@ -87,7 +87,7 @@ class Door:
         key = {"Authorization": f"Bearer {self.server.get('shell')}"}
         try:
             async with (
-                httpx2.AsyncClient(timeout=None, headers=key) as client,
+                httpx2.AsyncClient(timeout=None, headers=key, trust_env=False) as client,
                 client.stream("POST", f"{self.server['url']}/shell/{path}", json=said) as answer,
             ):
                 if "content-disposition" in answer.headers:
