@@ -126,6 +126,15 @@ def test_half_a_key_was_told_where_a_long_refusal_was_cut(wire):
     assert "sk-" not in str(raised.value)
 
 
+@pytest.mark.parametrize("size", [10, 65_536])
+def test_a_refusal_in_lines_is_told_whole_however_it_arrives(wire, size, monkeypatch):
+    monkeypatch.setattr(wires, "AT_ONCE", size)
+    said = json.dumps({"error": {"message": "this model does not support tools"}}, indent=2) + "\n"
+    answer = chunked(said).replace(b"200 OK", b"400 Bad")
+    with pytest.raises(Problem, match="does not support tools"):
+        wire(answer)
+
+
 def test_a_refusal_is_told_without_the_key(wire):
     answer = b"HTTP/1.0 401 No\r\n\r\n" + json.dumps({"error": "bad key sk-planted"}).encode()
     with pytest.raises(Problem, match="answered 401.*bad key …") as raised:

@@ -49,6 +49,8 @@ class Answer:
         if cut or len(self.rest) > LINE:
             raise HttpParserError
         self.whole |= not data
+        if self.parser.get_status_code() != 200:
+            return []  # a refusal is told as one text
         *whole, self.rest = self.rest.split(b"\n")
         return whole
 
@@ -75,10 +77,9 @@ async def lines(
                 late = loop.call_at(due, reader.set_exception, TimeoutError())
                 found = told.lines(await reader.read(AT_ONCE))
                 late.cancel()
-                if told.parser.get_status_code() == 200:
-                    for line in filter(None, found):
-                        wait = between
-                        yield line.decode(errors="replace")
+                for line in filter(None, found):
+                    wait = between
+                    yield line.decode(errors="replace")
     except TimeoutError:
         raise
     except (OSError, ValueError, HttpParserError, HttpParserUpgrade) as error:
@@ -86,7 +87,7 @@ async def lines(
         then = "Check that the model server runs, then send again."
         raise Problem(what, then, broken=True) from None
     if (code := told.parser.get_status_code()) != 200:
-        said = b"\n".join([*found, told.rest]).decode(errors="replace")
+        said = told.rest.decode(errors="replace")
         what = f"The model server answered {code}: {said.replace(key or chr(0), '…')[:200]}"
         raise Problem(what, "Check its log.", code=code)
     if told.rest:
