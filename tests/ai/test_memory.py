@@ -204,6 +204,17 @@ def test_the_whole_talk_is_searched_newest_first(call, said):
     assert call("talk_search", words="Answer 12")[0]["role"] == "assistant"
 
 
+def test_talk_is_found_by_words_in_letters_of_other_alphabets_and_a_sign_stands_for_itself(
+    call, said
+):
+    said("user", "Überweisung an СТАНЦИЯ, 100% sicher")
+    said("user", "a_name")
+    said("user", "another name of 1000")
+    for words in ("überweisung", "станция", "100%"):
+        assert [row["text"][:4] for row in call("talk_search", words=words)] == ["Über"], words
+    assert [row["text"] for row in call("talk_search", words="a_name")] == ["a_name"]
+
+
 def test_talk_of_another_profile_is_not_found_and_long_messages_are_cut(call, said):
     call("profile_add", name="Other")
     said("user", "theirs alone", "other")

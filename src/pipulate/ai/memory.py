@@ -52,8 +52,8 @@ class AssistantTools:
     def talk_search(self, caller: Caller, words: str):
         """Find messages of the whole conversation that hold these words, newest first."""
         mine = self.house.db.table("messages").xtra(profile_id=caller.profile.id)
-        tests = [f"%{word}%" for word in words.split()[:8]]
-        where = "role IN ('user', 'assistant')" + " AND text LIKE ?" * len(tests)
+        tests = words.lower().split()[:8]
+        where = "role IN ('user', 'assistant')" + " AND instr(lower(text), ?)" * len(tests)
         what = "id, role, at_utc, substr(text, 1, 500) AS text"
         return mine.select(what, where, tests, " ORDER BY id DESC LIMIT 20")
 
