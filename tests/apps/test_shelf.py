@@ -51,6 +51,15 @@ def test_given_a_broken_file_then_the_house_opens_and_says_which(settings, run, 
     run(house.close())
 
 
+@pytest.mark.parametrize("kind", ["Dcimal", "bytes"])
+def test_the_list_of_apps_names_the_known_type_that_is_nearest_to_an_unknown_one(house, kind):
+    source = f"from pipulate import CrudApp\nclass A(CrudApp):\n    x: {kind} = 0\n"
+    (house.settings.folder("apps") / "bad.py").write_text(source)
+    house.shelf.scan()
+    (row,) = [r for r in house.shelf.listing() if r["problem"]]
+    assert kind in row["problem"] and "Decimal" in row["problem"]
+
+
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "unreadable"])
 def test_given_a_name_that_is_no_readable_file_then_the_house_opens(settings, run, kind):
     settings.make_home()

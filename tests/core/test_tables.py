@@ -296,3 +296,21 @@ def test_given_two_threads_that_set_a_new_key_at_once_then_neither_is_refused(pr
         for done in [pool.submit(setting, n) for n in (1, 2)]:
             done.result()
     assert len(prefs) == 8
+
+
+def test_rows_are_found_by_their_keys_without_a_walk_through_all_of_the_profile(db, monkeypatch):
+    db.define("app_notes", COLUMNS | {"position": "REAL"})
+    notes, plain, plans = db.table("app_notes", scoped=True).xtra(profile_id=1), db.all, []
+    made = [notes.insert(title=f"{n}") for n in range(3)]
+
+    def explained(sql, args=()):
+        plans.extend(row["detail"] for row in plain(f"EXPLAIN QUERY PLAN {sql}", args))
+        return plain(sql, args)
+
+    monkeypatch.setattr(db, "all", explained)
+    assert [row["title"] for row in notes.these([1, 3])] == ["0", "2"]
+    assert 2 in notes and 4 not in notes
+    notes.update_each([(row, {"done": 1}) for row in made])
+    searches = [step for step in plans if "app_notes" in step]
+    assert len(searches) == 4
+    assert {*searches} == {"SEARCH app_notes USING INTEGER PRIMARY KEY (rowid=?)"}

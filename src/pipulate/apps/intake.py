@@ -6,7 +6,6 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ class Intake:
             self._look_up({new.get(self.match[0]) for _, new in self.taken})
         self._each(self.taken, self._sort)
         self.taken.clear()
-        self.skip.sort(key=itemgetter(0))
+        self.skip.sort()
         return self.report()
 
     def _each(self, rows, work: Callable[[int, Any], None]) -> None:

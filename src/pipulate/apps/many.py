@@ -36,7 +36,7 @@ class RowTools:
     def _meant(self, caller: Caller, app: str, ids, where: str) -> tuple[Any, Sql]:
         crud = self.house.shelf.crud(app)
         if ids:
-            return crud, (f"id {AMONG}", [dumps(ids)])
+            return crud, (f'"id" {AMONG}', [dumps(ids)])
         state = crud.state_of(where)
         if not state.narrow and "all=1" not in where.split("&"):
             raise Problem("Which rows?", "Give ids:=[1,2], where=f.done=yes, or where=all=1 (all).")

@@ -105,7 +105,7 @@ def condition(field: Field, text: str) -> Sql:
     if len(text) > LINE:
         raise ValueError(f"may be {LINE:,} characters long")
     if field is ID and re.fullmatch(r"[0-9]+(,[0-9]+)+", text):
-        return f"id {AMONG}", [f"[{text}]"]
+        return f'"id" {AMONG}', [f"[{text}]"]
     found = re.match(r"(<=|>=|!=|<|>|=)?(.*)", text, re.DOTALL)
     chosen = isinstance(field.choices, tuple) and text in map(str, field.choices)
     sign, said = ("=", text) if chosen else (found[1] or "", found[2].strip())

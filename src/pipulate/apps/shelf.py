@@ -275,7 +275,7 @@ class Shelf:
             if plugin.path.parent == folder("apps"):
                 kept = _record(folder("quarantine") / plugin.name / f"{plugin.hash}.json")
             about |= {key: kept[key] for key in ("origin", "version")}
-            about["problem"] = plugin.problem and plugin.problem.what
+            about["problem"] = plugin.problem and str(plugin.problem)
             for app in plugin.apps or [None] * bool(plugin.problem):
                 slug, title = (getattr(app, n, plugin.name) for n in ("slug", "title"))
                 kind = kinds.get(type(app), "app")

@@ -148,7 +148,7 @@ _url = r"(https?://[^\s/?#]+\S*)?", "an address that starts with http:// or http
 _email = r"([^\s@<>,;]{1,64}@[^\s@<>,;]{1,250})?", "an address like ann@example.org"
 _digits = _text(LINE, r"[+-]?[0-9]{1,19}", "a whole number")
 _number = _text(LINE, r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", "a number")
-_day = _text(LINE, r"\d{4}-\d\d-\d\d", "a date like 2026-01-31")
+_day = _text(LINE, r"[0-9]{4}(-[0-9]{2}){2}", "a date like 2026-01-31")
 
 
 def _secret(value: Any) -> str:
@@ -168,7 +168,7 @@ def _parse_tags(text: str) -> list[Any]:
         if text.lstrip().startswith("["):
             return list(json.loads(text))
         return [tag.strip() for tag in next(csv.reader([text], skipinitialspace=True), [])]
-    except (ValueError, TypeError, RecursionError, csv.Error):
+    except (ValueError, RecursionError, csv.Error):
         raise ValueError("needs words between commas, or a JSON list") from None
 
 

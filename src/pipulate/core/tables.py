@@ -69,7 +69,9 @@ class Table:
 
     def select(self, what: str, where: str = "", args: Any = (), tail: str = "") -> list[Row]:
         """SELECT what FROM the scoped rows that match; values go in `args`."""
-        tests = " AND ".join([*(f"{quote(name)} = ?" for name in self.scope), f"({where or 1})"])
+        # by the keys: SQLite would walk through the whole scope
+        way = "+" * (f"{quote(self.pk)} {AMONG}" in (where or ""))
+        tests = " AND ".join([*(f"{way}{quote(n)} = ?" for n in self.scope), f"({where or 1})"])
         sql = f"SELECT {what} FROM {self._table} WHERE {tests}{tail}"
         return self.db.all(sql, [*self.scope.values(), *map(to_column, args)])
 
@@ -102,7 +104,7 @@ class Table:
         return self.row(self.raw(key))
 
     def __contains__(self, key: Any) -> bool:
-        return bool(self.select("1", f"{quote(self.pk)} = ?", [key]))
+        return bool(self.these([key]))
 
     def raw(self, key: Any) -> Row:
         """One row as stored. Raises Missing."""
