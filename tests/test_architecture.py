@@ -67,6 +67,8 @@ TESTED_ELSEWHERE = {
     "botify/parcel.py": "tests/botify/test_load.py",
     "plugins/_drawing.py": "tests/browser/test_page_picture.py",
     "plugins/_folder.py": "tests/plugins/test_files_app.py",
+    "plugins/_manual.py": "tests/web/test_docs.py",
+    "plugins/docs.py": "tests/web/test_docs.py",
 }
 
 REGISTRIES = re.compile(

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from pipulate.web.docs import FOLDER, page
+from pipulate.plugins._manual import FOLDER, page
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,7 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
-PAGE_WORDS = (
-    "history search approvals undo chat plugin settings call inbox quit docs share assistant"
-)
+PAGE_WORDS = "history search approvals undo chat plugin settings call inbox quit share assistant"
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 
 

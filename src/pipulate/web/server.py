@@ -31,7 +31,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller
-from pipulate.web import assistant, docs, history, inbox, pages, panel, program, widgets
+from pipulate.web import assistant, history, inbox, pages, panel, program, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
@@ -343,8 +343,6 @@ PAGES = (  # (methods, path below the profile, handler)
     ("GET", "inbox", inbox.inbox),
     ("POST", "inbox", inbox.discard),
     ("GET", "search", pages.search),
-    ("GET", "docs", docs.docs),
-    ("GET", "docs/{name:path}", docs.docs),
     ("GET", "settings", pages.settings),
     ("GET", "plugin/{name}", pages.plugin),
     ("GET", "", pages.overview),

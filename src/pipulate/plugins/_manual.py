@@ -1,16 +1,14 @@
 """The manual as pages of the app: docs/ as it lies beside the source, or inside the package."""
 
+import functools
 import re
 from html import unescape
 from pathlib import Path
 
-from fasthtml.components import A, Div, Form, Input, Li, NotStr, P, Section, Small, Ul
-from starlette.responses import FileResponse
+from fasthtml.common import A, Div, FileResponse, Form, Input, Li, NotStr, P, RedirectResponse
+from fasthtml.common import Section, Small, Ul
 
-from pipulate.apps.base import Go, Visit
-from pipulate.apps.listing import TURN
-from pipulate.apps.markup import commonmark
-from pipulate.core.problems import Missing
+from pipulate import Problem
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = (PACKAGE if (PACKAGE / "docs").is_dir() else PACKAGE.parents[1]) / "docs"
@@ -18,6 +16,14 @@ ASIDE = r"(?ms)^ *```.*?^ *```$|<!--.*?-->"
 PART = r"\n(?=\s*\n|[|#]|[-*] |\d+\. )"  # before a paragraph, a row of a table, a point
 WIDE = r"(?s)<(pre|table)>.*?</\1>"
 LIST = "README.md"
+
+
+@functools.cache
+def commonmark():
+    """A reader of Markdown with tables."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def anchored(found: re.Match[str]) -> str:
@@ -61,22 +67,27 @@ def _plain(part: str) -> str:
     return " ".join(unescape(drawn).replace("|", " ").split())
 
 
-async def docs(site, visit: Visit, request):
+def first(profile):
+    """The list of all pages."""
+    return RedirectResponse(f"/{profile.slug}/docs/{LIST}", 303)
+
+
+def show(visit, name: str, q: str = ""):
     """One page, a picture of it, or the pages that hold the words `q`."""
-    name, q = visit.path.get("name"), visit.query.get("q", "").strip()
-    if not name:
-        return Go(f"/{visit.profile.slug}/docs/{LIST}")
     files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*.*")}
     if name not in files:
-        raise Missing(f"The manual has no page {name!r}.", "Look into its list: Help.")
+        missing = Problem(f"The manual has no page {name!r}.", "Look into its list: Help.")
+        missing.status = 404
+        raise missing
     if not name.endswith(".md"):
         return FileResponse(files[name])
     said = {"placeholder": "Search Help", "aria_label": "Search Help"}
-    typed = {"hx_get": LIST, "hx_trigger": "input delay:250ms", "hx_select": "#listing", **TURN}
-    box = Input(type="search", name="q", value=q, hx_sync="this:replace", **said, **typed)
+    typed = {"hx_get": LIST, "hx_trigger": "input delay:250ms", "hx_select": "#listing"}
+    turn = {"hx_target": "#listing", "hx_swap": "outerHTML", "hx_push_url": "true"}
+    box = Input(type="search", name="q", value=q, hx_sync="this:replace", **said, **typed, **turn)
     text = files[name].read_text("utf-8")
     visit.title = text[2:].split("\n")[0]
-    drawn = results(q.lower().split()) if q else page(text)
+    drawn = results(q.lower().split()) if q.strip() else page(text)
     back = A("← All pages", href=LIST) if q or name != LIST else ""
     find = Form(box, action=LIST, role="search", style="margin-bottom:.8rem")
     return Section(find, Div(back, drawn, id="listing"), cls="manual")
