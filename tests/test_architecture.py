@@ -67,8 +67,10 @@ TESTED_ELSEWHERE = {
     "botify/parcel.py": "tests/botify/test_load.py",
     "plugins/_drawing.py": "tests/browser/test_page_picture.py",
     "plugins/_folder.py": "tests/plugins/test_files_app.py",
+    "plugins/_cosmograph.py": "tests/web/test_share.py",
     "plugins/_manual.py": "tests/web/test_docs.py",
     "plugins/docs.py": "tests/web/test_docs.py",
+    "plugins/share.py": "tests/web/test_share.py",
 }
 
 REGISTRIES = re.compile(
@@ -87,7 +89,8 @@ NOWHERE = re.compile(
 REMOTE_ALLOWED: dict[str, set[str]] = {
     "tests/workbooks.py": {"schemas.openxmlformats.org"},  # names inside a workbook, never asked
     "src/pipulate/botify/client.py": {"api.botify.com"},  # once a token was entered
-    "src/pipulate/web/share.py": {"cosmograph.app", "run.cosmograph.app"},  # a link, by a click
+    "src/pipulate/web/share.py": {"cosmograph.app", "run.cosmograph.app"},  # whose pages may read
+    "src/pipulate/plugins/_cosmograph.py": {"cosmograph.app"},  # a link, by a click
     # names of two notations, as above: readers know a file by them, and nobody asks there
     "src/pipulate/plugins/_formats.py": {"gexf.net", "graphml.graphdrawing.org"},
 }

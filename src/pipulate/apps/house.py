@@ -48,6 +48,7 @@ class House:
         self.accepted: set[str] = set()  # losses of a class's migration that a person agreed to
         self.tools.replace("core", tools_of(HouseTools(self)))
         self.trouble: Problem | None = None  # of the work of each day
+        self.shares: Any = None  # of a server: what is given to pages of others
         self.on_close: list[Callable[[], None]] = []
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()

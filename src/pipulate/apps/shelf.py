@@ -27,7 +27,7 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
 IMPORT_SECONDS = 10
-PAGE_WORDS = "history search approvals undo chat plugin settings call inbox quit share assistant"
+PAGE_WORDS = "history search approvals undo chat plugin settings call inbox quit assistant"
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 
 
@@ -250,6 +250,7 @@ class Shelf:
             (p.bundled, getattr(a, "place", 50), not isinstance(a, Crud), a.slug, p, a)
             for p in self.plugins.values()
             for a in p.apps
+            if getattr(a, "place", 50) is not None
         ]
         return [(p, f"{getattr(a, 'icon', '')} {a.title}".strip(), a) for *_, p, a in sorted(every)]
 

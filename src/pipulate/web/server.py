@@ -36,7 +36,7 @@ from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
 from pipulate.web.news import News
-from pipulate.web.share import Shares, share
+from pipulate.web.share import Shares
 
 ASSETS = Path(__file__).parent / "assets"
 NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # a new page: errors are over
@@ -55,7 +55,7 @@ class Site:
     """A house on the web: its routes, and what its engines tell the open tabs."""
 
     def __init__(self, house: House, mcp, shares: Shares):
-        self.house, self.shares = house, shares
+        self.house, house.shares = house, shares
         self.hub, self.layout, self.feed = Hub(), Layout(house), Feed(house)
         self.chat = Chat(house, connect(house), self._chat_event)
         self.news, self.work = News(house, self.hub), assistant.Work(self)
@@ -338,8 +338,6 @@ PAGES = (  # (methods, path below the profile, handler)
     *assistant.PAGES,
     *((how, "call/{tool}/form", pages.form) for how in ("GET", "POST")),
     ("POST", "call/{tool}", pages.call),
-    ("GET", "share", share),
-    ("POST", "share", share),
     ("GET", "inbox", inbox.inbox),
     ("POST", "inbox", inbox.discard),
     ("GET", "search", pages.search),
