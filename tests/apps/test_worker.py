@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,11 @@ def third(table: File):
 @work.step
 def reads(by: str):
     return input() if by == "input()" else subprocess.check_output("cat", text=True)
+
+@work.step
+def fills():
+    with open("/dev/full", "w") as disk:
+        disk.write("x")
 
 @work.step
 def asks(job):
@@ -167,3 +173,10 @@ def test_given_a_step_or_a_program_it_starts_reads_input_then_there_is_none_and_
     assert "EOFError" in failed["failed"]["problem"]
     assert ask("reads", by="child")[-1] == {"done": ""}
     assert ask("first", name="x")[-1]["done"][0] == "x"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_step_that_fills_the_disk_is_not_told_to_be_mended(ask):
+    failed = ask("fills")[-1]["failed"]
+    assert failed["problem"] == "The disk is full."
+    assert failed["next_step"] == "Free some space, then run the step again."

@@ -217,7 +217,8 @@ def test_what_does_not_pass_is_told_and_the_token_is_nowhere(ask, service, kind,
 
 def test_a_wait_of_an_hour_is_told_instead_of_waited_for(ask, service):
     service.fault("light", "429", wait="3600")
-    assert "(429)" in refused(ask, "analyses", *HERE).what
+    problem = refused(ask, "analyses", *HERE)
+    assert "(429)" in problem.what and "60 minutes" in problem.next_step
     assert service.asked("light") == 1
 
 

@@ -135,8 +135,9 @@ def test_a_redirect_is_followed_and_one_in_circles_is_not(fetch, service):
     service.form.redirect = "once"
     assert fetch()[0] == CONTENT
     service.form.redirect = "loop"
-    with pytest.raises(Problem, match="in circles"):
+    with pytest.raises(Problem, match="in circles") as problem:
         fetch()
+    assert "Run this step again" in problem.value.next_step, "an export costs credits"
     assert all("authorization" not in seen["headers"] for seen in service.seen)
 
 

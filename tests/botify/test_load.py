@@ -1,9 +1,11 @@
 """An exported file in every form: the same links, and every oddity counted."""
 
 import csv
+import errno
 import gzip
 import io
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -193,3 +195,18 @@ def test_the_step_hears_how_far_it_is(tmp_path):
     told = []
     load(tmp_path / "x", tmp_path, [], told.append)
     assert told == [20_000, 40_000]
+
+
+def test_a_disk_that_is_full_leaves_no_half_table(tmp_path, monkeypatch):
+    (tmp_path / "x").write_text(f"{A},{B}\n")
+
+    def full(*about, **how):
+        yield "id\n"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(
+        "pipulate.botify.load.CsvFile", lambda *_, **__: SimpleNamespace(chunks=full())
+    )
+    with pytest.raises(OSError, match="No space"):
+        load(tmp_path / "x", tmp_path / "out", [])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["edges.csv"]

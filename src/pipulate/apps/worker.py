@@ -10,6 +10,7 @@ import os
 import threading
 import traceback
 from concurrent.futures import Future
+from errno import ENOSPC
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -90,6 +91,8 @@ def answer(tell: Any, need: Any, request: Row) -> Row:
         if line := line_in(file, error):
             what += f" ({file.name}, line {line})"
         hint = "Mend it and run the step again; earlier steps are kept. Its log has the trace."
+        if isinstance(error, OSError) and error.errno == ENOSPC:
+            what, hint = "The disk is full.", "Free some space, then run the step again."
         return {"failed": Problem(what, hint).as_dict()}
 
 

@@ -7,6 +7,7 @@ tried again, with growing random waits; what spends credits is not: it may raise
 import functools
 import heapq
 import json
+import math
 import os
 import sys
 from urllib.parse import quote, urljoin, urlsplit
@@ -252,6 +253,8 @@ class Client:
         problem = Problem(told, answers.hint(status, code), status=known)
         if status == 429:
             wait = answers.seconds(answer.headers.get("retry-after", ""))
+            if (wait or 0) > LONGEST_WAIT:
+                problem.next_step = f"Go on in {math.ceil(wait / 60):,} minutes: so Botify asks."
             raise _Failed(problem, acted=False, wait=wait)
         if status >= 500:
             raise _Failed(problem)

@@ -20,6 +20,7 @@ TIMEOUT = httpx2.Timeout(60, connect=10)
 GONE = (403, 404, 410)  # what a link says that is too old
 BUSY = (408, 425, 429)  # and a server that wants a pause
 AGAIN = "Run this step again: it goes on where it stopped."
+STAYS = "Run this step again; if it stays so, export anew."
 
 
 class Expired(Exception):
@@ -78,9 +79,9 @@ class Download:
                     raise Problem("The file's address leads to an unencrypted one.", "Try later.")
                 return self._taken(answer, keep)
         except httpx2.TooManyRedirects:
-            raise Problem("The file's address leads in circles.", "Export anew.") from None
+            raise Problem("The file's address leads in circles.", STAYS) from None
         except (httpx2.InvalidURL, ValueError):
-            raise Problem("The file has no address that can be read.", "Export anew.") from None
+            raise Problem("The file has no address that can be read.", STAYS) from None
 
     def _taken(self, answer, keep):
         status, headers, have = answer.status_code, answer.headers, self.have

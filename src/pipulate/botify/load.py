@@ -101,8 +101,14 @@ def load(path, folder, labels, told=None):
 
 
 def _write(path, lines):
-    with path.open("w", encoding="utf-8", newline="") as out:
-        out.writelines(lines)
+    """A file, whole or not at all."""
+    part = path.with_suffix(".part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as out:
+            out.writelines(lines)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _form(text, labels):
