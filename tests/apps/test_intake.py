@@ -401,6 +401,14 @@ def test_rows_are_found_by_a_value_of_any_type_or_by_none(plugin, bring, name):
     assert numbers(bring(text, thing, match=(name, "name"))) == (0, 0, 2, 0)
 
 
+@pytest.mark.parametrize("match", [("price",), ("day", "price")])
+def test_a_price_that_is_written_with_fewer_zeros_finds_its_row(bring, rows, sale, match):
+    bring("name,price,day\na,1.50,2026-01-31\nb,20,2026-01-31\n", app=sale)
+    again = "name,price,day\nA,1.5,2026-01-31\nB,20.00,2026-01-31\nc,20.0,2026-01-31\n"
+    assert numbers(bring(again, sale, match=match)) == (0, 2, 0, 1)
+    assert sorted(row["name"] for row in rows(sale)) == ["A", "B"]
+
+
 def test_given_a_row_changed_since_it_was_read_then_nothing_is_imported(
     bring, book, house, call, rows, tmp_path
 ):

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,16 @@ class Intake:
 
     def _look_up(self, keys: set[Any]) -> None:
         column, where, args = quote(self.match[0]), "", list[str]()
-        if not any(isinstance(key, float) for key in keys):  # JSON may round it
+        if self.fields[self.match[0]].type not in (float, Decimal):  # JSON may round it
             where, args = f"{column} {AMONG}", [dumps([*keys])]
             where += f" OR {column} IS NULL" * (None in keys)
         for row in self.app.plain(self.caller)(where, args):
-            self.known.setdefault(tuple(row[n] for n in self.match), []).append(row)
+            self.known.setdefault(self._key(row), []).append(row)
+
+    def _key(self, row: Row) -> tuple[Any, ...]:
+        """What a row is found by, in which 1.50 is 1.5."""
+        values = ((self.fields[name], row.get(name)) for name in self.match)
+        return tuple(f.load(value) if f.type is Decimal else value for f, value in values)
 
     def report(self, done: bool = False) -> Row:
         """{add, update, unchanged, skip, skipped: the first rows, why, what was, columns, ignored,
@@ -223,7 +229,7 @@ class Intake:
             self.add.append(row)
 
     def _known(self, number: int, new: Row) -> Row | None:
-        key = tuple(new.get(name) for name in self.match)
+        key = self._key(new)
         if all(value in EMPTY for value in key):
             return None
         said = " and ".join(self.match)
