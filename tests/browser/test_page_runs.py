@@ -305,3 +305,15 @@ def test_an_answer_that_comes_after_newer_news_does_not_turn_the_card_back(late)
         route.fulfill(response=answer)
     late.wait_for_timeout(200)
     expect(card(late, "1. Rest")).to_contain_text("done")
+
+
+def test_what_is_being_typed_for_a_step_stays_when_the_step_is_run_elsewhere(late, server):
+    number = int(late.url.split("/")[-1])
+    late.wait_for_timeout(200)
+    card(late, "1. Rest").get_by_label("Text").fill("half a sent")
+    server.call("late_run", run=number, text="other", to_step="rest")
+    expect(card(late, "1. Rest")).to_contain_text("done")
+    card(late, "1. Rest").get_by_text("Revise").click()
+    expect(card(late, "1. Rest").get_by_label("Text")).to_have_value("half a sent")
+    press(card(late, "1. Rest"))
+    expect(card(late, "1. Rest")).to_contain_text("text: half a sent")

@@ -116,7 +116,7 @@ def step_form(at: str, state: StepState, fields, wrong: Row, typed: Row, kept: b
     if boxes and state.fails > 2:
         boxes = [Details(said, *boxes, open=bool(wrong))]
     boxes.append(Div(*sends, cls="sends"))
-    form = Form(*boxes, hx_post=at, novalidate=True, data_next=first or None)
+    form = Form(*boxes, id=at, hx_post=at, novalidate=True, data_next=first or None)
     if not over or not (boxes[1:] or state.state == "skipped"):
         return form
     return Details(said, form, cls="revise", open=bool(wrong))

@@ -71,14 +71,12 @@ class News:
         if not run:
             return self.hub.put(profile.id, AGAIN, at)
         with contextlib.suppress(Problem):
-            self.hub.put(profile.id, await self.drawn(profile, slug, run), at)
-
-    async def drawn(self, profile: Profile, slug: str, run: str) -> str:
-        guided = self.house.shelf.pipeline(slug)
-        try:
-            return html(await guided.draw_run(profile, int(run)))
-        except Missing:
-            return html(guided.gone(profile, run))
+            guided = self.house.shelf.pipeline(slug)
+            try:
+                drawn = await guided.draw_run(profile, int(run))
+            except Missing:
+                drawn = guided.gone(profile, run)
+            self.hub.put(profile.id, html(drawn), at)
 
     def missed(self, tab: Tab, stale: bool) -> None:
         """A page that is `stale`, or of a run at work, is drawn anew."""

@@ -277,7 +277,7 @@ on('click', '[data-edit]', button => {
   say.focus();
 });
 on('input', '#say textarea', box => { if (!box.value) box.form.again.value = ''; });
-talk.addEventListener('wheel', ({deltaY}) => { low &&= deltaY > 0 || !talk.scrollTop; });
+on('wheel', '#talk', (_, {deltaY}) => { low &&= deltaY > 0 || !talk.scrollTop; });
 talk.addEventListener('scroll', () => {
   if (talk.scrollTop == was) return;  // by us, not by the reader
   const left = talk.scrollHeight - talk.scrollTop - talk.clientHeight;

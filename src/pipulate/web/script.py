@@ -291,7 +291,7 @@ const badge = count => {
   unseen = count;
   document.title = (count ? `(${count}) ` : '') + title;
 };
-document.addEventListener('visibilitychange', () => document.hidden || badge(0));
+before('visibilitychange', () => document.hidden || badge(0));
 const fade = card => setTimeout(() => document.hidden ? fade(card) : card.remove(), 10000);
 on('click', '[data-close]', button => button.closest('.notice').remove());
 const note = card => {
@@ -310,9 +310,11 @@ on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
 ask();
 
 // in a run drawn anew what is typed, unfolded and came out stays
+const typed = at => at?.matches?.('.run form') && !at.left && !untouched(at);
 Object.assign(Idiomorph.defaults.callbacks, {
-  beforeNodeMorphed: (at, to) => !(at.dataset?.seen - to.dataset?.seen > 0 ||
-    at.matches?.('.output') || at.matches?.('.run form') && !at.left && !untouched(at)),
+  beforeNodeMorphed: (at, to) =>
+    !(at.dataset?.seen - to.dataset?.seen > 0 || at.matches?.('.output') || typed(at)),
+  beforeNodeRemoved: at => !(typed(at) || typed(at.lastChild)) || at.matches('.question'),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
 on('htmx:beforeRequest input', '.run form', (form, {type}) => { form.left = type != 'input'; });
@@ -384,5 +386,6 @@ on('keydown', '*', (at, event) => {
 SCRIPT = SCRIPT.replace("VERSION", __version__).replace("HOST", HOST_AT) + TALK + ELEMENT
 # Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
-ROOM = r"(?<=\bif) (?=\()|(?<=\)) (?=return)|;\s?(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
+ROOM = r"(?<=if|or) (?=\()|(?<=\)) (?=return|\w+[.(=])"
+ROOM += r"|(;\s?|\n)(?=})|(?<=[;,{])\n|(?<=[,{:]) | (?=[{}])"
 SCRIPT = re.sub(rf"\s(=>|[!=<>]=|&&|\|\|=?|\?\?|[?=:<>+*/-])\s|{ROOM}", r"\1", SCRIPT)

@@ -33,7 +33,7 @@ pre,.thought,.diff dd,.msg:is(.user,.live),body button.cell{white-space:pre-wrap
   color:var(--bad)}
 [aria-current],.msg.user,[aria-selected=true]{background:var(--pico-primary-background);
   color:var(--pico-primary-inverse)}
-.sr{position:absolute;left:-99rem}
+.sr{left:-99rem;position:absolute}
 body :is(.empty,.bar,#filter),.cards,.scroll{margin:.6rem 0}
 button:is(.cell,.link),.step header{background:none;border:0;padding:.3rem;text-align:left;
   box-shadow:none;color:inherit}
@@ -109,7 +109,7 @@ body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
 .number,.number button.cell{text-align:right}
 body button.cell{width:100%}
 button.cell:hover{background:var(--pico-form-element-active-background-color)}
-.linked{display:flex;gap:.3rem;align-items:start;justify-content:space-between}
+.linked{display:flex;gap:.3rem;justify-content:space-between;align-items:start}
 .linked>:is(a,span),.md,.rows th a{padding:.3rem}
 @media(hover:hover){.linked:not(:hover,:focus-within)>.pen{opacity:0}}
 .linked img{max-width:6rem;max-height:3.5rem}
@@ -125,7 +125,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .data{width:auto;min-width:20rem}
 .data :is(td,th),.rows .computed,.msg.tool{padding:.2rem .6rem}
 .data td,nav>.dropdown summary{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.data thead{position:sticky;top:0;background:var(--card)}
+.data thead{background:var(--card);position:sticky;top:0}
 .chart svg{max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
 .beside{grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
@@ -133,27 +133,27 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
 /* runs */
-.name input{padding-left:0;min-width:18rem}
-body .name input:not(:hover,:focus){border-color:transparent;background:none}
-#waiting:not(:empty){background:var(--bad);color:#fff;border-radius:.6rem;padding:.1rem .4rem}
+.name input{min-width:18rem;padding-left:0}
+body .name input:not(:hover,:focus){background:none;border-color:transparent}
+#waiting:not(:empty){border-radius:.6rem;background:var(--bad);color:#fff;padding:.1rem .4rem}
 .step form:not(.question) .sends{flex-basis:100%}
 .step details,.inputs p{margin:.2rem 0}
 .step summary{width:max-content;max-width:100%}
 body summary,.tree li{line-height:1.6}
-body summary::after{height:1lh;align-self:center;margin-left:.4rem}
+body summary::after{margin-left:.4rem;align-self:center;height:1lh}
 .step details[open]>summary{margin:0}
 .tools{margin-top:.3rem;gap:1rem;justify-content:start}
-body :is(th,.step,.msg.tool) button.link{color:var(--link);padding:0}
+body :is(th,.step,.msg.tool) button.link{padding:0;color:var(--link)}
 :is(.tree,.clash,.msg) ul{padding-left:1rem}
 body :is(.tree,.runs,.events,.log){padding:0}
 :is(.tree,.runs,.events,.log,#offers) li{list-style:none;margin:0}
-:is(.output,.diff) :is(h1,h2,h3){font-size:1.05em;margin:.6rem 0 .2rem}
+:is(.output,.diff) :is(h1,h2,h3){margin:.6rem 0 .2rem;font-size:1.05em}
 .text{max-width:46rem}
 .manual :is(.scroll,pre){max-height:none}
 .manual pre{white-space:pre}
 pre.live{max-height:12rem}
 .state,.who{flex:0 0 5.5rem}
-.step,.problem{padding:.8rem 1rem;border-left:4px solid transparent}
+.step,.problem{border-left:4px solid transparent;padding:.8rem 1rem}
 .head,main :is(.step,.problem){margin-bottom:.8rem}
 .step header{padding:0;margin:0 0 .4rem}
 .step form{padding:.6rem 0}
@@ -162,7 +162,7 @@ pre.live{max-height:12rem}
 .step.done{border-color:#2f9e62}
 .step:is(.stale,.waiting){border-color:#d08a00}
 .step:is(.failed,.interrupted,.cancelled),.problem{border-color:var(--bad)}
-:is(.runs,.events,.log) li{border-bottom:var(--edge);padding:.3rem 0;gap:1rem;flex-wrap:nowrap}
+:is(.runs,.events,.log) li{flex-wrap:nowrap;gap:1rem;border-bottom:var(--edge);padding:.3rem 0}
 .md,.inputs,.events span,.entry span{flex:1}
 :is(.events,.log,#stop,.lead) button,[data-options]~button{padding:.1rem .6rem}
 .cards{grid-template-columns:repeat(auto-fill,minmax(15rem,1fr))}
@@ -172,13 +172,13 @@ pre.live{max-height:12rem}
 #filter [type=search]{flex:1 1 9rem}
 .add,.edit.whole,.step form,.log li{align-items:start}
 .entry,.entry :is(summary,p){display:flex;gap:.6rem;align-items:baseline}
-.entry,.entry>:is(details,p){flex:1;min-width:0}
-.entry>:is(input,i){flex:0 0 1.25em;margin:0}
+.entry,.entry>:is(details,p){min-width:0;flex:1}
+.entry>:is(input,i){margin:0;flex:0 0 1.25em}
 .undone span{text-decoration:line-through}
 .diff dl{grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem}
 
 /* notices */
-#notices{position:fixed;inset:auto auto 1rem 1rem;z-index:9;max-width:28rem}
+#notices{max-width:28rem;z-index:9;position:fixed;inset:auto auto 1rem 1rem}
 .notice{background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a),#say label[for]{text-decoration:underline}
 .notice.clash,.notice .problem,.msg.user pre,:not(.undone)>.entry span{color:var(--ink)}
@@ -201,7 +201,7 @@ pre.live{max-height:12rem}
 .code>:is(small,button){position:absolute;top:.2rem;right:.6rem}
 .code>small{right:3.4rem}
 .code pre{padding-top:1.5rem;border:var(--edge)}
-#talk li{margin:0;padding:0;display:list-item}
+#talk li{display:list-item;padding:0;margin:0}
 .live:has(span)::before{display:none!important}
 .thought{margin:0 0 .3rem}
 .msg.note{background:none;border:var(--edge)}
@@ -213,9 +213,9 @@ pre.live{max-height:12rem}
 #say{padding:.6rem;border-top:var(--edge);align-items:end}
 #say textarea{flex:1 1 70%;resize:none}
 #say label[for]{cursor:pointer}
-#offers{position:absolute;inset:auto .6rem 100%;z-index:4}
-#offers ul{padding:.2rem;max-height:19rem;overflow:auto}
-#offers li{padding:.2rem .4rem;border-radius:.3rem;cursor:pointer}
+#offers{position:absolute;z-index:4;inset:auto .6rem 100%}
+#offers ul{max-height:19rem;padding:.2rem;overflow:auto}
+#offers li{cursor:pointer;padding:.2rem .4rem;border-radius:.3rem}
 
 @media(max-width:800px){
   #import td:nth-child(2):not(:last-child){max-width:7.5rem}
@@ -223,8 +223,8 @@ pre.live{max-height:12rem}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
   #more{inset:3.2rem 0 auto auto;color:inherit}
-  #more:popover-open,.menu,.apps{display:grid;gap:.4rem;height:auto}
-  #more :is(ul,details){position:static;margin:0}
+  #more:popover-open,.menu,.apps{gap:.4rem;display:grid;height:auto}
+  #more :is(ul,details){margin:0;position:static}
   main{padding:.8rem}
   .beside{grid-template-columns:minmax(0,1fr)}
   #chat{position:fixed;inset:auto 0 0;width:auto;height:70vh;z-index:4;
@@ -240,14 +240,14 @@ pre.live{max-height:12rem}
   .rows td:nth-child(2){flex:1}
   .rows td:not(:nth-child(2))[data-label]{order:1}
   .grip,.actions{width:auto}
-  tbody .grip{flex:0 0 3.2rem;margin-left:-3.2rem}
+  tbody .grip{margin-left:-3.2rem;flex:0 0 3.2rem}
   .computed:empty{display:none}
   .rows :is(.filters th,td:not(:nth-child(2)))[data-label]::before{font-size:.8em;
     content:attr(data-label) " ";color:var(--muted)}
   .rows td:not(:nth-child(2)) .cell{width:auto}
   :is(.runs,.events) li{flex-wrap:wrap;gap:.3rem}
   .entry :is(summary,p){flex-wrap:wrap;gap:0 .6rem}
-  .entry span{order:9;flex:1 1 100%}
+  .entry span{flex:1 1 100%;order:9}
   .who{flex:1}
 }
 """
