@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from every import EVERY, ROWS, open_world
+from pipulate.apps.base import Visit
+from pipulate.apps.markup import html
 from pipulate.apps.query import State
 from pipulate.core.problems import Problem
 
@@ -352,3 +354,27 @@ def test_a_computed_column_is_ordered_too_and_a_fault_in_it_stops_nobody(odd, ca
     monkeypatch.setattr("pipulate.apps.data.LARGE", 2)
     with pytest.raises(Problem, match="at most 2 rows"):
         ranks("sometimes")
+
+
+def test_a_computed_column_is_filtered_in_lists_exports_and_bulk_changes(odd, call, monkeypatch):
+    def ranks(**filters):
+        return "".join(
+            row["rank"] for row in call("odd_list", sort="rank", filters=filters)["rows"]
+        )
+
+    assert (ranks(sometimes="2"), ranks(sometimes=">0"), ranks(sometimes="=")) == ("a", "ab", "c")
+    assert (ranks(broken="0"), ranks(broken="=")) == ("b", "c"), "a fault in it is no value"
+    assert ranks(sometimes=">0", group="2") == "b"
+    assert call("rows_export", app="odd", where="f.sometimes=2")["rows"] == 1
+    assert call("rows_update", app="odd", where="f.sometimes=1", values={"n": "x"})["changed"] == 1
+    assert call("odd_get", id=2)["n"] == "x"
+    monkeypatch.setattr("pipulate.apps.data.LARGE", 2)
+    assert ranks(sometimes=">0", rank="a") == "a", "the other filters come first"
+    with pytest.raises(Problem, match="at most 2 rows"):
+        ranks(sometimes="2")
+
+
+def test_a_computed_column_has_a_box_to_filter_by(odd, house, run):
+    state = odd.state({"f.sometimes": "2"})
+    drawn = run(odd.page(Visit(house, house.caller("user"), odd, query={"f.sometimes": "2"})))
+    assert state.filters == {"sometimes": "2"} and 'name="f.sometimes"' in html(drawn)

@@ -50,6 +50,9 @@ def lower(row):
 MEANS = [
     ("count~3", lambda r: r["count"] == 3),
     ("count~=3", lambda r: r["count"] == 3),
+    ("double~6", lambda r: r["double"] == 6),
+    ("double~!=6", lambda r: r["double"] != 6),
+    ("double~-4..0", lambda r: -4 <= r["double"] <= 0),
     ("count~!=3", lambda r: r["count"] != 3),
     ("count~>-2", lambda r: r["count"] > -2),
     ("count~<=0", lambda r: r["count"] <= 0),
@@ -165,7 +168,7 @@ def test_a_day_of_moments_is_the_day_of_this_machine(plugin, call, monkeypatch):
         ("met~9999-12-31", "met needs a date"),
         ("tags~>red", "tags holds words"),
         ("key~hidden", "can only be filtered by"),
-        ("double~4", "double is computed"),
+        ("double~x", "double needs a whole number"),
         ("id~x", "id needs a whole number"),
         (f"title~{'x' * 60_000}", "1,000 characters"),
     ],

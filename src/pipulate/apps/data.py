@@ -11,7 +11,7 @@ from typing import Any
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
 from pipulate.apps.query import spellings
 from pipulate.apps.refs import Refs, numbered
-from pipulate.core.fields import MISSING, Field, File, Ref, Secret, makes, to_column
+from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, makes, to_column
 from pipulate.core.problems import Invalid, Problem
 from pipulate.core.store import Row, quote
 from pipulate.core.tools import Caller
@@ -68,14 +68,8 @@ class Data(Refs):
 
     def _ranked(self, table, state: State, where: str, args: list[Any]) -> list[Any]:
         name, down = state.sort.removeprefix("-"), state.sort[0] == "-"
-        if len(rows := table(where, args, "id", LARGE + 1)) > LARGE:
-            what = f"{name} is computed: at most {LARGE:,} rows can be ordered by it."
-            raise Problem(what, "Filter or search first.")
         known, empty = [], []
-        for row in rows:
-            value = None
-            with contextlib.suppress(Exception):  # a fault of the plugin's own: its cell says so
-                value = getattr(row, name)
+        for value, row in self._reckoned(table, name, where, args):
             (empty if value in (None, "") else known).append((value, row))
         try:
             known.sort(key=itemgetter(0), reverse=down)
@@ -83,19 +77,29 @@ class Data(Refs):
             raise Problem(f"{name} has no order ({error}).", "Mend its property.") from None
         return [row for _, row in known + empty]
 
+    def _reckoned(self, table, name: str, where: str, args: list[Any]):
+        if len(rows := table(where, args, "id", LARGE + 1)) > LARGE:
+            what = f"{name} is computed: at most {LARGE:,} rows can be ordered or filtered by it."
+            raise Problem(what, "Filter by others, or search, first.")
+        for row in rows:
+            value = None
+            with contextlib.suppress(Exception):  # a fault of the plugin's own: its cell says so
+                value = getattr(row, name)
+            yield value, row
+
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
-        parts, bad = [], {}
-        for name, text in state.filters.items():
+        parts, bad = [self._holds(caller, *words) for words in self._words(state.q)], {}
+        for name in sorted(state.filters, key=self.model.computed.__contains__):
             try:
-                parts.append(self._filter(caller, name, text.strip()))
+                text = state.filters[name].strip()
+                parts.append(self._filter(caller, name, text, joined(" AND ", parts)))
             except ValueError as error:
                 bad[name] = str(error)
         if bad:
             said = "; ".join(f"{name.replace('_', ' ')} {why}" for name, why in bad.items())
             then = "Write a value, >3, <=3, 2..5, != or =."
             raise Invalid(f"A filter cannot be read: {said}", then, fields=bad)
-        parts += [self._holds(caller, *words) for words in self._words(state.q)]
         return joined(" AND ", parts)
 
     def _words(self, q: str) -> list[list[str]]:
@@ -105,15 +109,18 @@ class Data(Refs):
         long = [word for word in words if len(word) > 2]
         return [*filter(None, [long]), *([word] for word in words if len(word) < 3)]
 
-    def _filter(self, caller: Caller, name: str, text: str) -> Sql:
-        field = self.fields.get(name, ID)
-        if name in self.model.computed:
-            raise ValueError("is computed, and cannot be filtered")
-        if name not in self.fields and name != "id":
+    def _filter(self, caller: Caller, name: str, text: str, so_far: Sql) -> Sql:
+        field = self.named.get(name, ID)
+        if name not in self.named and name != "id":
             raise ValueError("is no field here (any more)")
         if name in self._apart() and text not in ("=", "!="):
             return self._refers(caller, field, text)
         sql, args = condition(field, text)
+        if name in self.model.computed:
+            pairs = self._reckoned(self.rows(caller), name, *so_far)
+            known = dumps([[row.id, to_column(value)] for value, row in pairs])
+            every = f"SELECT value ->> 0 AS _id, value ->> 1 AS {quote(name)} FROM json_each(?)"
+            return f"id IN (SELECT _id FROM ({every}) WHERE {sql})", [known, *args]
         if sql.startswith(order_sql(field)):
             self._index(name)
         return sql, args

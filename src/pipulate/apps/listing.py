@@ -151,9 +151,9 @@ class Listing(Many):
             return ""
         cells = []
         for name in state.columns or self.named:
-            field = self.fields.get(name)
-            box = filter_input(field, state.filters.get(name, "")) if field else ""
-            cells.append(Th(box, data_label=field and field.label))
+            field = self.named[name]
+            box = filter_input(field, state.filters.get(name, ""))
+            cells.append(Th(box, data_label=field.label))
         cells.append(Th(cls="actions"))
         return Tr(Th(cls="grip"), *cells, cls="filters", hidden=not {*state.filters} - {"id"})
 
@@ -173,10 +173,10 @@ class Listing(Many):
         return Form(box, self._kept(state), *parts, **how)
 
     def _kept(self, state: State, oob: str | None = None):
-        boxes = () if self.drawn else state.columns or self.fields
+        boxes = () if self.drawn else state.columns or self.named
         kept = {"sort": state.sort, "cols": ",".join(state.columns)}
         kept |= {"all": "1"} if self.model.default_filter else {}
-        apart = {"id", *self.fields}.difference(boxes)
+        apart = {"id", *self.named}.difference(boxes)
         kept |= {f"f.{n}": said for n, said in state.filters.items() if n in apart}
         return Span(*map(hidden, kept, kept.values()), id="kept", hx_swap_oob=oob)
 
