@@ -548,6 +548,21 @@ def test_a_question_is_worth_a_word_to_who_is_elsewhere(remarks):
     assert "asks: Which?" in told(model)
 
 
+@pytest.mark.parametrize("act", ["adds a row", "opens an app"])
+def test_a_remark_is_dropped_when_the_user_does_something_else(remarks, act):
+    server, model, tab = remarks
+    model.queue.clear()
+    model.script(Reply(token_list=["remark "] * 500, delay=0.02))
+    server.call("hello_run", name="Ada")
+    hear(tab, "remark")
+    if act == "adds a row":
+        server.act("POST", "/default/tasks", {"title": "Milk"})
+    else:
+        server.page("/default/notes")
+    hear(tab, 'class="empty')
+    assert model.wait(lambda m: m.cancelled == 1) and "remark" not in talk(server)
+
+
 def test_a_remark_with_nothing_to_say_leaves_nothing(remarks):
     server, model, tab = remarks
     model.queue.clear()

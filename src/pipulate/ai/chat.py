@@ -363,6 +363,12 @@ class Chat:
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
             self.remarked[profile.id] = time.monotonic()
             self._begin(profile, partial(self._remark, what=what, at=at))
+            self.turns[profile.id].set_name("remark")
+
+    def drop(self, profile_id: int):
+        """End a remark on its way: the user does something else."""
+        if (task := self.turns.get(profile_id)) and task.get_name() == "remark":
+            task.cancel()
 
     async def _remark(self, profile: Profile, what: str, at: str):
         if not (model := await self.choice.model(profile.id)):
