@@ -453,15 +453,17 @@ def test_what_was_to_run_to_its_end_goes_on_when_a_question_on_the_way_is_answer
     click, plugin, house, run
 ):
     plugin(CHOOSY + "\n    @choosy.step\n    def last(asks):\n        return asks\n", "choosy")
-    assert "Really?" in click("1/-/again")
     guided, profile = house.shelf.pipeline("choosy"), house.profiles.at()
 
-    async def arrived():
-        while guided.open(profile, 1)[1]["last"].state != "done":
+    async def arrived(name, state):
+        while guided.open(profile, 1)[1][name].state != state:
             await asyncio.sleep(0.02)
 
+    click("1/-/again")
+    run(asyncio.wait_for(arrived("asks", "waiting"), 8))
+    assert "Really?" in html(run(guided.draw_run(profile, 1)))
     click("1/-/answer", step="asks", answer="no")
-    run(asyncio.wait_for(arrived(), 8))
+    run(asyncio.wait_for(arrived("last", "done"), 8))
 
 
 def test_a_run_that_waits_is_not_told_as_whole_while_later_steps_are_stale(click, house):
@@ -696,3 +698,38 @@ def test_a_view_that_failed_three_times_in_a_row_rests_beside_the_output_until_i
     assert "the output" in shown and len(tries.read_text()) == 3
     plugin(text.replace("{path}", str(tries)).replace("output.nonsense", "output.upper()"))
     assert "THE OUTPUT" in drawn(), "a mended file is tried again at once"
+
+
+FEEDING = """
+    from datetime import datetime
+    from pipulate import CrudApp, Pipeline, Ref
+
+    class Cow(CrudApp):
+        name: str
+
+    feeding = Pipeline("Feeding")
+
+    @feeding.step
+    def meal(cow: Ref["cow"], day: datetime, amounts: dict):
+        return amounts
+
+    @feeding.step
+    def last(meal):
+        return meal
+"""
+
+
+def test_what_a_step_was_given_reads_as_a_person_wrote_it(plugin, house, call, run):
+    assert plugin(FEEDING).problem is None
+    key = call("cow_add", name="Elsa")["id"]
+    call("feeding_run", cow=f"#{key}", day="2020-01-31T14:30", amounts={"hay": 2}, to_step="meal")
+    feeding = house.shelf.pipeline("feeding")
+    profile = house.profiles.at()
+    card = html(run(feeding.draw_run(profile, 1)))
+    told = 'cow: Elsa #1 · day: 2020-01-31 14:30 · amounts: {"hay":2}'
+    assert told in card and 'value="Elsa #1"' in card
+    assert 'value="2020-01-31T14:30"' in card, "the box keeps what it reads itself"
+    listed = Visit(house, house.caller("user"), feeding, partial=True)
+    assert told in html(run(feeding.page(listed)))
+    call("cow_delete", id=key)
+    assert "cow: 1 · " in html(run(feeding.draw_run(profile, 1))), "one that is gone is its number"

@@ -1,5 +1,6 @@
 """A step of a run as a card: what it waits for, its form, how it went. Its output: outputs.py."""
 
+import contextlib
 import json
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from fasthtml.components import H2, Button, Details, Div, Form, Header, P, Pre, 
 from fasthtml.components import Small, Span, Strong, Summary
 
 from pipulate.apps.markup import field_input, figure, labelled, problem_card
-from pipulate.core.fields import Field, File, Ref, from_json
+from pipulate.core.fields import Field, File, Ref, dumps, from_json
 from pipulate.core.jobs import Job, question_field
 from pipulate.core.problems import Problem, short
 from pipulate.core.runs import PAST, UNDONE, StepState
@@ -47,6 +48,10 @@ def brief(inputs: Row) -> str:
 def _told(value: Any) -> str:
     if isinstance(value, list):
         return short(", ".join(map(str, value)), 59)
+    if isinstance(value, str) and value.endswith("+00:00"):
+        with contextlib.suppress(ValueError):  # it only looks like a time
+            return local(value)
+    value = dumps(value) if isinstance(value, dict) else value
     return ("no", "yes")[value] if isinstance(value, bool) else str(getattr(value, "name", value))
 
 
