@@ -11,7 +11,7 @@ import pytest
 
 from pipulate.apps.house import House
 from pipulate.apps.plugin import Plugin
-from pipulate.core.problems import Missing, Problem
+from pipulate.core.problems import Missing, Problem, Unknown
 
 THING = "from pipulate import CrudApp\nclass Thing(CrudApp):\n    x: str\n"
 BROKEN = [
@@ -58,6 +58,18 @@ def test_the_list_of_apps_names_the_known_type_that_is_nearest_to_an_unknown_one
     house.shelf.scan()
     (row,) = [r for r in house.shelf.listing() if r["problem"]]
     assert kind in row["problem"] and "Decimal" in row["problem"]
+
+
+def test_who_calls_what_a_broken_file_would_give_reads_what_is_wrong_with_the_file(house, call):
+    (house.settings.folder("apps") / "thing.py").write_text(THING.replace("str", "strr"))
+    house.shelf.scan()
+    for kind, ask in (
+        (Unknown, lambda: call("thing_list")),
+        (Unknown, lambda: call("rows_totals", app="things")),
+        (Missing, lambda: house.shelf.get("things")),
+    ):
+        with pytest.raises(kind, match=r"There is no .*thing\.py, line 3: .*'strr'"):
+            ask()
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "unreadable"])

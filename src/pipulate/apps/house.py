@@ -53,7 +53,7 @@ class House:
         self.on_progress: list[Callable[[int, str, str], None]] = []  # profile's id, HTML, address
         self.jobs.sweep()
         self.shelf = Shelf(self)
-        self.tools.trying = self.shelf.calling
+        self.tools.trying, self.tools.hint = self.shelf.calling, self.shelf.hint
         self.runs.pipeline = lambda slug: getattr(self.shelf.apps.get(slug), "pipeline", None)
         self.shelf.scan()
 

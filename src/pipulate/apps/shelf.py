@@ -22,7 +22,7 @@ from pipulate.apps.pipeline import Guided
 from pipulate.apps.plain import Plain
 from pipulate.apps.plugin import BUNDLED, Plugin, line_in, load_file, plugin_files
 from pipulate.core.logs import log_fault, redacted
-from pipulate.core.problems import Busy, Missing, Problem, nearest, require
+from pipulate.core.problems import Busy, Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
@@ -237,9 +237,13 @@ class Shelf:
         """The app of an address. Raises Missing with the nearest name."""
         found = {s: app for s, app in self.apps.items() if isinstance(app, kind)}
         if slug not in found:
-            why = (p.problem.what for p in self.failures if not p.apps)
-            raise Missing(f"There is no {word} {slug!r}.", next(why, nearest(slug, found)))
+            raise Missing(f"There is no {word} {slug!r}.", self.hint(slug, found))
         return found[slug]
+
+    def hint(self, name: str, known: Iterable[str]) -> str:
+        """The nearest of the known names, and what keeps other files from giving it."""
+        broken = (str(p.problem) for p in self.failures if not p.apps)
+        return " ".join([nearest(name, known), *broken])
 
     def pipeline(self, slug: str) -> Guided:
         return self.get(slug, Guided, "pipeline")
@@ -257,7 +261,8 @@ class Shelf:
     def crud(self, name: str) -> Crud:
         """A CRUD app by its address (books) or its tools' name (book). Raises Unknown."""
         found = {key: app for app in self.cruds.values() for key in (app.name, app.slug)}
-        require(name, found, f"There is no app {name!r}.")
+        if name not in found:
+            raise Unknown(f"There is no app {name!r}.", self.hint(name, found))
         return found[name]
 
     @property

@@ -25,7 +25,7 @@ from pipulate.core.fields import Field, check_values, digest, dumps, fields_of, 
 from pipulate.core.fields import schema_of, to_json
 from pipulate.core.kinds import Secret
 from pipulate.core.logs import problem_of
-from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, require
+from pipulate.core.problems import Confirm, Invalid, NeedsApproval, Problem, Unknown, nearest
 from pipulate.core.profiles import Profile
 from pipulate.core.store import LATE, Database, Row, now
 
@@ -185,6 +185,7 @@ class Tools:
         self.url = "`pipulate` and there "  # or of the server, where one runs
         self.on_approval: list[Callable[[Row], None]] = []
         self.trying: Callable[[Tool], Any] = nullcontext  # around its code
+        self.hint: Callable[[str, Iterable[str]], str] = nearest  # where there is none of a name
 
     def replace(self, owner: str | Path, tools: Iterable[Tool]) -> None:
         """Register tools in place of all the owner had. Raises Problem on a taken name."""
@@ -195,7 +196,8 @@ class Tools:
         self.by_name = kept | fresh
 
     def get(self, name: str) -> Tool:
-        require(name, self.by_name, f"There is no tool {name!r}.")
+        if name not in self.by_name:
+            raise Unknown(f"There is no tool {name!r}.", self.hint(name, self.by_name))
         return self.by_name[name]
 
     def listing(self) -> list[Row]:
