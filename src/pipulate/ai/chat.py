@@ -365,11 +365,6 @@ class Chat:
             self._begin(profile, partial(self._remark, what=what, at=at))
             self.turns[profile.id].set_name("remark")
 
-    def drop(self, profile_id: int):
-        """End a remark on its way: the user does something else."""
-        if (task := self.turns.get(profile_id)) and task.get_name() == "remark":
-            task.cancel()
-
     async def _remark(self, profile: Profile, what: str, at: str):
         if not (model := await self.choice.model(profile.id)):
             return

@@ -132,16 +132,22 @@ def opened(site, profile: Profile, at: str):
     """Let the assistant say a word about an app that was opened."""
     app, _ = app_at(site.house, at)
     if app and site.opened.get(profile.id) != app.slug:
-        site.chat.drop(profile.id)
+        _drop(site, profile.id)
         site.chat.remark(profile, "small", f"the user opened {app.title}", at)
     site.opened[profile.id] = app and app.slug
+
+
+def _drop(site, profile_id: int | None):
+    """End a remark on its way: the user does something else."""
+    if (task := site.chat.turns.get(profile_id)) and task.get_name() == "remark":
+        task.cancel()
 
 
 def moved(site, event: Row):
     """The same of an account that was connected, of a step that is done, failed or asks."""
     verb, said = event["verb"], event["summary"]
     if event["actor"] == "user" and verb[:5] != "step_":  # those may run by themselves
-        site.chat.drop(event["profile_id"])
+        _drop(site, event["profile_id"])
     size = "key" if verb.endswith("_connect") else SIZES.get(verb)
     tabs = [tab for tab in [*site.hub.tabs] if tab.profile.id == event["profile_id"]]
     if not (size and tabs):
