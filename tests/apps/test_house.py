@@ -112,3 +112,15 @@ def test_the_source_tool_lists_the_files_and_gives_one_from_a_line_on(call, plug
     for outside in ("../pyproject.toml", "/etc/passwd", "home/apps/../pipulate.db"):
         with pytest.raises(Missing):
             call("source", file=outside)
+
+
+def test_apps_rows_and_runs_are_found_with_the_addresses_that_open_them(call):
+    call("task_add", title="Buy hello kitty")
+    call("hello_run", name="Kitty")
+    found = {app["title"]: app for app in call("search", actor="model", q="kitty")}
+    assert found["Tasks"]["rows"] == [
+        {"name": "Buy hello kitty", "address": "/default/tasks?f.id=1"}
+    ]
+    assert found["Hello"]["rows"] == [{"name": "Hello run 1", "address": "/default/hello/1"}]
+    assert [app["title"] for app in call("search", q="bookmark")] == ["Bookmarks"]
+    assert call("search", q="nothing of the kind") == []

@@ -9,16 +9,19 @@ from typing import Any
 
 from pipulate.apps.base import note, so_many
 from pipulate.apps.browser import ready
+from pipulate.apps.card import title
 from pipulate.apps.exchange import ExchangeTools, export
 from pipulate.apps.files import Files
 from pipulate.apps.many import RowTools
 from pipulate.apps.migrate import recast
+from pipulate.apps.query import State
 from pipulate.apps.run_tools import RunTools
 from pipulate.apps.shelf import Shelf
 from pipulate.core import backups, source
 from pipulate.core.events import Events
 from pipulate.core.fields import Field, File, Ref
 from pipulate.core.jobs import Jobs
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Missing, Problem, require
 from pipulate.core.profiles import Profile, Profiles
 from pipulate.core.runs import Runs
@@ -28,6 +31,7 @@ from pipulate.core.tools import Caller, Tools, limited, tool, tools_of
 from pipulate.core.undo import OnConflict
 
 MOST = 64_000  # characters of one file told at once
+FOUND = 8  # rows of an app that a search tells
 
 
 class House:
@@ -217,6 +221,35 @@ class HouseTools(ExchangeTools, RowTools, RunTools):
         lines = known[file].read_text("utf-8", errors="replace").splitlines(True)
         text = "".join(lines[max(0, line - 1) :])[:MOST]
         return {"file": file, "lines": len(lines), "text": text}
+
+    @tool(kind="read")
+    async def search(self, caller: Caller, q: str):
+        """Find apps and pipelines by title, and their rows and runs by words: [{title, address,
+
+        rows: [{name, address}]}]. Give the user an address as a link, [name](address)."""
+        found, base = [], f"/{caller.profile.slug}/"
+        for slug, app in sorted(self.house.shelf.apps.items()):
+            rows = await self._named(caller, app, q)
+            if rows or q.lower() in app.title.lower():
+                found.append({"title": app.title, "address": base + slug, "rows": rows})
+        return found
+
+    async def _named(self, caller: Caller, app: Any, q: str) -> list[Row]:
+        at, shelf = f"/{caller.profile.slug}/{app.slug}", self.house.shelf
+
+        def named() -> list[Row]:
+            if app in shelf.cruds.values():
+                rows = app.find(caller, State(q=q))[0][:FOUND]
+                return [{"name": str(row), "address": f"{at}?f.id={row.id}"} for row in rows]
+            runs = self.house.runs.listing(caller.profile.id, app.slug, FOUND, q)
+            return [{"name": title(run), "address": f"{at}/{run['id']}"} for run in runs]
+
+        try:
+            with shelf.trying(shelf.of(app), "search"):
+                return await limited(named)
+        except Exception as error:
+            problem_of(error)  # what is a fault is in the log
+        return []
 
     @tool(kind="read")
     def approval_result(self, caller: Caller, approval: str):

@@ -10,13 +10,10 @@ from fasthtml.components import NotStr, P, Pre, Section, Small, Span, Ul
 from pipulate import __version__
 from pipulate.apps.base import Go, Refusal, Visit, origin_tab
 from pipulate.apps.card import title, words
-from pipulate.apps.crud import Crud
 from pipulate.apps.markup import html, labelled, markdown, problem_card
 from pipulate.apps.outputs import Place, draw
-from pipulate.apps.query import State
 from pipulate.core import backups
 from pipulate.core.fields import pretty
-from pipulate.core.logs import problem_of
 from pipulate.core.problems import Invalid, Missing, Problem, from_dict
 from pipulate.core.store import now
 from pipulate.core.tools import limited
@@ -113,28 +110,14 @@ async def overview(site, visit: Visit, request):
 
 
 async def search(site, visit: Visit, request):
-    """Rows of all CRUD apps that hold the words, and apps of that name."""
+    """What the tool `search` finds, as links."""
     q, found = visit.query.get("q", "").strip(), []
-    for slug, kind in sorted(site.house.shelf.apps.items()) if q else ():
-        link = f"/{visit.profile.slug}/{slug}"
-        rows = await _named(visit, kind, q) if isinstance(kind, Crud) else []
-        if rows or q.lower() in kind.title.lower():
-            items = (Li(A(name or "(empty)", href=f"{link}?f.id={key}")) for key, name in rows)
-            found += [H2(A(kind.title, href=link + (f"?q={quote(q)}" if rows else ""))), Ul(*items)]
+    for app in await visit.call("search", {"q": q}) if q else ():
+        items = (Li(A(row["name"] or "(empty)", href=row["address"])) for row in app["rows"])
+        more = f"?q={quote(q)}" if app["rows"] else ""
+        found += [H2(A(app["title"], href=app["address"] + more)), Ul(*items)]
     hint = f"Nothing matches “{q}”." if q else "Type what to look for in the box above."
     return _page(f"Search: {q}" if q else "Search", *(found or [P(hint, cls="hint")]))
-
-
-async def _named(visit: Visit, kind: Crud, q: str) -> list[tuple[int, str]]:
-    def rows() -> list[tuple[int, str]]:
-        return [(row.id, str(row)) for row in kind.find(visit.caller, State(q=q))[0][:8]]
-
-    try:
-        with visit.house.shelf.trying(visit.house.shelf.of(kind), "search"):
-            return await limited(rows)
-    except Exception as error:
-        problem_of(error)  # what is a fault is in the log
-    return []
 
 
 async def settings(site, visit: Visit, request):
