@@ -447,6 +447,20 @@ def test_a_secret_is_put_away_as_it_comes_in(bring, plugin, house):
     assert "hunter2h" not in str([*house.events.images(house.events.recent(1)[0]["id"])])
 
 
+def test_given_a_secret_as_what_rows_are_found_by_then_they_do_not_come_a_second_time(
+    bring, plugin, rows
+):
+    site = plugin(
+        "from pipulate import CrudApp, Secret\n\nclass Site(CrudApp):\n    name: str\n"
+        "    key: Secret | None = None\n",
+        "sites",
+    ).apps[0]
+    bring("name,key\nshop,hunter2hunter2\n", app=site)
+    with pytest.raises(Problem, match="No row is found by its 'key'"):
+        bring("name,key\nshop,hunter2hunter2\n", site, match=("key",))
+    assert len(rows(site)) == 1
+
+
 # -- what goes out comes back ------------------------------------------------------------------
 
 plain = st.characters(codec="utf-8", exclude_characters="\0\r\n")

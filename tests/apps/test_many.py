@@ -121,6 +121,11 @@ def test_one_wrong_value_changes_no_row(books, sure, values, said):
     assert books() == before
 
 
+def test_of_many_rows_the_one_that_its_class_refuses_is_named(books, sure):
+    with pytest.raises(Problem, match="#1 “Book 00”: Book 00 has too many stars"):
+        sure("rows_update", app="book", where="all=1", values={"stars": 9})
+
+
 def test_a_change_of_many_is_one_event_and_is_taken_back_whole(books, call, sure):
     before = books()
     sure("rows_update", app="book", where="f.stars=>2", values={"done": True, "title": "Same"})

@@ -58,6 +58,14 @@ def test_the_path_may_be_plain_text(saved):
     assert cells(read_sheet(str(saved("a,b\n1,2\n")))) == [["1", "2"]]
 
 
+@pytest.mark.parametrize("mark", [";", "|", ","])
+def test_a_first_line_that_tells_excel_the_delimiter_is_no_row(saved, mark):
+    sheet = read_sheet(saved(f"sep={mark}\r\ntitle{mark}n\r\nx{mark}1\r\n"))
+    assert (sheet.columns, [*sheet.rows]) == (["title", "n"], [(3, ["x", "1"])])
+    plain = read_sheet(saved("sep=x\na,b\n"), header=False)
+    assert len([*plain.rows]) == 2, "what parts no columns is a value"
+
+
 def test_decimal_commas_do_not_count_as_delimiters(saved):
     assert cells(read_sheet(saved("title;price\nDune;1,5\nEmma;2,5\n")))[0] == ["Dune", "1,5"]
 

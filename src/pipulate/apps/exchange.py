@@ -155,7 +155,8 @@ def _written(intake: Intake, name: str):
 
 def _options(intake: Intake, said):
     sheet, chosen = intake.sheet, intake.columns.values()
-    labels = {n: f.label for n, f in intake.app.fields.items() if n in chosen}
+    told = ((n, f) for n, f in intake.app.fields.items() if f.type is not Secret)
+    labels = {n: f.label for n, f in told if n in chosen}
     labels |= {"id": "id"} if "id" in map(str.lower, sheet.columns) else {}
     if len(sheet.sheets) > 1:
         yield Label("Sheet ", select(sheet.sheets, said.get("sheet", ""), name="sheet", id="sheet"))

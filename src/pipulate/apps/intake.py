@@ -80,10 +80,12 @@ class Intake:
 
     def _check_names(self) -> None:
         chosen, title = [name for name in self.columns.values() if name], self.app.title
+        told = [name for name, field in self.fields.items() if field.type is not Secret]
         checks = [
             ("The file has no column", self.columns, self.sheet.columns),
             (f"{title} has no field", [*self.match, *chosen, *self.notations], self.fields),
             ("No column of the file is", self.match, chosen),
+            ("No row is found by its", self.match, told),
         ]
         for name, how in self.notations.items():
             checks.append((f"{name} cannot be written with", [how], self.written(name)))

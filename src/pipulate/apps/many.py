@@ -17,7 +17,7 @@ from pipulate.apps.markup import field_input, figure, grid, hidden, notice, sele
 from pipulate.apps.query import Sql, State, order_sql
 from pipulate.apps.rows import Rows
 from pipulate.core.fields import Field, File, Ref, Secret, Text, Url, check_values, dumps, to_json
-from pipulate.core.problems import Problem, require
+from pipulate.core.problems import Problem, require, short
 from pipulate.core.tables import AMONG, Row, quote
 from pipulate.core.tools import Caller, limited, tool
 
@@ -100,7 +100,11 @@ class Many(Rows):
         meant, table = self._meant(values, caller), self.rows(caller)
         if self.checks:
             for row in table(where, args):
-                self.checked({**vars(row), **meant}, caller)
+                try:
+                    self.checked({**vars(row), **meant}, caller)
+                except Problem as problem:
+                    problem.what = f"#{row.id} “{short(str(row))}”: {problem.what}"
+                    raise
         changed = self.plain(caller).update_many(where, args, **meant)
         said = ", ".join(self.fields[n].label for n in values)
         if changed:

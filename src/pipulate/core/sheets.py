@@ -76,7 +76,9 @@ def read_sheet(
         sample = text.read(SAMPLE)
         if path.suffix.lower() == ".json" or re.match(r"\s*\[\s*{", sample):
             return _from_json(sample + text.read(WHOLE))
-    return _table(_records(path, encoding, _delimiter(sample)), header, raw)
+    said = re.match("sep=([;,|\t])\r?\n", sample)  # a line for Excel
+    lines = _records(path, encoding, said[1] if said else _delimiter(sample))
+    return _table(islice(lines, bool(said), None), header, raw)
 
 
 def write_csv(
