@@ -356,3 +356,24 @@ def test_a_message_stands_in_the_talk_itself_as_it_does_after_a_reload(page, ser
     page.locator("#say textarea").fill("/help")
     page.keyboard.press("Enter")
     expect(page.locator("#talk > .msg.user").last).to_contain_text("/help")
+
+
+def test_what_is_being_typed_in_settings_stays_when_another_choice_is_saved(page):
+    held = []
+    page.goto("/default/settings")
+    address = page.get_by_label("Address")
+    expect(address).to_be_visible()
+    page.route("**/assistant/wait", lambda route: held.append((route, route.fetch())))
+    page.get_by_label("Its first word may take").select_option("300")
+    address.press_sequentially("http://half")
+    page.wait_for_timeout(100)
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    expect(address).to_have_value("http://half")
+    expect(address).to_be_focused()
+    page.unroute_all()
+    page.get_by_label("Its first word may take").select_option("60")
+    expect(address).to_have_value("http://half")
+    page.reload()
+    expect(page.get_by_label("Its first word may take")).to_have_value("60")

@@ -46,7 +46,7 @@ def asks(job):
 """
 LATE = """
 import time
-from pipulate import Pipeline
+from pipulate import Pipeline, Url
 
 late = Pipeline("Late")
 
@@ -58,7 +58,7 @@ def rest(text: str = "a"):
 
 
 @late.step
-def count(number: int):
+def count(number: int, link: Url = ""):
     return number
 """
 # A tab that can be hidden, in a browser that allows notifications.
@@ -317,3 +317,19 @@ def test_what_is_being_typed_for_a_step_stays_when_the_step_is_run_elsewhere(lat
     expect(card(late, "1. Rest").get_by_label("Text")).to_have_value("half a sent")
     press(card(late, "1. Rest"))
     expect(card(late, "1. Rest")).to_contain_text("text: half a sent")
+
+
+def test_what_a_form_was_refused_for_stays_while_another_step_ends(late):
+    form = card(late, "2. Count")
+    form.get_by_label("Link").fill("no address")
+    press(form)
+    expect(form.get_by_role("alert").first).to_be_visible()
+    press(card(late, "1. Rest"))
+    expect(card(late, "1. Rest")).to_contain_text("done")
+    late.wait_for_timeout(300)
+    expect(form.get_by_label("Link")).to_have_value("no address")
+    expect(form.get_by_role("alert").first).to_be_visible()
+    form.get_by_label("Number").fill("3")
+    form.get_by_label("Link").fill("")
+    press(form)
+    expect(form).to_contain_text("number: 3")

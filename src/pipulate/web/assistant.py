@@ -208,7 +208,7 @@ def part(site, profile: Profile):
     hint = P("Looking for model servers…", cls="hint")
     soon = Div(hint, id="assistant", hx_trigger="load", hx_get=f"/{profile.slug}/assistant")
     inner = H2("Assistant"), soon, site.work.drawn()
-    return Section(*inner, hx_target="#assistant", hx_swap="outerHTML", cls="assistant")
+    return Section(*inner, hx_swap="none", hx_ext="morph", cls="assistant")
 
 
 def ask(at: str, word: str, *inputs, confirm=None, label=None, **values: str):
@@ -254,6 +254,7 @@ async def settings(site, visit: Visit, request):
         ),
         *(ask(f"{at}/pull", "Pull into Ollama", name, url=u) for u, s in found.items() if s.ollama),
         id="assistant",
+        hx_swap_oob="morph",  # out of band: what was clicked may be gone when the answer comes
     )
 
 

@@ -36,10 +36,11 @@ const untouched = form => [...form.elements].every(same);
 const keep = (parameters, wanted) => {
   for (const one of [...parameters]) if (!wanted(...one)) parameters.delete(one[0]);
 };
+const anew = (at, from) =>
+  htmx.ajax('GET', from, {source: at, target: at, swap: 'outerHTML'});
 const leave = form => {
   form.left = true;
-  const row = form.closest('tr') || form, how = {source: row, target: row, swap: 'outerHTML'};
-  htmx.ajax('GET', form.getAttribute('hx-patch'), how);
+  anew(form.closest('tr') || form, form.getAttribute('hx-patch'));
 };
 on('keydown', '.edit:not(.htmx-request)', (form, event) => {
   if (event.key == 'Escape') leave(form);
@@ -109,7 +110,7 @@ const release = ({target, x, y}) => {
 before('mouseup', release);
 before('dragend', release);
 on('htmx:afterSettle', '*', () => {
-  const [id, next] = wanted || [], row = document.getElementById(id || place?.id);
+  const [id, next] = wanted || [], row = find(`#${id || place?.id}`);
   wanted = null;
   if (id) return row && (find('.edit', row) || {left: true}).left && find(next, row)?.click();
   if (!place || document.activeElement != document.body) return;
@@ -225,7 +226,7 @@ const catchUp = () => {
   const by = waiting, again = by == true, list = find('#listing');
   if (!by || !list || held() || again && busy()) return;
   waiting = null;
-  if (again) htmx.ajax('GET', location.href, {source: list, target: list, swap: 'outerHTML'});
+  if (again) anew(list, location.href);
   else htmx.trigger(by, by.id ? 'submit' : 'click');
 };
 on('htmx:afterRequest', '*', (_, {detail}) => {
@@ -310,14 +311,15 @@ on('click', '[data-allow]', () => Notification.requestPermission().then(ask));
 ask();
 
 // in a run drawn anew what is typed, unfolded and came out stays
-const typed = at => at?.matches?.('.run form') && !at.left && !untouched(at);
+const typed = at =>
+  at?.matches?.(':is(.run,.assistant) form') && !at.left && !(untouched(at) && !find('.error', at));
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: (at, to) =>
     !(at.dataset?.seen - to.dataset?.seen > 0 || at.matches?.('.output') || typed(at)),
   beforeNodeRemoved: at => !(typed(at) || typed(at.lastChild)) || at.matches('.question'),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
-on('htmx:beforeRequest input', '.run form', (form, {type}) => { form.left = type != 'input'; });
+on('htmx:beforeRequest input', ':is(.run,.assistant) form', (form, {type}) => { form.left = type != 'input'; });
 before('scroll', ({target: log}) => {
   if (log.matches?.('.live')) log.up = log.scrollHeight - log.scrollTop - log.clientHeight > 30;
 });
