@@ -377,3 +377,21 @@ def test_what_is_being_typed_in_settings_stays_when_another_choice_is_saved(page
     expect(address).to_have_value("http://half")
     page.reload()
     expect(page.get_by_label("Its first word may take")).to_have_value("60")
+
+
+def test_an_approval_that_is_being_read_in_the_inbox_stays_open_while_runs_go_on(
+    page, model, server
+):
+    server.call("profile_add", name="Spared")
+    model.script(Reply(tools=[("profile_delete", {"profile": "spared"})]), "Asked.", "It stays.")
+    page.goto("/default/inbox")
+    say(page, "Delete it")
+    listed = page.locator("#listing")
+    listed.get_by_role("button", name="Look and decide").first.click()
+    expect(listed.get_by_role("button", name="Reject")).to_be_visible()
+    with page.expect_response("**/default/inbox"):
+        server.call("hello_run", name="Ada", to_step="person")
+    page.wait_for_timeout(200)
+    listed.get_by_role("button", name="Reject").click()
+    expect(listed.get_by_text("Rejected; nothing was done.")).to_be_visible()
+    assert "spared" in [p["slug"] for p in server.call("profile_list")]

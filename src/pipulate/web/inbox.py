@@ -68,8 +68,8 @@ def _item(house, row: Row):
     if kind == "approval":
         at, key = f"{base}/approvals/{row['id']}", f"approval-{row['id']}"
         look = Button("Look and decide", hx_get=at, hx_target=f"#{key}", hx_swap="innerHTML")
-        told = A(row["tool"], href=at), " ", place, Div(id=key, hx_swap="innerHTML")
-        return Li(badge, Div(*told, cls="inputs"), look)
+        card = Div(id=key, hx_swap="innerHTML", hx_preserve="true")  # being read, it stays open
+        return Li(badge, Div(A(row["tool"], href=at), " ", place, card, cls="inputs"), look)
     if kind == "draft":
         told = A(f"{row['name']}.py", href=f"{base}/plugins/{row['name']}"), P(row["said"])
         return Li(badge, Div(*told, cls="inputs"), Small(local(row["at_utc"])))

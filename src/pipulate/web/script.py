@@ -319,7 +319,9 @@ Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeRemoved: at => !(typed(at) || typed(at.lastChild)) || at.matches('.question'),
   beforeAttributeUpdated: (name, at) => name != 'open' || !at.matches('details'),
 });
-on('htmx:beforeRequest input', ':is(.run,.assistant) form', (form, {type}) => { form.left = type != 'input'; });
+on('htmx:beforeRequest input', ':is(.run,.assistant) form', (form, {type}) => {
+  form.left = type != 'input';
+});
 before('scroll', ({target: log}) => {
   if (log.matches?.('.live')) log.up = log.scrollHeight - log.scrollTop - log.clientHeight > 30;
 });
