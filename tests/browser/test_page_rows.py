@@ -1034,3 +1034,25 @@ def test_an_edit_that_somebody_else_was_faster_with_shows_both_and_saves_on_dema
     page.keyboard.press("Enter")
     expect(cell(page, "Title").get_by_role("button")).to_have_text("mine")
     expect(cell(other, "Title").get_by_role("button")).to_have_text("mine", timeout=1_000)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_tells_of_a_change_of_many_rows_does_not_lie_on_the_bar_of_the_next(
+    tasks, server, width
+):
+    for n in range(20):
+        server.call("task_add", title=f"task {n}")
+    tasks.set_viewport_size({"width": width, "height": 780})
+    tasks.reload()
+    expect(tasks.locator("#rows tr")).to_have_count(20)
+    tick, bar = tasks.get_by_label("Select all on this page"), tasks.locator("#bulk")
+    tick.check()
+    bar.locator("[name='bulk.field']").select_option("due")
+    bar.locator("#bulk-value [name=due]").fill("2026-01-31")
+    bar.get_by_role("button", name="Set").click()
+    told = tasks.locator(".notice").filter(has_text="Changed 20 tasks")
+    expect(told).to_be_visible()
+    tick.check()
+    expect(bar).to_contain_text("20 ticked")
+    lower = told.bounding_box()
+    assert lower["y"] + lower["height"] <= bar.bounding_box()["y"]

@@ -178,7 +178,7 @@ pre.live{max-height:12rem}
 .diff dl{grid-template-columns:minmax(5rem,max-content) 1fr;gap:.1rem .8rem}
 
 /* notices */
-#notices{max-width:28rem;z-index:9;position:fixed;inset:auto auto 1rem 1rem}
+#notices{max-width:28rem;z-index:9;position:fixed;inset:auto auto 10rem 1rem}
 .notice{background:var(--pico-contrast-background);color:var(--pico-contrast-inverse)}
 .notice :is(.link,a),#say label[for]{text-decoration:underline}
 .notice.clash,.notice .problem,.msg.user pre,:not(.undone)>.entry span{color:var(--ink)}
