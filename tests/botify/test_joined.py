@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from pipulate import Problem
+from pipulate.botify.apps import link_graph
 from pipulate.botify.joined import UNKNOWN, join
 
 MEASURED = """page,in_degree,out_degree,depth,component,pagerank
@@ -81,3 +82,12 @@ def test_without_page_types_there_is_no_table_of_them(tmp_path):
     (tmp_path / "known.csv").unlink()
     with pytest.raises(Problem, match=r"known\.csv is gone"):
         join(tmp_path / "measured.csv", tmp_path / "known.csv", tmp_path / "n.csv")
+
+
+def test_pages_without_any_link_are_counted_and_told(tmp_path):
+    (tmp_path / "measured.csv").write_text(MEASURED)
+    (tmp_path / "known.csv").write_text(KNOWN + "/alone,article,C,3,\n")
+    found = join(*(tmp_path / f"{name}.csv" for name in ("measured", "known", "nodes")))
+    assert (found["known"], found["without_links"]) == (3, 1)
+    assert link_graph.told_alone(1).startswith("1 page of the export is not in the graph")
+    assert link_graph.told_alone(0) == ""

@@ -476,6 +476,8 @@ def test_the_graph_is_drawn_with_its_charts_and_a_list_that_can_be_read_out(tmp_
         "Pages by how many pages link to them: 1 2",
     ):
         assert f'role="img" aria-label="{chart}"' in shown
+    said = steps.told_alone(7)
+    assert said in html(*owned(steps.draw_graph(output | {"note": said})))
     shown = html(*owned(steps.draw_graph(output | {"types": []})))
     assert "page type" not in shown and "Links by clicks" in shown
 

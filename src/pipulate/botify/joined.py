@@ -15,8 +15,9 @@ SUMS = ("in_degree", "out_degree", "pagerank", "clicks", "impressions")
 def join(measured, known, out):
     """Write `out`: the columns of `measured`, then those that `known` has of the same page.
 
-    Returns {known: pages in both, top: the first rows, types: [sums by page type], levels:
-    [(depth, links)]}. Raises Problem when a file is gone."""
+    Returns {known: pages in both, without_links: pages in `known` alone, top: the first rows,
+
+    types: [sums by page type], levels: [(depth, links)]}. Raises Problem when a file is gone."""
     pages, rows = rows_of(known), rows_of(measured)
     heads, first = next(pages)[1:], next(rows)
     rest = {page: more for page, *more in pages}
@@ -40,6 +41,7 @@ def join(measured, known, out):
     kinds = sorted(by_type.items(), key=lambda item: -item[1]["pagerank"])[:TYPES]
     return {
         "known": found["known"],
+        "without_links": len(rest) - found["known"],  # of the others no row says a link
         "top": typed(head, top),
         "types": [_told(*each) for each in kinds] if KIND in head else [],
         "levels": [[depth, links] for depth, links in sorted(by_depth.items())],

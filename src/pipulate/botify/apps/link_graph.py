@@ -362,7 +362,15 @@ def graph(load, links, job):
     nodes = job.files / "nodes.csv"
     found = join(links["nodes"].path, load["nodes"].path, nodes)
     own = {name: value for name, value in links.items() if name != "report"}  # made anew below
+    notes = " ".join(filter(None, [links.get("note"), told_alone(found["without_links"])]))
+    own |= {"note": notes} if notes else {}
     return {**own, **found, "nodes": File(nodes), "data": load["data"]}
+
+
+def told_alone(pages):
+    """How many pages have no link at all, in a sentence; "" if none has."""
+    few = "page of the export is" if pages == 1 else "pages of the export are"
+    return f"{pages:,} {few} not in the graph: no link leads there or away." if pages else ""
 
 
 @graph.view
@@ -370,7 +378,8 @@ def draw_graph(output):
     """The picture, and charts by depth and by page type."""
     from pipulate import BarChart, DataTable
 
-    drawn = [*pictured(output), BarChart(output["levels"], "Links by clicks from the start")]
+    drawn = [output.get("note", ""), *pictured(output)]
+    drawn += [BarChart(output["levels"], "Links by clicks from the start")]
     if types := output["types"]:
         ranks = [(row["page_type"], row["pagerank_percent"]) for row in types]
         drawn += [DataTable(types), BarChart(ranks, "PageRank by page type, %")]
