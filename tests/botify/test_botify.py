@@ -88,6 +88,16 @@ def test_one_click_deletes_the_token(page, connected, service):
     assert DEMO in page(), "the tour is offered, plainly labelled"
 
 
+def test_a_token_that_was_deleted_is_in_no_file_of_the_home_any_more(page, connected, service):
+    def holding():
+        files = connected.settings.home.glob("pipulate.db*")
+        return [path.name for path in files if service.token.encode() in path.read_bytes()]
+
+    assert holding(), "it was kept"
+    page("POST", "forget")
+    assert holding() == []
+
+
 def test_without_a_token_the_problem_says_where_to_enter_it(house, call):
     with pytest.raises(Problem, match="no Botify token yet") as problem:
         call("botify_projects")

@@ -64,8 +64,10 @@ class Account:
 
     def forget(self):
         """Delete the token, and all that was listed with it."""
-        for name in [*self.kept]:
-            del self.kept[name]
+        with self.kept.store.db.change() as change:
+            change.forgets = True
+            for name in [*self.kept]:
+                del self.kept[name]
 
     @property
     def user(self):

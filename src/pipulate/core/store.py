@@ -79,6 +79,7 @@ class Change:
     images: list[Row] = field(default_factory=list)  # of what was written so far
     writer: apsw.Connection | None = None  # once it is begun
     soft: bool = False  # it waits for no disk: only a power cut may lose it
+    forgets: bool = False  # the -wal shall not have it any more, either
 
 
 class Database:
@@ -173,6 +174,9 @@ class Database:
             if change.images or (change.summary and change.writer):
                 record = self._append_event(change)
             self._end(change, "COMMIT")
+            if change.forgets:
+                with suppress(apsw.Error):  # as long as somebody reads it stays
+                    self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except BaseException:
             self._end(change, "ROLLBACK")
             raise
