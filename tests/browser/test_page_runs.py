@@ -333,3 +333,15 @@ def test_what_a_form_was_refused_for_stays_while_another_step_ends(late):
     form.get_by_label("Link").fill("")
     press(form)
     expect(form).to_contain_text("number: 3")
+
+
+def test_a_run_that_is_deleted_and_brought_back_is_the_same_as_before(late):
+    press(late.locator("#main"), "Delete")
+    expect(late.get_by_text("was deleted.")).to_be_visible()
+    late.get_by_role("status").get_by_role("button", name="Undo").click()
+    expect(card(late, "2. Count")).to_be_visible()
+    assert late.locator("section.run").get_attribute("hx-swap") == "none"
+    card(late, "2. Count").get_by_label("Number").fill("7")
+    press(card(late, "1. Rest"))
+    expect(card(late, "1. Rest")).to_contain_text("done")
+    expect(card(late, "2. Count").get_by_label("Number")).to_have_value("7")

@@ -117,7 +117,7 @@ class Guided(Feeds):
     def gone(self, profile, run_id: int):
         """What stands where a run was that is deleted."""
         told = P(f"Run {run_id} was deleted. ", A("To the other runs", href=self.at(profile)))
-        return Section(told, id=f"run-{run_id}", hx_swap_oob="morph")
+        return Section(told, id=f"run-{run_id}", hx_ext="morph", hx_swap_oob="morph")
 
     def _head(self, profile, run: Row, states: States):
         at, every = self.at(profile, run["id"]), states.values()
