@@ -1,6 +1,9 @@
 """Walls around a trial: what code that undoes the fence still cannot reach."""
 
 import json
+import os
+import platform
+import socket
 import sys
 
 import pytest
@@ -42,6 +45,40 @@ fence.os._exit(0)
 """
 
 
+# What no rule about files knows of: rights, times and names of files, the power of other processes.
+BESIDE = """
+import json, os, sys
+c = sys.modules["ctypes"]
+call, parent, secret = c.pythonapi.syscall, os.getppid(), OUTSIDE.encode() + b"/secret.txt"
+call.argtypes = [c.c_long] * 7
+numbers = dict(zip(NAMES.split(), NUMBERS))
+text = lambda said: c.cast(c.c_char_p(said), c.c_void_p).value
+limits = (c.c_ulong * 2)()
+own = call(numbers["prlimit64"], 0, 7, 0, c.addressof(limits), 0, 0)
+same = c.addressof(limits)
+came = {
+    "prlimit64": call(numbers["prlimit64"], parent, 7, same, 0, 0, 0),
+    "setpriority": call(numbers["setpriority"], 0, parent, os.getpriority(0, parent), 0, 0, 0),
+    "sched_setscheduler": call(numbers["sched_setscheduler"], parent, 0, same, 0, 0, 0),
+    "shmget": call(numbers["shmget"], 4711, 4096, 0o1600, 0, 0, 0),
+}
+c.pythonapi.chmod(secret, 0o604)
+c.pythonapi.utimes(secret, None)
+c.pythonapi.setxattr(secret, b"user.by", b"me", 2, 0)
+c.pythonapi.sethostname(b"tried", 5)
+went = [name for name, answer in came.items() if answer >= 0]
+with open("report.json", "w") as file:
+    json.dump({"notes": went, "reached": ["own"] * (own == 0)}, file)
+sys.modules["__main__"].os._exit(0)
+"""
+NAMES = "prlimit64 setpriority sched_setscheduler shmget"
+NUMBERS = {"x86_64": [302, 141, 144, 29], "aarch64": [261, 140, 119, 194]}
+NEEDS_WALLS = pytest.mark.skipif(
+    sys.platform != "linux" or _walls.call(_walls.CREATE, None, 0, 1) < 1,
+    reason="This kernel has no Landlock.",
+)
+
+
 @pytest.fixture
 def home(tmp_path):
     for name in ("apps", "quarantine"):
@@ -50,15 +87,26 @@ def home(tmp_path):
     return tmp_path
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or _walls.call(_walls.CREATE, None, 0, 1) < 1,
-    reason="This kernel has no Landlock.",
-)
+@NEEDS_WALLS
 def test_code_that_undoes_the_fence_puts_nothing_into_apps_and_reads_no_secret(home):
     found = _drafts.tried(home, "odd", TRICKS.replace("OUTSIDE", repr(str(home))))
     assert found["notes"] == ["PermissionError"] * 11, found
     assert not any((home / "apps").iterdir())
     assert (home / "secret.txt").read_text() == "a secret"
+
+
+@NEEDS_WALLS
+def test_code_that_undoes_the_fence_changes_no_rights_and_times_of_files_and_no_other_process(home):
+    secret, named = home / "secret.txt", socket.gethostname()
+    secret.chmod(0o600)
+    os.utime(secret, (1, 1))
+    code = BESIDE.replace("OUTSIDE", repr(str(home))).replace("NAMES", repr(NAMES))
+    code = code.replace("NUMBERS", repr(NUMBERS[platform.machine()]))
+    found = _drafts.tried(home, "odd", code)
+    assert found["reached"] == ["own"], f"its own limits are its own: {found}"
+    assert found["notes"] == []
+    assert secret.stat().st_mode & 0o777 == 0o600 and secret.stat().st_mtime == 1
+    assert not os.listxattr(secret) and socket.gethostname() == named
 
 
 def test_a_forged_report_gives_a_draft_no_other_origin_and_breaks_no_page(home, monkeypatch):

@@ -21,11 +21,24 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/home/linuxbrew
 SYSTEM += ("/etc/ld.so.cache", "/etc/mime.types", "/dev/urandom", "/dev/random", "/dev/zero")
 CREATE, ADD, RESTRICT = 444, 445, 446  # Landlock's calls
 NO_NEW_RIGHTS, SECCOMP, FILTER = 38, 22, 2
-# What seccomp calls a machine, then its numbers of: socket execve execveat kill tkill tgkill, two
-# sigqueueinfo, setsid setpgid truncate ptrace keyctl request_key pidfd_send_signal io_uring_setup.
-CALLS = {
-    "x86_64": "0xC000003E 41 59 322 62 200 234 129 297 112 109 76 101 250 249 424 425",
-    "aarch64": "0xC00000B7 198 221 281 129 130 131 138 240 157 154 45 117 219 218 424 425",
+CALLS = {  # what seccomp calls a machine, then its numbers of prlimit64 and capset
+    "x86_64": (0xC000003E, 302, 126),
+    "aarch64": (0xC00000B7, 261, 91),
+}
+# socket execve execveat kill tkill tgkill, two sigqueueinfo, setsid setpgid truncate ptrace keyctl
+# request_key pidfd_send_signal io_uring_setup; setpriority ioprio_set, four sched_set, four of
+# memory and queues that processes share, those that set attributes and times of files
+REFUSED = {
+    "x86_64": """41 59 322 62 200 234 129 297 112 109 76 101 250 249 424 425
+        141 251 142 144 203 314 29 64 68 240 188 189 190 197 198 199 463 466 132 235 261 280""",
+    "aarch64": """198 221 281 129 130 131 138 240 157 154 45 117 219 218 424 425
+        140 30 118 119 122 274 194 190 186 180 5 6 7 14 15 16 463 466 88""",
+}
+# chmod, chown and their kin: of these Landlock knows nothing, and a home of one's own is made with
+# them, so they answer that it is done
+IDLE = {
+    "x86_64": "90 91 92 93 94 260 268 452",
+    "aarch64": "52 53 54 55 452",
 }
 NETWORK = ("connect", "bind", "sendto", "sendmsg", "getaddrinfo", "gethostbyname")
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.kill")
@@ -62,16 +75,21 @@ def landlock(folder):
     call(RESTRICT, rules, 0)
 
 
-def seccomp():
-    """From now on no socket, and no word to other processes."""
-    kind, *calls = [int(n, 0) for n in CALLS.get(platform.machine(), "0").split()]
-    if not kind or sys.maxsize < 2**32:  # Python of 32 bits has other numbers on these, too
-        return
-    end = len(calls) + 4  # where what is allowed stands; what is not, behind it
+def seccomp(machine):
+    """From now on no socket, no word to other processes, and all files keep their rights."""
+    kind, limits, rights = CALLS[machine]
+    # of root's powers over the system none but to read and write what is another's
+    call(rights, struct.pack("Ii", 0x20080522, 0), struct.pack("6I", 6, 6, 0, 0, 0, 0))
+    refused, idle = ([*map(int, calls[machine].split())] for calls in (REFUSED, IDLE))
+    end = len(refused) + len(idle) + 7  # where what is allowed stands; what is not, behind it
     lines = [(0x20, 0, 0, 4), (0x15, 0, end - 1, kind), (0x20, 0, 0, 0)]
     lines.append((0x35, end - 3, 0, 1 << 30))  # numbers of another kind of program
-    lines += [(0x15, end - at, 0, number) for at, number in enumerate(calls, 4)]
-    lines += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]  # allowed; EPERM
+    for place, numbers in ((end + 1, refused), (end + 2, idle)):
+        for number in numbers:
+            lines.append((0x15, place - len(lines) - 1, 0, number))
+    lines += [(0x15, 0, 2, limits), (0x20, 0, 0, 16), (0x15, 0, 1, 0)]  # its own (0) alone
+    answers = 0x7FFF0000, 0x00050001, 0x00050000  # allowed; EPERM; "done"
+    lines += [(0x06, 0, 0, answer) for answer in answers]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in lines))
     about = struct.pack("HP", len(lines), ctypes.addressof(program))
     ctypes.CDLL(None).prctl(SECCOMP, FILTER, about)
@@ -86,7 +104,8 @@ def build(folder):
             resource.setrlimit(kind, (most, most))
     ctypes.CDLL(None).prctl(NO_NEW_RIGHTS, 1, 0, 0, 0)
     landlock(folder)
-    seccomp()
+    if platform.machine() in CALLS and sys.maxsize > 2**32:  # Python of 32 bits has other numbers
+        seccomp(platform.machine())
 
 
 class Fence:
