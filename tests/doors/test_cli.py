@@ -38,6 +38,18 @@ def test_a_proxy_of_the_environment_gets_no_call_to_this_machines_server_and_not
     assert (code, err) == (0, "") and json.loads(out)[0]["slug"] == "default"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Names of files are text there.")
+def test_a_command_in_a_folder_whose_name_is_no_text_works_and_a_value_of_odd_bytes_is_refused(
+    shell, tmp_path, monkeypatch
+):
+    (odd := Path(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xf6\xdfe"))).mkdir()
+    monkeypatch.chdir(odd)
+    code, out, err = shell("call", "task_add", "title=there", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["title"] == "there"
+    code, _, err = shell("call", "task_add", os.fsdecode(b"title=gr\xf6\xdfe"))
+    assert code == 1 and "holds a character that cannot be stored" in err
+
+
 def test_values_are_typed_text_json_or_the_text_of_a_file(shell, tmp_path, home):
     (tmp_path / "title.txt").write_text("from a file")
     words = [f"title=@{tmp_path / 'title.txt'}", "done:=true"]

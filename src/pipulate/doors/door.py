@@ -85,10 +85,11 @@ class Door:
         if not self.server:
             raise Problem("No server runs on this home.", "Start one with `pipulate`.")
         key = {"Authorization": f"Bearer {self.server.get('shell')}"}
+        at, text = f"{self.server['url']}/shell/{path}", json.dumps(said)  # odd bytes as ASCII
         try:
             async with (
                 httpx2.AsyncClient(timeout=None, headers=key, trust_env=False) as client,
-                client.stream("POST", f"{self.server['url']}/shell/{path}", json=said) as answer,
+                client.stream("POST", at, content=text) as answer,
             ):
                 if "content-disposition" in answer.headers:
                     async for chunk in answer.aiter_bytes():
