@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -42,6 +44,17 @@ def later(quick):
 def long():
     time.sleep(3.2)
 """
+SLOW = """
+import time
+from pipulate import CrudApp
+
+class Slow(CrudApp):
+    title: str
+
+    def __ft__(self):
+        time.sleep(0.8)
+        return self.title
+"""
 ANEW = 'id="again"'
 
 
@@ -50,6 +63,7 @@ def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("news")
     (home / "apps").mkdir()
     (home / "apps" / "told.py").write_text(STEPS)
+    (home / "apps" / "slow.py").write_text(SLOW)
     with serving(home) as started:
         started.call("profile_add", name="Other")
         yield started
@@ -106,6 +120,19 @@ def test_a_list_that_missed_a_run_before_its_socket_opened_draws_itself_anew(ser
     seen = re.search(r"seen=(\w+)", server.page("/default/told"))[1]
     begun()
     with server.socket("/default/told", seen=seen) as tab:
+        hear(tab, ANEW, 2.0)
+
+
+def test_a_list_that_missed_a_row_while_it_was_drawn_draws_itself_anew(server):
+    server.call("slow_add", title="there before")
+    with ThreadPoolExecutor() as aside:
+        drawing = aside.submit(server.page, "/default/slows")
+        time.sleep(0.4)
+        server.call("slow_add", title="meanwhile")
+        page = drawing.result()
+    assert "there before" in page and "meanwhile" not in page
+    seen = re.search(r"seen=(\d+)", page.split("ws-connect")[1])[1]
+    with server.socket("/default/slows", seen=seen) as tab:
         hear(tab, ANEW, 2.0)
 
 

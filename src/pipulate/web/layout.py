@@ -57,12 +57,13 @@ class Layout:
         self.house = house
         self._framed = lru_cache(200)(lambda *key: html(self._draw(*key[1:])))
 
-    def page(self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str) -> str:
+    def page(
+        self, profile: Profile, at: str, title: str, main: str, talk: str, nonce: str, seen=""
+    ) -> str:
         """A whole document; `main` and `talk` are HTML, `at` its percent-encoded address."""
-        values = {"main": main, "talk": talk, "nonce": nonce, "at": at}
+        values = {"main": main, "talk": talk, "nonce": nonce, "at": at, "seen": seen}
         values |= {"title": f"<title>{escape(title)} · Pipulate</title>"}
         values |= {"tab": secrets.token_hex(4), "waiting": html(counter(self.house))}
-        values["seen"] = str(self.house.events.newest())
         app, everyone = place(at)[0], tuple(self.house.profiles.all())
         frame = self._framed(self.house.shelf.version, profile, app, everyone)
         return "".join(values.get(part, part) for part in frame.split("\0"))

@@ -147,6 +147,7 @@ class Site:
             caller, here = Caller("user", profile, True), headers.get("hx-current-url", "")
             visit = Visit(self.house, caller, None, path, request.query_params, {}, wanted, here)
             title, at = "Pipulate", "" if wanted else quote(_address(request), safe="/?")
+            seen = "" if wanted else str(self.house.events.newest())
             try:
                 if request.method != "GET":
                     visit.form = await _form(request)
@@ -158,12 +159,12 @@ class Site:
                 if wanted:
                     return Response(headers={"HX-Redirect": result.address})
                 return RedirectResponse(result.address, 303)
-            return self._answer(request, profile, at, result, title, wanted)
+            return self._answer(request, profile, at, result, title, seen)
 
         return endpoint
 
-    def _answer(self, request, profile: Profile, at: str, result, title: str, wanted: bool):
-        """`wanted`: only a part of the page is."""
+    def _answer(self, request, profile: Profile, at: str, result, title: str, seen: str):
+        """`seen`: the event before a whole page was drawn; "" for a part of one."""
         if isinstance(result, Download):
             return _sent(result)
         if isinstance(result, Response):
@@ -177,10 +178,10 @@ class Site:
         drawn = html(*result) if isinstance(result, tuple) else html(result)
         if request.headers.get("hx-target") == "main" and status < 400:
             drawn += NO_NOTICES
-        if not wanted:
+        if seen:
             assistant.opened(self, profile, at)
             talk, nonce = panel.column(self.chat, profile, at), request.scope["nonce"]
-            drawn = self.layout.page(profile, at, title, drawn, talk, nonce)
+            drawn = self.layout.page(profile, at, title, drawn, talk, nonce, seen)
         return HTMLResponse(drawn, status, headers)
 
     def _elsewhere(self, request, missing: Missing):
@@ -194,9 +195,9 @@ class Site:
         if moved:
             there = re.sub(rf"/{re.escape(slug)}\b", f"/{moved}", _address(request), count=1)
             return RedirectResponse(there, 308)
-        first, wanted = self.house.profiles.at(), "hx-request" in request.headers
-        said = _refusal(missing, wanted)
-        return self._answer(request, first, f"/{first.slug}", said, "Not found", wanted)
+        first, seen = self.house.profiles.at(), "" if "hx-request" in request.headers else "0"
+        said = _refusal(missing, not seen)
+        return self._answer(request, first, f"/{first.slug}", said, "Not found", seen)
 
     async def home(self, request):
         return RedirectResponse(f"/{self._at(request)}{request.url.path.rstrip('/')}", 303)
