@@ -109,6 +109,13 @@ def test_given_a_site_that_breaks_down_then_it_is_left_alone_after_five_in_a_row
     assert paths(site).count("/dead") == 5
 
 
+def test_given_a_site_that_has_too_many_and_says_not_until_when_then_it_is_left_alone(site, visit):
+    site.page("/a", status=b"429 Slowly")
+    found = visit(*["/a"] * 8)
+    assert found == [429] * 5 + ["5 in a row were refused as too many (429)."] * 3
+    assert paths(site).count("/a") == 5
+
+
 # -- how fast --------------------------------------------------------------------------------
 
 

@@ -19,7 +19,8 @@ from pipulate import Problem, fetch
 
 AGENT = "Pipulate"
 SECONDS, PATIENCE = 10, 60  # for one page; the longest wait between two that a site may ask for
-TRIES, FAULTS = 3, 5  # of a page that says "later"; in a row, after which a host is left alone
+# of a page that says "later"; in a row, of faults or 429, after which a host is left alone
+TRIES, FAULTS = 3, 5
 REDIRECTS, SOON = 5, 0.1  # seconds that "at once" means
 
 
@@ -100,7 +101,9 @@ class Visitor:
                 if host.faults >= FAULTS:
                     host.shut = f"{FAULTS} in a row could not be read; the last: {problem.what}"
                 raise
-        host.faults = 0
+        host.faults = host.faults + 1 if page.status == 429 else 0
+        if host.faults >= FAULTS:  # and it did not say until when
+            host.shut = f"{FAULTS} in a row were refused as too many (429)."
         return page
 
 
