@@ -98,6 +98,15 @@ def test_a_form_that_is_no_text_is_an_answer_and_no_fault(server, body):
     assert server.log.count("ERROR") == errors
 
 
+def test_the_letters_of_a_form_that_a_program_sends_as_they_are_come_as_such(server):
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
+    body = "title=Grüße, 世界&done=false".encode()
+    answer = server.client.post(
+        "/default/tasks", content=body, headers={**kind, "Origin": server.url}
+    )
+    assert answer.status_code == 200 and "Grüße, 世界" in server.page("/default/tasks?q=Gr")
+
+
 def test_a_form_with_too_many_fields_is_refused_and_no_fault(server):
     errors = server.log.count("ERROR")
     boundary = {"Content-Type": "multipart/form-data; boundary=x", "HX-Request": "true"}

@@ -303,7 +303,7 @@ async def _form(request) -> dict[str, str]:
 
     What htmx sends is read at once."""
     if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        pairs = parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True)
+        pairs = parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True)
     else:
         try:
             pairs = [(name, str(value)) for name, value in (await request.form()).multi_items()]
