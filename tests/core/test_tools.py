@@ -292,6 +292,29 @@ def test_one_click_runs_all_that_it_listed_in_their_order_and_once(house, togeth
         decide(asked)
 
 
+def test_a_click_on_an_approval_while_somebody_saves_holds_up_nobody_else(house, run, ask):
+    record, saving, me = ask(), threading.Event(), house.profiles.at()
+
+    def save():
+        with house.db.writing():
+            saving.set()
+            time.sleep(1.5)
+
+    async def deciding():
+        threading.Thread(target=save).start()
+        await asyncio.to_thread(saving.wait)
+        click, late = house.tools.decide(record["id"], record["hash"], True, me), 0.0
+        click = asyncio.create_task(click)
+        while not click.done():
+            began = time.monotonic()
+            await asyncio.sleep(0.02)
+            late = max(late, time.monotonic() - began)
+        return await click, late
+
+    result, late = run(deciding())
+    assert result["deleted"] == "shop" and late < 1
+
+
 @pytest.mark.parametrize("odd", ["\u2028", "\u202e", "\x85", "\u200b"])
 def test_no_character_makes_an_approval_look_like_another_call(together, odd):
     shown = together(f"one{odd}profile_list {{}}")["shown"]

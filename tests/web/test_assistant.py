@@ -5,6 +5,8 @@ import contextlib
 import json
 import re
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from types import SimpleNamespace
 
@@ -24,6 +26,33 @@ asking = Pipeline("Asking", "Asks.")
 
 @asking.step
 def which(job):
+    return job.ask("Which?")
+"""
+HOLDS = """
+import time
+from pipulate import CrudApp, tool
+
+class Holder(CrudApp):
+    title: str
+
+    @tool
+    def hold(self):
+        self.table.update(id=self.id, title="held")
+        time.sleep(2.5)
+"""
+FILER = """
+from pipulate import File, Pipeline
+
+filer = Pipeline("Filer")
+
+@filer.step(auto=True)
+def written(job):
+    path = job.files / "a.txt"
+    path.write_text("a")
+    return File(path)
+
+@filer.step
+def asks(written, job):
     return job.ask("Which?")
 """
 SECRET = "sk-planted-secret-9876"
@@ -599,3 +628,48 @@ def test_beside_a_run_it_offers_to_explain_and_to_do(remarks):
     assert "Explain the next step" in page and "Do it for me" in page
     assert "Do it for me" not in server.page("/default/hello")
     assert "Do it for me" not in server.page("/default/tasks")
+
+
+def waits_for_nobody(server, method, path, given=None):
+    """While a tool has written and goes on, this is asked for; pages come all the same."""
+    with ThreadPoolExecutor() as aside:
+        holds = aside.submit(server.act, "POST", "/default/holders/1/call/hold")
+        time.sleep(0.5)
+        asked = aside.submit(server.act, method, path, given)
+        time.sleep(0.3)
+        began = time.monotonic()
+        server.page("/default/tasks")
+        assert time.monotonic() - began < 1, "a page waits for it"
+        assert holds.result().status_code == asked.result().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        ("remarks", {"value": "quiet"}),
+        ("wait", {"value": "300"}),
+        ("choose", {"value": ""}),
+        ("add", {"url": "http://127.0.0.1:9"}),
+        ("remove", {"url": "http://127.0.0.1:9"}),
+    ],
+)
+def test_a_choice_in_settings_while_somebody_saves_holds_up_no_page(holding, verb, given):
+    waits_for_nobody(holding, "POST", f"/default/assistant/{verb}", given)
+
+
+def test_a_run_that_is_looked_at_and_answered_while_somebody_saves_holds_up_no_page(holding):
+    run = holding.call("filer_run")["run"]
+    waits_for_nobody(holding, "GET", f"/default/filer/{run}")
+    waits_for_nobody(holding, "POST", f"/default/filer/{run}/-/answer", {"answer": "this"})
+    assert "this" in holding.page(f"/default/filer/{run}")
+
+
+@pytest.fixture(scope="module")
+def holding(tmp_path_factory):
+    home = tmp_path_factory.mktemp("holding")
+    (home / "apps").mkdir()
+    (home / "apps" / "holder.py").write_text(HOLDS)
+    (home / "apps" / "filer.py").write_text(FILER)
+    with serving(home) as started:
+        started.call("holder_add", title="free")
+        yield started

@@ -56,9 +56,13 @@ class Feeds(Runner):
             tries = 1
         except Exception as error:
             fault = outputs.view_failed(error)
-        beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
-        parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
-        text = html(Div(*parts, cls="output", hx_swap="innerHTML", id=f"output-{attempt['id']}"))
+
+        def whole() -> str:
+            beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
+            parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
+            return html(Div(*parts, cls="output", hx_swap="innerHTML", id=f"output-{key[0]}"))
+
+        text = await asyncio.to_thread(whole)  # it enters files, while others may be saving
         self._drawn = dict([*self._drawn.items()][-DRAWN:]) | {key: (text, held, tries - 1)}
         return NotStr(text)
 

@@ -1,5 +1,6 @@
 """Tools for the runs of every pipeline: list, look, answer, skip, name, finish, delete."""
 
+import asyncio
 import json
 from typing import Any, Literal
 
@@ -80,7 +81,8 @@ class RunTools:
         guided = self._going_on("run_answer", caller, run, careful, answer=answer, **told)
         is_file = question_field(asked).type is File
         said = self.house.files.resolve(answer, caller) if is_file else answer
-        if job := self.house.jobs.answer(asked, said):
+        await asyncio.to_thread(self.house.jobs.keep_answer, asked, said)
+        if job := self.house.jobs.wake(asked):
             job.caller = caller  # what was asked for is done in the name of who said yes to it
             if caller.actor == "user":  # who began it may be gone
                 guided.follow(guided.after(caller, job))

@@ -280,6 +280,13 @@ class Tools:
         """The user's click: run what was asked, as it was stored, or refuse it. Raises Problem.
 
         Several calls give a list of {tool, result}."""
+        asked = await asyncio.to_thread(self._taken, approval, digest, yes, profile)
+        if not yes:
+            return {"rejected": approval}
+        done = [await self._approved(record, profile) for record in asked["calls"]]
+        return done if asked["turn"] == approval else done[0]["result"]
+
+    def _taken(self, approval: str, digest: str, yes: bool, profile: Profile) -> Row:
         with self.db.writing():
             asked = self.approval(approval, profile)
             over = "is over ten minutes old" if asked["expires_utc"] < now() else ""
@@ -290,10 +297,7 @@ class Tools:
             state = "approved" if yes else "rejected"
             for record in asked["calls"]:
                 self.approvals.update(id=record["id"], state=state, arguments="")
-        if not yes:
-            return {"rejected": approval}
-        done = [await self._approved(record, profile) for record in asked["calls"]]
-        return done if asked["turn"] == approval else done[0]["result"]
+        return asked
 
     async def _approved(self, record: Row, profile: Profile) -> Row:
         caller, tool = Caller(record["actor"], profile, True, record["turn"]), record["tool"]
@@ -301,7 +305,8 @@ class Tools:
             result = await self.call(tool, from_json(json.loads(record["arguments"])), caller)
         except Exception as error:  # the calls approved with it are made all the same
             result = problem_of(error).as_dict()
-        self.approvals.update(id=record["id"], state="done", result=dumps(result))
+        told = {"id": record["id"], "state": "done", "result": dumps(result)}
+        await asyncio.to_thread(self.approvals.update, told)
         return {"tool": tool, "result": result}
 
     def expire(self) -> None:

@@ -275,19 +275,20 @@ def _server(at: str, url: str, server: Server | None, added: Row):
 async def act(site, visit: Visit, request):
     """What a form of that part does; the part is drawn anew."""
     choice, form, profile = site.chat.choice, visit.form, visit.profile
-    url, value = form.get("url", ""), form.get("value", "")
+    url, value, kept = form.get("url", ""), form.get("value", ""), site.house.settings_of
+    aside = asyncio.to_thread  # as somebody may be saving
     match visit.path["verb"]:
         case "choose":
-            choice.choose(profile.id, await _chosen(site, value))
+            await aside(choice.choose, profile.id, await _chosen(site, value))
         case "remarks" if value in REMARKS:
-            site.house.settings_of(profile.id)["remarks"] = value
+            await aside(kept(profile.id).set, "remarks", value)
         case "wait" if value in WAITS:
-            site.house.settings_of()[WAIT] = value
+            await aside(kept().set, WAIT, value)
             choice.forget()
         case "add":
-            choice.add(url, form.get("key", "").strip())
+            await aside(choice.add, url, form.get("key", "").strip())
         case "remove":
-            choice.remove(url)
+            await aside(choice.remove, url)
         case "pull":
             site.work.begin(_pulling(site, profile, url, form.get("name", "").strip()))
         case "check":
