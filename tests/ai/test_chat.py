@@ -398,6 +398,21 @@ def test_a_server_that_listens_is_seen_before_anything_is_said(house, run):
     assert chat.there
 
 
+def test_a_server_that_is_started_later_is_there_from_the_first_message_on(house, run):
+    chat, profile = Chat(house, connect(house), lambda *event: None), house.profiles.at()
+
+    async def talk():
+        await chat.say(profile, "hello")
+        await chat.turns[profile.id]
+
+    run(chat.look())
+    with ModelServer("hello to you") as server:
+        object.__setattr__(house.settings, "ollama_url", server.url)
+        run(talk())
+    assert chat.history(profile.id)[-1]["text"] == "hello to you"
+    assert chat.there, "so that it remarks what happens, and leads through a run"
+
+
 def test_several_calls_that_wait_are_looked_at_and_approved_with_one_click(server, model):
     for name in ("Clicker", "First", "Second"):  # a talk of its own: a long one is summed up
         server.call("profile_add", name=name)

@@ -176,6 +176,7 @@ class Chat:
             asked = self.prompt(profile, at, model.context, said)  # at once: a thread costs more
         else:
             model = await self.choice.model(profile.id)
+        self.there = bool(model)
         if model is None:
             return await self._add(profile, "note", none_found(self.house.settings))
         caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
