@@ -167,7 +167,10 @@ def _parse_tags(text: str) -> list[Any]:
     try:
         if text.lstrip().startswith("["):
             return list(json.loads(text))
-        return [tag.strip() for tag in next(csv.reader([text], skipinitialspace=True), [])]
+        if not text.strip(' ,"'):
+            return []
+        (tags,) = csv.reader([text], skipinitialspace=True, strict=True)
+        return [tag.strip() for tag in tags]
     except (ValueError, RecursionError, csv.Error):
         raise ValueError("needs words between commas, or a JSON list") from None
 
