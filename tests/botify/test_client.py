@@ -48,6 +48,17 @@ def test_where_the_service_cannot_tell_the_user_a_name_is_tried(ask, service):
     assert problem.details["status"] == 404 and "whose token" in problem.what
     assert "user name" in problem.next_step
     assert ask("user", OWNER) == OWNER
+    service.fault("profile", "404")
+    problem = refused(ask, "user", "nobody")
+    assert "no user 'nobody'" in problem.what and "user name" in problem.next_step
+
+
+def test_a_profile_without_a_name_asks_for_it_too(ask, service):
+    service.fault("profile", "shape", times=2)
+    problem = refused(ask, "user")
+    assert "whose token" in problem.what and "user name" in problem.next_step
+    assert service.token not in str(problem.as_dict())
+    assert ask("user", OWNER) == OWNER
 
 
 @pytest.mark.parametrize("newer", [False, True])

@@ -92,12 +92,18 @@ class Client:
             said = await self._ask("GET", "authentication/profile")
             return str(answers.part(answers.part(said, "data", dict), "username", str))
         except Problem as problem:
-            if problem.details.get("status") != 404:
+            if problem.details.get("status") != 404 and "shape" not in problem.details:
                 raise
             if not username:
-                what = "Botify does not say whose token this is."
-                raise Problem(what, NAMELESS, status=404) from None
-        await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
+                what = f"Botify does not say whose token this is. {problem.what}"
+                raise Problem(what, NAMELESS, **problem.details) from None
+        try:
+            await self._ask("GET", f"projects/{_quoted(username)}", params={"size": 1})
+        except Problem as problem:
+            if problem.details.get("status") != 404:
+                raise
+            what = f"Botify knows no user {username[:80]!r}. {problem.what}"
+            raise Problem(what, NAMELESS, status=404) from None
         return username
 
     async def projects(self, user=""):
