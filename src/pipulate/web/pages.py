@@ -1,6 +1,8 @@
 """The pages that belong to the house itself, and the door to every app's own routes."""
 
+import asyncio
 import contextlib
+import signal
 from functools import partial
 from urllib.parse import quote
 
@@ -231,3 +233,11 @@ async def stop(site, visit: Visit, request):
     over = panel.stop_button(visit.profile, False)
     site.hub.put(visit.profile.id, html(over), skip=origin_tab.get())
     return over
+
+
+async def end(site, visit, request):
+    """End the program, as Ctrl-C does, once this answer is on its way."""
+    asyncio.get_running_loop().call_later(0.1, signal.raise_signal, signal.SIGTERM)
+    then = " to start again. This page goes on when it runs on this port."
+    said = P("Pipulate has ended — run ", Code("pipulate"), then)
+    return Section(H1("Until next time"), said, id="ended")

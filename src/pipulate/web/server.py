@@ -31,7 +31,7 @@ from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller
-from pipulate.web import assistant, history, inbox, pages, panel, program, widgets
+from pipulate.web import assistant, history, inbox, pages, panel, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
 from pipulate.web.live import Hub, Tab, soon
@@ -74,7 +74,6 @@ class Site:
                 *(self.route(*row, First) for row in PAGES[-2:]),
                 *(Route(path, self.home) for path in ("/", "/docs", "/docs/{name:path}")),
                 *widgets.ROUTES,
-                *program.ROUTES,
                 Mount("/static", StaticFiles(directory=ASSETS, check_dir=False)),
                 WebSocketRoute("/ws", self.socket),
                 Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
@@ -335,7 +334,7 @@ PAGES = (  # (methods, path below the profile, handler)
     ("GET", "approvals/{id}", pages.approval),
     ("POST", "approvals/{id}", pages.decide),
     ("POST", "chat/stop", pages.stop),
-    ("POST", "quit", program.end),
+    ("POST", "quit", pages.end),
     *assistant.PAGES,
     *((how, "call/{tool}/form", pages.form) for how in ("GET", "POST")),
     ("POST", "call/{tool}", pages.call),
