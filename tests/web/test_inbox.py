@@ -74,6 +74,22 @@ def test_an_approval_waits_in_the_inbox_until_it_is_decided(server):
     assert number(server) == 0
 
 
+def test_what_is_decided_in_one_tab_leaves_the_inbox_of_another_and_not_ones_own(server):
+    said = {"tool": "profile_delete", "values": {"profile": "default"}, "actor": "mcp"}
+    key = {"Authorization": f"Bearer {server.keys['shell']}"}
+    address = server.client.post("/shell/call", json=said, headers=key).json()["problem"]["address"]
+    card = server.act("GET", address).text
+    digest = re.search(r'name="hash" value="(\w+)"|value="(\w+)"[^>]*name="hash"', card)
+    at = "/default/inbox"
+    with server.socket(at, tab="mine") as mine, server.socket(at, tab="another") as another:
+        given = {"hash": digest[1] or digest[2], "yes": "no"}
+        server.act("POST", address, given, X_Tab="mine")
+        hear(another, 'id="again"', 2.0)
+        with pytest.raises(TimeoutError):
+            while True:
+                assert 'id="again"' not in mine.recv(timeout=0.3)
+
+
 def test_a_draft_of_a_plugin_waits_in_the_inbox_until_a_person_decides(server, until):
     text = "from pipulate import CrudApp\nclass Plant(CrudApp):\n    name: str\n"
     with server.socket("/default/notes") as tab:

@@ -14,6 +14,7 @@ from pipulate.apps.base import Go, Refusal, Visit, origin_tab
 from pipulate.apps.card import title, words
 from pipulate.apps.markup import html, labelled, markdown, problem_card
 from pipulate.apps.outputs import Place, draw
+from pipulate.apps.rows import AGAIN
 from pipulate.core import backups
 from pipulate.core.fields import pretty
 from pipulate.core.problems import Invalid, Missing, Problem, from_dict
@@ -217,6 +218,7 @@ async def decide(site, visit: Visit, request):
     site.news.count()
     over = [panel.asking(call["id"], hx_swap_oob="true") for call in asked["calls"]]
     site.hub.put(profile.id, html(*over), skip=origin_tab.get())
+    site.hub.put(None, AGAIN, f"/{profile.slug}/inbox", origin_tab.get())  # here the result stands
     here = request.headers.get("hx-target")  # where the answer will stand
     others = [one for one in over if one.id != here]
     if asked["actor"] == "model":
