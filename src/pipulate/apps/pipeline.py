@@ -193,7 +193,8 @@ class Guided(Feeds):
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
         named = self._named(run, state.inputs)
-        typed = named | {n: file.name for n, file in self._files(state).items()} | typed
+        kept = {n: file.name for n, file in self._files(state).items()}
+        typed = kept | {n: f"#{state.inputs[n]}" for n in named} | typed
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
         about = fields, wrong, typed, self._kept(run, state), name == first
         return step_form(at, replace(state, inputs=state.inputs | named), *about)
