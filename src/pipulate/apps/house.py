@@ -226,7 +226,7 @@ class HouseTools(ExchangeTools, RowTools, RunTools):
     async def search(self, caller: Caller, q: str):
         """Find apps and pipelines by title, and their rows and runs by words: [{title, address,
 
-        rows: [{name, address}]}]. Give the user an address as a link, [name](address)."""
+        rows: [{name, address}]}]. Give the user an address as a link of Markdown."""
         found, base = [], f"/{caller.profile.slug}/"
         for slug, app in sorted(self.house.shelf.apps.items()):
             rows = await self._named(caller, app, q)
