@@ -616,6 +616,26 @@ def test_given_a_tool_that_hangs_beneath_python_after_it_has_written_then_others
     assert [row["title"] for row in tasks(order_by="id")] == ["whole", "more", "last"]
 
 
+def test_given_a_tool_that_hangs_after_it_has_written_then_others_are_stopped_for_waiting_as_long(
+    house, call
+):
+    """They have five seconds in all, and were to wait five before they took it back."""
+    woken = threading.Event()
+    tasks = house.db.table("app_tasks", scoped=True).xtra(profile_id=1)
+
+    def stuck(caller):
+        tasks.insert(title="half")
+        woken.wait(60)
+
+    house.tools.replace("x", [Tool("stuck", "x", "write", (), stuck, seconds=0.2)])
+    with pytest.raises(Problem, match="was stopped"):
+        call("stuck")
+    began = time.monotonic()
+    assert call("task_add", title="whole")["id"] == 1
+    assert time.monotonic() - began < 3
+    woken.set()
+
+
 def test_a_change_that_only_takes_long_is_never_taken_back(house, call, monkeypatch):
     monkeypatch.setattr("pipulate.core.store.WAIT", 0.2)
     begun, go_on = threading.Event(), threading.Event()

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, UTC
@@ -110,7 +111,7 @@ class Database:
     def _connect(self) -> apsw.Connection:
         # never SQLITE_OPEN_CREATE: a store that was deleted must not come back empty
         db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-        db.set_busy_timeout(int(WAIT * 1000))
+        db.set_busy_timeout(int(WAIT * 900))  # ms
         for name, value in PRAGMAS.items():
             db.pragma(name, value)
         db.create_scalar_function("lower", _lower, 1, deterministic=True)
@@ -195,10 +196,12 @@ class Database:
             return self._writer
         if change.writer is not None:  # one that was taken back is closed, and so false
             return change.writer
-        if not (lock := self._lock).acquire(timeout=WAIT):
-            if lock is self._lock:  # else somebody took it back meanwhile
+        until = time.monotonic() + 0.9 * WAIT  # before a hook's own time is over
+        while not self._lock.acquire(timeout=min(WAIT, 0.1)):  # another one after a taking back
+            if self._holder in LATE:
                 self._take_back()
-            return self.begin()
+            elif time.monotonic() > until:
+                raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
         self._holder = threading.get_ident()
         try:
             with IN_WORDS:
@@ -215,12 +218,10 @@ class Database:
 
     def _take_back(self) -> None:
         """Undo what a thread of LATE holds all others up with; it can write no more."""
-        if self._holder not in LATE:
-            raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
-        LATE.discard(self._holder)
-        old, self._writer, self._lock = self._writer, self._connect(), threading.RLock()
-        old.interrupt()
-        with suppress(apsw.Error):
+        with suppress(KeyError, apsw.Error):  # another one did; it is at work in SQLite
+            LATE.remove(self._holder)
+            old, self._writer, self._lock = self._writer, self._connect(), threading.RLock()
+            old.interrupt()
             old.close(force=True)
 
     def _release(self, change: Change) -> None:
@@ -228,6 +229,7 @@ class Database:
             if change.soft:
                 self._writer.pragma("synchronous", PRAGMAS["synchronous"])
         finally:
+            self._holder = 0
             self._lock.release()
 
     def _end(self, change: Change, word: str) -> None:
