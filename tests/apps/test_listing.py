@@ -12,7 +12,7 @@ from serving import serving
 from pipulate.apps.base import Go, Refusal, Visit
 from pipulate.apps.listing import REFUSED
 from pipulate.apps.markup import html
-from pipulate.core.problems import Missing
+from pipulate.core.problems import Missing, Problem
 
 BOOK = """
     from typing import Literal
@@ -374,6 +374,45 @@ def test_given_a_row_that_loops_at_three_visits_then_its_plugin_rests_and_says_w
         visit("GET", app=note, partial=False)
     assert own.folded and "notes.py, line" in own.problem.what
     assert "three times in a row: This took over 0.2 s" in own.problem.what
+
+
+SLOW = """
+    import time
+    from fasthtml.common import P
+    from pipulate import CrudApp
+
+    slow = []
+
+    def made():
+        until = time.monotonic() + 3 * len(slow)
+        while time.monotonic() < until:
+            pass
+        return 1
+
+    class Slow(CrudApp):
+        name: str
+        number: int = made
+
+    @Slow.rt("/at", methods=["GET"])
+    def at(number: int = made):
+        return P(number)
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"), [("GET", ""), ("GET", "at"), ("GET", "bulk/number"), ("POST", "")]
+)
+def test_given_a_default_that_takes_long_then_the_whole_server_waited_for_it(
+    plugin, visit, monkeypatch, method, rest
+):
+    from pipulate.core import tools
+
+    own = plugin(SLOW, "slow")
+    own.module.slow.append(1)
+    monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
+    form = {"name": "x"} if method == "POST" else {}
+    with pytest.raises(Problem, match="was stopped"):
+        visit(method, rest, form, app=own.apps[0], partial=False)
 
 
 @pytest.mark.parametrize("own", ["self.text", "B([self.text])", "({'a': self.text}, B('x'))"])

@@ -137,16 +137,18 @@ async def _extra(function, visit: Visit):
     values |= {"caller": caller, "tables": lambda name: visit.house.shelf.crud(name).rows(caller)}
     asked, texts = fields_of(function, *values), {**visit.query, **visit.form, **visit.path}
     known = {f.name: texts[f.name] for f in asked if f.name in texts}
-    values |= check_values(asked, known, text=True)
-    taken = {n: values[n] for n in inspect.signature(function).parameters}
+
+    def taken():
+        given = values | check_values(asked, known, text=True)
+        return {n: given[n] for n in inspect.signature(function).parameters}
 
     def changing():
         verb = f"{app.name}_{function.__name__}"
         with visit.house.db.change(verb=verb, **caller.by):  # by whoever sent it
-            return _shown(function(**taken))
+            return _shown(function(**taken()))
 
     async def waiting():
-        return _shown(await function(**taken))
+        return _shown(await function(**taken()))
 
     if inspect.iscoroutinefunction(function):
         return await limited(waiting, seconds=WAIT_SECONDS)

@@ -83,7 +83,7 @@ class Listing(Many):
         if visit.partial:
             return listed, kept
         bar = self._bar(visit.base, state, tuple(self.views(visit.caller).items()))
-        return Section(self._top(visit.base), bar, listed, cls="crud")
+        return Section(await limited(self._top, visit.base), bar, listed, cls="crud")
 
     def _top(self, base: str):
         about = P(self.description.split("\n")[0])
@@ -234,14 +234,16 @@ class Listing(Many):
             drawn = await visit.call(f"{self.name}_add", known, look if seen else None)
         except Invalid as problem:
             bad = self._untold(known, problem.details.get("fields", {"": str(problem)}))
-            return Refusal(self.add_form(visit.base, visit.form, bad), target="#add")
+            form = await limited(self.add_form, visit.base, visit.form, bad)
+            return Refusal(form, target="#add")
         if seen:
             row, counted = drawn
             return NotStr(f'<tbody hx-swap-oob="afterbegin:#rows">{row}</tbody>'), counted
         if not visit.partial:
             return Go(visit.base)
         # what the form would be reset to may have been refused
-        return NotStr(AGAIN), self.add_form(visit.base)(hx_swap_oob="true") if refused else ""
+        form = refused and await limited(self.add_form, visit.base)
+        return NotStr(AGAIN), form(hx_swap_oob="true") if refused else ""
 
     async def show(self, visit: Visit):
         """A field in the address is an input."""

@@ -137,7 +137,8 @@ class Many(Rows):
         if (name := visit.query.get("bulk.field", visit.path["field"])) not in self.fields:
             raise Problem("There is no such field.", "Reload the page.")
         field = self.fields[name]
-        return field_input(field, field.show(field.initial), **self.look_up(field, visit.base))
+        shown = field.show(await limited(lambda: field.initial))
+        return field_input(field, shown, **self.look_up(field, visit.base))
 
     async def bulk(self, visit: Visit):
         form = {n[5:]: text for n, text in visit.form.items() if n[:5] == "bulk."}

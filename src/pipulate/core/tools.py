@@ -219,13 +219,9 @@ class Tools:
         tool, text = self.get(name), text or {}
         known = {f.name: text[f.name] for f in tool.fields if f.name in text}
         given = {**text, **check_values(tool.fields, known, text=True, partial=True), **values}
-        checked = check_values(tool.fields, given, partial=tool.partial)
-        if tool.partial and "id" not in checked:
-            raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
-        if not caller.confirmed:
-            await limited(self._careful, tool, checked, given, caller)
         also = also or (lambda result: result)
         with self.trying(tool):
+            checked = await limited(self._checked, tool, given, caller)
             if inspect.iscoroutinefunction(tool.run):
                 return also(to_json(await tool.run(caller, **checked)))
             try:
@@ -241,6 +237,14 @@ class Tools:
             if tool.counted and not caller.confirmed and len(change.images) > BULK:
                 raise TooMany  # all is as it was
         return result() if callable(result) else result
+
+    def _checked(self, tool: Tool, given: Row, caller: Caller) -> Row:
+        checked = check_values(tool.fields, given, partial=tool.partial)
+        if tool.partial and "id" not in checked:
+            raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
+        if not caller.confirmed:
+            self._careful(tool, checked, given, caller)
+        return checked
 
     def _careful(self, tool: Tool, checked: Row, given: Row, caller: Caller) -> None:
         long = any(isinstance(v, list) and len(v) > BULK for v in checked.values())

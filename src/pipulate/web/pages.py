@@ -165,8 +165,9 @@ async def form(site, visit: Visit, request):
         except Invalid as problem:
             bad = {**problem.details.get("fields", {"": str(problem)})}
     refused, boxes = bool(bad), []
-    for f in tool.fields:
-        shown, why = typed.get(f.name, f.show(f.initial)), bad.pop(f.name, "")
+    fresh = await limited(lambda: [f.show(f.initial) for f in tool.fields])
+    for f, text in zip(tool.fields, fresh, strict=True):
+        shown, why = typed.get(f.name, text), bad.pop(f.name, "")
         boxes.append(labelled(f, shown, why, autofocus=bool(why)))
     word, at = words(tool.name).capitalize(), {"hx_post": request.url.path, "hx_target": "#main"}
     parts = *boxes, P(*bad.values(), cls="error"), Button(word)
