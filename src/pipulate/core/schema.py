@@ -3,11 +3,27 @@
 Tables of apps (app_books …) are made from their classes when a plugin loads, not here.
 """
 
-MIGRATIONS = [
+PROFILES = """slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL, position REAL NOT NULL,
+        deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1"""
+FILES = """profile_id INTEGER NOT NULL, path TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+        size INTEGER NOT NULL, run_id INTEGER, created_utc TEXT NOT NULL"""
+MESSAGES = """profile_id INTEGER NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL, calls TEXT,
+        state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT"""
+
+
+def numbered(table: str, columns: str) -> str:
+    """A table anew, where the number of a row that is gone is never given again."""
+    return f"""
+    ALTER TABLE {table} RENAME TO old_{table};
+    CREATE TABLE {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, {columns});
+    INSERT INTO {table} SELECT * FROM old_{table};
+    DROP TABLE old_{table};
     """
-    CREATE TABLE profiles (
-        id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
-        position REAL NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
+
+
+MIGRATIONS = [
+    f"""
+    CREATE TABLE profiles (id INTEGER PRIMARY KEY, {PROFILES});
     CREATE TABLE old_slugs (slug TEXT PRIMARY KEY, profile_id INTEGER NOT NULL);
 
     -- settings: one JSON value per scope ('' or a profile's id) and key
@@ -15,7 +31,7 @@ MIGRATIONS = [
         scope TEXT NOT NULL DEFAULT '', key TEXT NOT NULL, value TEXT NOT NULL,
         secret INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (scope, key)) WITHOUT ROWID;
 
-    -- append-only log; images: [{table, id, before, after}] as JSON, deflated when long
+    -- append-only log; images: [{{table, id, before, after}}] as JSON, deflated when long
     CREATE TABLE events (
         id INTEGER PRIMARY KEY, at_utc TEXT NOT NULL, profile_id INTEGER, actor TEXT NOT NULL,
         verb TEXT NOT NULL, target TEXT NOT NULL, summary TEXT NOT NULL,
@@ -30,7 +46,7 @@ MIGRATIONS = [
 
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, pipeline TEXT NOT NULL,
-        name TEXT NOT NULL DEFAULT '', inputs TEXT NOT NULL DEFAULT '{}', locked_utc TEXT,
+        name TEXT NOT NULL DEFAULT '', inputs TEXT NOT NULL DEFAULT '{{}}', locked_utc TEXT,
         created_utc TEXT NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
     CREATE INDEX runs_by_pipeline ON runs (profile_id, pipeline, id);
 
@@ -42,13 +58,9 @@ MIGRATIONS = [
     CREATE INDEX attempts_by_run ON attempts (run_id, step, id);
     CREATE UNIQUE INDEX attempts_once ON attempts (run_id, step) WHERE state = 'running';
 
-    CREATE TABLE files (
-        id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, path TEXT NOT NULL UNIQUE,
-        name TEXT NOT NULL, size INTEGER NOT NULL, run_id INTEGER, created_utc TEXT NOT NULL);
+    CREATE TABLE files (id INTEGER PRIMARY KEY, {FILES});
 
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY, profile_id INTEGER NOT NULL, role TEXT NOT NULL,
-        text TEXT NOT NULL, calls TEXT, state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT);
+    CREATE TABLE messages (id INTEGER PRIMARY KEY, {MESSAGES});
     CREATE INDEX messages_by_profile ON messages (profile_id, id);
     """,
     """
@@ -75,27 +87,12 @@ MIGRATIONS = [
     ALTER TABLE events DROP COLUMN undo_of;
     CREATE INDEX events_by_turn ON events (turn) WHERE turn IS NOT NULL;
 
-    -- a number is never given again: the rows of a profile whose making was undone stay its own
-    ALTER TABLE profiles RENAME TO old_profiles;
-    CREATE TABLE profiles (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
-        position REAL NOT NULL, deleted_utc TEXT, version INTEGER NOT NULL DEFAULT 1);
-    INSERT INTO profiles SELECT * FROM old_profiles;
-    DROP TABLE old_profiles;
-
     -- values of Secret fields; rows and events hold only a reference such as "…1234 id"
     CREATE TABLE secrets (id TEXT PRIMARY KEY, value TEXT NOT NULL, created_utc TEXT NOT NULL);
-    """,
     """
-    -- a number is never given again: "file:12" in a row is that file or none
-    ALTER TABLE files RENAME TO old_files;
-    CREATE TABLE files (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, profile_id INTEGER NOT NULL,
-        path TEXT NOT NULL UNIQUE, name TEXT NOT NULL, size INTEGER NOT NULL, run_id INTEGER,
-        created_utc TEXT NOT NULL);
-    INSERT INTO files SELECT * FROM old_files;
-    DROP TABLE old_files;
-    """,
+    # the rows of a profile whose making was undone stay its own
+    + numbered("profiles", PROFILES),
+    numbered("files", FILES),  # "file:12" in a row is that file or none
     """
     -- what a step asked or did outside of its output, kept by the step's key: kind is question,
     -- effect (job.once) or model; state is waiting, intent or done; value is the answer as JSON
@@ -113,14 +110,11 @@ MIGRATIONS = [
     CREATE INDEX attempts_stopped ON attempts (run_id, step)
         WHERE state IN ('failed', 'interrupted');
 
-    -- a number is never given again: a tab that comes back says the last one it has
-    ALTER TABLE messages RENAME TO old_messages;
-    CREATE TABLE messages (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, profile_id INTEGER NOT NULL, role TEXT NOT NULL,
-        text TEXT NOT NULL, calls TEXT, state TEXT NOT NULL, at_utc TEXT NOT NULL, turn TEXT,
-        thinking TEXT NOT NULL DEFAULT '');
-    INSERT INTO messages SELECT *, '' FROM old_messages;
-    DROP TABLE old_messages;
+    """
+    # a tab that comes back says the last one it has
+    + numbered("messages", MESSAGES)
+    + """
+    ALTER TABLE messages ADD COLUMN thinking TEXT NOT NULL DEFAULT '';
     CREATE INDEX messages_by_profile ON messages (profile_id, id);
     """,
 ]
