@@ -86,6 +86,12 @@ STEPS = """
         time.sleep(60)
 
     @work.step
+    def forks(job):
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(7)
+
+    @work.step
     def exits(job):
         print("last words")
         os._exit(7)
@@ -307,6 +313,13 @@ def test_given_a_step_that_fails_then_the_reason_is_kept_and_the_next_step_runs(
     found = engine(step)
     assert found.state == "failed" and said in found.error["problem"]
     assert found.error["next_step"]
+    assert engine("quick").state == "done"
+
+
+def test_a_step_whose_process_has_ended_fails_though_a_child_of_it_lives_on(engine):
+    began = time.monotonic()
+    assert "exit code 7" in engine("forks").error["problem"]
+    assert time.monotonic() - began < 150, "it waited for the child"
     assert engine("quick").state == "done"
 
 

@@ -34,8 +34,11 @@ class Engine:
 
     def __init__(self) -> None:
         self._in, self._out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # for input(), and what a step starts
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)  # for input(), and what a step starts
         os.dup2(2, 1)
+        if hasattr(os, "register_at_fork"):  # else one that lives on hides that we ended
+            os.register_at_fork(after_in_child=lambda: os.dup2(nothing, self._out.fileno()))
         self._lock, self._count = threading.Lock(), itertools.count()
         self._waiting: dict[int, Future[Row]] = {}
         self.requests = SimpleQueue[Row]()
