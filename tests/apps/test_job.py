@@ -1,6 +1,7 @@
 """`job` inside a step: what it asks of its engine, what it keeps, what a second try finds."""
 
 import asyncio
+import csv
 import json
 import threading
 import time
@@ -177,6 +178,14 @@ def test_results_come_in_the_order_of_the_rows(engine):
 
     assert engine.job().map(slow_first, range(5), at_once=3) == [0, 2, 4, 6, 8]
     assert engine.told[-1] == {"progress": [5, 5, ""]}
+
+
+def test_lists_and_objects_in_a_csv_of_a_step_are_json_as_in_a_download(engine):
+    rows = [{"tags": ["a", "b"], "more": {"x": None, "on": True}, "on": True, "none": None}]
+    with engine.job().csv("rows.csv", rows).path.open(newline="") as file:
+        head, cells = csv.reader(file)
+    assert head == ["tags", "more", "on", "none"]
+    assert cells == ['["a","b"]', '{"x":null,"on":true}', "true", ""]
 
 
 def test_no_more_than_so_many_are_at_work_at_once(engine):

@@ -175,16 +175,13 @@ def _head(to: Callable[..., Any], column: str, sort: str):
     return Th(to(word, sort=column if down else f"-{column}"), aria_sort=order)
 
 
-def _plain(value: Any) -> Any:
-    return dumps(value) if isinstance(value, dict | list | File) else value
-
-
 def _sorted(rows: Iterable[Any], sort: str, most: int) -> list[Any]:
     """The first so many rows of that order, gone through once; what is empty comes last."""
     column, down = sort.lstrip("-"), sort.startswith("-")
 
     def rank(row: Any):
-        value = _plain(as_row(row).get(column))
+        value = as_row(row).get(column)
+        value = dumps(value) if isinstance(value, dict | list | File) else value
         return (value is None) != down, isinstance(value, str), value
 
     return (heapq.nlargest if down else heapq.nsmallest)(most, rows, rank)
@@ -221,7 +218,7 @@ def download(value: Any, name: str, form: str) -> Download:
 
 def _csv(rows: Iterable[Any]) -> Iterator[str]:
     columns = columns_of(rows)  # gone through twice: no column that only a late row has gets lost
-    yield from write_csv(columns, ([_plain(as_row(r).get(c)) for c in columns] for r in rows))
+    yield from write_csv(columns, ([as_row(r).get(c) for c in columns] for r in rows))
 
 
 def takes(field: Field, value: Any) -> bool:

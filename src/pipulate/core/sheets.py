@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from pipulate.core.ask import unlike
 from pipulate.core.fields import dumps
-from pipulate.core.kinds import MISSING
+from pipulate.core.kinds import MISSING, File
 from pipulate.core.problems import Problem
 from pipulate.core.tables import Row
 
@@ -84,7 +84,7 @@ def read_sheet(
 def write_csv(
     columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False
 ) -> Iterator[str]:
-    """CSV in chunks of text. Cells: text (defused unless `raw`), numbers, booleans, None."""
+    """CSV in chunks of text. Cells: text (defused unless `raw`), numbers, JSON."""
     every = chain([columns], rows)
     while batch := [*islice(every, BATCH)]:
         out = io.StringIO()
@@ -106,7 +106,7 @@ def _cell(value: Any, raw: bool) -> Any:
         return f"'{value}" if not raw and FORMULA.match(value) else value
     if isinstance(value, Decimal):
         return f"{value:f}"  # every digit, never 1E+2
-    return str(value).lower() if isinstance(value, bool) else value
+    return dumps(value) if isinstance(value, bool | dict | list | File) else value
 
 
 def _meant(cell: Any) -> Any:
