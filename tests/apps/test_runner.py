@@ -553,6 +553,112 @@ def test_a_pipeline_that_waits_inside_another_says_where_to_go_on(plugin, call):
     assert "/default/asks/2" in told.value.next_step
 
 
+NESTED = """
+    from pathlib import Path
+    from pipulate import File, Pipeline
+
+    world = Path(__file__).with_suffix(".world")
+
+    def did(letter):
+        world.open("a").write(letter)
+        return letter
+
+    inner = Pipeline("Inner")
+
+    @inner.step
+    def paid(file: File, job):
+        return job.once("pay", lambda: did("p")) + file.path.read_text()
+
+    @inner.step
+    def worked(paid):
+        did("w")
+        if world.read_text().count("w") == 1:
+            raise OSError("broken off")
+        return paid
+
+    outer = Pipeline("Outer")
+
+    @outer.step
+    def rows(name: str):
+        return [{"name": name}]
+
+    outer.use(inner, {"file": rows})
+"""
+
+
+@pytest.fixture
+def broken_off(plugin, call):
+    """A step that uses another pipeline, which failed in there; gives what was done outside."""
+    path = plugin(NESTED, "nested").path
+    with pytest.raises(Problem, match="broken off"):
+        call("outer_run", name="ann")
+    return path.with_suffix(".world").read_text
+
+
+def test_a_step_that_broke_off_inside_another_pipeline_goes_on_in_the_same_run_and_pays_once(
+    broken_off, call, house
+):
+    assert "ann" in call("outer_run", run=1)["output"]
+    assert broken_off() == "pww"
+    assert [row["state"] for row in house.runs.listing(1)] == ["done", "done"]
+
+
+def test_a_step_that_uses_another_pipeline_runs_all_of_it_again_when_told_and_pays_once(
+    broken_off, call, house
+):
+    call("outer_run", run=1)
+    assert "ann" in call("outer_run", run=1, again=True)["output"]
+    assert broken_off() == "pwww"
+    assert len(house.runs.listing(1, "inner")) == 1
+
+
+def test_with_other_values_or_a_locked_one_the_pipeline_inside_begins_a_new_run(
+    broken_off, call, house
+):
+    call("outer_run", run=1)
+    assert "bob" in call("outer_run", run=1, name="bob")["output"]
+    call("run_finish", run=house.runs.listing(1, "inner")[0]["id"])
+    call("outer_run", run=1, again=True)
+    assert broken_off().count("p") == 3 == len(house.runs.listing(1, "inner"))
+
+
+TWICE = """
+    from pipulate import Pipeline
+
+    inner = Pipeline("Inner")
+
+    @inner.step
+    def count(n: int = 1):
+        return n
+
+    outer = Pipeline("Outer")
+
+    @outer.step
+    def counts(job):
+        return [job.run("inner", {}), job.run("inner", {"n": 2})]
+"""
+
+
+def test_a_step_that_runs_a_pipeline_twice_takes_up_each_run_with_its_own_values(
+    plugin, call, house
+):
+    assert plugin(TWICE, "twice").problem is None
+    assert call("outer_run")["output"] == [1, 2]
+    assert call("outer_run", run=1, again=True)["output"] == [1, 2]
+    assert call("outer_run")["output"] == [1, 2]
+    assert len(house.runs.listing(1)) == 2 + 4
+
+
+def test_a_pipeline_that_asked_inside_another_is_done_once_it_was_answered_there(plugin, call):
+    plugin(ASKS + "\n    outer = Pipeline('Outer')\n    outer.use(asks)\n", "asks")
+    with pytest.raises(Problem, match="Run 2 of asks waits for Which sheet"):
+        call("outer_run")
+    for answer in ("one", "3", "yes"):
+        call("run_answer", run=2, answer=answer)
+        call("asks_run", run=2)
+    assert call("outer_run", run=1)["output"] is True
+
+
 def test_pipelines_inside_pipelines_never_take_all_places_for_themselves(feeding, house, run):
     async def main():
         caller = house.caller("user")

@@ -202,7 +202,7 @@ class Crud(Listing):
 
     # -- tools
 
-    def tools(self, house) -> list[Tool]:
+    def tools(self) -> list[Tool]:
         """VERBS and what is marked @tool."""
         n, about = self.name, self.description.split("\n")[0]
         some = f"row of {self.title}" if n[-1] == "s" else self.some

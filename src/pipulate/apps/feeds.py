@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -117,7 +116,7 @@ class Feeds(Runner):
         other, value = self.house.shelf.pipeline(visit.path["slug"]), self._value(visit)
         if not other.first:
             raise Missing(f"{other.title} asks for nothing (any more).", "Reload the page.")
-        folder = self.runs.files / f"runs/{visit.path['run']}/fed-{secrets.token_hex(4)}"
+        folder = self.house.files.new_folder(f"runs/{visit.path['run']}")
         given = await asyncio.to_thread(fed, other.first, value, folder)
         caller = replace(visit.caller, parent=f"{visit.path['run']}/{visit.path['step']}")
         run = await other.fresh(caller, other._resolve({other.first.name: given}, caller))

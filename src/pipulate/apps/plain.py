@@ -40,7 +40,7 @@ class Plain:
         """The settings of the caller's profile."""
         return self.house.settings_of(caller.profile.id).store
 
-    def tools(self, house) -> list[Tool]:
+    def tools(self) -> list[Tool]:
         return [self._tool(*marked) for marked in tools_in(self.model)]
 
     def _tool(self, name: str, function) -> Tool:

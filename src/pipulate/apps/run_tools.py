@@ -70,7 +70,7 @@ class RunTools:
 
     @tool
     async def run_answer(
-        self, caller: Caller, run: int, answer: Text, step: str = "", question: str = ""
+        self, caller: Caller, run: int, answer: Text = "", step: str = "", question: str = ""
     ):
         """Answer the question that a run (or this step of it) waits with; question: its words, so
 
@@ -127,8 +127,8 @@ class RunTools:
     @tool
     def run_copy(self, caller: Caller, run: int):
         """A new run with the inputs and the name of another one."""
-        name = self.house.runs.get(caller.profile.id, run)["name"]
-        return {"run": self._pipeline(caller, run).new(caller, {}, run, name)["id"]}
+        old, guided = self.house.runs.get(caller.profile.id, run), self._pipeline(caller, run)
+        return {"run": guided.new(caller, json.loads(old["inputs"]), old["name"])["id"]}
 
     @tool
     def run_finish(self, caller: Caller, run: int):

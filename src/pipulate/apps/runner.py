@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from pipulate.apps.steps import OWN, Pipeline
-from pipulate.core.fields import Field, check_values, foreign, from_json, make_field, to_json
+from pipulate.core.fields import Field, check_values, digest, dumps, foreign, from_json, make_field
+from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Waiting, require
@@ -18,6 +19,12 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
 States = dict[str, StepState]
+# The run a step has begun with these inputs; whether the step resumes.
+BEGUN = """SELECT r.id, (SELECT resumes FROM attempts WHERE run_id = ? AND step = ?
+        ORDER BY id DESC) AS resumes
+    FROM runs r JOIN records k ON run_id = r.id AND kind = 'steps'
+    WHERE profile_id = ? AND parent = ? AND pipeline = ? AND k.name = ?
+        AND locked_utc IS NULL AND deleted_utc IS NULL ORDER BY r.id DESC"""
 
 
 class Outputs(dict[str, Any]):
@@ -42,7 +49,7 @@ class Runner:
     def define(self, house) -> None:
         self.house, self.runs, self.jobs = house, house.runs, house.jobs
 
-    def tools(self, house) -> list[Tool]:
+    def tools(self) -> list[Tool]:
         """hello_run: a new run (or `run`), on until it is done or an input is missing."""
         steps = self.pipeline.steps
         asked = [(s.name, f) for s in steps.values() for f in s.fields]
@@ -62,8 +69,15 @@ class Runner:
         if to_step:
             require(to_step, self.pipeline.steps, f"{self.slug} has no step {to_step!r}.")
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
+        if run is None and from_run:
+            like = self.runs.get(caller.profile.id, from_run, self.slug)
+            known = json.loads(like["inputs"]) | known
+        if run is None and caller.parent:
+            about = *caller.parent.split("/"), caller.profile.id, caller.parent, self.slug
+            if begun := self.house.db.one(BEGUN, (*about, digest(dumps(known)))):
+                run, again, known = begun["id"], not begun["resumes"], {}
         if run is None:
-            run = (await self.fresh(caller, known, from_run))["id"]
+            run = (await self.fresh(caller, known))["id"]
         elif known:  # kept, so that only what is missing has to be said later
             await asyncio.to_thread(self.runs.keep, caller.profile.id, run, known, self.slug)
         result = {"run": run, "address": self.at(caller.profile, run)}
@@ -145,21 +159,20 @@ class Runner:
     def at(self, profile, *path) -> str:
         return "/".join(map(str, ["", profile.slug, self.slug, *path]))
 
-    async def fresh(self, caller: Caller, inputs: Row, like: int | None = None) -> Row:
+    async def fresh(self, caller: Caller, inputs: Row) -> Row:
         """As `new`. Raises Problem when what the pipeline needs is missing."""
         for need in self.pipeline.needs & self.house.needs.keys():
             await self.house.needs[need](caller)
-        return await asyncio.to_thread(self.new, caller, inputs, like)
+        return await asyncio.to_thread(self.new, caller, inputs)
 
-    def new(self, caller: Caller, inputs: Row, like: int | None = None, name: str = "") -> Row:
-        """A new run; with the inputs of another one (its id), if told."""
-        profile_id = caller.profile.id
-        if like:
-            inputs = json.loads(self.runs.get(profile_id, like, self.slug)["inputs"]) | inputs
+    def new(self, caller: Caller, inputs: Row, name: str = "") -> Row:
+        """A new run."""
         with self.house.db.change(verb=f"{self.slug}_run", **caller.by) as change:
-            row = self.runs.create(profile_id, self.slug, inputs, parent=caller.parent, name=name)
+            about = {"parent": caller.parent, "name": name}
+            row = self.runs.create(caller.profile.id, self.slug, inputs, **about)
             attempt = {"run_id": row["id"], "step": "", "key": ""}
-            self.runs.record(attempt, "steps", "", "done", {"steps": [*self.pipeline.steps]})
+            about, given = {"steps": [*self.pipeline.steps]}, digest(dumps(inputs))
+            self.runs.record(attempt, "steps", given, "done", about)
             change.summary = f"Started run {row['id']} of {self.title}"
             return row
 

@@ -227,7 +227,7 @@ class Shelf:
             with self.house.db.change():
                 for app in apps:
                     app.define(self.house)
-                tools = [tool for app in apps for tool in app.tools(self.house)]
+                tools = [tool for app in apps for tool in app.tools()]
                 self.house.tools.replace(plugin.path, tools)
         finally:
             for slug in slugs:

@@ -12,6 +12,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,8 @@ class Pipeline:
         def run(job, **values):
             given = {n: values[n] for n in asked if n in values}
             for n, step in fed.items():
-                given[n] = as_input(other.fields[n], values[step.name], job.files)
+                feed = partial(as_input, other.fields[n], values[step.name], job.files)
+                given[n] = job.once(f"fed {n}", feed, lambda: None)  # the same if it goes on
             return job.run(other.slug, given)
 
         slots, one = dict.fromkeys(step.name for step in fed.values()), inspect.Parameter

@@ -95,7 +95,7 @@ class Trial:
         from jsonschema import Draft202012Validator
 
         for app in self.plugin.apps:
-            tools = {tool.name: tool.as_dict()["schema"] for tool in app.tools(self.house)}
+            tools = {tool.name: tool.as_dict()["schema"] for tool in app.tools()}
             self.report["apps"].append({"slug": app.slug, "title": app.title, "tools": [*tools]})
             for name, schema in tools.items():
                 await self._try(name, asyncio.to_thread(Draft202012Validator.check_schema, schema))

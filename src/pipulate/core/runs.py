@@ -254,7 +254,8 @@ class Runs:
                 raise Waiting(f"{name} needs {', '.join(old.late)} first.", f"Run {old.late[0]}.")
             resumes = not fresh and old.attempt.get("state") in UNDONE  # its key is the same
             checkpoint = old.attempt["checkpoint"] if resumes else None
-            attempt = self._attempt(run_id, old, "running", owner=owner, checkpoint=checkpoint)
+            about = {"owner": owner, "checkpoint": checkpoint, "resumes": resumes}
+            attempt = self._attempt(run_id, old, "running", **about)
             where = "run_id = ? AND step = ? AND kind != 'effect' AND (key != ? OR NOT ?)"
             self.records.delete_many(where, (run_id, name, old.key, resumes))
             if not resumes:
