@@ -188,6 +188,40 @@ def test_lists_and_objects_in_a_csv_of_a_step_are_json_as_in_a_download(engine):
     assert cells == ['["a","b"]', '{"x":null,"on":true}', "true", ""]
 
 
+def test_rows_of_a_map_that_do_something_once_under_one_name_are_refused_not_mixed_up(engine):
+    done, job = [], engine.job()
+
+    def posts(name):
+        return lambda row: job.once(name.format(row), lambda: done.append(row) or row)
+
+    with pytest.raises(Problem, match="rows of job.map share the name “post”"):
+        job.map(posts("post"), range(3), at_once=1)
+    assert done == [0]
+    assert job.map(posts("post {}"), range(4), at_once=2) == [0, 1, 2, 3]
+    assert [job.once("last", lambda: 1), job.once("last", lambda: 2)] == [1, 2]
+
+
+def test_a_map_in_a_map_keeps_what_each_row_has_done(engine):
+    broken = []
+
+    def outer(row):
+        return [row, *engine_job.map(lambda n: [row, n, len(broken)], range(2))]
+
+    def breaks(row):
+        made = outer(row)
+        if row == 1 and not broken:
+            broken.append(row)
+            raise OSError
+        return made
+
+    engine_job = engine.job()
+    with pytest.raises(OSError):
+        engine_job.map(breaks, range(3), at_once=1)
+    engine_job = engine.job()
+    kept = [[row, [row, 0, row > 1], [row, 1, row > 1]] for row in range(3)]
+    assert engine_job.map(breaks, range(3), at_once=1) == kept
+
+
 def test_no_more_than_so_many_are_at_work_at_once(engine):
     at_work, most, lock = 0, 0, threading.Lock()
 

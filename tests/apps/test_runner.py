@@ -327,6 +327,54 @@ def test_given_an_answer_that_does_not_fit_then_the_step_waits_on(asks, call, st
     assert states(asks)["sheet"].state == "waiting"
 
 
+WHAT = """
+    from typing import Annotated
+    from pipulate import Between, Pipeline, Secret
+
+    what = Pipeline("What")
+
+    @what.step
+    def asked(job):
+        return str(job.ask("What?", {kind}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused", "answer", "output"),
+    [
+        ("Annotated[int, Between(1, 5)]", "9", "3", "3"),
+        ("Annotated[float, Between(0, 1)] | None", "1.5", "", "None"),
+        ("int | None", "many", "7", "7"),
+        ("int | None", "1_0", "", "None"),
+        ("Secret | None", "a\nb", "", "None"),
+        ("Secret | None", "a\nb", "hush", "hush"),
+    ],
+)
+def test_an_answer_out_of_bounds_goes_back_and_one_that_may_be_empty_may_be_left_out(
+    plugin, call, kind, refused, answer, output
+):
+    assert plugin(WHAT.format(kind=kind), "what").problem is None
+    call("what_run")
+    with pytest.raises(Invalid):
+        call("run_answer", run=1, answer=refused)
+    call("run_answer", run=1, answer=answer)
+    assert call("what_run", run=1)["output"] == output
+
+
+def test_a_secret_that_may_be_left_out_is_kept_as_one(plugin, call, house):
+    plugin(WHAT.format(kind="Secret | None").replace("str(", "len("), "what")
+    call("what_run")
+    call("run_answer", run=1, answer="hunter2-with-a-tail")
+    assert call("what_run", run=1)["output"] == 19
+    assert "hunter2" not in str(house.db.all("SELECT * FROM records"))
+
+
+def test_where_there_is_nothing_to_choose_the_question_says_so(plugin, call):
+    plugin(WHAT.format(kind="[]"), "what")
+    with pytest.raises(Problem, match=r"There is nothing to choose from: What\?"):
+        call("what_run")
+
+
 def test_given_a_restart_then_the_step_runs_from_its_top_with_the_recorded_answers(
     settings, plugin, house, call, run, open_house, until
 ):

@@ -10,9 +10,9 @@ from itertools import chain, islice
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ LONG = 2_000  # characters of a question that are asked
 EVERY = 0.05  # seconds between two progress messages; the last one always goes out
 DONE, AGAIN = "It happened: go on", "It did not happen: do it"
 END = object()
+ROW = ContextVar("row", default="")  # at which job.map is
 
 
 class Now:
@@ -43,7 +44,7 @@ class JobHandle:
         self.checkpoint_data = self._kept_ = checkpoint
         self._tell, self._need_ = tell, need
         self._folder, self._journal, self._last = folder, journal, 0.0
-        self._nth_ = Counter[str]()  # in this try
+        self._nth_ = dict[str, tuple[str, int]]()  # row and count of a name, in this try
         self.held = contextlib.ExitStack()  # what is open until the step ends
 
     @property
@@ -103,9 +104,13 @@ class JobHandle:
         choices = [*answer] if isinstance(answer, list | tuple) else None
         shown, size = str(question)[:LONG], len(str(question))
         shown += f"… (the first {LONG:,} of {size:,} characters)" if size > LONG else ""
-        kind, key = make_field("answer", str if choices else answer), self._named(shown)
-        typed = "" if choices or kind.optional or kind.target else kind.type.__name__
+        kind, key = make_field("answer", answer if choices is None else str), self._named(shown)
+        if choices == []:
+            raise Problem(f"There is nothing to choose from: {shown}", "Revise an earlier step.")
+        typed = "" if choices or kind.target else kind.type.__name__
         about = {"choices": choices or kind.choices, "type": typed}
+        about |= {"optional": True} if kind.optional else {}
+        about |= {"bounds": vars(kind.bounds)} if kind.bounds else {}
 
         def work():
             said = from_json(self._need_("ask", key, about))
@@ -155,14 +160,18 @@ class JobHandle:
 
         Results (JSON) are kept: tried again, only what is missing is done. One that fails ends the
         step when those at work are through."""
-        key = self._named("map")
+        key = self._named(f"map{ROW.get()}")
         journal = self._journal and self._journal.with_name(f"{self._journal.name}-{key}")
         work = _mapped(self, function, [*rows], at_once, journal)
         return work if in_loop() else settled(work)
 
     def _named(self, name: str) -> str:
-        self._nth_[name] += 1
-        return f"{name} #{self._nth_[name]}" if self._nth_[name] > 1 else name
+        row, count = self._nth_.get(name, (ROW.get(), 0))
+        if row != ROW.get():  # a next try, which does only what is missing, would mix them up
+            what = f"Several rows of job.map share the name “{name}”."
+            raise Problem(what, 'Give each its own, such as f"… {row}".')
+        self._nth_[name] = row, count + 1
+        return f"{name} #{count + 1}" if count else name
 
     def _either(self, work: Callable[[], Any]) -> Any:
         return asyncio.to_thread(work) if in_loop() else work()
@@ -206,8 +215,9 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
             if faults:
                 return
             try:
-                row = rows[n]
-                made = loop.run_in_executor(threads, function, row) if plain else function(row)
+                ROW.set(f"{ROW.get()}-{n}")
+                call = copy_context().run, function, rows[n]
+                made = loop.run_in_executor(threads, *call) if plain else function(rows[n])
                 known[n] = to_json(foreign(await made))
             except Exception as error:
                 return faults.append(error)

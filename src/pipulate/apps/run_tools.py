@@ -80,7 +80,7 @@ class RunTools:
         careful = "person" in json.loads(asked["about"])
         guided = self._going_on("run_answer", caller, run, careful, answer=answer, **told)
         is_file = question_field(asked).type is File
-        said = self.house.files.resolve(answer, caller) if is_file else answer
+        said = self.house.files.resolve(answer, caller) if is_file and answer else answer
         await asyncio.to_thread(self.house.jobs.keep_answer, asked, said)
         if job := self.house.jobs.wake(asked):
             job.caller = caller  # what was asked for is done in the name of who said yes to it

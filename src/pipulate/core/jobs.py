@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from filelock import FileLock
 
 from pipulate.core.fields import Field, check_values, dumps, foreign, from_json, make_field, to_json
-from pipulate.core.kinds import NAMED, Choices, Secret, Tags
+from pipulate.core.kinds import MISSING, NAMED, Between, Choices, Secret, Tags
 from pipulate.core.logs import problem_of
 from pipulate.core.problems import Confirm, Problem, short
 from pipulate.core.process import kill, lost, receive, send, spawn
@@ -172,7 +172,9 @@ class Jobs:
         asked = question_field(record)
         checked = check_values([asked], {"answer": said}, text=isinstance(said, str))
         value = to_json(foreign(checked["answer"]))
-        self.runs.close(record["id"], self.runs.db.hide(value) if asked.type is Secret else value)
+        if value and asked.type is Secret:
+            value = self.runs.db.hide(value)
+        self.runs.close(record["id"], value)
 
     def wake(self, record: Row) -> Job | None:
         """Let the step go on that waits for this answer."""
@@ -338,7 +340,7 @@ class Jobs:
         while (record := self.runs.records[record["id"]])["state"] == "waiting":
             await self._answered(job, record["id"])
         value = json.loads(record["value"])
-        value = self.runs.db.reveal(value) if secret else value
+        value = self.runs.db.reveal(value) if secret and value else value
         if "person" in about:  # who says yes says it to this time alone
             self.runs.records.delete(record["id"])
         return value
@@ -384,4 +386,7 @@ def question_field(record: Row) -> Field:
     if choices := about.get("choices"):
         one = list[str] if kind is Tags else type(choices[0])
         kind = Annotated[one, Choices(tuple(choices))]
-    return make_field("answer", kind, owner=f"{record['step']}: ")
+    if bounds := about.get("bounds"):
+        kind = Annotated[kind, Between(**bounds)]
+    default = None if about.get("optional") else MISSING
+    return make_field("answer", kind, default, f"{record['step']}: ")
