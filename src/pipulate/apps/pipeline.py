@@ -1,7 +1,6 @@
 """A pipeline on the page: its runs, one run with its steps as cards, and what a click does."""
 
 import asyncio
-import contextlib
 import json
 from dataclasses import replace
 from urllib.parse import urlencode
@@ -18,11 +17,10 @@ from pipulate.apps.markup import notice, problem_card
 from pipulate.apps.query import number
 from pipulate.apps.runner import States
 from pipulate.apps.steps import Pipeline
-from pipulate.core.fields import File, Ref, check_values, from_json
+from pipulate.core.fields import File, check_values, from_json
 from pipulate.core.problems import Invalid, Problem, short
 from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller
 
 LISTED = 50
 EMPTY = "No runs yet. Start one: it is kept here and can be taken up again at any time."
@@ -77,7 +75,7 @@ class Guided(Feeds):
         erase = press(at, "delete", "✕", "link")(title="Delete", aria_label=f"Delete {name}")
         return Li(
             Span(A(name, href=at), number, cls="named"),
-            Span(short(self._brief(run, json.loads(run["inputs"])), 200), cls="inputs"),
+            Span(short(brief(json.loads(run["inputs"])), 200), cls="inputs"),
             Span(state, cls=f"state {state}"),
             Small(f"{run['done']} of {len(self.pipeline.steps)} steps"),
             Small(local(run["created_utc"])),
@@ -175,7 +173,7 @@ class Guided(Feeds):
         if may and not state.at_work and state.state != "waiting":
             parts.append(await self._form(at, run, states, name, *refused or ({}, {})))
         elif state.inputs:
-            parts.append(P(Small(self._brief(run, state.inputs))))
+            parts.append(P(Small(brief(state.inputs))))
         parts.append("" if state.at_work else kept_log(state.attempt))
         if state.has_output:
             parts.append(await self._output(profile, run, state.attempt, state.step.draw))
@@ -183,7 +181,7 @@ class Guided(Feeds):
 
     async def _gone_card(self, profile, run: Row, attempt: Row):
         head = Header(H2(words(attempt["step"]).capitalize()), Span("gone", cls="badge"))
-        said = P(Small(self._brief(run, json.loads(attempt["inputs"]))))
+        said = P(Small(brief(json.loads(attempt["inputs"]))))
         return Article(head, said, await self._output(profile, run, attempt), cls="step lost")
 
     async def _form(self, at: str, run: Row, states: States, name: str, wrong: Row, typed: Row):
@@ -192,26 +190,9 @@ class Guided(Feeds):
             fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
-        named = self._named(run, state.inputs)
-        kept = {n: file.name for n, file in self._files(state).items()}
-        typed = kept | {n: f"#{state.inputs[n]}" for n in named} | typed
+        typed = {n: file.name for n, file in self._files(state).items()} | typed
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
-        about = fields, wrong, typed, self._kept(run, state), name == first
-        return step_form(at, replace(state, inputs=state.inputs | named), *about)
-
-    def _brief(self, run: Row, inputs: Row) -> str:
-        return brief(inputs | self._named(run, inputs))
-
-    def _named(self, run: Row, inputs: Row) -> Row:
-        """What rows are called that inputs refer to."""
-        named, caller = {}, Caller("system", self.house.profiles.of(run["profile_id"]))
-        for key, value in inputs.items():
-            field = self.pipeline.fields.get(key.rpartition(".")[2])
-            with contextlib.suppress(Problem):  # it is gone
-                if value and field and field.type is Ref:
-                    app = self.house.shelf.crud(field.target)
-                    named[key] = f"{app.title_of(app.plain(caller).raw(value))} #{value}"
-        return named
+        return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
 
     def _files(self, state: StepState) -> dict[str, File]:
         folder, inputs = self.house.files.folder, from_json(state.inputs).items()
