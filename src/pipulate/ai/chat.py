@@ -1,8 +1,9 @@
 """The conversation of a profile: messages in the store, one turn at a time, each a task."""
 
-import asyncio
+from asyncio import CancelledError, Lock, Task, create_task, current_task
+from asyncio import shield, sleep, to_thread, wait
 from contextlib import suppress
-import time
+from time import monotonic, time_ns
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -57,17 +58,17 @@ class Chat:
         self.house, self.choice, self.publish = house, choice, publish
         # by profile id: the task at work, the message being written, what the user said while it
         # is being saved, the event told last, the tools found, the moment of a remark
-        self.turns: dict[int, asyncio.Task[None]] = {}
+        self.turns: dict[int, Task[None]] = {}
         self.streaming: dict[int, Row] = {}
-        self.said: dict[int, asyncio.Task[Row]] = {}
+        self.said: dict[int, Task[Row]] = {}
         self.told: dict[int, int] = {}
         self.found = defaultdict[int, set[str]](set)
         self.remarked: dict[int, float] = {}
         self.unheard = set[int]()  # profile ids: an approval was decided during the turn
-        self.aside = set[asyncio.Task[Any]]()  # calls that outlived the turn's patience
+        self.aside = set[Task[Any]]()  # calls that outlived the turn's patience
         self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
         self.native = set[str]()  # models that have called a tool by the protocol
-        self._saying = asyncio.Lock()
+        self._saying = Lock()
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
@@ -93,7 +94,7 @@ class Chat:
 
     async def _heard(self, profile: Profile):
         if said := self.said.get(profile.id):
-            await asyncio.shield(said)
+            await shield(said)
 
     async def _keep(self, profile_id: int, row: Row) -> Row:
         def keep() -> Row:
@@ -101,7 +102,7 @@ class Chat:
             with self.house.db.change(soft=row["state"] == "streaming"):
                 return self.table(profile_id).upsert(row)
 
-        return await asyncio.to_thread(keep)
+        return await to_thread(keep)
 
     async def say(self, profile: Profile, text: str, at: str = ""):
         """Take a user's message: begin a command or a turn."""
@@ -119,12 +120,12 @@ class Chat:
             work = partial(self._command, text=text, kept=row["text"])
 
         async def later() -> Row:
-            await asyncio.sleep(AHEAD)
+            await sleep(AHEAD)
             return await self._keep(profile.id, row)
 
         await self.stop(profile.id)
         self._begin(profile, work)
-        saving = self.said[profile.id] = asyncio.create_task(later())
+        saving = self.said[profile.id] = create_task(later())
         try:
             self.publish(profile.id, "message", await saving)
         except Exception:
@@ -134,13 +135,13 @@ class Chat:
             del self.said[profile.id]
 
     def _begin(self, profile: Profile, work):
-        self.turns[profile.id] = asyncio.create_task(self._guarded(profile, work))
+        self.turns[profile.id] = create_task(self._guarded(profile, work))
 
     async def stop(self, profile_id: int):
         """End the running turn; what came is kept."""
         while task := self.turns.pop(profile_id, None):  # a remark may begin meanwhile
             task.cancel()
-            await asyncio.wait([task], timeout=2)
+            await wait([task], timeout=2)
 
     async def _guarded(self, profile: Profile, work):
         try:
@@ -148,14 +149,14 @@ class Chat:
         except Exception as error:
             said = masked(self.house)(str(problem_of(error)))  # a server may repeat its key
             note = {"role": "note", "text": said, "state": "failed"}
-            if self.turns.get(profile.id) is not asyncio.current_task():
+            if self.turns.get(profile.id) is not current_task():
                 return  # it was stopped
             try:
                 await self._add(profile, **note)
             except Problem:  # that cannot be saved, either
                 self.publish(profile.id, "message", {"id": 0, "calls": None, **note})
         finally:
-            if self.turns.get(profile.id) is asyncio.current_task():
+            if self.turns.get(profile.id) is current_task():
                 del self.turns[profile.id]
                 self._hear(profile)
 
@@ -170,7 +171,7 @@ class Chat:
         await self._add(profile, "note", said, calls=calls)
 
     async def _turn(self, profile: Profile, at: str, said: Row | None = None):
-        wanted, unfit, end = list[str](), 0, time.monotonic() + TURN
+        wanted, unfit, end = list[str](), 0, monotonic() + TURN
         model, asked = said and self.choice.known(profile.id), None
         if model:
             asked = self.prompt(profile, at, model.context, said)  # at once: a thread costs more
@@ -179,7 +180,7 @@ class Chat:
         self.there = bool(model)
         if model is None:
             return await self._add(profile, "note", none_found(self.house.settings))
-        caller = Caller("model", profile, turn=f"turn-{time.time_ns():x}")
+        caller = Caller("model", profile, turn=f"turn-{time_ns():x}")
         for _ in range(ROUNDS):
             calls = await self._answer(caller, model, at, asked)
             asked = None
@@ -187,7 +188,7 @@ class Chat:
                 return await self._summarise(profile, model)
             wanted += [f"{call.name} {call.arguments}" for call in calls]
             over = f"wants over {CALLS} calls at once" if len(wanted) > CALLS else ""
-            if time.monotonic() > end:
+            if monotonic() > end:
                 over = f"took over {TURN / 60:.0f} minutes"
             if over:
                 raise Problem(f"The model {over}; its last calls were not made.", GO_ON)
@@ -205,7 +206,7 @@ class Chat:
         self.unheard.discard(caller.profile.id)  # the prompt tells it
         if not asked:
             await self._heard(caller.profile)
-            asked = await asyncio.to_thread(self.prompt, caller.profile, at, model.context)
+            asked = await to_thread(self.prompt, caller.profile, at, model.context)
         row, calls = await self._stream(caller, model, *asked)
         if calls:
             self.native.add(model.name)  # of such a model text is text
@@ -221,21 +222,21 @@ class Chat:
         """(the message, its calls), saved every second, and however it ends."""
         profile, calls, state, row = caller.profile, list[Call](), "cut off", {}
         begun = self._add(profile, "assistant", "", state="streaming", turn=caller.turn)
-        adding, saved = asyncio.create_task(begun), time.monotonic()  # while the model is asked
+        adding, saved = create_task(begun), monotonic()  # while the model is asked
         try:
             async for piece in model.stream(*asked):
-                self.streaming[profile.id] = row = row or await asyncio.shield(adding)
+                self.streaming[profile.id] = row = row or await shield(adding)
                 if isinstance(piece, Call):
                     calls.append(piece)
                     continue
                 text, kind = whole(piece), "thinking" if isinstance(piece, Thought) else "text"
                 row[kind] += text
                 self.publish(profile.id, "token", {"id": row["id"], "text": text, "kind": kind})
-                if time.monotonic() - saved > 1:
-                    saved = time.monotonic()
+                if monotonic() - saved > 1:
+                    saved = monotonic()
                     await self._keep(profile.id, {**row})
             state = "done"
-        except asyncio.CancelledError:
+        except CancelledError:
             state = "stopped"
             raise
         except Problem as problem:
@@ -246,9 +247,9 @@ class Chat:
             self.streaming[profile.id] = row = await adding
             row |= {"state": state, "calls": dumps([*map(vars, calls)]) if calls else None}
             self.publish(profile.id, "final", row)
-            keeping = asyncio.create_task(self._keep(profile.id, row))
+            keeping = create_task(self._keep(profile.id, row))
             try:
-                await asyncio.wait([keeping])  # no Stop cuts it short
+                await wait([keeping])  # no Stop cuts it short
             finally:
                 self.streaming.pop(profile.id, None)
                 await keeping
@@ -271,10 +272,10 @@ class Chat:
 
     async def _patiently(self, call: Call, caller: Caller) -> Any:
         """The result of a call; one that takes long goes on, and Stop ends it no more."""
-        task = asyncio.create_task(self._result(call, caller))
+        task = create_task(self._result(call, caller))
         try:
-            await asyncio.wait([task], timeout=ASIDE)
-        except asyncio.CancelledError:
+            await wait([task], timeout=ASIDE)
+        except CancelledError:
             task.cancel()
             raise
         if task.done():
@@ -343,7 +344,7 @@ class Chat:
 
     async def _summarise(self, profile: Profile, model: Model):
         kept = self._summary(profile)
-        rows = await asyncio.to_thread(self.history, profile.id, HISTORY)
+        rows = await to_thread(self.history, profile.id, HISTORY)
         first = prompt.talk(rows, model.context // 2)[1]
         where = "id > ? AND id < ? AND role IN ('user', 'assistant') AND text != ''"
         most = max(UNTOLD, model.context // 250)  # as many as the question has room for
@@ -360,9 +361,9 @@ class Chat:
     def remark(self, profile: Profile, size: str, what: str, at: str = ""):
         """Say a word about what happened (size: key or small), if the profile wants it."""
         wanted = self.house.settings_of(profile.id).get("remarks") or "key"
-        late = self.remarked.get(profile.id, -PAUSE) + PAUSE < time.monotonic()
+        late = self.remarked.get(profile.id, -PAUSE) + PAUSE < monotonic()
         if self.there and late and profile.id not in self.turns and size in REMARKS[wanted]:
-            self.remarked[profile.id] = time.monotonic()
+            self.remarked[profile.id] = monotonic()
             self._begin(profile, partial(self._remark, what=what, at=at))
             self.turns[profile.id].set_name("remark")
 
@@ -370,10 +371,10 @@ class Chat:
         if not (model := await self.choice.model(profile.id)):
             return
         done = self.house.events.recent(profile.id, prompt.EVENTS)
-        first = await asyncio.to_thread(prompt.system, self.house, profile, at, done)
+        first = await to_thread(prompt.system, self.house, profile, at, done)
         told = {"system": masked(self.house)(first), "user": REMARK.format(what)}
         asked = [{"role": role, "content": text} for role, text in told.items()]
-        caller, said = Caller("model", profile, turn=f"remark-{time.time_ns():x}"), ""
+        caller, said = Caller("model", profile, turn=f"remark-{time_ns():x}"), ""
         with suppress(Problem):  # nobody asked
             try:
                 row, _ = await self._stream(caller, model, asked, [])
@@ -394,6 +395,6 @@ class Chat:
             said = found[0]
             if not text and said["text"].startswith("/") and "…" in said["text"]:
                 raise Problem("A secret in it was not kept.", "Type the command again.")
-            await asyncio.to_thread(table.delete_many, "id >= ?", (said["id"],))
+            await to_thread(table.delete_many, "id >= ?", (said["id"],))
             self.publish(profile.id, "anew", said)
             await self._say(profile, text.strip() or said["text"], at)

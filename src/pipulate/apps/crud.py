@@ -9,7 +9,7 @@ The class is the row: in a method, `self` is one row and `self.table` its profil
 """
 
 import contextlib
-import functools
+from functools import partial
 import inspect
 import typing
 from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ class CrudApp:
         """A further route below the app's address: a function of table, profile, typed fields."""
 
         def add(function):
-            run = functools.partial(_extra, function)
+            run = partial(_extra, function)
             cls.extra_routes += [Route(m.upper(), path.strip("/"), run) for m in methods]
             return function
 
@@ -185,7 +185,7 @@ class Crud(Listing):
         """Two tabs at once do it one by one."""
         if self.model.before_list.__func__ is CrudApp.before_list.__func__:
             return
-        files, db = functools.partial(self.house.files.in_step, caller.profile), self.house.db
+        files, db = partial(self.house.files.in_step, caller.profile), self.house.db
         with db.change(verb=f"{self.name}_list", profile_id=caller.profile.id) as change:
             db.begin()
             self.model.before_list(self.rows(caller), files)

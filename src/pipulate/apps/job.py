@@ -168,8 +168,7 @@ class JobHandle:
     def _named(self, name: str) -> str:
         row, count = self._nth_.get(name, (ROW.get(), 0))
         if row != ROW.get():  # a next try, which does only what is missing, would mix them up
-            what = f"Several rows of job.map share the name “{name}”."
-            raise Problem(what, 'Give each its own, such as f"… {row}".')
+            raise Problem(f"The rows of job.map share the name “{name}”.", 'Write f"… {row}".')
         self._nth_[name] = row, count + 1
         return f"{name} #{count + 1}" if count else name
 

@@ -11,7 +11,7 @@ import reprlib
 import shutil
 import sys
 import tempfile
-import threading
+from threading import Thread
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
@@ -252,7 +252,7 @@ def run_here(pipeline, values: Row) -> "Ran":
     return aside(work)
 
 
-def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, Future[Any]]:
+def in_thread(work: Callable[[], Any]) -> tuple[Thread, Future[Any]]:
     """A thread to be started, which no end of the program waits for, and what comes of its work."""
     done = Future[Any]()
 
@@ -262,7 +262,7 @@ def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, Future[Any]]:
         except BaseException as error:
             done.set_exception(error)
 
-    return threading.Thread(target=working, daemon=True), done
+    return Thread(target=working, daemon=True), done
 
 
 def aside(work: Callable[[], Any]) -> Any:

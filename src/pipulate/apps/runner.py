@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import json
+from json import loads
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -19,12 +19,12 @@ from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
 States = dict[str, StepState]
-# The run a step has begun with these inputs; whether the step resumes.
+# The run that a step has begun with these inputs.
 BEGUN = """SELECT r.id, (SELECT resumes FROM attempts WHERE run_id = ? AND step = ?
-        ORDER BY id DESC) AS resumes
+    ORDER BY id DESC) AS resumes
     FROM runs r JOIN records k ON run_id = r.id AND kind = 'steps'
     WHERE profile_id = ? AND parent = ? AND pipeline = ? AND k.name = ?
-        AND locked_utc IS NULL AND deleted_utc IS NULL ORDER BY r.id DESC"""
+    AND locked_utc IS NULL AND deleted_utc IS NULL ORDER BY r.id DESC"""
 
 
 class Outputs(dict[str, Any]):
@@ -71,7 +71,7 @@ class Runner:
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
         if run is None and from_run:
             like = self.runs.get(caller.profile.id, from_run, self.slug)
-            known = json.loads(like["inputs"]) | known
+            known = loads(like["inputs"]) | known
         if run is None and caller.parent:
             about = *caller.parent.split("/"), caller.profile.id, caller.parent, self.slug
             if begun := self.house.db.one(BEGUN, (*about, digest(dumps(known)))):
@@ -114,7 +114,7 @@ class Runner:
             return await self._left_out(caller, run_id, name)
         if missing:
             return state, {"waiting_for": missing}
-        said = inputs_of(step, json.loads(run["inputs"]))
+        said = inputs_of(step, loads(run["inputs"]))
         # a file given in its stead (before_file for before) counts
         free = [f for f in step.fields if f.computed and not said.get(f"{f.name}_file")]
         if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
@@ -141,7 +141,7 @@ class Runner:
 
     async def _inputs(self, caller: Caller, run: Row, states: States, name: str):
         fields = await self.fields(states, name)
-        kept = from_json(inputs_of(states[name].step, json.loads(run["inputs"])))
+        kept = from_json(inputs_of(states[name].step, loads(run["inputs"])))
         values = {n: v for n, v in kept.items() if v is not None}
         missing = [f.name for f in fields if f.required and f.name not in values]
         known = check_values([f for f in fields if f.name not in missing], values)
@@ -246,7 +246,7 @@ class Runner:
 
 def _asks(state: StepState) -> Row:
     asked = state.question
-    return asked and {"question": asked["name"], "choices": json.loads(asked["about"])["choices"]}
+    return asked and {"question": asked["name"], "choices": loads(asked["about"])["choices"]}
 
 
 def _open(field: Field) -> Field:

@@ -209,7 +209,7 @@ class Pipeline:
             given = {n: values[n] for n in asked if n in values}
             for n, step in fed.items():
                 feed = partial(as_input, other.fields[n], values[step.name], job.files)
-                given[n] = job.once(f"fed {n}", feed, lambda: None)  # the same if it goes on
+                given[n] = job.once(f"fed {n}", feed, lambda: None)
             return job.run(other.slug, given)
 
         slots, one = dict.fromkeys(step.name for step in fed.values()), inspect.Parameter

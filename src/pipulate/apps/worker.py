@@ -37,7 +37,7 @@ class Engine:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)  # for input(), and what a step starts
         os.dup2(2, 1)
-        if hasattr(os, "register_at_fork"):  # else one that lives on hides that we ended
+        if hasattr(os, "register_at_fork"):  # a child would hide our end
             os.register_at_fork(after_in_child=lambda: os.dup2(nothing, self._out.fileno()))
         self._lock, self._count = threading.Lock(), itertools.count()
         self._waiting: dict[int, Future[Row]] = {}

@@ -5,12 +5,13 @@ The worker gets one JSON line and answers in JSON lines: progress, done, failed,
 prints is the step's live log.
 """
 
-import asyncio
+from asyncio import CancelledError, Event, Semaphore, Task, Timeout, create_task
+from asyncio import shield, sleep, timeout, to_thread, wait
 import contextlib
-import json
+from json import loads
 import os
 import secrets
-import time
+from time import monotonic
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -49,16 +50,16 @@ class Job:
     total: float = 0
     message: str = ""
     log: deque[str] = field(default_factory=lambda: deque(maxlen=200))
-    started: float = field(default_factory=time.monotonic)  # later by all the time it stood still
+    started: float = field(default_factory=monotonic)  # later by all the time it stood still
     ending: str = ""  # "cancelled" or "interrupted" once somebody stopped it
     waits: int = 0  # for how many things it waits now
     placed: bool = False  # among those that work; not while it waits
-    questions: dict[int, asyncio.Event] = field(default_factory=dict)  # by record
-    limit: asyncio.Timeout = field(init=False)
+    questions: dict[int, Event] = field(default_factory=dict)  # by record
+    limit: Timeout = field(init=False)
     pauses: int = 0  # for how many things its time stands still
     halted: float = 0  # since when
-    work: asyncio.Task[Row] = field(init=False)
-    task: asyncio.Task[None] = field(init=False)
+    work: Task[Row] = field(init=False)
+    task: Task[None] = field(init=False)
 
     @property
     def share(self) -> float | None:
@@ -69,7 +70,7 @@ class Job:
     def seconds_left(self) -> float:
         """By the mean rate so far; 0 before the first tenth of a percent."""
         share = self.share or 0
-        return (time.monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
+        return (monotonic() - self.started) * (1 / share - 1) if share >= 0.001 else 0
 
     def note(self, line: str) -> None:
         self.log.append(line.rstrip()[:2_000])
@@ -82,7 +83,7 @@ class Job:
         """(state, columns) of the attempt, now that its work has ended."""
         try:
             answer = self.work.result()
-        except asyncio.CancelledError:
+        except CancelledError:
             return self.ending or "interrupted", {"error": "{}"}
         except Exception as error:
             problem = error if isinstance(error, Problem) else lost(repr(error))
@@ -100,7 +101,7 @@ class Jobs:
     def __init__(self, runs: Runs, tools: Tools, home: Path, module: str):
         self.runs, self.tools, self.locks, self.module = runs, tools, home / "locks", module
         self.live: dict[tuple[int, str], Job] = {}  # by run and step
-        self.following = set[asyncio.Task[Any]]()
+        self.following = set[Task[Any]]()
         self.on_change = list[Callable[[Job], None]]()
         self.owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.needs: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -108,7 +109,7 @@ class Jobs:
         }
         self._lock = FileLock(self.locks / f"{self.owner}.lock")
         self._warm: Process | None = None
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = Semaphore(AT_ONCE)
 
     def sweep(self) -> None:
         """Interrupt what dead processes left running; owners that hold their lock are alive."""
@@ -132,29 +133,29 @@ class Jobs:
         self._lock.acquire(timeout=0)
         about = (caller.profile.id, run_id, pipeline, name, inputs, self.owner)
         run = self.runs.get(caller.profile.id, run_id)
-        begin = asyncio.to_thread(self.runs.begin, *about, fresh, caller.actor, seen)
-        beginning = asyncio.create_task(begin)
+        begin = to_thread(self.runs.begin, *about, fresh, caller.actor, seen)
+        beginning = create_task(begin)
 
         async def end() -> None:
             attempt, _ = await beginning
-            await asyncio.to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
+            await to_thread(self.runs.settle, attempt, run, "cancelled", caller.actor)
 
         try:
-            attempt, used = await asyncio.shield(beginning)
-        except asyncio.CancelledError:  # whoever asked is gone: it would go on
-            await asyncio.shield(end())
+            attempt, used = await shield(beginning)
+        except CancelledError:  # whoever asked is gone: it would go on
+            await shield(end())
             raise
         job = self.live[run_id, name] = Job(run, attempt, pipeline.steps[name], caller, used)
-        job.work = asyncio.create_task(self._work(job, self._request(job, pipeline)))
-        job.task = asyncio.create_task(self._settle(job))
+        job.work = create_task(self._work(job, self._request(job, pipeline)))
+        job.task = create_task(self._settle(job))
         return job
 
     async def wait(self, job: Job) -> None:
-        await asyncio.shield(job.task)
+        await shield(job.task)
 
     async def wait_or_ask(self, job: Job) -> None:
         while not job.questions and not job.task.done():
-            await asyncio.wait([job.task], timeout=LOOK)
+            await wait([job.task], timeout=LOOK)
 
     def cancel(self, run_id: int, step: str) -> Job | None:
         """Stop a step at once; its checkpoint stays. None if it is not at work."""
@@ -185,37 +186,37 @@ class Jobs:
 
     async def rest(self) -> None:
         """Begin no step by itself any more."""
-        await asyncio.sleep(0)  # each of them has to have begun
+        await sleep(0)  # each of them has to have begun
         for task in self.following:
             task.cancel()
         if self.following:
-            await asyncio.wait(self.following, timeout=2)
+            await wait(self.following, timeout=2)
 
     async def close(self) -> None:
         for job in self.live.values():
             job.stop("interrupted")
         await self.rest()
         if tasks := [job.task for job in self.live.values()]:
-            await asyncio.wait(tasks, timeout=3)
+            await wait(tasks, timeout=3)
         if self._warm:
             await kill(self._warm)
         self._lock.release(force=True)
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
     async def _settle(self, job: Job) -> None:
-        await asyncio.wait([job.work])
+        await wait([job.work])
         state, kept = job.result()
         kept["log"] = "\n".join(job.log)[-20_000:]
-        kept["started_utc"] = now(job.started - time.monotonic())
+        kept["started_utc"] = now(job.started - monotonic())
         about = (job.attempt, job.run, state, job.caller.actor)
         try:
             while True:
                 try:
-                    return await asyncio.to_thread(self.runs.settle, *about, **kept)
+                    return await to_thread(self.runs.settle, *about, **kept)
                 except Problem as error:
                     job.message = str(error)
                 self.changed(job)
-                await asyncio.sleep(LATER)
+                await sleep(LATER)
         finally:  # only now: until then it is seen at work
             at = job.run["id"], job.attempt["step"]
             if self.live.get(at) is job:  # else it was begun anew meanwhile
@@ -233,8 +234,8 @@ class Jobs:
             "text": pipeline.content.decode("latin-1"),  # any bytes, there and back
             "pipeline": pipeline.slug,
             "step": attempt["step"],
-            "arguments": job.used | json.loads(attempt["inputs"]),
-            "checkpoint": json.loads(attempt["checkpoint"] or "null"),
+            "arguments": job.used | loads(attempt["inputs"]),
+            "checkpoint": loads(attempt["checkpoint"] or "null"),
             "folder": journal.parent / str(attempt["id"]),
             "journal": journal,
         }
@@ -246,7 +247,7 @@ class Jobs:
         try:
             if not process or process.returncode is not None:
                 process = await spawn(self.module)
-            listening = asyncio.create_task(self._listen(job, process))
+            listening = create_task(self._listen(job, process))
             await send(process, request)
             answer = await self._answer(job, process)
             if "last" not in answer:
@@ -273,16 +274,16 @@ class Jobs:
             self.changed(job)
 
     async def _answer(self, job: Job, process: Process) -> Row:
-        needs, job.started = set[asyncio.Task[None]](), time.monotonic()
+        needs, job.started = set[Task[None]](), monotonic()
         try:
-            async with asyncio.timeout(job.step.seconds) as job.limit:
+            async with timeout(job.step.seconds) as job.limit:
                 while True:
                     match await receive(process):
                         case {"progress": said}:
                             job.done, job.total, job.message = said
                             self.changed(job)
                         case {"need": _} as message:
-                            need = asyncio.create_task(self._need(job, process, message))
+                            need = create_task(self._need(job, process, message))
                             needs.add(need)
                             need.add_done_callback(needs.discard)
                         case answer:
@@ -316,7 +317,7 @@ class Jobs:
 
     async def _checkpoint(self, job: Job, data: Any) -> None:
         new = {"id": job.attempt["id"], "checkpoint": dumps(data)}
-        await asyncio.to_thread(self.runs.attempts.update, new)
+        await to_thread(self.runs.attempts.update, new)
 
     async def _call(self, job: Job, name: str, values: Row) -> Any:
         step, given = f"{job.run['id']}/{job.attempt['step']}", from_json(values)
@@ -335,18 +336,18 @@ class Jobs:
 
     async def _ask(self, job: Job, question: str, about: Row) -> Any:
         said = job.run, job.attempt, question, about, job.caller.actor
-        record = await asyncio.to_thread(self.runs.ask, *said)
+        record = await to_thread(self.runs.ask, *said)
         secret = question_field(record).type is Secret  # or refused: now, not by who answers
         while (record := self.runs.records[record["id"]])["state"] == "waiting":
             await self._answered(job, record["id"])
-        value = json.loads(record["value"])
+        value = loads(record["value"])
         value = self.runs.db.reveal(value) if secret and value else value
         if "person" in about:  # who says yes says it to this time alone
             self.runs.records.delete(record["id"])
         return value
 
     async def _answered(self, job: Job, record: int) -> None:
-        answered = job.questions.setdefault(record, asyncio.Event())
+        answered = job.questions.setdefault(record, Event())
         self.changed(job)
         try:
             with _paused(job):
@@ -356,32 +357,32 @@ class Jobs:
             self.changed(job)
 
     async def _once(self, job: Job, name: str) -> Row:
-        record, fresh = await asyncio.to_thread(self.runs.effect, job.attempt, job.used, name)
+        record, fresh = await to_thread(self.runs.effect, job.attempt, job.used, name)
         state = "new" if fresh else "done" if record["state"] == "done" else "unknown"
-        value = json.loads(record["value"] or "null")
+        value = loads(record["value"] or "null")
         return {"record": record["id"], "state": state, "value": value}
 
     async def _kept(self, job: Job, record: int, happened: bool, value: Any) -> None:
         done = (self.runs.close, record, value) if happened else (self.runs.records.delete, record)
-        await asyncio.to_thread(*done)
+        await to_thread(*done)
 
 
 @contextlib.contextmanager
 def _paused(job: Job) -> Iterator[None]:
     if not job.pauses:
-        job.halted = time.monotonic()
+        job.halted = monotonic()
         job.limit.reschedule(None)
     job.pauses += 1
     yield
     job.pauses -= 1
     if not job.pauses:
-        job.started += time.monotonic() - job.halted
+        job.started += monotonic() - job.halted
         job.limit.reschedule(job.step.seconds and job.started + job.step.seconds)
 
 
 def question_field(record: Row) -> Field:
     """The field that answers a question: of the type or choices it was asked with."""
-    about = json.loads(record["about"])
+    about = loads(record["about"])
     kind = NAMED.get(about.get("type", ""), str)
     if choices := about.get("choices"):
         one = list[str] if kind is Tags else type(choices[0])

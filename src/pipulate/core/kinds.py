@@ -3,7 +3,7 @@
 import csv
 import functools
 import inspect
-import json
+from json import dumps, loads
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -166,7 +166,7 @@ def _tags(value: Any) -> list[str]:
 def _parse_tags(text: str) -> list[Any]:
     try:
         if text.lstrip().startswith("["):
-            return list(json.loads(text))
+            return list(loads(text))
         if not text.strip(' ,"'):
             return []
         (tags,) = csv.reader([text], skipinitialspace=True, strict=True)
@@ -177,7 +177,7 @@ def _parse_tags(text: str) -> list[Any]:
 
 def _show_tags(tags: list[str]) -> str:
     odd = any(tag != tag.strip() or tag[0] in '["' or "," in tag for tag in tags)
-    return json.dumps(tags, ensure_ascii=False) if odd else ", ".join(tags)
+    return dumps(tags, ensure_ascii=False) if odd else ", ".join(tags)
 
 
 def _ref(value: Any) -> int | str:
@@ -248,14 +248,14 @@ def _file(value: Any) -> Any:
     return value
 
 
-pretty = functools.partial(json.dumps, indent=1, ensure_ascii=False)
+pretty = functools.partial(dumps, indent=1, ensure_ascii=False)
 
 
 def _json(kind: type, word: str) -> Kind:
     def check(value: Any) -> Any:
         try:  # the value, or its text
-            value = json.loads(value) if isinstance(value, str) else value
-            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            value = loads(value) if isinstance(value, str) else value
+            dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"needs JSON ({str(error)[:80]})") from None
         if not isinstance(value, kind):
@@ -283,7 +283,7 @@ KINDS: dict[Any, Kind] = {
     int: Kind("number", _int, {"type": "integer"}, "INTEGER", lambda t: int(_digits(t))),
     float: Kind("number", _float, {"type": "number"}, "REAL", lambda t: float(_number(t)), repr),
     Decimal: Kind("number", _decimal, _string("decimal"), show="{:f}".format),
-    bool: Kind("checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, json.dumps),
+    bool: Kind("checkbox", _bool, {"type": "boolean"}, "INTEGER", _parse_bool, dumps),
     date: Kind("date", _date, _string("date")),
     datetime: Kind("datetime-local", _datetime, _string("date-time"), show=_local),
     File: Kind("file", _file, _STRING | {"description": "a file id or path"}),

@@ -1,6 +1,6 @@
 """Outputs too large for the store: kept in a file, and read from it."""
 
-import json
+from json import loads
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[Any]:
         with self.path.open(encoding="utf-8") as file:
-            yield from map(json.loads, file)
+            yield from map(loads, file)
 
     def __getitem__(self, at: int | slice) -> Any:
         places = range(self.count)[at]
@@ -34,7 +34,7 @@ class Rows:
             return self[places : places + 1][0]
         forth = places if places.step > 0 else places[::-1]
         with self.path.open(encoding="utf-8") as file:  # what lies before is not parsed
-            found = [*map(json.loads, islice(file, forth.start, forth.stop, forth.step))]
+            found = [*map(loads, islice(file, forth.start, forth.stop, forth.step))]
         return found if forth is places else found[::-1]
 
 
@@ -45,7 +45,7 @@ class Large:
         self.path, self.size = Path(path), size
 
     def load(self) -> Any:
-        return json.loads(self.path.read_text(encoding="utf-8"))
+        return loads(self.path.read_text(encoding="utf-8"))
 
 
 def is_rows(value: Any) -> bool:

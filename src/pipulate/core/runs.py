@@ -6,7 +6,7 @@ is fresh, even an older one; the newest finished one with another key is shown a
 """
 
 import contextlib
-import json
+from json import loads
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ class StepState:
     @property
     def kept(self) -> Any:
         """The output as JSON, None without one."""
-        return json.loads(self.attempt.get("output") or "null")
+        return loads(self.attempt.get("output") or "null")
 
     @property
     def output(self) -> Any:
@@ -89,13 +89,13 @@ class StepState:
 
     @property
     def error(self) -> Row:
-        return json.loads(self.attempt.get("error") or "{}")
+        return loads(self.attempt.get("error") or "{}")
 
     @property
     def why(self) -> str:  # of a stale step
         if self.attempt.get("source") not in ("", self.step.source):
             return "its code changed"
-        same = json.loads(self.attempt.get("inputs") or "{}") == self.inputs
+        same = loads(self.attempt.get("inputs") or "{}") == self.inputs
         return "an earlier step changed" if same else "its inputs changed"
 
 
@@ -209,7 +209,7 @@ class Runs:
             tries[attempt["step"]].append(attempt)
         for record in self.records("run_id = ? AND state = 'waiting'", (run["id"],), "id"):
             asked.setdefault(record["step"], record)
-        given, found = json.loads(run["inputs"]), dict[str, StepState]()
+        given, found = loads(run["inputs"]), dict[str, StepState]()
         for name, step in pipeline.steps.items():
             known = (tries[name], found, asked.get(name, {}))
             found[name] = _state(step, given, *known, self.attempts)
@@ -221,7 +221,7 @@ class Runs:
             run = self.get(profile_id, run_id, pipeline)
             if run["locked_utc"]:
                 raise Locked(f"Run {run_id} is finished and locked.", "Reopen it to change it.")
-            merged = json.loads(run["inputs"]) | inputs
+            merged = loads(run["inputs"]) | inputs
             return self.table(profile_id).update(id=run_id, inputs=dumps(merged))
 
     def begin(
@@ -242,7 +242,7 @@ class Runs:
         tries when this was decided. Raises Locked, Waiting, Conflict: it was run since."""
         run = self.get(profile_id, run_id)
         with self._told(run, name, actor, "opened", "began"):
-            given = json.loads(run["inputs"])
+            given = loads(run["inputs"])
             inputs = {f"{name}.{n}" if f"{name}.{n}" in given else n: inputs[n] for n in inputs}
             states = self.states(self.keep(profile_id, run_id, inputs, pipeline.slug), pipeline)
             old = states[name]
@@ -260,7 +260,7 @@ class Runs:
             self.records.delete_many(where, (run_id, name, old.key, resumes))
             if not resumes:
                 self._tidy(attempt)
-        return attempt, {up: json.loads(states[up].attempt["output"]) for up in old.step.uses}
+        return attempt, {up: loads(states[up].attempt["output"]) for up in old.step.uses}
 
     def _attempt(self, run_id: int, old: StepState, state: str, **more: Any) -> Row:
         new = {"run_id": run_id, "step": old.step.name, "state": state, "started_utc": now()}
@@ -318,7 +318,7 @@ class Runs:
 
     def effect(self, attempt: Row, used: Row, name: str) -> tuple[Row, bool]:
         """Its record, whatever the step's source: who mends the file pays nothing again."""
-        inputs, ups = json.loads(attempt["inputs"]), [digest(dumps(up)) for up in used.values()]
+        inputs, ups = loads(attempt["inputs"]), [digest(dumps(up)) for up in used.values()]
         tries = self.attempts.xtra(run_id=attempt["run_id"], step=attempt["step"])
         # in homes of before 28 November it lies under the key of its try
         older = [step_key(one["source"], inputs, ups) for one in tries.select("DISTINCT source")]
@@ -338,7 +338,7 @@ class Runs:
         said = defaultdict[tuple[str, str], Row](dict)
         told = "kind = 'question' AND state = 'done' AND about ->> 'type' IS NOT 'Secret'"
         for record in self.records(f"run_id = ? AND {told}", (run_id,)):
-            said[record["step"], record["key"]][record["name"]] = json.loads(record["value"])
+            said[record["step"], record["key"]][record["name"]] = loads(record["value"])
         return said
 
     def close(self, record_id: int, value: Any) -> None:

@@ -8,7 +8,7 @@ the WAL-reset fault fixed.
 from contextlib import contextmanager, suppress
 import secrets
 import shutil
-import threading
+from threading import RLock, get_ident, local
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class Database:
 
     def __init__(self, path: Path, latest: int = 0):
         self.path = path
-        self._local, self._lock = threading.local(), threading.RLock()
+        self._local, self._lock = local(), RLock()
         self._holder = 0  # the thread that has the lock
         self._columns: dict[str, list[str]] = {}
         self.on_event: list[Callable[[Row], None]] = []
@@ -202,7 +202,7 @@ class Database:
                 self._take_back()
             elif time.monotonic() > until:
                 raise Busy("Another change is still being saved.", "Nothing was saved; try again.")
-        self._holder = threading.get_ident()
+        self._holder = get_ident()
         try:
             with IN_WORDS:
                 if change.soft:
@@ -220,7 +220,7 @@ class Database:
         """Undo what a thread of LATE holds all others up with; it can write no more."""
         with suppress(KeyError, apsw.Error):  # another one did; it is at work in SQLite
             LATE.remove(self._holder)
-            old, self._writer, self._lock = self._writer, self._connect(), threading.RLock()
+            old, self._writer, self._lock = self._writer, self._connect(), RLock()
             old.interrupt()
             old.close(force=True)
 

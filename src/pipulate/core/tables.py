@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from functools import lru_cache
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Pair = tuple[Row | None, Row | None]  # a row as it is and as it shall be; None: it is not there
 
 
-@functools.lru_cache(1_000)
+@lru_cache(1_000)
 def quote(name: str) -> str:
     """An SQL identifier; values never pass here."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -28,7 +28,7 @@ def quote(name: str) -> str:
     return f'"{name}"'
 
 
-@functools.lru_cache(1_000)
+@lru_cache(1_000)
 def _writing(verb: str, table: str, names: tuple[str, ...], keys: tuple[str, ...]) -> str:
     """Its values are those of the columns, then those of the keys."""
     if verb == "INSERT":

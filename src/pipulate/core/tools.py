@@ -9,10 +9,10 @@ import asyncio
 from contextlib import nullcontext, suppress
 import ctypes
 import inspect
-import json
+from json import loads
 import secrets
 import sys
-import threading
+from threading import Lock, get_ident, local
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ HOOK_SECONDS = 5.0  # for a plugin's own code outside of a step
 WAIT_SECONDS = 120.0  # for a coroutine of it, which may wait for others
 BULK = 20  # more rows than this in one call is bulk
 CAREFUL = ("outside", "destructive")
-BEGUN = threading.local()  # tasks of a thread that may have to be stopped
+BEGUN = local()  # tasks of a thread that may have to be stopped
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
 
     A coroutine has its own loop there: one that blocks holds up nobody else."""
     thread: list[int] = []  # while it is at work in there
-    ending = threading.Lock()  # else an interrupt might meet what the thread does next
+    ending = Lock()  # else an interrupt might meet what the thread does next
     tasks: list[asyncio.Task[Any]] = []
 
     def call() -> Any:
-        thread.append(threading.get_ident())
+        thread.append(get_ident())
         BEGUN.tasks = tasks
         try:
             return awaited(function(*args))
@@ -157,7 +157,7 @@ async def limited(function: Callable[..., Any], *args: Any, seconds: float = HOO
         finally:
             with ending:
                 thread.clear()
-                LATE.discard(threading.get_ident())
+                LATE.discard(get_ident())
 
     try:
         with anyio.move_on_after(seconds):
@@ -306,7 +306,7 @@ class Tools:
     async def _approved(self, record: Row, profile: Profile) -> Row:
         caller, tool = Caller(record["actor"], profile, True, record["turn"]), record["tool"]
         try:
-            result = await self.call(tool, from_json(json.loads(record["arguments"])), caller)
+            result = await self.call(tool, from_json(loads(record["arguments"])), caller)
         except Exception as error:  # the calls approved with it are made all the same
             result = problem_of(error).as_dict()
         told = {"id": record["id"], "state": "done", "result": dumps(result)}
@@ -332,7 +332,7 @@ class Tools:
         def mask(part: Row) -> Row:
             return {key: value and "…" if key in hidden else value for key, value in part.items()}
 
-        text = f"{name} {dumps(json.loads(arguments, object_hook=mask))}"
+        text = f"{name} {dumps(loads(arguments, object_hook=mask))}"
         # what turns, hides or breaks a line would show another call
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
@@ -353,5 +353,5 @@ class Tools:
         name, said = call["tool"], self.shown(call["tool"], call["arguments"])
         with suppress(Problem):
             if call["arguments"] and name in self.told:
-                said += "\n" + self.told[name](**json.loads(call["arguments"]))
+                said += "\n" + self.told[name](**loads(call["arguments"]))
         return said.rstrip()
