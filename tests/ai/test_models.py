@@ -150,6 +150,92 @@ def test_an_answer_that_ends_at_the_model_s_limit_is_not_taken_for_a_whole_one(
     assert came == ["and"]
 
 
+def told(run, monkeypatch, *said, ollama=False):
+    """What comes of these lines of a server, and the Problem at their end, if any."""
+
+    async def lines(self, body):
+        for line in said:
+            yield line
+
+    async def stream():
+        async for piece in Model("http://x", "x", ollama).stream([], []):
+            came.append(piece)
+
+    came, problem = [], None
+    monkeypatch.setattr(Model, "_lines", lines)
+    try:
+        run(stream())
+    except Problem as error:
+        problem = error
+    return came, problem
+
+
+def delta(finish=None, **said):
+    return "data: " + json.dumps({"choices": [{"delta": said, "finish_reason": finish}]})
+
+
+def calling(name, arguments, **more):
+    return delta(tool_calls=[{"function": {"name": name, "arguments": arguments}, **more}])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [delta(content="Half an"), calling("undo", "", index=0)],
+        ['{"message": {"content": "Half an"}, "done": false}'],
+    ],
+    ids=["OpenAI", "Ollama"],
+)
+def test_half_a_call_of_an_answer_that_was_cut_off_without_a_word_was_made(run, monkeypatch, lines):
+    came, problem = told(run, monkeypatch, *lines)
+    assert came == ["Half an"], "no call: a server that tells no length just hangs up"
+    assert "broke off" in problem.what and problem.details["broken"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ["data: [DONE]"],
+        [delta("stop")],
+        [delta("tool_calls"), "data: " + json.dumps({"choices": [], "usage": {"n": 1}})],
+        ['{"message": {"content": ""}, "done": true}'],
+        ['{"message": {"content": ""}, "done": true, "done_reason": "stop"}'],
+    ],
+)
+def test_an_answer_that_tells_its_end_in_any_way_is_whole(run, monkeypatch, end):
+    came, problem = told(run, monkeypatch, delta(content="All"), *end)
+    assert came == ["All"] and problem is None
+
+
+ONE, TWO = ("task_add", '{"title": "A"}'), ("note_list", "{}")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [calling(*ONE, id="a"), calling(*TWO, id="b")],
+        [calling(*ONE, index=None), calling(*TWO, index=1)],
+        [calling("task_add", '{"title":', index=0), calling("task_add", ' "A"}', index=0),
+         calling(*TWO, index=1)],
+        [calling("task_add", '{"title":'), calling(None, ' "A"}'), calling("note_list", "")],
+    ],
+    ids=["no numbers", "null", "the name with each piece", "pieces, no numbers"],
+)  # fmt: skip
+def test_calls_of_a_server_that_does_not_number_them_became_one(run, monkeypatch, lines):
+    came, problem = told(run, monkeypatch, *lines, "data: [DONE]")
+    assert [(call.name, call.values()) for call in came] == [
+        ("task_add", {"title": "A"}),
+        ("note_list", {}),
+    ]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_thoughts_under_each_of_their_names_are_thoughts_and_told_once(run, monkeypatch, name):
+    said = {name: "Hm.", "reasoning": "Hm."}
+    came, _ = told(run, monkeypatch, delta(**said), delta("stop", content="Yes."))
+    assert came == ["Hm.", "Yes."] and [type(piece) for piece in came] == [Thought, str]
+
+
 def test_an_answer_of_long_pieces_without_end_is_cut_at_a_megabyte(run, monkeypatch):
     async def lines(self, body):
         while True:

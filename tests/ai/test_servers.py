@@ -54,6 +54,15 @@ class WithProps(ModelServer):
         self.pages["/props"] = props
 
 
+class RealOllama(ModelServer):
+    """One that speaks OpenAI's protocol, too, and says there whose its models are."""
+
+    def __init__(self, *replies):
+        super().__init__(*replies)
+        models = [{"id": "stand-in", "object": "model", "owned_by": "library"}]
+        self.pages["/v1/models"] = {"object": "list", "data": models}
+
+
 # -- found by their address ----------------------------------------------------------------------
 
 
@@ -143,6 +152,27 @@ def test_a_server_that_was_added_is_asked_with_its_key_and_no_other_gets_it(run,
         model = run(choice.model(house.profiles.at().id))
         assert (model.url, model.key) == (mine.url, "sk-planted")
         assert {*mine.given} == {"Bearer sk-planted"} and {*other.given} == {None}
+
+
+@pytest.mark.parametrize("how", ["added", "named"])
+def test_an_ollama_at_any_address_is_asked_in_its_own_protocol_for_room_enough(
+    run, choice, house, how
+):
+    with RealOllama("Hello") as server:
+        if how == "added":
+            choice.add(f"{server.url}/v1")
+        else:
+            object.__setattr__(house.settings, "model_url", f"{server.url}/v1")
+
+        async def ask():
+            model = await choice.model(house.profiles.at().id)
+            return [piece async for piece in model.stream([{"role": "user", "content": "x"}], [])]
+
+        assert run(ask()) == ["Hello"]
+        assert server.requests[0]["path"] == "/api/chat" and server.requests[0]["options"]
+    with WithProps({"default_generation_settings": {"n_ctx": 4096}}) as server:
+        (found,) = run(servers(Settings(house.settings.home, model_url=server.url)))
+        assert not found.ollama
 
 
 def test_a_key_is_kept_as_a_secret_and_goes_with_its_server(choice, house):

@@ -320,3 +320,9 @@ def test_given_a_time_with_seconds_then_showing_it_loses_nothing():
     field = make_field("x", datetime)
     moment = datetime(2026, 1, 31, 12, 0, 7, 5, tzinfo=UTC)
     assert field.parse(field.show(moment)) == moment
+
+
+def test_a_list_tells_of_its_items_as_servers_of_models_want_it():
+    """OpenAI's refuses every request that offers a tool with an array without them."""
+    assert KINDS[list].schema == {"type": "array", "items": {}}
+    assert KINDS[dict].schema == {"type": "object"}

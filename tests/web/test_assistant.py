@@ -467,6 +467,24 @@ def test_a_model_is_pulled_into_ollama_with_its_progress_told(tmp_path):
         hear(tab, "does not answer")
 
 
+class Elsewhere(Puller):
+    """One that says by OpenAI's protocol whose its models are."""
+
+    def __init__(self):
+        super().__init__()
+        models = [{"id": "stand-in", "object": "model", "owned_by": "library"}]
+        self.pages["/v1/models"] = {"object": "list", "data": models}
+
+
+def test_a_model_is_pulled_into_an_ollama_that_was_added(server):
+    with Elsewhere() as ollama, server.socket("/default/settings") as tab:
+        act(server, "add", url=ollama.url)
+        assert "Pull into Ollama" in settings(server)
+        act(server, "pull", url=ollama.url, name="tiny")
+        hear(tab, "tiny is here")
+        act(server, "remove", url=ollama.url)
+
+
 def test_a_pull_can_be_cancelled(tmp_path):
     with (
         Puller(held=True) as ollama,

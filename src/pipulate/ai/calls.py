@@ -12,11 +12,11 @@ from pipulate.core.store import Row
 
 # What models put around and between the calls that they print.
 AROUND = re.compile(
-    r"(?:[\s,;]|</?(?:tool_calls?|function_calls?|tool|function)>|```(?:json|tool_call|tool_code)?"
-    r"|\[/?TOOL_CALLS\]|<\|(?:python_tag|tool_call|eom_id)\|>)*"
+    r"(?:[\s,;]|</?(?:tools?|tool_?calls?|function(?:_calls?)?|s)>|<\|/?\w+\|>"
+    r"|```(?:json|tool_calls?|tool_code)?|\[/?TOOL_CALLS\])*"
 )
 NAMES = "name", "tool", "function", "action"
-ARGUMENTS = "arguments", "parameters", "args", "input"
+ARGUMENTS = "arguments", "parameters", "args", "input", "tool_input", "action_input"
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Call:
         """Take in the next piece of a stream."""
         function = piece.get("function") or {}
         self.id = piece.get("id") or self.id
-        self.name += whole(function.get("name") or "")
+        self.name = whole(function.get("name") or self.name)
         self.arguments += _text(function.get("arguments") or "")
 
 

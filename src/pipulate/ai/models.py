@@ -21,6 +21,7 @@ LARGEST = 10_000_000  # bytes of it, with what the protocol puts around each tok
 SMALLEST = 8_192  # tokens of the context that Ollama is asked for, at least
 OPEN, CLOSE = "<think>", "</think>"
 GO_ON = "Say “go on” to continue."
+END = re.compile(r'_reason": ?"(\w+)|"done": ?true|\[DONE]')  # and why
 SPELL = '\nTo call a tool, answer with JSON alone: {"name": …, "arguments": {…}}. The tools: '
 
 
@@ -77,7 +78,7 @@ class Model:
         """Send a conversation; yields text and Thoughts as they come, then the calls.
 
         `schema`: what the text has to fit, where the server knows how. Raises Problem."""
-        calls, thinking, size = dict[int, Call](), Thinking(), 0
+        calls, thinking, size, last = dict[int, Call](), Thinking(), 0, ""
         try:
             async with aclosing(self._lines(self._body(messages, tools, schema))) as answer:
                 async for line in answer:
@@ -86,6 +87,7 @@ class Model:
                         size += len(part)
                     if size > TEXT:
                         raise Problem("The answer had no end and was cut.", GO_ON)
+                    last = last[-999:] + line
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
         except Problem as problem:
@@ -94,23 +96,27 @@ class Model:
             # it knows no schemas, or its model calls no tools: it is told them
             async for part in self.stream(spelled(messages, tools), []):
                 yield part
+            return
         if thinking.rest:
             yield thinking.end()
+        if not (ended := END.findall(last)):
+            raise Problem("The answer broke off.", "Retry asks for it again.", broken=True)
+        if "length" in ended:
+            raise Problem("The model came to its limit: the answer is cut off.", GO_ON)
         for call in calls.values():
             yield call
 
     def _parts(self, line: str, calls: dict[int, Call], thinking: Thinking) -> Iterator[str]:
         said = _message(line)
         try:
-            if thought := said.get("reasoning_content") or said.get("thinking"):
+            thought = said.get("reasoning_content") or said.get("reasoning")
+            if thought := thought or said.get("thinking"):
                 yield Thought(thought)
             yield from thinking.parts(said.get("content") or "")
-            for n, piece in enumerate(said.get("tool_calls") or []):
-                # Ollama numbers no calls: each is a whole one, never a piece
-                index = len(calls) if self.ollama else piece.get("index", n)
+            for piece in said.get("tool_calls") or []:
+                named = (piece.get("function") or {}).get("name")
+                index = piece.get("index", len(calls) - (not named))  # if none is told
                 calls.setdefault(index, Call()).join(piece)
-            if re.search('_reason": ?"length"', line):
-                raise Problem("The model came to its limit: the answer is cut off.", GO_ON)
         except (AttributeError, TypeError):
             raise _wrong(line) from None
 

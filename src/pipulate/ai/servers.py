@@ -53,9 +53,9 @@ async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
     named = [settings.model_url] if settings.model_url else []
     # who names a server has said where the model is: the usual ports are left alone
     usual = () if named or settings.ollama_named else USUAL
-    asked = dict.fromkeys(named, "") | (more or {}) | dict.fromkeys(usual, "")
-    looks = [_look(url, False, key) for url, key in asked.items()]
-    looks.insert(len(named), _look(settings.ollama_url, True))
+    more, own = more or {}, settings.ollama_url
+    asked = dict.fromkeys([*named, own, *more, *usual], "") | more
+    looks = [_look(url, url == own, key) for url, key in asked.items()]
     return [found for found in await asyncio.gather(*looks) if found]
 
 
@@ -64,6 +64,8 @@ async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
     base = url.rstrip("/").removesuffix("/v1")
     with suppress(*UNFIT):
         listed = (await value(base + at, key))[name]
+        # by OpenAI's protocol an Ollama cuts silently
+        ollama = ollama or any(m.get("owned_by") == "library" for m in listed)
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
     return None
 

@@ -251,7 +251,7 @@ def _file(value: Any) -> Any:
 pretty = functools.partial(dumps, indent=1, ensure_ascii=False)
 
 
-def _json(kind: type, word: str) -> Kind:
+def _json(kind: type, word: str, **more: Any) -> Kind:
     def check(value: Any) -> Any:
         try:  # the value, or its text
             value = loads(value) if isinstance(value, str) else value
@@ -262,7 +262,7 @@ def _json(kind: type, word: str) -> Kind:
             raise ValueError(f"needs JSON, an {word}")
         return value
 
-    return Kind("textarea", check, {"type": word}, show=pretty)
+    return Kind("textarea", check, {"type": word, **more}, show=pretty)
 
 
 def _string(form: str) -> dict[str, Any]:
@@ -288,6 +288,6 @@ KINDS: dict[Any, Kind] = {
     datetime: Kind("datetime-local", _datetime, _string("date-time"), show=_local),
     File: Kind("file", _file, _STRING | {"description": "a file id or path"}),
     dict: _json(dict, "object"),
-    list: _json(list, "array"),
+    list: _json(list, "array", items={}),
 }
 NAMED = {kind.__name__: kind for kind in KINDS}

@@ -311,7 +311,8 @@ async def _chosen(site, value: str) -> Row | None:
 
 
 async def _pulling(site, profile: Profile, url: str, name: str):
-    if url not in [s.url for s in await servers(site.house.settings) if s.ollama]:
+    found = await servers(site.house.settings, site.chat.choice.added())
+    if url not in [s.url for s in found if s.ollama]:
         raise Problem("That Ollama does not answer.", "Start it, then try again.")
     at = f"/{profile.slug}/assistant"
     async for done, total, said in pull(url, name):
