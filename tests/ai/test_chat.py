@@ -135,7 +135,9 @@ def test_a_rejected_call_does_not_run_and_the_model_is_told(server, model):
         say(tab, "Delete spared")
         address = re.search(r"/default/approvals/[\w-]+", hear(tab, "asked"))[0]
         digest = re.search(r"[0-9a-f]{64}", server.act("GET", address).text)[0]
-        assert server.act("POST", address, {"yes": "no", "hash": digest}).status_code == 200
+        answer = server.act("POST", address, {"yes": "no", "hash": digest})
+        assert answer.status_code == 200 and "nothing was done" in answer.text
+        assert "<pre" not in answer.text, "there is no result to show"
         hear(tab, "understood")
     assert "spared" in [p["slug"] for p in server.call("profile_list")]
     assert "rejected" in json.dumps(model.requests[-1])

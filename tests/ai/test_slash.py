@@ -79,6 +79,11 @@ def test_an_unknown_command_names_the_nearest(say, line, near):
     assert near in str(raised.value)
 
 
+def test_a_command_may_begin_with_a_large_letter_as_phones_write_it(say, call):
+    say("/Task Add title=Milk")
+    assert call("task_list")["rows"][0]["title"] == "Milk"
+
+
 def test_the_hint_for_a_command_is_a_command_with_its_slash(say):
     with pytest.raises(Unknown, match="'/task list'"):
         say("/tsk_list")

@@ -142,6 +142,12 @@ def test_a_refusal_is_told_without_the_key(wire):
     assert raised.value.details["code"] == 401
 
 
+@pytest.mark.parametrize("code", [401, 403, 500])
+def test_of_a_refusal_the_key_is_named_not_only_the_log_of_a_server_far_away(wire, code):
+    with pytest.raises(Problem, match="its log, or its key"):
+        wire(f"HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n".encode())
+
+
 ENDLESS = {
     "the head": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
     "lines": b"HTTP/1.1 200 OK\r\n\r\n" + b"a\n" * 50_000,

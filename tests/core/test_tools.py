@@ -437,8 +437,9 @@ def test_given_nobody_says_yes_then_the_arguments_are_forgotten_too(house, wait,
     else:
         decide(record, yes=False)
     assert house.db.one("SELECT arguments FROM approvals")["arguments"] == ""
-    shown = house.tools.approval(record["id"], house.profiles.at())["shown"]
-    assert shown == "account_send"
+    found = house.tools.approval(record["id"], house.profiles.at())
+    assert found["shown"] == "account_send"
+    assert found["state"] == end, "so that its card offers no button"
 
 
 def test_an_approval_is_of_one_profile(ask, decide, call):

@@ -86,7 +86,7 @@ def _named(words: list[str], tools: Tools) -> list[str]:
     if words[0] == "run" and "_".join(words[:2]) not in tools.by_name:
         words = [*words[1:2], "run", *words[2:]]
     for end in range(len(words), 1, -1):
-        if (name := "_".join(words[:end])) in tools.by_name:
+        if (name := "_".join(words[:end]).lower()) in tools.by_name:
             return [name, *words[end:]]
     return words
 

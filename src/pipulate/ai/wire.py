@@ -89,7 +89,7 @@ async def lines(
     if (code := told.parser.get_status_code()) != 200:
         said = told.rest.decode(errors="replace")
         what = f"The model server answered {code}: {said.replace(key or chr(0), '…')[:200]}"
-        raise Problem(what, "Check its log.", code=code)
+        raise Problem(what, "Check its log, or its key.", code=code)
     if told.rest:
         yield told.rest.decode(errors="replace")
 

@@ -315,7 +315,8 @@ class Tools:
 
     def expire(self) -> None:
         """Forget the arguments of calls that were not approved in time."""
-        old = "UPDATE approvals SET arguments = '' WHERE expires_utc < ? AND arguments != ''"
+        old = "UPDATE approvals SET arguments = '', state = 'expired'"
+        old += " WHERE expires_utc < ? AND state = 'waiting'"
         self.db.execute(old, (now(),))
 
     def secret_names(self) -> set[str]:

@@ -226,8 +226,9 @@ async def decide(site, visit: Visit, request):
         await site.chat.decided(profile, key, result)
     if isinstance(result, dict) and "problem" in result:
         return P("Approved, but it was not done:"), problem_card(from_dict(result)), *others
-    said = "Approved. The result:" if yes else "Rejected; nothing was done."
-    return P(said, Pre(pretty(result)[:2_000])), *others
+    if not yes:
+        return P("Rejected; nothing was done."), *others
+    return P("Approved. The result:", Pre(pretty(result)[:2_000])), *others
 
 
 async def stop(site, visit: Visit, request):
