@@ -90,6 +90,24 @@ def states(house, shop):
     return told
 
 
+def test_given_choices_that_loop_then_each_visit_waited_five_seconds_for_ever(
+    house, plugin, run, monkeypatch
+):
+    from pipulate.core import tools
+
+    own = plugin(SHOP.replace("return shelf", "\n            while True: pass", 1), "shop")
+    monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
+    guided, caller = house.shelf.pipeline("shop"), house.caller("user", confirmed=True)
+    made = guided.new(caller, {"kind": "fruit"})["id"]
+    with pytest.raises(Problem, match="was stopped"):
+        run(guided.run_on(caller, made))
+    for _ in range(3):
+        assert own.problem is None
+        drawn = html(run(guided.draw_run(caller.profile, made)))
+        assert "took over 0.2 s" in drawn
+    assert own.folded and "shop.py, line" in own.problem.what
+
+
 # -- the tool --------------------------------------------------------------------------------
 
 

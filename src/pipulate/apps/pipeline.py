@@ -185,9 +185,10 @@ class Guided(Feeds):
         return Article(head, said, await self._output(profile, run, attempt), cls="step lost")
 
     async def _form(self, at: str, run: Row, states: States, name: str, wrong: Row, typed: Row):
-        state = states[name]
+        state, shelf = states[name], self.house.shelf
         try:
-            fields = await self.fields(states, name)
+            with shelf.trying(shelf.of(self), f"the form of {name}"):
+                fields = await self.fields(states, name)
         except Exception as error:
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
         typed = {n: file.name for n, file in self._files(state).items()} | typed
