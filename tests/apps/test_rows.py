@@ -310,7 +310,7 @@ def test_given_an_own_drawing_that_loops_then_no_request_waits_for_it(world, ask
 
     app = Crud(Loop)
     app.define(world.house)
-    world.house.tools.replace("loop", app.tools(world.house))
+    world.house.tools.replace("loop", app.tools())
     monkeypatch.setattr(tools.limited, "__kwdefaults__", {"seconds": 0.2})
     monkeypatch.setattr(app, "as_json", lambda row: {"id": row.id, "title": row.title})
     ask("POST", "", {"title": "fine"}, app=app)

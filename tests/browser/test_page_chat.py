@@ -268,7 +268,7 @@ def test_a_file_and_the_page_go_along(page, model):
 def test_the_talk_follows_its_end_unless_somebody_scrolled_up(page, model, until):
     page.goto("/default")
     model.script(
-        Reply(token_list=["line\n\n"] * 60), Reply(token_list=["line\n\n"] * 60, delay=0.01)
+        Reply(token_list=["line\n\n"] * 60), Reply(token_list=["line\n\n"] * 150, delay=0.02)
     )
     say(page, "Much")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()

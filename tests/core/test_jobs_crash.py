@@ -160,7 +160,7 @@ ENGINE = """
 
     def counted(self, change, word):
         global count
-        if change.begun and word == "COMMIT":
+        if change.writer and word == "COMMIT":
             count += 1
             if count == last and before:
                 os.kill(os.getpid(), signal.SIGKILL)
