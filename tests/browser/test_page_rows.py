@@ -919,6 +919,8 @@ def test_ticked_rows_are_set_and_deleted_and_come_back(things, server):
         expect(page.locator("[data-ticked]")).to_have_text("3 ticked")
         with page.expect_response(re.compile("/bulk/value")):
             bar.get_by_label("Field", exact=True).select_option(name)
+        # else the box is still the one before
+        expect(bar.locator(".htmx-request")).to_have_count(0)
         act(bar.locator(f"#bulk-value [name={name}]:not([type=hidden])"))
         bar.get_by_role("button", name="Set").click()
         expect(page.locator("#notices")).to_contain_text("Changed 3 things")

@@ -17,6 +17,7 @@ from pipulate.apps.outputs import Place, draw
 from pipulate.apps.rows import AGAIN
 from pipulate.core import backups
 from pipulate.core.fields import pretty
+from pipulate.core.kinds import LINE
 from pipulate.core.problems import Invalid, Missing, Problem, from_dict
 from pipulate.core.store import now
 from pipulate.core.tools import limited
@@ -114,7 +115,7 @@ async def overview(site, visit: Visit, request):
 
 async def search(site, visit: Visit, request):
     """What the tool `search` finds, as links."""
-    q, found = visit.query.get("q", "").strip(), []
+    q, found = visit.query.get("q", "").replace("\0", "")[:LINE].strip(), []
     for app in await visit.call("search", {"q": q}) if q else ():
         items = (Li(A(row["name"] or "(empty)", href=row["address"])) for row in app["rows"])
         more = f"?q={quote(q)}" if app["rows"] else ""
