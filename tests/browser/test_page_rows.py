@@ -1,6 +1,7 @@
 """Rows in a real browser: typing, editing in place, ticking, deleting, sorting, searching."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -30,6 +31,16 @@ def row(page, title):
 
 def titles(server):
     return [r["title"] for r in server.call("task_list")["rows"]]
+
+
+def second():
+    """Milliseconds for what a machine of usual speed, 12 ms for this sum, does in a second."""
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        sum(range(10**6))
+        spent.append(time.perf_counter() - start)
+    return 1_000 * max(1, min(spent) / 0.012)
 
 
 def order(page):
@@ -196,7 +207,7 @@ def test_a_change_elsewhere_appears_without_a_reload(tasks, window, server):
     other.goto("/default/tasks")
     box(tasks).fill("from the first tab")
     tasks.keyboard.press("Enter")
-    expect(row(other, "from the first tab")).to_be_visible(timeout=1_000)
+    expect(row(other, "from the first tab")).to_be_visible(timeout=second())
     expect(row(tasks, "from the first tab")).to_have_count(1)
 
 
@@ -968,11 +979,13 @@ def test_what_others_do_is_shown_within_a_second(things, server, at):
         act()
         rows = page.locator("#rows")
         if name == "delete":
-            expect(page.locator("#count,#found")).not_to_have_text(before, timeout=1_000)
+            expect(page.locator("#count,#found")).not_to_have_text(before, timeout=second())
         elif name != "bulk":
-            expect(rows).to_contain_text(waits[name], timeout=1_000)
+            expect(rows).to_contain_text(waits[name], timeout=second())
         else:
-            expect(rows.locator("td[data-label=Title]").last).to_have_text("row z", timeout=1_000)
+            expect(rows.locator("td[data-label=Title]").last).to_have_text(
+                "row z", timeout=second()
+            )
 
 
 def test_what_is_being_typed_stays_while_others_change_the_list_which_then_catches_up(
@@ -1035,7 +1048,7 @@ def test_an_edit_that_somebody_else_was_faster_with_shows_both_and_saves_on_dema
     assert thing(server)["title"] == "theirs"
     page.keyboard.press("Enter")
     expect(cell(page, "Title").get_by_role("button")).to_have_text("mine")
-    expect(cell(other, "Title").get_by_role("button")).to_have_text("mine", timeout=1_000)
+    expect(cell(other, "Title").get_by_role("button")).to_have_text("mine", timeout=second())
 
 
 @pytest.mark.parametrize("width", [1280, 390])
