@@ -9,8 +9,10 @@ import httpx2
 import pytest
 from fasthtml.common import to_xml
 
+from pipulate.apps.rows import AGAIN
 from pipulate.core.profiles import Profile
 from pipulate.plugins import _desk
+from serving import hear
 
 ONE = '''"""Plants."""
 
@@ -213,3 +215,19 @@ def test_a_file_is_made_from_a_few_words_on_the_page(server):
     assert "year: int = 2000" in server.page(at)
     refused = server.act("POST", "/default/plugins/new", {"name": "task", "kind": "app"})
     assert "There is a plugin" in refused.text
+
+
+def test_a_list_of_plugins_in_another_tab_stayed_as_it_was_when_one_came(server, draft):
+    with server.socket("/default/plugins") as tab:
+        draft(ONE.replace("Plant", "Fern"), "ferns")
+        hear(tab, AGAIN)
+    listed = server.act("GET", "/default/plugins").text
+    assert listed.startswith('<div id="listing">') and ">ferns</a>" in listed
+
+
+def test_what_a_trial_saw_and_the_source_says_was_told_as_two_powers(server, draft):
+    begins = """    def check(self):
+        subprocess.run(["ls"])
+"""
+    page = server.page(draft("import subprocess\n" + ONE.replace("Plant", "Ivy") + begins, "ivy"))
+    assert "It reaches for: other programs." in page

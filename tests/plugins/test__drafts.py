@@ -1,7 +1,10 @@
 """Versions in quarantine: kept, approved by their hash, and nothing else gets into apps/."""
 
+import os
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +138,15 @@ def test_a_trial_reads_and_prints_utf_8_on_any_machine_as_steps_do(tmp_path):
     (tmp_path / "apps").mkdir()
     found = _drafts.tried(tmp_path, "plants", f"import sys\nassert sys.flags.utf8_mode\n{ONE}")
     assert found["problems"] == [] and found["apps"]
+
+
+def test_a_killed_program_left_the_homes_of_its_trials_for_ever(home, tmp_path, monkeypatch):
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    monkeypatch.setattr(_drafts.tempfile, "gettempdir", lambda: str(tmp_path))
+    names = f"{ended.pid}-left", "1-at-work", f"{os.getpid()}-own", "odd"
+    for name in names:
+        (tmp_path / f"pipulate-trial-{name}/apps").mkdir(parents=True)
+    with _drafts.place(home, "plants", ONE) as made:
+        kept = {path.name for path in tmp_path.glob("pipulate-trial-*")}
+    assert kept == {f"pipulate-trial-{name}" for name in names[1:]} | {Path(made).name}

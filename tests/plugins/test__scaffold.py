@@ -62,6 +62,7 @@ def test_a_field_that_may_be_empty_keeps_its_default(home, monkeypatch):
         ("film", "app", "class:str", "names no field"),
         ("film", "app", "version:int", "names no field"),
         ("film", "app", "stars:int=many", "no default for int. Leave it out, or write a number"),
+        ("film", "app", "seen:bool=maybe", "no default for bool. Leave it out, or write yes or no"),
         ("film", "app", "seen:date=", r"no default for date. Leave it out, or write date\?"),
         ("film", "app", "size:S,M", r"or size:S\|M"),
         ("film", "app", "a:str\na:int", "Two fields"),

@@ -202,3 +202,23 @@ def test_rows_of_a_shared_file_that_lack_something_are_told(call, plugin, tmp_pa
     with pytest.raises(Problem, match="Left out of books: 1, such as row 1: author .*no"):
         bring(call, tmp_path / "books.json", package)
     assert [(r["title"], r["cover"]) for r in call("book_list")["rows"]] == [("Two", None)]
+
+
+def test_rows_that_were_brought_in_led_to_a_pipeline_of_the_same_file(call, plugin, tmp_path):
+    source = (
+        BOOK
+        + """
+from pipulate import Pipeline
+audit = Pipeline("Audit", "Counts.")
+
+
+@audit.step
+def counted(text: str):
+    return len(text)
+"""
+    )
+    plugin(source, "book")
+    given = {"name": "book", "source": source, "data": {"books": [{"title": "Emma"}]}}
+    (path := tmp_path / "book.json").write_text(json.dumps(given))
+    found = call("plugin_take", file=str(path), confirmed=True)
+    assert (found["address"], found["added"]) == ("/default/books", {"books": 1})

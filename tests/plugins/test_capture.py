@@ -98,6 +98,21 @@ def test_the_page_after_one_that_cannot_be_opened_is_captured_and_one_of_frames_
     assert (frames["title"], frames["error"]) == ("Frames", "") and frames["picture"]
 
 
+@pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
+def test_of_a_drawing_no_picture_came_in_half_a_minute_and_an_empty_answer_was_a_number(
+    site, call, rows
+):
+    drawing = b'<svg xmlns="http:%s" width="9" height="9"/>' % b"//www.w3.org/2000/svg"
+    site.page("/drawn", drawing, head=b"content-type: image/svg+xml\r\n")
+    site.page("/none", status=b"204 No Content")
+    urls = f"http://{site.at}/drawn\nhttp://{site.at}/none"
+    call("capture_run", confirmed=True, urls=urls, wait=0.0)
+    drawn, none = rows("captured.csv")
+    assert drawn["error"] == "" and drawn["picture"]
+    assert none["error"] == "It answers, but with nothing to show."
+
+
 @pytest.mark.parametrize("urls", ["", "file:///etc/passwd", "javascript:alert(1)"])
 def test_what_is_no_web_address_is_not_opened(urls):
     with pytest.raises(Problem, match="address"):

@@ -23,7 +23,7 @@ PARTS = "title:str\nrating:int=0"
 AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
-def index(table, profile):
+def index(table, profile, visit):
     """What there is, and three ways to begin."""
     at, home, told = f"/{profile.slug}/plugins", _drafts.home_of(table), {}
     for record in _drafts.fit_first(_drafts.versions(home)):
@@ -32,6 +32,10 @@ def index(table, profile):
         told.setdefault(path.stem, [Small("your own file")])
         told[path.stem] = [*told[path.stem], _sharing.links(profile, path)]
     items = [Li(A(name, href=f"{at}/{name}"), *parts) for name, parts in told.items()]
+    listed = Ul(*items, cls="events") if items else P("None yet.", cls="hint")
+    listing = Div(listed, id="listing")  # what came meanwhile is told to an open page
+    if visit.partial:
+        return listing
     new = Form(
         Label("Name", Input(name="name", placeholder="book", required=True)),
         Label("Kind", Select(Option("app"), Option("pipeline"), name="kind")),
@@ -51,7 +55,7 @@ def index(table, profile):
         H2("From a file that was shared"),
         _sharing.form(profile, style=BELOW),
         H2("Versions"),
-        Ul(*items, cls="events") if items else P("None yet.", cls="hint"),
+        listing,
         id="desk",
     )
 
@@ -93,7 +97,8 @@ def look(table, profile, visit, name: str, hash: str):
     at, before, changes = f"{base}/{hash}", _drafts.live(home, name), ""
     if before and before != text:
         changes = Details(Summary("What it changes"), difference(before, text), open=True)
-    powers = ", ".join(sorted({*record["powers"], *record.get("reached", [])}))
+    reached = (one.replace("programs", "other programs") for one in record.get("reached", []))
+    powers = ", ".join(sorted({*record["powers"], *reached}))
     reach = f"It reaches for: {powers}." if powers else "It keeps to its own rows."
     versions = _drafts.versions(home, name)
     return Section(

@@ -12,6 +12,7 @@ import keyword
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from pipulate.plugins import _reading
 SECONDS, TURN = 60, 50  # a trial may take, and may wait for its turn
 TRIALS = threading.Semaphore(2)  # at a time, whoever asks for how many
 PASSED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TZ", "LANG")  # of the environment, to a trial
+TRIAL = "pipulate-trial-"  # how the name of a home for one begins, before that of its program
 REPORT = 10_000_000  # bytes of what a trial says
 PAGE, APP = {"title": "", "html": ""}, {"slug": "", "title": "", "tools": [""]}
 FORM = {"problems": [""], "notes": [""], "apps": [APP], "pages": [PAGE], "reached": [""]}
@@ -160,7 +162,9 @@ def tried(home, name, text):
 
 def place(home, name, text):
     """A home in a temporary folder, with this draft among the user's own files."""
-    made = tempfile.TemporaryDirectory(prefix="pipulate-trial-", ignore_cleanup_errors=True)
+    sweep()
+    prefix = f"{TRIAL}{os.getpid()}-"
+    made = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
     apps = Path(made.name, "apps")
     apps.mkdir()
     for path in (home / "apps").glob("[!_.]*.py"):  # those it may refer to: they are there first
@@ -168,6 +172,19 @@ def place(home, name, text):
             (apps / f"0{path.name}").write_bytes(path.read_bytes())
     (apps / f"{name}.py").write_bytes(text.encode())
     return made
+
+
+def sweep():
+    """Away with what a program that was killed has left of its trials."""
+    for path in Path(tempfile.gettempdir()).glob(f"{TRIAL}*-*"):
+        number = path.name.removeprefix(TRIAL).partition("-")[0]
+        try:  # nobody may be asked so on Windows: it would be ended
+            if hasattr(os, "killpg") and number.isdecimal():
+                os.kill(int(number), 0)
+        except (ProcessLookupError, OverflowError):
+            shutil.rmtree(path, ignore_errors=True)
+        except PermissionError:  # another user's
+            continue
 
 
 def like(form, value):

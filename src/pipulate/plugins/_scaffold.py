@@ -13,6 +13,7 @@ TYPES = dict.fromkeys(("str", "int", "float", "bool", "list", "dict"), "")  # an
 TYPES |= {"date": "datetime", "datetime": "datetime", "Decimal": "decimal"}
 TYPES |= dict.fromkeys(("Text", "Url", "Email", "File", "Secret"), "pipulate")
 QUOTED = ("str", "Text", "Url", "Email")
+BOOLS = ("true", "yes", "on", "1", "false", "no", "off", "0", "")
 TAKEN = {*CrudApp.__dict__, "id", "version", "position", "table"}
 
 APP = '''"""{title}.
@@ -108,12 +109,13 @@ def written(kind, default):
     """A default as Python."""
     if kind in QUOTED or kind.startswith("Literal"):
         return '"' + default.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if kind == "bool":
-        return str(default.lower() in ("true", "yes", "on", "1"))
+    if kind == "bool" and default.lower() in BOOLS:
+        return str(default.lower() in BOOLS[:4])
     number = kind in ("int", "float")
     if number and re.fullmatch(r"-?\d+(\.\d+)?", default):
         return default
     how = "a number" if number else f"{kind}? for one that may be empty"
+    how = "yes or no" if kind == "bool" else how
     raise Problem(f"{default!r} is no default for {kind}.", f"Leave it out, or write {how}.")
 
 

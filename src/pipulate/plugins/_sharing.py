@@ -89,7 +89,8 @@ async def take(table, caller, house, file: File):
         raise Problem(what, "Nothing was added; add them yourself: pipulate import.")
     await unpack(house, caller, data, packed)
     added = await add(house, caller, data)
-    return {"name": name, "address": f"/{caller.profile.slug}/{live[0]}", "added": added}
+    first = [*data, *live][0]  # where the rows are, if any came along
+    return {"name": name, "address": f"/{caller.profile.slug}/{first}", "added": added}
 
 
 async def unpack(house, caller, data, packed):

@@ -70,6 +70,7 @@ def look(page, url, wait, stem, whole):
         row |= {"final_url": page.url, "links": len(links)}
         row["tree"] = written(stem.with_suffix(".tree.txt"), page.locator(":root").aria_snapshot())
         written(stem.with_suffix(".links.txt"), "\n".join(links))
+        whole = whole and page.evaluate("!!document.body")  # a drawing (SVG) has none to measure
         page.screenshot(path=stem.with_suffix(".png"), full_page=whole)
         row["picture"] = str(stem.with_suffix(".png"))
     except Error as error:
@@ -89,6 +90,8 @@ def why(said):
         return "It is a file to download: it lies in this run's files."
     if "ERR_SOCKS_CONNECTION_FAILED" in said:
         return "It does not answer, or leads to a site that this run may not open: see the log."
+    if "ERR_ABORTED" in said:
+        return "It answers, but with nothing to show."
     return said.partition(": ")[2] or said
 
 

@@ -50,7 +50,7 @@ class News:
             app, rest = app_at(self.house, tab.at)
             ours = isinstance(app, Feeds) and profile_id in (None, tab.profile.id)
             shown = run in ("", rest) if rest.isdecimal() else lists and not rest
-            if ours and shown or place(tab.at)[0] == "inbox":
+            if ours and shown or place(tab.at)[0] in ("inbox", "plugins"):
                 self._soon(tab.path, partial(self._anew, tab.profile, tab.path))
 
     def _soon(self, key: Any, work: Callable[[], Any]) -> None:
