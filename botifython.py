@@ -9,7 +9,7 @@ An edition is a package of plugin files beside the bundled ones. The home rememb
 
 import os
 
-from pipulate.doors.cli import main
+from pipulate.__main__ import main
 
 if __name__ == "__main__":
     os.environ.setdefault("PIPULATE_EDITION", "pipulate.botify.apps")

@@ -126,7 +126,7 @@ class Shelf:
         mark, most = self._mark(plugin), 2 * IMPORT_SECONDS
         with FileLock(mark.with_name("loading"), most):  # another's mark says nothing
             if mark.exists():
-                what = f"{plugin.path.name} may have ended the program when last loaded."
+                what = f"{plugin.path.name} may have ended the program."
                 raise Problem(what, "Try again, or change it.")
             mark.touch()
             try:

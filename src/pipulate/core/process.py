@@ -20,6 +20,7 @@ from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
 end = os._exit  # ends this process at once, whatever its threads do
+pid = os.getpid()  # of a server its watcher's (__main__.py)
 atexit.register(gc.freeze)  # an end collects no garbage
 
 

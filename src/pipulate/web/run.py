@@ -26,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 from pipulate.apps.browser import find_browser
 from pipulate.apps.house import House
 from pipulate.apps.markup import html, problem_card
-from pipulate.core import backups
+from pipulate.core import backups, process
 from pipulate.core.logs import open_log, problem_of
 from pipulate.core.problems import Broken, Problem, from_dict
 from pipulate.core.process import server_info, server_lock, stay
@@ -106,7 +106,7 @@ class Front:
     def tell(self, ready: Ready):
         """Say where it is, in server.json and to `ready`."""
         home, port, bearer = self.settings.home, self.settings.port, self.keys.bearer
-        info = {"url": self.url, "port": port, "pid": os.getpid(), "home": str(home)}
+        info = {"url": self.url, "port": port, "pid": process.pid, "home": str(home)}
         tokens = {"token": bearer["/mcp"], "shell": bearer["/shell"]}
         write_private(home / "server.json", json.dumps(info | tokens))
         ready(info | {"url": f"{self.url}/?token={self.keys.launch_token()}"})
