@@ -206,6 +206,15 @@ def test_where_depths_cannot_be_grouped_they_are_searched(step_job, service, mon
     assert found["table"][-1]["total"] == whole["table"][-1]["total"]
 
 
+def test_a_depth_between_two_that_were_searched_can_be_chosen_and_is_counted(step_job, monkeypatch):
+    whole = steps.depths(CRAWL, step_job(), 1_000_000)
+    rows = [row for row in whole["table"] if row["depth"] in (0, 1, 2, 4)]
+    searched = whole | {"table": rows, "best": 4}
+    assert steps.fitting(searched) == [4, 3, 2, 1, 0]
+    planned = steps.plan(CRAWL, searched, 3, ["title"], step_job())
+    assert planned["rows"] == next(r["total"] for r in whole["table"] if r["depth"] == 3)
+
+
 def test_only_fields_that_the_project_has_are_offered(step_job, service):
     service.lacks = ("segments.pagetype.value", "search_console.period_0.count_clicks")
     fields = steps.depths(CRAWL, step_job(), 1_000_000)["fields"]
@@ -292,6 +301,23 @@ def test_two_runs_that_ask_at_the_same_time_order_one_export(step_job, planned, 
 def test_anew_orders_another_one(step_job, planned, service):
     steps.export(planned, step_job(answers=YES))
     assert steps.export(planned, step_job(answers=YES), anew=True)["job"] == "70413"
+
+
+@pytest.mark.parametrize("status", ["404"])
+def test_where_botify_lists_no_exports_one_can_be_ordered_and_the_question_says_so(
+    step_job, planned, service, status
+):
+    service.fault("GET /v1/jobs$", status, times=99)
+    job = step_job(answers=YES)
+    assert steps.export(planned, job)["job"] == "70412"
+    assert "nobody knows whether it has this one already" in job.asked[0]
+    service.fault("POST /v1/jobs", "act-then-reset")
+    kept = {}
+    with pytest.raises(steps.Uncertain):
+        steps.export(planned, step_job(answers=YES, kept=kept))
+    problem = refused(steps.export, planned, step_job(answers=YES, kept=kept))
+    assert "lists no exports here" in problem.what and "Anew" in problem.next_step
+    assert service.asked("POST /v1/jobs") == 2, "no third one is ordered by itself"
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from pipulate import Problem
+from pipulate.botify import plans
 from pipulate.botify.answers import words
 
 GO_ON = "Go on"
@@ -39,6 +40,33 @@ def waited(job, tool, values):
                 said = f"Botify lets us wait: {left:.0f} s" if left > 1 else "Asking Botify"
                 job.progress(0, 0, f"{said} ({spent:.0f} s so far)")
         return work.result()
+
+
+def links_upto(job, crawl, depth):
+    """How many links there are down to a depth, by one question."""
+    query = plans.links_query(crawl["analysis"], depth)
+    rows = asked(job, "query", project=crawl["project"], bql=query)
+    return plans.number(rows[0]) if rows else 0
+
+
+def tried(job, project, query, most=1):
+    """The first rows of a query; None where Botify does not take it."""
+    try:
+        return asked(job, "query", project=project, bql=query, most=most)
+    except Problem as problem:
+        if problem.details.get("status") not in (400, 404):  # a collection may not be there
+            raise
+    return None
+
+
+def exports_of(job, plan):
+    """(the export jobs of the project, why they are not known: "" if they are)."""
+    try:
+        return asked(job, "exports", project=plan["project"]), ""
+    except Problem as problem:
+        if problem.details.get("status") not in (404, 405):
+            raise
+    return [], "Botify lists no exports here, so nobody knows whether it has this one already."
 
 
 def finished_job(job, key):

@@ -11,7 +11,8 @@ from typing import Annotated
 from pipulate import Between, Choices, File, Invalid, Pipeline, Problem
 from pipulate.botify import plans
 from pipulate.botify.answers import whole
-from pipulate.botify.asking import ANEW, asked, finished_job, link_of, waited
+from pipulate.botify.asking import ANEW, asked, exports_of, finished_job, link_of, links_upto
+from pipulate.botify.asking import tried, waited
 from pipulate.botify.download import Download
 from pipulate.botify.joined import join
 from pipulate.botify.slugs import read_address
@@ -113,27 +114,15 @@ def crawl(site, job, analysis: Annotated[str, Choices(finished)]):
 def depths(crawl, job, limit: Annotated[int, Between(1, 100_000_000)] = 1_000_000):
     """Counts the links of each depth. How many rows may one export have, by your plan?"""
     project, analysis = crawl["project"], crawl["analysis"]
-
-    def total(depth):
-        rows = asked(job, "query", project=project, bql=plans.links_query(analysis, depth))
-        return plans.number(rows[0]) if rows else 0
-
     rows = tried(job, project, plans.links_query(analysis), plans.DEEPEST)
-    levels = plans.search_levels(total, limit) if rows is None else plans.levels_of(rows)
+    if rows is None:
+        levels = plans.search_levels(lambda depth: links_upto(job, crawl, depth), limit)
+    else:
+        levels = plans.levels_of(rows)
     table = plans.depth_table(levels, limit)
     best = plans.deepest_fit(table, limit)
     there, bare = fields_there(job, project, analysis)
     return {"table": table, "best": best, "fields": there, "bare": bare, "limit": limit}
-
-
-def tried(job, project, query, most=1):
-    """The first rows of a query; None where Botify does not take it."""
-    try:
-        return asked(job, "query", project=project, bql=query, most=most)
-    except Problem as problem:
-        if problem.details.get("status") not in (400, 404):  # a collection may not be there
-            raise
-    return None
 
 
 def fields_there(job, project, analysis):
@@ -167,8 +156,11 @@ def draw_depths(output):
 
 
 def fitting(depths):
-    """The depths that fit one export, the largest that adds links first, then down."""
-    fits = [row["depth"] for row in reversed(depths["table"]) if row["fits"]]
+    """The depths that fit one export, the largest that adds links first, then down.
+
+    Those between two that were searched fit, too; their links are counted once they are chosen."""
+    deepest = max(row["depth"] for row in depths["table"] if row["fits"])
+    fits = range(deepest, -1, -1)
     return [depths["best"], *(depth for depth in fits if depth != depths["best"])]
 
 
@@ -183,10 +175,11 @@ def plan(
     depths,
     depth: Annotated[int, Choices(fitting)],
     fields: Annotated[list[str], Choices(available)] = available,
+    job=None,
 ):
     """How deep, and what shall be known of each page?"""
-    labels = plans.ordered(fields)
-    rows = next(row["total"] for row in depths["table"] if row["depth"] == depth)
+    labels, known = plans.ordered(fields), {row["depth"]: row["total"] for row in depths["table"]}
+    rows = known[depth] if depth in known else links_upto(job, crawl, depth)
     owner, project = crawl["project"].split("/")
     query = plans.export_query(crawl["analysis"], depth, labels, depths["bare"])
     payload = plans.payload_of(owner, project, query, depths["limit"])
@@ -208,7 +201,7 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
     """Starts the export, unless Botify has it. Credits: what may be spent without asking again.
 
     Anew: although Botify has such an export already."""
-    listed = asked(job, "exports", project=plan["project"])
+    listed, unlisted = exports_of(job, plan)
     found = None if anew else plans.adoptable(listed, plan["payload"])
     if found:
         return ordered(plan, found, "Botify had it already; nothing was spent.")
@@ -217,11 +210,10 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
         before = [row["job_id"] for row in listed]
         job.checkpoint(before)
     if plan["credits"] > credits:
-        agreed(plan, job)
+        agreed(plan, job, unlisted)
 
     def mine(note):
-        listed = asked(job, "exports", project=plan["project"])
-        taken = plans.adoptable(listed, plan["payload"], before)
+        taken = plans.adoptable(exports_of(job, plan)[0], plan["payload"], before)
         return taken and ordered(plan, taken, note)
 
     def begin():
@@ -239,6 +231,8 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
         if taken := mine("Ordered; its end was not seen, and the job was found."):
             return taken
         what = "An export was begun and its answer was lost; Botify lists no such export so far."
+        if unlisted:
+            raise Problem(f"An export was begun and its answer was lost. {unlisted}", ANEW)
         raise Problem(what, f"Run this step again in some minutes, or look at Botify. {ANEW}")
 
     try:
@@ -248,13 +242,13 @@ def export(plan, job, credits: Annotated[int, Between(0, 10**9)] = 0, anew: bool
         raise Uncertain(what, "Run this step again in some minutes: it is looked for.") from None
 
 
-def agreed(plan, job):
+def agreed(plan, job, unlisted=""):
     """Ask whether the credits may be spent. Raises Problem when not."""
     question = (
         f"Export {plan['rows']:,} links of {plan['project']} {plan['analysis']} down to depth "
         f"{plan['depth']}? That spends {spent(plan)}."
     )
-    if job.ask(question, [START, LEAVE]) == LEAVE:
+    if job.ask(f"{question} {unlisted}".strip(), [START, LEAVE]) == LEAVE:
         raise Problem("The export was not started.", "Change the plan, or run this step again.")
 
 
