@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -322,3 +323,36 @@ def test_given_an_own_drawing_that_loops_then_no_request_waits_for_it(world, ask
     ):
         with pytest.raises(Problem, match="was stopped"):
             ask(method, path, form, app=app)
+
+
+# -- what has no text to send back -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["key", "*"])
+def test_an_optional_secret_can_be_emptied_in_its_row(world, ask, part):
+    key = world.call("thing_add", title="a vault", key="hunter2-9876")["id"]
+    shown = ask("GET", f"{key}/{part}")[1]
+    assert "kept; a space empties it" in shown
+    assert ask("PATCH", str(key), Form(shown).sent)[0] == 200
+    assert world.call("thing_get", id=key)["key"] == "set, ends …9876"
+    assert ask("PATCH", str(key), Form(ask("GET", f"{key}/{part}")[1]).sent | {"key": " "})
+    assert world.call("thing_get", id=key)["key"] is None
+    assert "empties" not in html(world.app.add_form("/default/things"))
+
+
+def test_a_time_in_the_hour_that_comes_twice_is_not_moved_by_saving_its_row(
+    world, ask, monkeypatch
+):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        later = "2026-10-25T01:30:00+00:00"  # 02:30 for the second time
+        key = world.call("thing_add", title="autumn", met=later)["id"]
+        form = Form(ask("GET", f"{key}/*")[1]).sent
+        assert form["met"] == "2026-10-25T02:30+01:00"
+        assert ask("PATCH", str(key), form | {"title": "fall"})[0] == 200
+        found = world.call("thing_get", id=key)
+        assert (found["title"], found["met"]) == ("fall", later)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -362,6 +362,18 @@ def test_every_field_is_edited_and_cleared_in_its_cell(things, server, every):
     assert thing(server)["paper"].startswith("file:")
 
 
+def test_a_file_that_was_refused_can_be_chosen_again_once_it_is_mended(things, tmp_path):
+    page, path = things(), tmp_path / "late.txt"
+    path.write_text("")
+    pick, box = page.locator("#add [data-upload]"), page.locator("#add").get_by_label("Paper")
+    pick.set_input_files(path)
+    expect(box).to_have_attribute("placeholder", re.compile("empty"))
+    expect(pick).to_have_value("")  # else a browser would see no change
+    path.write_text("hello")
+    pick.set_input_files(path)
+    expect(box).to_have_value(re.compile("file:"))
+
+
 def test_a_reference_to_a_row_that_is_not_there_yet_is_added_with_one_click(things, server):
     page = things({"title": "old"})
     form = page.locator("#add")

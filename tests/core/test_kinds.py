@@ -326,3 +326,16 @@ def test_a_list_tells_of_its_items_as_servers_of_models_want_it():
     """OpenAI's refuses every request that offers a tool with an array without them."""
     assert KINDS[list].schema == {"type": "array", "items": {}}
     assert KINDS[dict].schema == {"type": "object"}
+
+
+@pytest.mark.parametrize(("said", "kept"), [("1E+3", "1000"), ("1.50", "1.50"), ("1e-9", None)])
+def test_a_decimal_is_kept_as_it_is_shown_and_goes_out(said, kept):
+    kind = KINDS[Decimal]
+    value = kind.check(kind.parse(said))
+    assert value == Decimal(said) and str(value) == (kept or "1E-9")
+    assert kind.check(kind.show(value)).as_tuple() == value.as_tuple()
+
+
+def test_a_secret_of_spaces_alone_is_none():
+    kind = KINDS[Secret]
+    assert kind.check("  ") == "" and kind.check(" a ") == " a "

@@ -354,6 +354,11 @@ def test_a_dry_run_of_the_shell_changes_nothing(shell):
     assert code == 0 and out.startswith("1 to add") and shell("export", "notes") == before
 
 
+def test_an_import_takes_the_yes_that_other_commands_take(shell):
+    code, out, err = shell("import", "notes", "-", "--yes", stdin="title\nSure\n")
+    assert (code, err) == (0, "") and out.startswith("1 added")
+
+
 def test_the_shell_says_and_is_told_how_days_are_written(shell):
     code, out, _ = shell("import", "tasks", "-", stdin="title;due\nMilk;31.12.2026\n")
     assert code == 0 and "due: day first" in out

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from pipulate.core.problems import Missing
@@ -104,8 +105,9 @@ class Download:
 def csv_file(name: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], raw: bool = False):
     """A CSV download that a route returns: its rows are read while it is sent.
 
-    Cells that a spreadsheet would run are defused, unless `raw`."""
-    return Download(name, "text/csv; charset=utf-8", write_csv(columns, rows, raw))
+    UTF-8 is marked, and cells that a spreadsheet would run are defused, unless `raw`."""
+    chunks = chain([] if raw else ["\ufeff"], write_csv(columns, rows, raw))
+    return Download(name, "text/csv; charset=utf-8", chunks)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,9 @@ class Data(Refs):
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
-        parts, bad = [self._holds(caller, *words) for words in self._words(state.q)], {}
+        words, bad = state.q.replace("\0", "").split()[:10], {}
+        whole = not self._apart() and min(map(len, words), default=0) > 2 and self._large()
+        parts = [self._holds(caller, *some) for some in ([words] if whole else zip(words))]
         for name in sorted(state.filters, key=self.model.computed.__contains__):
             try:
                 text = state.filters[name].strip()
@@ -101,13 +103,6 @@ class Data(Refs):
             then = "Write a value, >3, <=3, 2..5, != or =."
             raise Invalid(f"A filter cannot be read: {said}", then, fields=bad)
         return joined(" AND ", parts)
-
-    def _words(self, q: str) -> list[list[str]]:
-        words = q.replace("\0", "").split()[:10]
-        if self._apart() or not self._large():
-            return [[word] for word in words]
-        long = [word for word in words if len(word) > 2]
-        return [*filter(None, [long]), *([word] for word in words if len(word) < 3)]
 
     def _filter(self, caller: Caller, name: str, text: str, so_far: Sql) -> Sql:
         field = self.named.get(name, ID)

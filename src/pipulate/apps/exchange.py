@@ -2,20 +2,19 @@
 
 from itertools import chain, islice
 import time
-from dataclasses import replace
 from datetime import date
 from typing import Any, Literal
 
 from fasthtml.components import H1, A, Button, Details, Div, Fieldset, Form, Header, Input, Label
 from fasthtml.components import Legend, P, Section, Small, Strong, Summary, Td, Textarea, Th
 
-from pipulate.apps.base import Download, Route, Visit, csv_file, so_many
+from pipulate.apps.base import Download, Route, Visit, so_many
 from pipulate.apps.intake import SECONDS, Intake, counted
 from pipulate.apps.markup import data_table, field_input, grid, hidden, html, problem_card, select
 from pipulate.apps.query import State
 from pipulate.core.fields import MISSING, Field, File, Secret, make_field
 from pipulate.core.problems import Problem
-from pipulate.core.sheets import BATCH, EMPTY, write_json
+from pipulate.core.sheets import BATCH, EMPTY, write_csv, write_json
 from pipulate.core.store import Row
 from pipulate.core.tools import BULK, Caller, limited, tool
 
@@ -24,8 +23,8 @@ ORDERED = "No heading is the name of a field: columns are first taken in the ord
 WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
 
 
-def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = False) -> Download:
-    """Rows in the order of the list, without secrets. `form`: csv or json."""
+def export(app, caller: Caller, state: State, form="csv", raw=False, mark="") -> Download:
+    """Rows in the order of the list, without secrets. `form`: csv (after a mark) or json."""
     known = {n: f for n, f in app.fields.items() if f.type is not Secret}
     fields = [known[name] for name in state.columns or known if name in known]
     keys = app.plain(caller).keys(*app.where(caller, state), app.order(state))
@@ -34,7 +33,8 @@ def export(app, caller: Caller, state: State, form: str = "csv", raw: bool = Fal
         return Download(name, "application/json", write_json(rows), len(keys))
     plain = {"id", *(f.name for f in fields if f.kind.input == "number")}
     cells = ([v if n in plain else known[n].text(v) for n, v in row.items()] for row in rows)
-    return replace(csv_file(name, ["id", *(f.name for f in fields)], cells, raw), rows=len(keys))
+    chunks = write_csv([f"{mark}id", *(f.name for f in fields)], cells, raw)
+    return Download(name, "text/csv; charset=utf-8", chunks, len(keys))
 
 
 def _rows(app, caller: Caller, keys: list[int], fields: list[Field]):
@@ -52,9 +52,8 @@ def _rows(app, caller: Caller, keys: list[int], fields: list[Field]):
 async def _export(visit: Visit) -> Download:
     said, state = visit.query, visit.app.state(visit.query)
     form = "json" if said.get("format") == "json" else "csv"
-    made = await limited(export, visit.app, visit.caller, state, form, bool(said.get("raw")))
-    mark = "" if form == "json" else "\ufeff"  # by which a spreadsheet knows UTF-8
-    return replace(made, chunks=chain([mark], made.chunks))
+    how = state, form, bool(said.get("raw")), "\ufeff"  # by which a spreadsheet knows UTF-8
+    return await limited(export, visit.app, visit.caller, *how)
 
 
 async def _form(visit: Visit):

@@ -212,9 +212,9 @@ class Listing(Many):
     # -- routes
 
     async def _draw(self, visit: Visit, draw, what, **how):
-        """In a thread and not for ever when the class's own code draws."""
+        """In a thread and not for ever: the class's own code may draw."""
         work = partial(draw, what, visit.caller, names=self.state_at(visit.here).columns, **how)
-        return NotStr(await limited(work) if self.drawn or self.model.computed else work())
+        return NotStr(await limited(work))
 
     async def add(self, visit: Visit):
         """A clean form comes back, the row is put first."""

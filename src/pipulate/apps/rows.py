@@ -18,7 +18,7 @@ from pipulate.apps.data import Data
 from pipulate.apps.files import shown_as
 from pipulate.apps.markup import field_input, hidden, html, labelled, markdown, owned
 from pipulate.apps.refs import THERE, Labels
-from pipulate.core.fields import Email, Field, File, Ref, Text, Url, dumps, fields_of
+from pipulate.core.fields import Email, Field, File, Ref, Secret, Text, Url, dumps, fields_of
 from pipulate.core.tools import Caller, tools_in
 
 NONE = '<span class="none">–</span>'
@@ -161,7 +161,8 @@ class Rows(Data):
 
         click that adds it and sends the form (`to`), or the way to its app."""
         if field.type is not Ref:
-            return {}
+            kept = field.type is Secret and not field.required and "hx_patch" in to
+            return {"placeholder": "kept; a space empties it"} if kept else {}
         found = {"data_options": f"{base}/options/{field.name}"}
         if not why.endswith(THERE) or "#" in said:
             return found

@@ -154,7 +154,7 @@ _day = _text(LINE, r"[0-9]{4}(-[0-9]{2}){2}", "a date like 2026-01-31")
 def _secret(value: Any) -> str:
     if isinstance(value, str) and value.startswith(SET):
         raise ValueError("is only how the kept one is shown: give the value itself")
-    return Secret(_text(4_000)(value))
+    return Secret(_text(4_000)(value).rstrip(" ") and value)
 
 
 def _tags(value: Any) -> list[str]:
@@ -206,7 +206,7 @@ def _decimal(value: Any) -> Decimal:
     number = value if isinstance(value, Decimal) else Decimal(_number(str(value)))
     if not number.is_finite() or len(f"{number:f}") > 100:
         raise ValueError("needs a decimal number of at most 100 digits")
-    return number
+    return Decimal(f"{number:f}")  # 1E+3 is 1000, as it is shown
 
 
 def _bool(value: Any) -> bool:
@@ -239,7 +239,10 @@ def _datetime(value: Any) -> datetime:
 
 def _local(moment: datetime) -> str:
     exact = "auto" if moment.second or moment.microsecond else "minutes"
-    return _zoned(moment).replace(tzinfo=None).isoformat(timespec=exact)
+    here = _zoned(moment)
+    plain = here.replace(tzinfo=None)
+    told = plain if _zoned(plain) == here else here  # an hour that comes twice
+    return told.isoformat(timespec=exact)
 
 
 def _file(value: Any) -> Any:

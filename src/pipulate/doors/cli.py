@@ -218,8 +218,9 @@ PAIRS = {
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @HOME
 @PROFILE
+@YES
 @JSON
-def import_(file, match, no_header, settings, profile, as_json, **said):
+def import_(file, match, no_header, settings, profile, yes, as_json, **said):
     """Add the rows of a FILE (CSV, JSON, XLSX; - is standard input) to an app, as one change."""
     from pipulate.apps.intake import counted
 

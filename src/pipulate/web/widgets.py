@@ -175,6 +175,7 @@ export const upload = (pick, button, file, at) => {
     const done = ask.status == 200, said = ask.responseText;
     button.disabled = false;
     box.value = done ? said : '';
+    pick.value = '';
     if (!done) return box.placeholder = said || 'The upload broke off; try again';
     box.dispatchEvent(new Event('change', {bubbles: true}));
     if (pick.form.matches('.edit:not(.whole)')) pick.form.requestSubmit();
