@@ -73,8 +73,14 @@ class Server:
     def ask(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> bytes:
         """The body of an answer, as it came; form fields or bytes as the request's own."""
         given = {k.replace("_", "-"): v for k, v in headers.items()}
-        self.connection.request(method, path, body, {**self.headers, **given})
-        answer = self.connection.getresponse()
+        said = method, path, body, {**self.headers, **given}
+        try:
+            self.connection.request(*said)
+            answer = self.connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError):  # it was idle for too long
+            self.connection.close()
+            self.connection.request(*said)
+            answer = self.connection.getresponse()
         text = answer.read()
         self.answer = answer
         if answer.status >= 400:

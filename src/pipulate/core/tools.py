@@ -221,15 +221,16 @@ class Tools:
         given = {**text, **check_values(tool.fields, known, text=True, partial=True), **values}
         also = also or (lambda result: result)
         with self.trying(tool):
-            checked = await limited(self._checked, tool, given, caller)
             if inspect.iscoroutinefunction(tool.run):
+                checked = await limited(self._checked, tool, given, caller)
                 return also(to_json(await tool.run(caller, **checked)))
-            try:
-                return await limited(self._run, tool, caller, checked, also, seconds=tool.seconds)
+            try:  # checked in the same thread
+                return await limited(self._run, tool, caller, given, also, seconds=tool.seconds)
             except TooMany:
                 await limited(self.hold, tool, given, caller)
 
-    def _run(self, tool: Tool, caller: Caller, values: Row, also: Callable[[Any], Any]) -> Any:
+    def _run(self, tool: Tool, caller: Caller, given: Row, also: Callable[[Any], Any]) -> Any:
+        values = self._checked(tool, given, caller)
         if tool.kind == "read":
             return also(to_json(tool.run(caller, **values)))
         with self.db.change(verb=tool.name, **caller.by) as change:
@@ -242,15 +243,13 @@ class Tools:
         checked = check_values(tool.fields, given, partial=tool.partial)
         if tool.partial and "id" not in checked:
             raise Invalid(f"{tool.name} needs the id of the row.", "Give id=….")
-        if not caller.confirmed:
-            self._careful(tool, checked, given, caller)
-        return checked
-
-    def _careful(self, tool: Tool, checked: Row, given: Row, caller: Caller) -> None:
+        if caller.confirmed:
+            return checked
         long = any(isinstance(v, list) and len(v) > BULK for v in checked.values())
         many = tool.size(caller, **checked) > BULK if tool.size else tool.kind == "bulk"
         if long or many or tool.kind in CAREFUL:
             self.hold(tool, given, caller)
+        return checked
 
     def hold(self, tool: Tool, given: Row, caller: Caller) -> NoReturn:
         """Let a call wait for a click (NeedsApproval), in the shell for a yes (Confirm)."""

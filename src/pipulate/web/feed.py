@@ -27,7 +27,7 @@ class Feed:
     def __init__(self, house: House):
         self.house, self.clients, self.ended = house, set[asyncio.Event](), False
         self.loop = asyncio.get_running_loop()
-        house.db.on_event.append(lambda event: soon(self.loop, self._wake))
+        house.db.on_event.append(lambda event: self.clients and soon(self.loop, self._wake))
 
     def _wake(self) -> None:
         for client in self.clients:
