@@ -5,7 +5,7 @@ import time
 import webbrowser
 from pathlib import Path
 
-import click
+from click import Choice, argument, command, echo, option
 
 from pipulate.apps.base import snake, so_many
 from pipulate.core import source
@@ -19,9 +19,9 @@ TOUCHES = re.compile(
 )
 
 
-@click.command()
-@click.option("--for", "about", type=click.Choice(["plugin", "app", "all"]), default="plugin")
-@click.argument("name", default="")
+@command()
+@option("--for", "about", type=Choice(["plugin", "app", "all"]), default="plugin")
+@argument("name", default="")
 @HOME
 def context(about, name, settings):
     """Print what a reader needs, in reading order: for plugin, for app NAME, for all.
@@ -32,9 +32,9 @@ def context(about, name, settings):
     if about != "plugin":
         chosen |= texts if about == "all" else _touched(name, texts)
     for file, text in chosen.items():
-        click.echo(f"=====[ {file} · {source.tokens(text):,} tokens ]=====\n{text}")
+        echo(f"=====[ {file} · {source.tokens(text):,} tokens ]=====\n{text}")
     total = sum(map(source.tokens, chosen.values()))
-    click.echo(f"{len(chosen)} files, about {total:,} tokens", err=True)
+    echo(f"{len(chosen)} files, about {total:,} tokens", err=True)
 
 
 def _touched(name: str, texts: dict[str, str]) -> dict[str, str]:
@@ -57,11 +57,11 @@ def _bare(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(["app", "pipeline"]))
-@click.argument("name")
-@click.argument("parts", nargs=-1)
-@click.option("--no-browser", is_flag=True, help="Only print where it is.")
+@command()
+@argument("kind", type=Choice(["app", "pipeline"]))
+@argument("name")
+@argument("parts", nargs=-1)
+@option("--no-browser", is_flag=True, help="Only print where it is.")
 @HOME
 def new(kind, name, parts, no_browser, settings):
     """Write a small, tested plugin file: fields (title:str rating:int=0), or names of steps."""
@@ -70,22 +70,22 @@ def new(kind, name, parts, no_browser, settings):
     text, path = ask(settings, "plugin_scaffold", given), settings.folder("apps") / f"{name}.py"
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
-    click.echo(path)
+    echo(path)
     if not (server := Door(settings).server):
-        return click.echo("It is in the menu when you start `pipulate`.")
+        return echo("It is in the menu when you start `pipulate`.")
     for _ in range(200):
         time.sleep(0.05)
         if here := [row["name"] for row in ask(settings, "apps") if row["file"] == str(path)]:
             break
     at = f"{server['url']}/{ask(settings, 'profile_list')[0]['slug']}/{''.join(here[:1])}"
-    click.echo(at)
+    echo(at)
     if not no_browser:
         webbrowser.open(at)
 
 
-@click.command()
-@click.argument("name")
-@click.option("--data", is_flag=True, help="With the rows of its apps.")
+@command()
+@argument("name")
+@option("--data", is_flag=True, help="With the rows of its apps.")
 @HOME
 @PROFILE
 def share(name, data, settings, profile):
@@ -96,8 +96,8 @@ def share(name, data, settings, profile):
     show(ask(settings, "plugin_share", {"name": name, "data": data}, profile), False)
 
 
-@click.command()
-@click.argument("file")
+@command()
+@argument("file")
 @HOME
 @PROFILE
 def add(file, settings, profile):
@@ -110,9 +110,9 @@ def add(file, settings, profile):
         state, *_ = *found["problems"], "It waits for your approval."
         raise Waiting(f"{found['name']}: {state}", f"Open {url}{found['address']}.{then}")
     for app, count in found["added"].items():
-        click.echo(f"{app}: {so_many(count, 'row')} added")
+        echo(f"{app}: {so_many(count, 'row')} added")
     if not found["added"]:
-        click.echo(f"{found['name']} is there.")
+        echo(f"{found['name']} is there.")
 
 
 COMMANDS = (context, new, share, add)

@@ -7,7 +7,8 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-import click
+from click import Abort, Choice, ClickException, Group, IntRange, argument, confirm, echo
+from click import group, option, version_option
 
 from pipulate import __version__
 from pipulate.ai.slash import read_words
@@ -23,7 +24,7 @@ from pipulate.doors.door import leave_quietly, show
 from pipulate.doors.runs import COMMANDS
 
 
-class Commands(click.Group):
+class Commands(Group):
     """`pipulate` alone serves; an unknown command exits with 2 and the nearest name."""
 
     def parse_args(self, ctx, args):
@@ -44,26 +45,26 @@ class Commands(click.Group):
 
 
 def _agreed(question: str) -> bool:
-    return sys.stdin.isatty() and click.confirm(question, err=True)
+    return sys.stdin.isatty() and confirm(question, err=True)
 
 
-PORT = click.IntRange(0, 65_535)
-WINDOW = click.option("--window", is_flag=True, help="In its own window (Chromium, Chrome, Edge).")
+PORT = IntRange(0, 65_535)
+WINDOW = option("--window", is_flag=True, help="In its own window (Chromium, Chrome, Edge).")
 
 
-@click.group(cls=Commands)
-@click.version_option(__version__)
+@group(cls=Commands)
+@version_option(__version__)
 def cli():
     """A local workspace of apps and pipelines. Without a command it serves, in the browser."""
 
 
 @cli.command()
 @HOME
-@click.option("--port", default=5001, type=PORT, show_default=True, help="0 picks a free one.")
-@click.option("--no-browser", is_flag=True)
+@option("--port", default=5001, type=PORT, show_default=True, help="0 picks a free one.")
+@option("--no-browser", is_flag=True)
 @WINDOW
-@click.option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
+@option("--no-plugins", is_flag=True, help="Leave the files in apps/ alone.")
+@option("--json", "as_json", is_flag=True, help="Print one line of JSON once ready.")
 def serve(settings, port, no_browser, window, no_plugins, as_json):
     """Serve the workspace on 127.0.0.1."""
     from pipulate.doors.mcp import McpApp
@@ -75,11 +76,11 @@ def serve(settings, port, no_browser, window, no_plugins, as_json):
 
     def ready(info: Row):
         if as_json:
-            return click.echo(json.dumps(info))
-        click.echo(f"Pipulate is at {info['url']}")
-        click.echo(f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
+            return echo(json.dumps(info))
+        echo(f"Pipulate is at {info['url']}")
+        echo(f"(this address opens once; later: {sys.argv[0]} open; Ctrl-C stops)")
         if settings.browser and not run.open_browser(settings, info["url"], window):
-            click.echo("No browser could be opened; copy the address.", err=True)
+            echo("No browser could be opened; copy the address.", err=True)
 
     # not on uvloop, which forks: the copy waits for ever for a lock that a thread held
     asyncio.run(run.serve(settings, McpApp, ready))
@@ -89,7 +90,7 @@ def serve(settings, port, no_browser, window, no_plugins, as_json):
 
 @cli.command("open")
 @HOME
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@option("--no-browser", is_flag=True, help="Only print the address.")
 @WINDOW
 def open_(settings, no_browser, window):
     """A fresh address for the running server, opened in the browser."""
@@ -99,7 +100,7 @@ def open_(settings, no_browser, window):
     token = asyncio.run(door.post("launch", {}))["token"]
     url = f"{door.server['url']}/?token={token}"
     if no_browser or not open_browser(settings, url, window):
-        click.echo(url)
+        echo(url)
 
 
 @cli.command()
@@ -132,14 +133,14 @@ def doctor(settings, as_json):
         "window": find_browser(),
     }
     lines = [f"{name:10} {value or 'none'}" for name, value in report.items()]
-    click.echo(json.dumps(report) if as_json else "\n".join(lines))
+    echo(json.dumps(report) if as_json else "\n".join(lines))
     sys.exit(store != "ok" or not report["assets"])
 
 
 def _listing(name: str, about: str, line: str):
     @cli.command(name, help=about)
     @HOME
-    @click.argument("one", metavar="[NAME]", required=False)
+    @argument("one", metavar="[NAME]", required=False)
     @JSON
     def command(settings, as_json, one):
         rows = ask(settings, name)
@@ -149,7 +150,7 @@ def _listing(name: str, about: str, line: str):
         if one or as_json:
             return show(found[one] if one else rows, as_json)
         for row in rows:
-            click.echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
+            echo(line.format(**row | {"title": row.get("problem") or row.get("title")}))
 
 
 _listing(
@@ -167,7 +168,7 @@ for each in (*COMMANDS, *build.COMMANDS, botify):
 
 
 @cli.command()
-@click.argument("tool")
+@argument("tool")
 @WORDS
 @HOME
 @PROFILE
@@ -187,10 +188,10 @@ def call(tool, words, settings, profile, yes, as_json):
 
 
 @cli.command("export")
-@click.argument("app")
-@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv")
-@click.option("--raw", is_flag=True, help="Put no ' before what a spreadsheet would run.")
-@click.option("--where", default="", help='As in a list\'s address: "f.done=no&sort=-due".')
+@argument("app")
+@option("--format", "form", type=Choice(["csv", "json"]), default="csv")
+@option("--raw", is_flag=True, help="Put no ' before what a spreadsheet would run.")
+@option("--where", default="", help='As in a list\'s address: "f.done=no&sort=-due".')
 @HOME
 @PROFILE
 def export_(settings, profile, **asked):
@@ -205,17 +206,17 @@ PAIRS = {
 
 
 @cli.command("import")
-@click.argument("app")
-@click.argument("file")
-@click.option("--match", multiple=True, metavar="FIELD", help="Update rows equal in this field.")
-@click.option("--map", "columns", metavar='"COLUMN=FIELD"', help="Which is which.", **PAIRS)
-@click.option(
+@argument("app")
+@argument("file")
+@option("--match", multiple=True, metavar="FIELD", help="Update rows equal in this field.")
+@option("--map", "columns", metavar='"COLUMN=FIELD"', help="Which is which.", **PAIRS)
+@option(
     *("--notation", "notations"), metavar='"FIELD=day first"', help="How it is written.", **PAIRS
 )
-@click.option("--sheet", default="", help="Which sheet of a workbook.")
-@click.option("--no-header", is_flag=True, help="The first row is data.")
-@click.option("--raw", is_flag=True, help="Keep a ' before a formula.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@option("--sheet", default="", help="Which sheet of a workbook.")
+@option("--no-header", is_flag=True, help="The first row is data.")
+@option("--raw", is_flag=True, help="Keep a ' before a formula.")
+@option("--dry-run", is_flag=True, help="Only say what would be done.")
 @HOME
 @PROFILE
 @YES
@@ -229,14 +230,14 @@ def import_(file, match, no_header, settings, profile, yes, as_json, **said):
         report = ask(settings, "rows_import", said | {"file": path}, profile, yes=True)
     if as_json:
         return show(report, True)
-    click.echo(counted(report, all=True))
+    echo(counted(report, all=True))
     for row in report["skipped"]:
         why = "; ".join(f"{name} {why}".strip() for name, why in row["why"].items())
-        click.echo(f"row {row['row']}: {why}")
+        echo(f"row {row['row']}: {why}")
     for field, how in report["notations"].items():
-        click.echo(f"{field}: {how}")
+        echo(f"{field}: {how}")
     if report["ignored"]:
-        click.echo(f"columns left out: {', '.join(report['ignored'])}")
+        echo(f"columns left out: {', '.join(report['ignored'])}")
 
 
 @cli.command()
@@ -245,12 +246,12 @@ def backup(settings):
     """Back the store up now; prints the file."""
     settings.make_home()
     db = backups.open_store(settings)
-    click.echo(backups.backup(db, settings.folder("backups")))
+    echo(backups.backup(db, settings.folder("backups")))
     db.close()
 
 
 @cli.command()
-@click.argument("name", required=False)
+@argument("name", required=False)
 @HOME
 @YES
 def restore(name, settings, yes):
@@ -261,7 +262,7 @@ def restore(name, settings, yes):
         raise Confirm("It replaces the present store.", "Answer y, or add --yes.")
     if Door(settings).server:  # it may have been started meanwhile
         raise Problem("A server is running on this home.", "Stop it first.")
-    click.echo(f"The store that was there is kept as {backups.restore(settings, name)}")
+    echo(f"The store that was there is kept as {backups.restore(settings, name)}")
 
 
 @cli.command()
@@ -285,13 +286,13 @@ def main():
                 stream.reconfigure(encoding="utf-8")
         cli(standalone_mode=False)
     except Problem as problem:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
         sys.exit(problem.exit_code)
-    except click.ClickException as error:
-        click.echo(f"{error.format_message()} See `pipulate --help`.", err=True)
+    except ClickException as error:
+        echo(f"{error.format_message()} See `pipulate --help`.", err=True)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, Abort):
         sys.exit(130)
     except Exception as error:
-        click.echo(f"Something went wrong here: {type(error).__name__}: {error}", err=True)
+        echo(f"Something went wrong here: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from click import argument, option
 
 from pipulate.core.fields import dumps, to_json
 from pipulate.core.outputs import Rows, loaded
@@ -22,18 +22,18 @@ from pipulate.core.process import server_info
 from pipulate.core.settings import Settings, read_settings
 from pipulate.core.store import Row
 
-HOME = click.option(
+HOME = option(
     "--home",
     "settings",
     metavar="DIR",
     callback=lambda context, option, home: read_settings(home),
     help="Workspace folder (else PIPULATE_HOME, ~/pipulate).",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-LINES = click.option("--jsonl", "as_lines", is_flag=True, help="Rows as JSON Lines, one by one.")
-PROFILE = click.option("--profile", metavar="NAME", help="Whose rows; else the first's.")
-YES = click.option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
-WORDS = click.argument("words", nargs=-1)
+JSON = option("--json", "as_json", is_flag=True, help="Print JSON.")
+LINES = option("--jsonl", "as_lines", is_flag=True, help="Rows as JSON Lines, one by one.")
+PROFILE = option("--profile", metavar="NAME", help="Whose rows; else the first's.")
+YES = option("--yes", is_flag=True, help="Do what cannot be undone without asking.")
+WORDS = argument("words", nargs=-1)
 
 
 class Door:

@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import datetime
 
-import click
+from click import Abort, argument, command, echo, option, prompt
 
 from pipulate.ai.slash import read_words
 from pipulate.apps.local import Bar, plain
@@ -18,12 +18,12 @@ from pipulate.doors.door import HOME, JSON, LINES, PROFILE, WORDS, YES, Door, as
 LOOK = 0.1  # seconds between two looks at how far a run is
 
 
-@click.command()
-@click.argument("pipeline")
+@command()
+@argument("pipeline")
 @WORDS
-@click.option("--to", metavar="STEP", help="No further than this step.")
-@click.option("--from", "like", type=int, metavar="RUN", help="A new run with that one's inputs.")
-@click.option("--follow", is_flag=True, help="Show progress, as a terminal is shown anyway.")
+@option("--to", metavar="STEP", help="No further than this step.")
+@option("--from", "like", type=int, metavar="RUN", help="A new run with that one's inputs.")
+@option("--follow", is_flag=True, help="Show progress, as a terminal is shown anyway.")
 @LINES
 @JSON
 @HOME
@@ -42,10 +42,10 @@ def run(pipeline, words, to, like, follow, as_lines, as_json, settings, profile,
                 _answer(door, wait, pipeline, result)
                 door.said["answered"] = result["step"]
                 values, typed = {"run": result["run"], **further}, {}
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, Abort):
             number = wait(_number(door, pipeline, typed | values, began))
             again = f"Run {number} keeps what its steps have done. {_again(pipeline, number)}"
-            click.echo(f"\nStopped. {again if number else ''}", err=True)
+            echo(f"\nStopped. {again if number else ''}", err=True)
             raise
     if result["state"] == "waiting":
         needs, number = result["waiting_for"], result["run"]
@@ -93,7 +93,7 @@ async def followed(
         if bar.step:
             await look()
         if note := result.get("note"):
-            click.echo(plain(note), err=True)
+            echo(plain(note), err=True)
         return result
     except Unknown as unknown:
         if f"{pipeline}_run" not in unknown.what:
@@ -114,15 +114,15 @@ def _answer(door: Door, wait, pipeline: str, result: Row):
     if choices := result["choices"]:
         question += plain(f" ({', '.join(map(str, choices))})")
     while True:
-        said = click.prompt(question, err=True)
+        said = prompt(question, err=True)
         try:
             return wait(door.ask("run_answer", about, text={"answer": said}))
         except Invalid as wrong:
-            click.echo(wrong, err=True)
+            echo(wrong, err=True)
 
 
-@click.command()
-@click.argument("number", metavar="[RUN]", type=int, required=False)
+@command()
+@argument("number", metavar="[RUN]", type=int, required=False)
 @JSON
 @PROFILE
 @HOME
@@ -139,11 +139,11 @@ def runs(number, settings, profile, as_json):
             line = "{id:6} {pipeline:16} {state:9} {done:2} done  {0:%Y-%m-%d %H:%M} {1}"
             when = datetime.fromisoformat(row["created_utc"]).astimezone()
             said = when, row["name"] or row["inputs"]
-        click.echo(plain(line.format(*said, **row)).rstrip())
+        echo(plain(line.format(*said, **row)).rstrip())
 
 
-@click.command()
-@click.argument("name", metavar="PIPELINE.STEP")
+@command()
+@argument("name", metavar="PIPELINE.STEP")
 @WORDS
 @LINES
 @HOME
@@ -166,9 +166,9 @@ def step(name, words, as_lines, settings):
         show(output, True, as_lines, out)
 
 
-@click.command()
-@click.argument("pipeline")
-@click.option("--run", "number", type=int, metavar="RUN", help="With that run's inputs, outputs.")
+@command()
+@argument("pipeline")
+@option("--run", "number", type=int, metavar="RUN", help="With that run's inputs, outputs.")
 @HOME
 @PROFILE
 def notebook(pipeline, number, settings, profile):

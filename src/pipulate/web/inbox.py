@@ -2,8 +2,7 @@
 
 from collections import Counter
 
-from fasthtml.components import H1, A, Button, Div, Header, Li, P, Section, Small, Span, Strong
-from fasthtml.components import Ul
+from fasthtml.components import A, Button, Div, H1, Header, Li, P, Section, Small, Span, Strong, Ul
 
 from pipulate.apps.base import Visit
 from pipulate.apps.card import local, press, question_form, title, words
