@@ -36,7 +36,6 @@ MIGRATIONS = [
         id INTEGER PRIMARY KEY, at_utc TEXT NOT NULL, profile_id INTEGER, actor TEXT NOT NULL,
         verb TEXT NOT NULL, target TEXT NOT NULL, summary TEXT NOT NULL,
         images BLOB, turn TEXT, undo_of INTEGER);
-    CREATE UNIQUE INDEX events_undone ON events (undo_of) WHERE undo_of IS NOT NULL;
     CREATE INDEX events_by_profile ON events (profile_id, id);
 
     CREATE TABLE approvals (
@@ -61,7 +60,6 @@ MIGRATIONS = [
     CREATE TABLE files (id INTEGER PRIMARY KEY, {FILES});
 
     CREATE TABLE messages (id INTEGER PRIMARY KEY, {MESSAGES});
-    CREATE INDEX messages_by_profile ON messages (profile_id, id);
     """,
     """
     -- what events changed, in parts of [{table, id, before, after}] (core/images.py), apart from
@@ -83,7 +81,7 @@ MIGRATIONS = [
         event_id INTEGER NOT NULL, by_event INTEGER NOT NULL,
         PRIMARY KEY (event_id, by_event)) WITHOUT ROWID;
     INSERT INTO undone SELECT undo_of, id FROM events WHERE undo_of IS NOT NULL;
-    DROP INDEX events_undone;
+    DROP INDEX IF EXISTS events_undone;
     ALTER TABLE events DROP COLUMN undo_of;
     CREATE INDEX events_by_turn ON events (turn) WHERE turn IS NOT NULL;
 

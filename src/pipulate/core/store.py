@@ -114,6 +114,7 @@ class Database:
         db.set_busy_timeout(int(WAIT * 900))  # ms
         for name, value in PRAGMAS.items():
             db.pragma(name, value)
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # else each `id < ?` is planned anew
         db.create_scalar_function("lower", _lower, 1, deterministic=True)
         return db
 
