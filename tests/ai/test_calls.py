@@ -54,6 +54,8 @@ ARE_CALLS = {
     "args": ('{"tool": "task_add", "args": {"title": "Milk"}}', [MILK]),
     "action and input": ('{"action": "task_add", "input": {"title": "Milk"}}', [MILK]),
     "function as a name": ('{"function": "task_add", "arguments": {"title": "Milk"}}', [MILK]),
+    "as OpenAI wraps them": (f'{{"tool_calls": [{ONE}, {TWO}]}}', [MILK, LIST]),
+    "a brace too many": (f"{ONE}}}", [MILK]),
     "Phi's mark": (f"<|tool_call|>[{ONE}]<|/tool_call|>", [MILK]),
     "Qwen's other tag": (f"<tools>{ONE}</tools>", [MILK]),
     "a mark of the end": (f"{ONE}<|im_end|>", [MILK]),

@@ -434,6 +434,20 @@ def test_several_calls_that_wait_are_looked_at_and_approved_with_one_click(serve
         hear(tab, "Both are gone.")
     assert not {"first", "second"} & {p["slug"] for p in server.call("profile_list")}
     assert "Approve all" not in server.act("GET", address).text
+    page = server.page("/clicker")
+    assert "Both are gone." in page and "Look and decide" not in page, "nothing is left to decide"
+
+
+def test_a_command_that_was_decided_asks_no_more_after_a_reload(server):
+    server.call("profile_add", name="Decided")
+    server.call("profile_add", name="Leaves")
+    with server.socket("/decided") as tab:
+        say(tab, "/profile delete profile=leaves")
+        address = re.search(r"/decided/approvals/[\w-]+", hear(tab, "Look and decide"))[0]
+    assert "Look and decide" in server.page("/decided")
+    digest = re.search(r"[0-9a-f]{64}", server.act("GET", address).text)[0]
+    assert server.act("POST", address, {"yes": "yes", "hash": digest}).status_code == 200
+    assert "Look and decide" not in server.page("/decided")
 
 
 def test_the_buttons_of_calls_that_were_approved_together_go_in_every_tab(server, model):

@@ -93,6 +93,17 @@ def test_a_call_that_a_model_prints_is_made_and_its_text_is_not_shown(talk, call
     assert result["tool_call_id"] == given["tool_calls"][0]["id"]
 
 
+def test_a_printed_call_is_checked_and_goes_back_twice_as_any_other(talk, call):
+    wrong = [ADD.replace("title", f"titel{n}") for n in range(3)]
+    said = talk.say("Add milk", wrong[0], ADD, "I added it.")
+    assert "Did you mean 'title'?" in said[2][1] and said[-1] == ("assistant", "I added it.")
+    assert [row["title"] for row in call("task_list")["rows"]] == ["Milk"]
+    said = talk.say("And again", *wrong, "never asked for")
+    assert said[-1][0] == "note" and "do not fit, 3 times" in said[-1][1]
+    assert call("task_list")["count"] == 1
+    talk.server.queue.clear()
+
+
 def test_a_model_whose_server_refuses_tools_was_of_no_use_at_all(talk, call):
     """Ollama answers 400 then, and llama.cpp's server 500: they are told in words instead."""
     talk.server.knows_tools = False

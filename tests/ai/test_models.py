@@ -207,6 +207,11 @@ def test_an_answer_that_tells_its_end_in_any_way_is_whole(run, monkeypatch, end)
     assert came == ["All"] and problem is None
 
 
+def test_an_answer_that_said_its_end_waits_for_no_hanging_up(run, monkeypatch):
+    said = [delta(content="All"), "data: [DONE]\r", delta(content="of a server that stays")]
+    assert told(run, monkeypatch, *said) == (["All"], None)
+
+
 ONE, TWO = ("task_add", '{"title": "A"}'), ("note_list", "{}")
 
 
@@ -214,12 +219,13 @@ ONE, TWO = ("task_add", '{"title": "A"}'), ("note_list", "{}")
     "lines",
     [
         [calling(*ONE, id="a"), calling(*TWO, id="b")],
+        [calling(*ONE, id="a", index=0), calling(*TWO, id="b", index=0)],
         [calling(*ONE, index=None), calling(*TWO, index=1)],
         [calling("task_add", '{"title":', index=0), calling("task_add", ' "A"}', index=0),
          calling(*TWO, index=1)],
         [calling("task_add", '{"title":'), calling(None, ' "A"}'), calling("note_list", "")],
     ],
-    ids=["no numbers", "null", "the name with each piece", "pieces, no numbers"],
+    ids=["no numbers", "all number 0", "null", "the name with each piece", "pieces, no numbers"],
 )  # fmt: skip
 def test_calls_of_a_server_that_does_not_number_them_became_one(run, monkeypatch, lines):
     came, problem = told(run, monkeypatch, *lines, "data: [DONE]")

@@ -55,12 +55,13 @@ class WithProps(ModelServer):
 
 
 class RealOllama(ModelServer):
-    """One that speaks OpenAI's protocol, too, and says there whose its models are."""
+    """One that speaks OpenAI's protocol, too, with a model of somebody's own."""
 
     def __init__(self, *replies):
         super().__init__(*replies)
-        models = [{"id": "stand-in", "object": "model", "owned_by": "library"}]
+        models = [{"id": "stand-in", "object": "model", "owned_by": "hf.co"}]
         self.pages["/v1/models"] = {"object": "list", "data": models}
+        self.pages["/api/ps"] = {"models": []}
 
 
 # -- found by their address ----------------------------------------------------------------------
@@ -154,7 +155,7 @@ def test_a_server_that_was_added_is_asked_with_its_key_and_no_other_gets_it(run,
         assert {*mine.given} == {"Bearer sk-planted"} and {*other.given} == {None}
 
 
-@pytest.mark.parametrize("how", ["added", "named"])
+@pytest.mark.parametrize("how", ["added", "named", "named with its model"])
 def test_an_ollama_at_any_address_is_asked_in_its_own_protocol_for_room_enough(
     run, choice, house, how
 ):
@@ -163,6 +164,8 @@ def test_an_ollama_at_any_address_is_asked_in_its_own_protocol_for_room_enough(
             choice.add(f"{server.url}/v1")
         else:
             object.__setattr__(house.settings, "model_url", f"{server.url}/v1")
+        if how == "named with its model":
+            object.__setattr__(house.settings, "model", "stand-in")
 
         async def ask():
             model = await choice.model(house.profiles.at().id)

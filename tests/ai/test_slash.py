@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipulate.ai.slash import offers, read_words, slash, without_secrets
-from pipulate.core.problems import Problem, Unknown
+from pipulate.core.problems import Invalid, Problem, Unknown
 
 
 @pytest.fixture
@@ -82,6 +82,11 @@ def test_an_unknown_command_names_the_nearest(say, line, near):
 def test_a_command_may_begin_with_a_large_letter_as_phones_write_it(say, call):
     say("/Task Add title=Milk")
     assert call("task_list")["rows"][0]["title"] == "Milk"
+
+
+def test_a_value_that_a_command_does_not_know_is_told_in_whole_sentences(say):
+    with pytest.raises(Invalid, match="^limit is not known here. Change that"):
+        say("/history limit=2")
 
 
 def test_the_hint_for_a_command_is_a_command_with_its_slash(say):

@@ -468,12 +468,11 @@ def test_a_model_is_pulled_into_ollama_with_its_progress_told(tmp_path):
 
 
 class Elsewhere(Puller):
-    """One that says by OpenAI's protocol whose its models are."""
+    """One whose models are not of Ollama's library."""
 
     def __init__(self):
         super().__init__()
-        models = [{"id": "stand-in", "object": "model", "owned_by": "library"}]
-        self.pages["/v1/models"] = {"object": "list", "data": models}
+        self.pages["/api/ps"] = {"models": []}
 
 
 def test_a_model_is_pulled_into_an_ollama_that_was_added(server):

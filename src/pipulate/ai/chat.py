@@ -1,7 +1,6 @@
 """The conversation of a profile: messages in the store, one turn at a time, each a task."""
 
-from asyncio import CancelledError, Lock, Task, create_task, current_task
-from asyncio import shield, sleep, to_thread, wait
+from asyncio import CancelledError, Lock, Task, create_task, current_task, shield, to_thread, wait
 from contextlib import suppress
 from time import monotonic, time_ns
 from collections import defaultdict
@@ -31,7 +30,6 @@ CALLS = BULK  # tool calls a turn: as many rows as one call may change without a
 HISTORY, UNTOLD = 200, 30  # messages the prompt is made of, those its summary may lack
 REMARKS = {"quiet": (), "key": ("key",), "talkative": ("key", "small")}
 PAUSE = 20.0  # seconds between two remarks
-AHEAD = 0.0015  # seconds in which a question leaves before the disk is busy with it
 REMARK = (
     "(Not from the user.) This just happened: {}. Tell the user in one or two short sentences what "
     "it means or what comes next. If there is nothing worth saying, answer with a dash alone."
@@ -119,13 +117,9 @@ class Chat:
             row["text"] = without_secrets(text, self.house.tools)
             work = partial(self._command, text=text, kept=row["text"])
 
-        async def later() -> Row:
-            await sleep(AHEAD)
-            return await self._keep(profile.id, row)
-
         await self.stop(profile.id)
         self._begin(profile, work)
-        saving = self.said[profile.id] = create_task(later())
+        saving = self.said[profile.id] = create_task(self._keep(profile.id, row))
         try:
             self.publish(profile.id, "message", await saving)
         except Exception:
@@ -203,10 +197,11 @@ class Chat:
         raise Problem(f"The model used its {ROUNDS} rounds of tools.", GO_ON)
 
     async def _answer(self, caller: Caller, model: Model, at: str, asked=None) -> list[Call]:
-        self.unheard.discard(caller.profile.id)  # the prompt tells it
+        profile = caller.profile
+        self.unheard.discard(profile.id)  # the prompt tells it
         if not asked:
-            await self._heard(caller.profile)
-            asked = await to_thread(self.prompt, caller.profile, at, model.context)
+            await self._heard(profile)
+            asked = await to_thread(self.prompt, profile, at, model.context)
         row, calls = await self._stream(caller, model, *asked)
         if calls:
             self.native.add(model.name)  # of such a model text is text
@@ -214,8 +209,8 @@ class Chat:
             calls := printed(row["text"], self.house.tools.by_name)
         ):
             row |= {"text": "", "calls": dumps([*map(vars, calls)])}
-            await self._keep(caller.profile.id, row)
-            self.publish(caller.profile.id, "final", row)
+            await self._keep(profile.id, row)
+            self.publish(profile.id, "final", row)
         return calls
 
     async def _stream(self, caller: Caller, model: Model, *asked) -> tuple[Row, list[Call]]:
@@ -290,8 +285,13 @@ class Chat:
         except Exception as error:
             return problem_of(error)
 
-    async def decided(self, profile: Profile, approval: str, result):
-        """Tell the outcome of an approval, and let the model go on."""
+    async def decided(self, profile: Profile, approval: str, result, actor: str = "model"):
+        """Offer an approval no more; a model that asked hears the outcome, and goes on."""
+        sql = "UPDATE messages SET calls = json_replace(calls, '$[0].approval', '')"
+        sql += " WHERE ? IN (turn, calls ->> '$[0].approval')"
+        await to_thread(self.house.db.execute, sql, (approval,))
+        if actor != "model":
+            return
         text = f"Approval {approval} was decided. Result: {told(result)}"
         await self._add(profile, "note", text)
         self.unheard.add(profile.id)
@@ -397,4 +397,4 @@ class Chat:
                 raise Problem("A secret in it was not kept.", "Type the command again.")
             await to_thread(table.delete_many, "id >= ?", (said["id"],))
             self.publish(profile.id, "anew", said)
-            await self._say(profile, text.strip() or said["text"], at)
+            await self._say(profile, text or said["text"], at)

@@ -40,7 +40,7 @@ class Thinking:
         self.rest += text
         if self._mark == OPEN:
             head = self.rest.lstrip()
-            if len(head) < len(OPEN) and OPEN.startswith(head):
+            if head != OPEN and OPEN.startswith(head):
                 return
             self._mark = CLOSE if head.startswith(OPEN) else ""
             self.rest = head.removeprefix(OPEN) if self._mark else self.rest
@@ -88,6 +88,8 @@ class Model:
                     if size > TEXT:
                         raise Problem("The answer had no end and was cut.", GO_ON)
                     last = last[-999:] + line
+                    if "[DONE]" in line[-8:]:
+                        break
         except TimeoutError:
             raise Problem("The model stopped answering.", "Send it again, or restart it.") from None
         except Problem as problem:
@@ -115,7 +117,9 @@ class Model:
             yield from thinking.parts(said.get("content") or "")
             for piece in said.get("tool_calls") or []:
                 named = (piece.get("function") or {}).get("name")
-                index = piece.get("index", len(calls) - (not named))  # if none is told
+                index = piece.get("index", len(calls) - (not named))
+                if named and index in calls and calls[index].arguments[-1:] == "}":
+                    index = len(calls)  # not all number them
                 calls.setdefault(index, Call()).join(piece)
         except (AttributeError, TypeError):
             raise _wrong(line) from None

@@ -50,22 +50,22 @@ def is_local(url: str) -> bool:
 
 async def servers(settings: Settings, more: Row | None = None) -> list[Server]:
     """The servers that answer, the configured one first. `more`: {address: key} of others."""
-    named = [settings.model_url] if settings.model_url else []
     # who names a server has said where the model is: the usual ports are left alone
-    usual = () if named or settings.ollama_named else USUAL
+    usual = () if settings.model_url or settings.ollama_named else USUAL
     more, own = more or {}, settings.ollama_url
-    asked = dict.fromkeys([*named, own, *more, *usual], "") | more
+    asked = dict.fromkeys(filter(None, [settings.model_url, own, *more, *usual]), "") | more
     looks = [_look(url, url == own, key) for url, key in asked.items()]
     return [found for found in await asyncio.gather(*looks) if found]
 
 
 async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
+    base = url.removesuffix("/v1")
+    with suppress(*UNFIT):
+        # by OpenAI's protocol an Ollama cuts silently
+        ollama = ollama or "models" in await value(f"{base}/api/ps", key)
     at, name = ("/api/tags", "models") if ollama else ("/v1/models", "data")
-    base = url.rstrip("/").removesuffix("/v1")
     with suppress(*UNFIT):
         listed = (await value(base + at, key))[name]
-        # by OpenAI's protocol an Ollama cuts silently
-        ollama = ollama or any(m.get("owned_by") == "library" for m in listed)
         return Server(base, ollama, tuple(m.get("name") or m["id"] for m in listed))
     return None
 
@@ -73,8 +73,9 @@ async def _look(url: str, ollama: bool, key: str = "") -> Server | None:
 async def find(settings: Settings, more: Row | None = None) -> Model | None:
     """The first model of the first server that has one; the one that settings name."""
     wanted = settings.model
-    if settings.model_url and wanted:
-        return Model(settings.model_url.removesuffix("/v1"), wanted, False)
+    if wanted and (url := settings.model_url):
+        found = await _look(url, False)
+        return Model(url.removesuffix("/v1"), wanted, bool(found and found.ollama))
     for server in await servers(settings, more):
         if known := server.models:
             name = wanted if wanted in known else known[0]

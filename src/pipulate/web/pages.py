@@ -222,14 +222,13 @@ async def decide(site, visit: Visit, request):
     site.hub.put(profile.id, html(*over), skip=origin_tab.get())
     site.hub.put(None, AGAIN, f"/{profile.slug}/inbox", origin_tab.get())  # here the result stands
     here = request.headers.get("hx-target")  # where the answer will stand
-    others = [one for one in over if one.id != here]
-    if asked["actor"] == "model":
-        await site.chat.decided(profile, key, result)
+    await site.chat.decided(profile, key, result, asked["actor"])
+    said = P("Rejected; nothing was done.")
     if isinstance(result, dict) and "problem" in result:
-        return P("Approved, but it was not done:"), problem_card(from_dict(result)), *others
-    if not yes:
-        return P("Rejected; nothing was done."), *others
-    return P("Approved. The result:", Pre(pretty(result)[:2_000])), *others
+        said = P("Approved, but it was not done:"), problem_card(from_dict(result))
+    elif yes:
+        said = P("Approved. The result:", Pre(pretty(result)[:2_000]))
+    return said, *(one for one in over if one.id != here)
 
 
 async def stop(site, visit: Visit, request):

@@ -89,7 +89,7 @@ def _drawn(row: tuple, profile: Profile, left: tuple[int, ...] | None) -> str:
 def _chip(row: Row, profile: Profile, left: tuple[int, ...]):
     call = json.loads(row["calls"])[0]
     approval = call.get("approval")
-    mark = "…" if approval else "⚠" if '"problem":' in row["text"][:60] else "✓"
+    mark = "…" if approval is not None else "⚠" if '"problem":' in row["text"][:60] else "✓"
     shown = Pre(f"{call['arguments'][:8_000]}\n→ {row['text']}", tabindex="0")
     chip = Details(Summary(f"{mark} ", Code(call["name"])), shown)
     if approval:
