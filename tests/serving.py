@@ -93,8 +93,10 @@ def hear(socket: ClientConnection, wanted: str, seconds: float = 5.0) -> str:
 
 
 @contextlib.contextmanager
-def serving(home: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """A logged-in server on this home; ended with the block."""
+def serving(
+    home: Path, *arguments: str, env: dict[str, str] | None = None, seconds: float = 20
+) -> Iterator[Server]:
+    """A logged-in server on this home, ready within some seconds; ended with the block."""
     command = [sys.executable, "-m", "pipulate", "serve", "--home", str(home), "--port", "0"]
     own = {k: v for k, v in os.environ.items() if not re.match("PIPULATE_(?!BROWSER)", k)}
     process = subprocess.Popen(
@@ -106,7 +108,7 @@ def serving(home: Path, *arguments: str, env: dict[str, str] | None = None) -> I
     assert process.stdout
     with contextlib.ExitStack() as stack:
         stack.callback(end, process)
-        ready = select.select([process.stdout], [], [], 20)[0]
+        ready = select.select([process.stdout], [], [], seconds)[0]
         line = process.stdout.readline() if ready else ""
         assert line, f"the server ended with {process.poll()} before it was ready"
         server = Server(process, json.loads(line), home)

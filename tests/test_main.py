@@ -118,6 +118,16 @@ def test_given_one_call_that_keeps_pythons_lock_then_it_is_ended_and_the_file_re
     assert "evil.py may have ended the program" in evil.page("/default")
 
 
+@pytest.mark.alone
+def test_given_a_file_that_hangs_in_one_call_while_it_is_loaded_then_all_others_are_there(tmp_path):
+    (tmp_path / "home/apps").mkdir(parents=True)
+    (tmp_path / "home/apps/bad.py").write_text('import re\nre.match("(a+)+$", "a" * 40 + "b")\n')
+    (tmp_path / "home/apps/evil.py").write_text(EVIL)
+    with serving(tmp_path / "home", seconds=door.SILENT + 20) as server:  # its one line comes
+        page = server.page("/default")
+        assert "bad.py may have ended the program" in page and "/default/evils" in page
+
+
 def test_given_a_kill_from_outside_then_it_begins_again_and_says_nothing_more_on_stdout(evil):
     for _ in range(door.ALL):
         assert len(found := children(evil.process.pid)) == 1
@@ -145,7 +155,7 @@ def test_given_a_server_that_falls_again_and_again_then_it_is_left_alone(
     monkeypatch.setattr(os, "fork", forked := Forks())
     with pytest.raises(SystemExit, match="6 times in a row"):
         door.keep()
-    assert forked.count == door.MOST and "--no-browser" in sys.argv
+    assert forked.count == door.MOST and sys.argv == ["pipulate", "--home", str(tmp_path)]
     assert capfd.readouterr().err.count("begins again") == door.MOST - 1
 
 

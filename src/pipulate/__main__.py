@@ -39,12 +39,12 @@ def main() -> None:
 
 def keep() -> None:
     """Return in a child, again whenever the one before fell; here end with it."""
-    falls, home = 0, home_of(sys.argv)
+    falls, ready, home = 0, False, home_of(sys.argv)
     while True:
         began, (ours, theirs) = time.monotonic(), socket.socketpair()
         if not (child := os.fork()):
             ours.close()
-            return attend(theirs, bool(falls))
+            return attend(theirs, ready)
         theirs.close()
         code, asked, trace = watched(child, ours)
         if code >= 0 or asked:
@@ -57,7 +57,8 @@ def keep() -> None:
         if falls == MOST:
             sys.exit(f"{what} It did so {MOST} times in a row: see {home}/logs/falls.log.")
         print(f"{what} It begins again; see {home}/logs/falls.log.", file=sys.stderr)
-        sys.argv += ["--no-browser", *_port(home)]  # the pages that are open go on by themselves
+        if port := _port(home):  # it had been ready: its pages go on by themselves
+            ready, sys.argv = True, [*sys.argv, "--no-browser", "--port", port]
 
 
 def home_of(words: list[str]) -> Path:
@@ -67,19 +68,19 @@ def home_of(words: list[str]) -> Path:
     return Path([os.environ.get("PIPULATE_HOME") or "~/pipulate", *named][-1]).expanduser()
 
 
-def _port(home: Path) -> list[str]:
+def _port(home: Path) -> str:
     with suppress(OSError, ValueError, LookupError):
-        return ["--port", str(json.loads((home / "server.json").read_text())["port"])]
-    return []
+        return str(json.loads((home / "server.json").read_text())["port"])
+    return ""
 
 
-def attend(line: socket.socket, again: bool) -> None:
+def attend(line: socket.socket, ready: bool) -> None:
     """In the child: tell where it falls, show life, end with its watcher."""
     os.setpgid(0, 0)  # Ctrl-C reaches the watcher alone, which passes it on
     os.environ.pop("TERM", None)  # so that no browser is opened in the terminal: it would stop both
     faulthandler.enable(line)
     faulthandler.register(signal.SIGUSR1, line)
-    if again and "--json" in sys.argv:  # its one line was printed
+    if ready and "--json" in sys.argv:  # its one line was printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     import_module("pipulate.core.process").pid = os.getppid()
     threading.Thread(target=_beat, args=[line], daemon=True).start()
