@@ -94,10 +94,13 @@ def hear(socket: ClientConnection, wanted: str, seconds: float = 5.0) -> str:
 
 @contextlib.contextmanager
 def serving(
-    home: Path, *arguments: str, env: dict[str, str] | None = None, seconds: float = 20
+    home: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    program: tuple[str, ...] = ("-m", "pipulate"),
 ) -> Iterator[Server]:
-    """A logged-in server on this home, ready within some seconds; ended with the block."""
-    command = [sys.executable, "-m", "pipulate", "serve", "--home", str(home), "--port", "0"]
+    """A logged-in server on this home; ended with the block."""
+    command = [sys.executable, *program, "serve", "--home", str(home), "--port", "0"]
     own = {k: v for k, v in os.environ.items() if not re.match("PIPULATE_(?!BROWSER)", k)}
     process = subprocess.Popen(
         [*command, "--no-browser", "--json", *arguments],
@@ -108,7 +111,7 @@ def serving(
     assert process.stdout
     with contextlib.ExitStack() as stack:
         stack.callback(end, process)
-        ready = select.select([process.stdout], [], [], seconds)[0]
+        ready = select.select([process.stdout], [], [], 20)[0]
         line = process.stdout.readline() if ready else ""
         assert line, f"the server ended with {process.poll()} before it was ready"
         server = Server(process, json.loads(line), home)
