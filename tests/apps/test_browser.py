@@ -169,6 +169,19 @@ def test_without_a_browser_the_step_says_which_are_meant(job, monkeypatch):
         job.browser("*")
 
 
+def test_a_browser_that_was_named_and_is_not_there_was_silently_another_one(
+    job, monkeypatch, tmp_path
+):
+    other = tmp_path / "chromium"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PIPULATE_BROWSER", str(tmp_path / "chrome-of-mine"))
+    assert browser.find_browser() is None
+    monkeypatch.setenv("PIPULATE_BROWSER", "")
+    assert browser.find_browser() == str(other)
+
+
 def test_without_the_extra_no_run_is_begun_of_what_needs_a_browser(house, call, monkeypatch):
     monkeypatch.setitem(browser.sys.modules, "playwright.sync_api", None)
     with pytest.raises(Problem, match=r"pipulate\[browser\]"):

@@ -601,6 +601,23 @@ def test_a_pipeline_that_waits_inside_another_says_where_to_go_on(plugin, call):
     assert "/default/asks/2" in told.value.next_step
 
 
+def test_of_a_pipeline_that_waits_inside_another_the_question_ended_with_two_marks(plugin, call):
+    asks = """
+        from pipulate import Pipeline
+        tea = Pipeline("Tea")
+
+        @tea.step
+        def made(job):
+            return job.ask("Colour of tea?")
+
+        outer = Pipeline("Outer")
+        outer.use(tea)
+        """
+    plugin(asks, "tea")
+    with pytest.raises(Problem, match=r"Run 2 of tea waits for Colour of tea\. Go on there"):
+        call("outer_run")
+
+
 NESTED = """
     from pathlib import Path
     from pipulate import File, Pipeline

@@ -35,6 +35,11 @@ def reads(by: str):
     return input() if by == "input()" else subprocess.check_output("cat", text=True)
 
 @work.step
+def closes(what: str):
+    import sys
+    os.close(2) if what == "2" else getattr(sys, what).close()
+
+@work.step
 def fills():
     with open("/dev/full", "w") as disk:
         disk.write("x")
@@ -180,3 +185,12 @@ def test_a_step_that_fills_the_disk_is_not_told_to_be_mended(ask):
     failed = ask("fills")[-1]["failed"]
     assert failed["problem"] == "The disk is full."
     assert failed["next_step"] == "Free some space, then run the step again."
+
+
+@pytest.mark.parametrize("what", ["2", "stderr"])
+def test_a_worker_whose_step_closed_its_output_took_another_that_failed_without_a_reason(ask, what):
+    assert ask("closes", what=what)[-1] == {"done": None, "last": True}
+
+
+def test_a_worker_is_kept_after_a_step_like_any_other(ask):
+    assert "last" not in ask("first", name="Ann")[-1]

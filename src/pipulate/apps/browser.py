@@ -31,7 +31,7 @@ PLACES += [
     if folder in os.environ
 ]
 INSTALL = 'Install it: pip install "pipulate[browser]", or pipx inject pipulate playwright.'
-NONE = "No Chromium, Chrome or Edge was found.", "Install one, or name it in PIPULATE_BROWSER."
+NONE = "No Chromium, Chrome or Edge was found.", "Install one, or name one in PIPULATE_BROWSER."
 BUSY = "Close the browser that uses its profile (of another run?), or look at the log."
 FINE, NO = (bytes([5, code, 0, 1, *bytes(6)]) for code in (0, 2))  # answers of SOCKS 5
 
@@ -107,8 +107,9 @@ async def _pumped(reader: StreamReader, writer: StreamWriter) -> None:
 
 def find_browser() -> str | None:
     """What PIPULATE_BROWSER names, else a Chromium, Chrome or Edge on the PATH or in its place."""
-    names = [os.environ.get("PIPULATE_BROWSER", ""), *NAMES.split(), *PLACES]
-    return next(filter(None, map(shutil.which, names)), None)
+    if named := os.environ.get("PIPULATE_BROWSER"):
+        return shutil.which(named)
+    return next(filter(None, map(shutil.which, [*NAMES.split(), *PLACES])), None)
 
 
 def ready() -> str:

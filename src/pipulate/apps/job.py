@@ -91,7 +91,7 @@ class JobHandle:
             result = self.tool(f"{pipeline}_run", **values)  # plain here: no loop runs this
             if result["state"] == "done":
                 return from_json(result["output"])
-            needs = ", ".join(result.get("waiting_for") or [result["question"]])
+            needs = ", ".join(result.get("waiting_for") or [result["question"].rstrip(".?")])
             what = f"Run {result['run']} of {pipeline} waits for {needs}."
             raise Problem(what, f"Go on there ({result['address']}), then run this step again.")
 

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import sys
 import threading
 import traceback
 from concurrent.futures import Future
@@ -114,8 +115,8 @@ def main() -> None:
     engine = Engine()
     while True:
         said = answer(engine.tell, engine.need, engine.requests.get())
-        if threading.active_count() > 2:  # it shall meet no other step
-            said["last"] = True
+        if threading.active_count() > 2 or sys.stderr.closed or not os.path.exists(2):
+            said["last"] = True  # it shall meet no other step
         engine.tell(said)
 
 
