@@ -120,6 +120,15 @@ def test_why_a_row_is_left_out_is_read_on_a_phone_without_scrolling_aside(window
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_a_long_reason_for_leaving_a_row_out_is_read_to_its_end(page, tmp_path):
+    (path := tmp_path / "long.csv").write_text(f"Title,Due\n{'very ' * 8}long,{'x' * 70}\n")
+    page.goto("/default/tasks/import")
+    page.get_by_label("Choose a file").set_input_files(path)
+    reason = page.locator("#import td:last-child", has_text="needs a date")
+    expect(reason).to_be_visible()
+    assert reason.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 def test_a_word_pasted_into_a_box_stays_there(page):
     page.goto("/default/tasks")
     page.evaluate(PASTE, "just words")

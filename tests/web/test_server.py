@@ -194,3 +194,13 @@ def test_every_link_of_every_page_leads_somewhere(tmp_path):
                 todo += [(k, html.unescape(at), path) for k, at in LINK.findall(answer.text)]
         assert wrong == [] and len(seen) > 150
         assert "ERROR" not in server.log
+
+
+def test_a_change_that_finds_all_as_it_should_be_offers_no_undo_of_the_one_before(server):
+    key = server.call("task_add", title="as it is")["id"]
+    server.call("task_add", title="the one before")
+    form = {"bulk.ids[]": str(key), "bulk.field": "done", "done": "false", "bulk.do": "set"}
+    same = server.act("POST", "/default/tasks/bulk", form).text
+    assert "Changed 1 task." in same and "undo/" not in same
+    other = server.act("POST", "/default/tasks/bulk", form | {"done": "true"}).text
+    assert "Changed 1 task." in other and "undo/" in other

@@ -70,6 +70,8 @@ class Visit:
     @property
     def undo(self) -> str:
         profile, events = self.profile, self.house.events
+        if made.get() == []:  # all was so before
+            return ""
         event = (made.get() or [e["id"] for e in events.recent(profile.id, 1)] or [0])[-1]
         return f"/{profile.slug}/undo/{event}"
 

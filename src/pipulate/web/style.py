@@ -102,6 +102,7 @@ body [data-options]~:is(a,button){margin:.3rem .6rem .2rem 0}
   background:var(--pico-background-color) content-box}
 .rows td:nth-child(2),.linked{min-width:11rem}
 .rows :is(th,[class^=date] *){white-space:nowrap}
+#import td:last-child{white-space:normal}
 .rows tr:focus{outline-offset:-2px}
 .filters :is(input,select){height:1.9rem;padding:.1rem .4rem;min-width:4rem}
 .grip,.actions{width:1%;white-space:nowrap}
@@ -219,7 +220,6 @@ pre.live{max-height:12rem}
 
 @media(max-width:800px){
   #import td:nth-child(2):not(:last-child){max-width:7.5rem}
-  #import td:last-child{white-space:normal}
   body>nav{justify-content:space-between;padding-inline:.6rem}
   nav>.dropdown{flex:0 1 auto;min-width:0}
   #more{inset:3.2rem 0 auto auto;color:inherit}
