@@ -69,11 +69,8 @@ class Visit:
 
     @property
     def undo(self) -> str:
-        profile, events = self.profile, self.house.events
-        if made.get() == []:  # all was so before
-            return ""
-        event = (made.get() or [e["id"] for e in events.recent(profile.id, 1)] or [0])[-1]
-        return f"/{profile.slug}/undo/{event}"
+        events = [self.house.events.newest()] if made.get() is None else made.get()
+        return f"/{self.profile.slug}/undo/{events[-1]}" if events else ""
 
     def number(self, name: str) -> int:
         """Raises Missing for what is no number of a row."""
