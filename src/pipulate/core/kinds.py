@@ -204,9 +204,10 @@ def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("needs a decimal number, as text to stay exact")
     number = value if isinstance(value, Decimal) else Decimal(_number(str(value)))
-    if not number.is_finite() or len(f"{number:f}") > 100:
+    plain = f"{number:f}"
+    if not number.is_finite() or len(plain) > 100:
         raise ValueError("needs a decimal number of at most 100 digits")
-    return Decimal(f"{number:f}")  # 1E+3 is 1000, as it is shown
+    return Decimal(plain)  # 1E+3 is 1000, as it is shown
 
 
 def _bool(value: Any) -> bool:
