@@ -231,3 +231,12 @@ def test_what_a_trial_saw_and_the_source_says_was_told_as_two_powers(server, dra
 """
     page = server.page(draft("import subprocess\n" + ONE.replace("Plant", "Ivy") + begins, "ivy"))
     assert "It reaches for: other programs." in page
+
+
+def test_why_an_empty_text_was_refused_stayed_on_the_page_after_one_that_was_not(server, draft):
+    at = draft(ONE.replace("Plant", "Oak"), "oaks")
+    gone = '<div id="notices" hx-swap-oob="innerHTML"></div>'
+    refused = server.act("POST", f"{at}/edit", {"source": " "})
+    assert "Source may not be blank." in refused.text and gone not in refused.text
+    typed = ONE.replace("Plant", "Oak") + "    place: str = ''\n"
+    assert gone in server.act("POST", f"{at}/edit", {"source": typed}).text

@@ -20,6 +20,7 @@ WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing o
 BELOW = "display:grid;gap:.4rem;justify-items:start"
 WIDE = {"style": "width:min(40rem,100cqw)"}  # of the main column
 PARTS = "title:str\nrating:int=0"
+NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # why the text before was refused
 AGAIN = {"hx_target": "#desk", "hx_swap": "outerHTML", "hx_push_url": "false"}
 
 
@@ -207,7 +208,7 @@ async def edit(table, profile, visit, name: str, hash: str, source: Text):
     page, at = look(table, profile, visit, name, record["hash"]), f"/{profile.slug}/plugins/{name}"
     own = at in visit.here  # a run of Builder keeps its own address
     head = {"HX-Push-Url": f"{at}/{record['hash']}"} if own else {}
-    return HTMLResponse(to_xml(page), headers=head)
+    return HTMLResponse(to_xml(page) + NO_NOTICES, headers=head)
 
 
 async def new(table, profile, name: str, kind: str = "app", parts: Text = ""):
