@@ -282,6 +282,60 @@ def test_the_talk_follows_its_end_unless_somebody_scrolled_up(page, model, until
     assert below(page) > 250
 
 
+def test_the_first_talk_keeps_its_place_when_it_is_drawn_anew(page, server, until):
+    """The hint that it began with goes then; the talk moved, and was not followed any more."""
+    server.call("profile_add", name="Beginner")
+    page.goto("/beginner")
+    for line in ("/task add title=Milk", "/help task_add"):
+        say(page, line)
+        expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    place = "e => e.querySelector('.msg').offsetTop"
+    was = talk(page).evaluate(place)
+    say(page, "/undo")
+    expect(talk(page)).to_contain_text("Undid: Added task")
+    expect(talk(page).locator(".empty")).to_have_count(0)
+    assert talk(page).evaluate(place) == was
+
+
+GOES = """() => {
+    const talk = document.getElementById('talk'), tall = document.createElement('div');
+    tall.style.height = '400px';
+    talk.lastElementChild.remove();
+    const moved = talk.scrollTop;  // the talk is laid out, and so moved, before more comes
+    setTimeout(() => talk.append(tall));
+    return moved;
+}"""
+
+
+@pytest.mark.alone
+def test_a_talk_from_which_something_goes_as_more_comes_is_followed_on(page, server, until):
+    """As in each turn with tools, whose first answer is empty: it counted as scrolled up."""
+    server.call("profile_add", name="Follower")
+    page.goto("/follower")
+    for line in ("/help", "/help task_add"):
+        say(page, line)
+        expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    assert until(lambda: below(page) < 5 and talk(page).evaluate("e => e.scrollTop") > 500)
+    for _ in range(3):
+        page.evaluate(GOES)
+        page.wait_for_timeout(100)
+    assert below(page) < 5
+
+
+@pytest.mark.alone
+def test_who_reads_above_and_says_something_is_brought_to_its_answer(page, server, until):
+    server.call("profile_add", name="Reader")
+    page.goto("/reader")
+    say(page, "/help")
+    assert until(lambda: below(page) < 5 and talk(page).evaluate("e => e.scrollTop") > 500)
+    talk(page).hover()
+    page.mouse.wheel(0, -800)
+    assert until(lambda: below(page) > 500)
+    say(page, "/help task_add")
+    expect(talk(page)).to_contain_text("needed")
+    assert until(lambda: below(page) < 5)
+
+
 SCROLLS = """() => {
     const own = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollTop');
     window.scrolls = window.frames_drawn = 0;

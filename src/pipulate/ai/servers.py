@@ -94,17 +94,17 @@ class Choice:
     """The model of each profile: the one chosen in Settings, else the first that is found."""
 
     def __init__(self, house: House):
-        self.house = house
+        self.house, self.stored = house, house.settings_of
         self._kept: dict[int, tuple[float, Model]] = {}
 
     def added(self) -> Row:
         """{address: key} of servers."""
-        kept = self.house.settings_of()
+        kept = self.stored()
         return {url: kept.get(f"model_key:{url}", "") for url in kept.get(ADDED, [])}
 
     def add(self, url: str, key: str = "") -> None:
         """Keep a server. Raises Problem for what is no address."""
-        url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.house.settings_of()
+        url, kept = url.strip().rstrip("/").removesuffix("/v1"), self.stored()
         if not ADDRESS.fullmatch(url):
             raise Problem("That is no address of a server.", "Write http://127.0.0.1:8080, say.")
         if key and url.startswith("http:") and not is_local(url):
@@ -115,18 +115,18 @@ class Choice:
         self.forget()
 
     def remove(self, url: str) -> None:
-        kept = self.house.settings_of()
+        kept = self.stored()
         kept[ADDED] = [one for one in self.added() if one != url]
         kept.pop(f"model_key:{url}", None)
         self.forget()
 
     def choose(self, profile_id: int, model: Row | None) -> None:
         """`model`: {url, name, ollama}; None: whatever is found."""
-        self.house.settings_of(profile_id)["model"] = model
+        self.stored(profile_id)["model"] = model
         self.forget()
 
     def of(self, profile_id: int) -> Row | None:
-        return self.house.settings_of(profile_id).get("model")
+        return self.stored(profile_id).get("model")
 
     def known(self, profile_id: int) -> Model | None:
         """The one found last; an old one is looked for anew while its turn is under way."""
@@ -144,7 +144,7 @@ class Choice:
         added, found, kept = self.added(), self._kept, self.of(profile_id)
         model = kept and Model(**kept, key=added.get(kept["url"], ""))
         if model := model or await find(self.house.settings, added):
-            wait = float(self.house.settings_of().get(WAIT) or 0)
+            wait = float(self.stored().get(WAIT) or 0)
             model = replace(model, context=await context(model), wait=wait)
             found[profile_id] = time.monotonic() + KEEP, model
         else:

@@ -230,7 +230,7 @@ def approval_card(record: Row, profile: Profile):
 SCRIPT = r"""
 // chat: Enter sends; the talk follows its end unless somebody scrolled up
 const say = find('#say textarea'), talk = find('#talk'), offered = find('#offers');
-let low = true, was = 0, next = 0;
+let low = true, was, next;
 const pick = item => {
   all('li', offered).forEach(one => { one.ariaSelected = one == item; });
   item.scrollIntoView({block: 'nearest'});
@@ -269,6 +269,7 @@ on('htmx:afterSwap', '#offers', () => say.value[0] == '/' || shut());
 on('htmx:wsAfterSend', '#say', form => {
   form.reset();
   form.again.value = '';
+  low = true;
   shut();
 });
 on('click', '[data-edit]', button => {
@@ -285,11 +286,10 @@ talk.addEventListener('scroll', () => {
   was = talk.scrollTop;
 });
 const follow = () => {
+  if (low) was = talk.scrollTop;  // what goes moves it, too
   next ||= requestAnimationFrame(() => {
     next = 0;
-    if (!low) return;
-    talk.scrollTop = talk.scrollHeight;
-    was = talk.scrollTop;
+    if (low) talk.scrollTop = talk.scrollHeight;
   });
 };
 new MutationObserver(follow).observe(talk, {childList: true, subtree: true});

@@ -192,7 +192,7 @@ pre.live{max-height:12rem}
 #chat{border-left:var(--edge);display:flex;flex-direction:column;position:sticky;top:3.2rem;
   width:23rem;height:calc(100vh - 3.2rem)}
 #talk{flex:1;overflow-y:auto;padding:.8rem} /* no flex: it measures all of a long talk each time */
-#talk>*+*{margin-top:.6rem}
+#talk>*{margin-top:.6rem}
 .msg,.notice{padding:.6rem;border-radius:.6rem}
 .msg{background:var(--soft)}
 .msg.user{margin-left:auto;width:fit-content}
