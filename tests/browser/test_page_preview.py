@@ -53,3 +53,13 @@ def test_a_form_of_a_draft_that_is_left_takes_no_place_but_its_own(server, page)
     page.get_by_label("Mine").press("Escape")
     expect(page.get_by_label("Mine")).to_have_count(0)
     expect(page.locator("body > #chat, body > nav")).to_have_count(2)
+
+
+def test_a_wish_with_an_address_in_it_made_pages_of_a_phone_four_times_as_wide(server, window):
+    wish = f"An app for what https://shop.example/{'w' * 150} lists"
+    at = server.call("plugin_draft", name="ferns", source=PLANT, wish=wish)["address"]
+    page = window(viewport={"width": 390, "height": 800})
+    for address in (at, "/default/inbox", "/default/plugins"):
+        page.goto(address)
+        expect(page.get_by_text("https://shop.example").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address

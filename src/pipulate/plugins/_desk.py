@@ -17,6 +17,7 @@ from pipulate.plugins import _cleaned, _drafts, _preview, _scaffold, _sharing
 
 CODE = {"style": "font-family:monospace", "aria_label": "Source", "spellcheck": "false"}
 WITHIN = "contain:content;max-height:32rem;overflow:auto"  # it covers nothing outside
+BROAD = "flex:1 1 12rem;overflow-wrap:anywhere"  # an address is one long word
 BELOW = "display:grid;gap:.4rem;justify-items:start"
 WIDE = {"style": "width:min(40rem,100cqw)"}  # of the main column
 PARTS = "title:str\nrating:int=0"
@@ -75,7 +76,8 @@ def about(record):
     """A version in a line: its wish, number, origin, local time, state."""
     at = datetime.fromisoformat(record["at"]).astimezone()
     told = f"version {record['version']} · {record['origin']} · {at:%Y-%m-%d %H:%M}"
-    return Span(record["wish"][:120]), Small(told), Span(record["state"], cls="badge")
+    wish = Span(record["wish"][:120], style=BROAD if record["wish"] else None)
+    return wish, Small(told), Span(record["state"], cls="badge")
 
 
 def newest(table, profile, visit, name: str):

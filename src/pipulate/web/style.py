@@ -21,7 +21,7 @@ h1{font-size:1.5rem}
 h2{font-size:1.05rem}
 body *+:is(h2,.assistant){margin-top:1rem}
 body *+:is(p,form){margin-top:.4rem}
-:focus-visible,.rows tr:focus,#attach:focus-visible+label{outline:2px solid var(--link)}
+#attach:focus-visible+label,:focus-visible,.rows tr:focus{outline:2px solid var(--link)}
 a:is(nav *,.cards *,th *),.diff ins{text-decoration:none}
 pre{padding:.6rem;max-height:22rem}
 pre,.thought,.diff dd,.msg:is(.user,.live),body button.cell{white-space:pre-wrap}
@@ -130,7 +130,7 @@ button.cell:hover{background:var(--pico-form-element-active-background-color)}
 .chart svg{max-width:40rem;font-size:.8em;fill:currentColor}
 .chart rect{fill:var(--link)}
 .beside{grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
-.beside aside,.entry span,.diff dd,.msg{overflow-wrap:anywhere}
+.diff dd,.msg,.beside aside,.entry span,.inputs{overflow-wrap:anywhere}
 #import>form,.manual{margin-bottom:1rem;max-width:60rem}
 
 /* runs */
