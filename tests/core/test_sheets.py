@@ -300,3 +300,9 @@ def test_json_comes_back_the_same(rows):
 def test_no_rows_are_json_and_csv_too():
     assert json.loads("".join(write_json([]))) == []
     assert "".join(write_csv(["a"], [])) == "a\r\n"
+
+
+def test_a_number_of_json_that_no_float_holds_keeps_its_digits(saved):
+    exact, kept = "12345678901234567.89", [0.1, 0.30000000000000004, 1e300]
+    text = f'[{{"a": {exact}, "b": {json.dumps(kept)}, "c": 1.50}}]'
+    assert cells(read_sheet(saved(text, "t.json"))) == [[exact, kept, 1.5]]

@@ -18,7 +18,6 @@ from pipulate.core.sheets import BATCH, EMPTY, write_csv, write_json
 from pipulate.core.store import Row
 from pipulate.core.tools import BULK, Caller, limited, tool
 
-FILE = make_field("file", File)
 ORDERED = "No heading is the name of a field: columns are first taken in the order of the fields."
 WHOLE = {"hx_target": "#import", "hx_swap": "outerHTML"}
 
@@ -50,9 +49,9 @@ def _rows(app, caller: Caller, keys: list[int], fields: list[Field]):
 
 
 async def _export(visit: Visit) -> Download:
-    said, state = visit.query, visit.app.state(visit.query)
+    said = visit.query
     form = "json" if said.get("format") == "json" else "csv"
-    how = state, form, bool(said.get("raw")), "\ufeff"  # by which a spreadsheet knows UTF-8
+    how = visit.app.state(said), form, bool(said.get("raw")), "\ufeff"  # for spreadsheets
     return await limited(export, visit.app, visit.caller, *how)
 
 
@@ -73,7 +72,7 @@ def _page(visit: Visit, *parts):
 
 
 def _choose(at: str):
-    pick = field_input(FILE, hx_get=at, hx_push_url="true", **WHOLE)
+    pick = field_input(make_field("file", File), hx_get=at, hx_push_url="true", **WHOLE)
     yield Form(Label("A file: CSV, JSON, XLSX or ODS ", pick), Button("Go on"), action=at)
     box = Textarea(name="text", rows=6, required=True, placeholder="Title\tDone\nBuy milk\tno")
     yield Form(Label("Or cells copied from a spreadsheet", box), Button("Go on"), data_paste=at)
@@ -192,8 +191,8 @@ async def _import(visit: Visit):
 
     name, report = await limited(work, seconds=SECONDS)
     links = [A("Show the list", href=visit.base, role="button")]
-    if report["add"] or report["update"]:
-        links += [Button("Undo", hx_post=visit.undo, cls="outline secondary")]
+    if undo := visit.undo:
+        links += [Button("Undo", hx_post=undo, cls="outline secondary")]
     told = P("From ", Strong(name), ":"), _report(visit.app, report), Div(*links, cls="bar")
     # until it is undone
     return _page(visit, Div(*told, hx_target="this", hx_swap="delete"))

@@ -200,7 +200,9 @@ def _from_json(text: str) -> Sheet:
     try:
         if len(text) >= WHOLE:
             raise ValueError(f"over {WHOLE:,} characters")
-        data = json.loads(text)
+        data = json.loads(
+            text, parse_float=lambda n: n if len(n) > 16 and repr(float(n)) != n else float(n)
+        )
     except (ValueError, RecursionError) as error:
         raise _no_sheet(f"This is no JSON that can be read ({str(error)[:80]})") from None
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
