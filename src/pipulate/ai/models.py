@@ -42,8 +42,9 @@ class Thinking:
             head = self.rest.lstrip()
             if head != OPEN and OPEN.startswith(head):
                 return
-            self._mark = CLOSE if head.startswith(OPEN) else ""
-            self.rest = head.removeprefix(OPEN) if self._mark else self.rest
+            self._mark = ""
+            if head.startswith(OPEN):
+                self._mark, self.rest = CLOSE, head[len(OPEN) :]
         if self._mark == CLOSE:
             said, mark, after = self.rest.partition(CLOSE)
             if mark:

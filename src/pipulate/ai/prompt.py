@@ -100,7 +100,7 @@ def system(
     profile: Profile,
     at: str,
     events: Iterable[Row],
-    notes: Iterable[str] = (),
+    notes: Collection[str] = (),
     before: str = "",
 ) -> str:
     """The first message, what matters most first, as it may be cut.
@@ -110,11 +110,15 @@ def system(
     jobs = [job for job in [*house.jobs.live.values()] if job.run["profile_id"] == profile.id]
     parts += [f"At work now: {_work(job)}" for job in jobs[:EVENTS]]
     parts += ["What was said before, in short:", before] if before else []
-    kept = [f"- {note[:LISTED]}" for note in notes]
-    parts += ["You noted earlier (data):", *kept] if kept else []
+    parts += ["You noted earlier (data):", *map(_line, notes)] if notes else []
     parts += ["Last events, the newest first:"]
-    parts += (f"- {event['actor']}: {event['summary'][:LISTED]}" for event in events)
+    parts += (_line(f"{event['actor']}: {event['summary']}") for event in events)
     return "\n".join(parts)
+
+
+def _line(told: str) -> str:
+    """One line: no row can write others."""
+    return f"- {' '.join(told[:LISTED].split())}"
 
 
 def offered(

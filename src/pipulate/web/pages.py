@@ -234,9 +234,8 @@ async def decide(site, visit: Visit, request):
 async def stop(site, visit: Visit, request):
     """End the assistant's turn."""
     await site.chat.stop(visit.profile.id)
-    over = panel.stop_button(visit.profile, False)
-    site.hub.put(visit.profile.id, html(over), skip=origin_tab.get())
-    return over
+    site.hub.put(visit.profile.id, html(panel.stop_button(visit.profile, False)))
+    return ""
 
 
 async def end(site, visit, request):
