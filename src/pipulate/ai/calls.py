@@ -13,7 +13,7 @@ from pipulate.core.store import Row
 # What models put around and between the calls that they print.
 AROUND = re.compile(
     r"(?:[\s,;]|</?(?:tools?|tool_?calls?|function(?:_calls?)?|s)>|<\|/?\w+\|>"
-    r"|```(?:json|tool_calls?|tool_code)?|\[/?TOOL_CALLS\]|\{\s*\"tool_calls\":|\})*"
+    r"|```(?:json|tool_calls?|tool_code)?|\[/?TOOL_CALLS\]|\{\s*.tool_calls.:|\})*"
 )
 NAMES = "name", "tool", "function", "action"
 ARGUMENTS = "arguments", "parameters", "args", "input", "tool_input", "action_input"

@@ -221,14 +221,13 @@ async def decide(site, visit: Visit, request):
     over = [panel.asking(call["id"], hx_swap_oob="true") for call in asked["calls"]]
     site.hub.put(profile.id, html(*over), skip=origin_tab.get())
     site.hub.put(None, AGAIN, f"/{profile.slug}/inbox", origin_tab.get())  # here the result stands
-    here = request.headers.get("hx-target")  # where the answer will stand
     await site.chat.decided(profile, key, result, asked["actor"])
     said = P("Rejected; nothing was done.")
     if isinstance(result, dict) and "problem" in result:
         said = P("Approved, but it was not done:"), problem_card(from_dict(result))
     elif yes:
         said = P("Approved. The result:", Pre(pretty(result)[:2_000]))
-    return said, *(one for one in over if one.id != here)
+    return said, *(one for one in over if one.id != request.headers.get("hx-target"))  # its place
 
 
 async def stop(site, visit: Visit, request):
