@@ -1,6 +1,7 @@
 """The conversation of a profile: messages in the store, one turn at a time, each a task."""
 
-from asyncio import CancelledError, Lock, Task, create_task, current_task, shield, to_thread, wait
+from asyncio import CancelledError, Lock, Task, create_task, current_task, shield
+from asyncio import sleep, to_thread, wait
 from contextlib import suppress
 from time import monotonic, time_ns
 from collections import defaultdict
@@ -22,7 +23,7 @@ from pipulate.core.logs import problem_of
 from pipulate.core.problems import Invalid, Missing, NeedsApproval, Problem, Unknown
 from pipulate.core.profiles import Profile
 from pipulate.core.store import Row, now
-from pipulate.core.tools import BULK, Caller, Tool
+from pipulate.core.tools import BULK, Caller
 
 ROUNDS, SAME, RESULT = 10, 3, 8_000  # rounds of tools a turn, equal calls, characters of a result
 TURN, ASIDE = 180.0, 20.0  # seconds in which a turn may begin calls; after which one goes on aside
@@ -64,9 +65,8 @@ class Chat:
         self.remarked: dict[int, float] = {}
         self.unheard = set[int]()  # profile ids: an approval was decided during the turn
         self.aside = set[Task[Any]]()  # calls that outlived the turn's patience
-        self.known: tuple[dict[str, Tool], list[Row], dict[str, int]] = {}, [], {}
         self.native = set[str]()  # models that have called a tool by the protocol
-        self._saying = Lock()
+        self._saying, self.known = Lock(), ({}, [], {})
         self.there = bool(house.settings.model_url)  # whether there is somebody to talk to
         house.db.execute("UPDATE messages SET state = 'cut off' WHERE state = 'streaming'")
 
@@ -100,6 +100,7 @@ class Chat:
             with self.house.db.change(soft=row["state"] == "streaming"):
                 return self.table(profile_id).upsert(row)
 
+        await sleep(0.0015 * (row["role"] == "user"))  # a question leaves first
         return await to_thread(keep)
 
     async def say(self, profile: Profile, text: str, at: str = ""):
@@ -286,16 +287,15 @@ class Chat:
             return problem_of(error)
 
     async def decided(self, profile: Profile, approval: str, result, actor: str = "model"):
-        """Offer an approval no more; a model that asked hears the outcome, and goes on."""
+        """Offer it no more; a model that asked hears the outcome, and goes on."""
         sql = "UPDATE messages SET calls = json_replace(calls, '$[0].approval', '')"
         sql += " WHERE ? IN (turn, calls ->> '$[0].approval')"
         await to_thread(self.house.db.execute, sql, (approval,))
-        if actor != "model":
-            return
-        text = f"Approval {approval} was decided. Result: {told(result)}"
-        await self._add(profile, "note", text)
-        self.unheard.add(profile.id)
-        self._hear(profile)
+        if actor == "model":
+            text = f"Approval {approval} was decided. Result: {told(result)}"
+            await self._add(profile, "note", text)
+            self.unheard.add(profile.id)
+            self._hear(profile)
 
     def _hear(self, profile: Profile):
         if profile.id in self.unheard and profile.id not in self.turns:

@@ -280,13 +280,13 @@ on('click', '[data-edit]', button => {
 on('input', '#say textarea', box => { if (!box.value) box.form.again.value = ''; });
 on('wheel', '#talk', (_, {deltaY}) => { low &&= deltaY > 0 || !talk.scrollTop; });
 talk.addEventListener('scroll', () => {
-  if (talk.scrollTop == was) return;  // by us, not by the reader
+  if (talk.scrollTop == was) return;  // not by the reader
   const left = talk.scrollHeight - talk.scrollTop - talk.clientHeight;
   low = left < (talk.scrollTop < was ? 2 : 60);
   was = talk.scrollTop;
 });
 const follow = () => {
-  if (low) was = talk.scrollTop;  // what goes moves it, too
+  if (low) was = talk.scrollTop;
   next ||= requestAnimationFrame(() => {
     next = 0;
     if (low) talk.scrollTop = talk.scrollHeight;
