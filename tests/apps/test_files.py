@@ -223,3 +223,13 @@ def test_a_file_of_a_home_that_is_reached_by_a_link_is_kept_by_its_own_path_too(
     for path in (there, tmp_path / "link/files/a.txt"):
         assert house.files.take_in(path, house.caller("user")) == "file:1"
     house.db.close()
+
+
+def test_a_file_given_twice_by_its_path_is_copied_once(house, tmp_path):
+    (path := tmp_path / "a.txt").write_text("one")
+    caller = house.caller("user")
+    first = house.files.take_in(str(path), caller)
+    assert house.files.take_in(str(path), caller) == first
+    path.write_text("two")
+    assert house.files.take_in(str(path), caller) != first
+    assert house.files.resolve(first, caller).path.read_text() == "one"

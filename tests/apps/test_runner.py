@@ -456,7 +456,8 @@ def test_an_answer_that_comes_while_its_step_is_cancelled_is_no_fault(asks, call
     async def both():
         job = house.jobs.cancel(1, "sheet")
         await asyncio.sleep(0)
-        house.jobs.answer(asked, "two")
+        house.jobs.keep_answer(asked, "two")
+        house.jobs.wake(asked)
         await house.jobs.wait(job)
 
     run(both())

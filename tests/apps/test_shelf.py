@@ -382,6 +382,16 @@ def test_given_a_start_that_was_killed_while_a_file_was_loaded_then_it_can_be_tr
     assert "things" in shelf.apps and not mark.exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there it is when a file was made")
+def test_a_save_that_keeps_size_and_time_is_seen(house, plugin):
+    saved = plugin(THING, "thing")
+    old = saved.path.stat()
+    saved.path.write_text(THING.replace("Thing", "Thong"))
+    os.utime(saved.path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert saved.path.stat().st_size == old.st_size and house.shelf.scan()
+    assert "thongs" in house.shelf.apps
+
+
 SPINS = """
 from pipulate import CrudApp, tool
 

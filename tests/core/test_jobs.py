@@ -476,7 +476,8 @@ def test_of_two_questions_at_once_the_answer_to_one_does_not_let_the_time_run_on
                     await asyncio.sleep(0.01)
             assert job.limit.when() is None
             record = house.runs.records("state = 'waiting'", order_by="id", limit=1)[0]
-            house.jobs.answer(record, "yes")
+            house.jobs.keep_answer(record, "yes")
+            house.jobs.wake(record)
         await house.jobs.wait(job)
 
     run(main())
@@ -494,7 +495,8 @@ def test_the_time_in_which_an_answer_is_thought_of_is_no_work_of_the_step(house,
                 await asyncio.sleep(0.01)
         await asyncio.sleep(thought)
         for record in house.runs.records("state = 'waiting'"):
-            house.jobs.answer(record, "yes")
+            house.jobs.keep_answer(record, "yes")
+            house.jobs.wake(record)
         await house.jobs.wait(job)
 
     run(main())

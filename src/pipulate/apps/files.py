@@ -137,7 +137,10 @@ class Files:
     def take_in(self, said: str | File, caller: Caller) -> str:
         """The reference ("file:12") of a file a row is to keep; one from elsewhere is copied."""
         if not self._inside(path := self.resolve(said, caller).path):
-            path = Path(shutil.copyfile(path, self.new_folder("uploads") / _safe(path.name)))
+            name = _safe(path.name)
+            if kept := self._same(caller.profile, path, name):
+                return f"file:{kept}"
+            path = Path(shutil.copyfile(path, self.new_folder("uploads") / name))
         return f"file:{self.record(caller.profile, path)}"
 
     # -- in step with the folder

@@ -40,7 +40,7 @@ class Shelf:
         self.on_change: list[Callable[[], None]] = []
         self.back: list[tuple[str, str]] = []  # (slug, words) of what came again
         self.drafts: list[Row] = []  # {name, said, at_utc} of what waits in quarantine/ for a yes
-        self._seen: dict[Path, tuple[int, int]] = {}
+        self._seen: dict[Path, tuple[int, ...]] = {}
         self.edition = _edition(house)
 
     @property
@@ -59,7 +59,10 @@ class Shelf:
         files = plugin_files(*own, *self.edition, BUNDLED)
         drafts = settings.folder("quarantine")  # whose folders change with their records
         stats = [(path, path.stat()) for path in (*files, *drafts.glob("*"))]
-        before, self._seen = self._seen, {p: (s.st_mtime_ns, s.st_size) for p, s in stats}
+        before, self._seen = (
+            self._seen,
+            {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_size) for p, s in stats},
+        )
         if self._seen == before:
             return False
         self.drafts = _waiting(drafts.glob("*/*.json"))

@@ -240,7 +240,7 @@ def check_values(
     if not bad:
         return {name: local(value) for name, value in good.items()}
     said = "; ".join(f"{known[n].label if n in known else n} {why}" for n, why in bad.items())
-    said = said.replace(".;", ";").replace("?;", "?").rstrip(". ")
+    said = said.replace(".;", ";").replace("?;", "?").strip().rstrip(".")
     raise Invalid(said, "Change that and try again; nothing was saved.", fields=bad)
 
 

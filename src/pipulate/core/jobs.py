@@ -163,13 +163,8 @@ class Jobs:
             job.stop("cancelled")
         return job
 
-    def answer(self, record: Row, said: Any) -> Job | None:
-        """Answer what a step asks; None if it is not at work any more. Raises Invalid."""
-        self.keep_answer(record, said)
-        return self.wake(record)
-
     def keep_answer(self, record: Row, said: Any) -> None:
-        """The part of it that writes. Raises Invalid."""
+        """To what a step asks. Raises Invalid."""
         asked = question_field(record)
         checked = check_values([asked], {"answer": said}, text=isinstance(said, str))
         value = to_json(foreign(checked["answer"]))
@@ -178,7 +173,7 @@ class Jobs:
         self.runs.close(record["id"], value)
 
     def wake(self, record: Row) -> Job | None:
-        """Let the step go on that waits for this answer."""
+        """Let the step go on that waits for it; None if it is not at work any more."""
         job = self.live.get((record["run_id"], record["step"]))
         if job and (answered := job.questions.pop(record["id"], None)):
             answered.set()
