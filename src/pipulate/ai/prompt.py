@@ -84,7 +84,7 @@ def _steps(app: Runner, profile: Profile, run: int) -> str:
     for name, state in states.items():
         asks = state.question.get("name") or ", ".join(f.name for f in state.step.fields)
         more = state.error.get("problem") or asks and f"asks {asks}"
-        told.append(f"{name} {state.state}" + (f" ({more[:120]})" if more else ""))
+        told.append(f"{name} {state.state}" + (f" ({_line(more, 120)})" if more else ""))
     return f"{'; '.join(told)}."
 
 
@@ -92,7 +92,7 @@ def _work(job: Job) -> str:
     said = f"{job.run['pipeline']}, run {job.run['id']}, step {job.attempt['step']}"
     said += f", {job.done:,g} of {job.total:,g}" if job.total else ""
     said += f", about {job.seconds_left:.0f} s left" if job.seconds_left > 1 else ""
-    return f"{said} {job.message[:LISTED]}"
+    return f"{said} {_line(job.message)}"
 
 
 def system(
@@ -110,15 +110,15 @@ def system(
     jobs = [job for job in [*house.jobs.live.values()] if job.run["profile_id"] == profile.id]
     parts += [f"At work now: {_work(job)}" for job in jobs[:EVENTS]]
     parts += ["What was said before, in short:", before] if before else []
-    parts += ["You noted earlier (data):", *map(_line, notes)] if notes else []
+    parts += ["You noted earlier (data):", *(f"- {_line(note)}" for note in notes)] if notes else []
     parts += ["Last events, the newest first:"]
-    parts += (_line(f"{event['actor']}: {event['summary']}") for event in events)
+    parts += (f"- {event['actor']}: {_line(event['summary'])}" for event in events)
     return "\n".join(parts)
 
 
-def _line(told: str) -> str:
-    """One line: no row can write others."""
-    return f"- {' '.join(told[:LISTED].split())}"
+def _line(told: str, most: int = LISTED) -> str:
+    """No row can write others."""
+    return " ".join(told[:most].split())
 
 
 def offered(
