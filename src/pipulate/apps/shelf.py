@@ -59,10 +59,8 @@ class Shelf:
         files = plugin_files(*own, *self.edition, BUNDLED)
         drafts = settings.folder("quarantine")  # whose folders change with their records
         stats = [(path, path.stat()) for path in (*files, *drafts.glob("*"))]
-        before, self._seen = (
-            self._seen,
-            {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_size) for p, s in stats},
-        )
+        before = self._seen
+        self._seen = {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_size) for p, s in stats}
         if self._seen == before:
             return False
         self.drafts = _waiting(drafts.glob("*/*.json"))
