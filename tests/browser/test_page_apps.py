@@ -19,7 +19,7 @@ def test_a_query_is_written_run_by_keys_mended_saved_and_downloaded(page, server
     page.locator("#answer td", has_text="Ask SQLite").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
-    assert Path(download.value.path()).read_text() == "title\nAsk SQLite\n"
+    assert Path(download.value.path()).read_text("utf-8") == "\ufefftitle\nAsk SQLite\n"
     page.get_by_label("Title", exact=True).fill("Titles")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/queries/*/run")
