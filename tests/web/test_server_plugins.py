@@ -49,6 +49,27 @@ def first(job):
     "Waits."
     return wait("run")
 """
+TALLY = """from itertools import count
+from pathlib import Path
+from pipulate import CrudApp, CsvFile
+
+class Tally(CrudApp):
+    name: str
+
+def endless():
+    try:
+        yield from ([n] for n in count() if n < 0)
+    finally:
+        (Path(__file__).parents[1] / "rows ended").touch()
+
+@Tally.rt("/out", methods=["GET"])
+def out():
+    return CsvFile("out.csv", ["n"], endless())
+
+@Tally.rt("/some", methods=["GET"])
+def some():
+    return CsvFile("some.csv", ["n"], [[1], [2]])
+"""
 BAD = """import asyncio
 import os
 import sys
@@ -258,6 +279,14 @@ def test_code_that_loops_or_blocks_is_stopped_and_the_site_answers_meanwhile(ser
         assert not looping.done() and not any(each.done() for each in blocking)
         assert looping.result().status_code == 400 and "took over 5 s" in looping.result().text
     assert alive(server)
+
+
+def test_rows_of_a_download_that_never_come_are_stopped_and_leave_no_thread_at_work(server, save):
+    save("tally", TALLY)
+    with pytest.raises(httpx2.HTTPError):  # it breaks off: nobody takes it for the whole
+        server.client.get("/default/tallys/out", timeout=20)
+    within(lambda: (server.home / "rows ended").exists())
+    assert server.client.get("/default/tallys/some").text == "\ufeffn\r\n1\r\n2\r\n"
 
 
 def test_three_failures_in_a_row_fold_the_card_with_the_reason_and_a_retry(server, save):

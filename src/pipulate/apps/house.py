@@ -163,9 +163,9 @@ class HouseTools(ExchangeTools, RowTools, RunTools):
     @tool(kind="read")
     def history(self, caller: Caller):
         """What was done last, newest first: with event ids, turns, and what can be undone."""
-        names = "id at_utc actor verb summary turn changed undone undoable".split()  # noqa: SIM905
+        without = "target", "deleted", "kept"
         events = self.house.events.recent(caller.profile.id, 30)
-        return [{name: event[name] for name in names} for event in events]
+        return [{n: event[n] for n in event if n not in without} for event in events]
 
     @tool(seconds=60.0)
     def undo(

@@ -30,7 +30,7 @@ from pipulate.core.logs import log_fault, problem_of
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
-from pipulate.core.tools import Caller
+from pipulate.core.tools import Caller, limited
 from pipulate.web import assistant, history, inbox, pages, panel, widgets
 from pipulate.web.feed import Feed
 from pipulate.web.layout import Layout
@@ -42,8 +42,8 @@ ASSETS = Path(__file__).parent / "assets"
 NO_NOTICES = '<div id="notices" hx-swap-oob="innerHTML"></div>'  # a new page: errors are over
 UPLOAD = 8 * 2**30  # bytes of one uploaded file
 EVERY = "GET POST PATCH PUT DELETE"
-CALL = {"tool": str} | dict.fromkeys(("values", "text"), dict | None)  # what a call consists of
-CALL |= dict.fromkeys(("profile", "cwd"), str | None)
+CALL = {"tool": str, "values": dict | None, "text": dict | None}  # what a call consists of
+CALL |= {"profile": str | None, "cwd": str | None}
 
 
 def body_limit(method: str, path: str) -> int | None:
@@ -69,7 +69,7 @@ class Site:
             canonical=False,
             sess_cls=None,
             secret_key="unused: the guard signs its own cookie",
-            exception_handlers={Problem: _told},
+            exception_handlers={Problem: lambda _, p: JSONResponse(p.as_dict(), p.status)},
             routes=[
                 *(self.route(*row, First) for row in PAGES[-2:]),
                 *(Route(path, self.home) for path in ("/", "/docs", "/docs/{name:path}")),
@@ -285,10 +285,6 @@ def _refusal(error: Exception, wanted: bool) -> Refusal:
     return Refusal(Div(card, CLOSE, cls="notice"), error.status, "#notices")
 
 
-async def _told(request, problem: Problem) -> JSONResponse:
-    return JSONResponse(problem.as_dict(), problem.status)
-
-
 def _readable(body: bytes) -> Row:
     with contextlib.suppress(ValueError, RecursionError):
         said = json.loads(body)
@@ -316,8 +312,13 @@ async def _form(request) -> dict[str, str]:
 
 
 def _sent(file: Download) -> StreamingResponse:
-    saved = f"attachment; filename*=UTF-8''{quote(file.name)}"
-    return StreamingResponse(file.chunks, 200, {"content-disposition": saved}, file.media_type)
+    saved, made = f"attachment; filename*=UTF-8''{quote(file.name)}", iter(file.chunks)
+
+    async def pieces():
+        while (piece := await limited(next, made, None)) is not None:
+            yield piece
+
+    return StreamingResponse(pieces(), 200, {"content-disposition": saved}, file.media_type)
 
 
 def _address(request) -> str:
