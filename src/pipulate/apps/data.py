@@ -89,9 +89,9 @@ class Data(Refs):
 
     def where(self, caller: Caller, state: State) -> Sql:
         """The rows of a state as SQL. Raises Invalid for filters that cannot be read."""
-        words, bad = state.q.replace("\0", "").split()[:10], {}
-        whole = not self._apart() and min(map(len, words), default=0) > 2 and self._large()
-        parts = [self._holds(caller, *some) for some in ([words] if whole else zip(words))]
+        words, bad = sorted(state.q.replace("\0", "").split()[:10], key=len)[::-1], {}
+        some = zip(words) if self._apart() or not words else [words]
+        parts = [self._holds(caller, *each) for each in some]
         for name in sorted(state.filters, key=self.model.computed.__contains__):
             try:
                 text = state.filters[name].strip()
@@ -153,9 +153,10 @@ class Data(Refs):
         left: Iterable[str] = words
         if texts and len(words[0]) > 2 and self._large() and self._search_index(texts):
             fts = f"{self.table_name}_fts"
-            match = " AND ".join(f"({' OR '.join(map(_phrase, spellings(w)))})" for w in words)
+            ways = (map(_phrase, spellings(w)) for w in words if len(w) > 2)
+            match = " AND ".join(f"({' OR '.join(way)})" for way in ways)
             parts = [(f"id IN (SELECT rowid FROM {fts} WHERE {fts} MATCH ?)", [match])]
-            left = (word for word in words if not word.isascii())
+            left = (w for w in words if len(w) < 3 or not w.isascii())
         parts += (joined(" OR ", [contains(column, word) for column in columns]) for word in left)
         parts = [joined(" AND ", parts)]
         for name, field in self._apart().items():

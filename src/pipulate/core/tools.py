@@ -224,7 +224,7 @@ class Tools:
             if inspect.iscoroutinefunction(tool.run):
                 checked = await limited(self._checked, tool, given, caller)
                 return also(to_json(await tool.run(caller, **checked)))
-            try:  # checked in the same thread
+            try:
                 return await limited(self._run, tool, caller, given, also, seconds=tool.seconds)
             except TooMany:
                 await limited(self.hold, tool, given, caller)
