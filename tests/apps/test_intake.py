@@ -246,6 +246,35 @@ def test_a_reference_in_a_file_from_another_home_does_not_mean_whoever_has_that_
     assert [bosses[name] for name in ("Cy", "Dee", "Eve", "Fay")] == [2, 1, 1, 2]
 
 
+def test_rows_that_refer_to_a_long_list_are_read_without_going_through_it_for_each(
+    bring, rows, plugin, house, monkeypatch
+):
+    monkeypatch.setattr("pipulate.apps.data.LARGE", 5)
+    play, author = plugin(
+        """
+        from pipulate import CrudApp, Ref
+
+        class Play(CrudApp):
+            title: str
+            author: Ref["author"] | None = None
+
+        class Author(CrudApp):
+            name: str
+        """,
+        "plays",
+    ).apps
+    author.plain(house.caller("user")).insert_many([{"name": f"Ann {n}"} for n in range(9)])
+    asked, ask = [], house.db.all
+    monkeypatch.setattr(house.db, "all", lambda sql, args=(): asked.append(sql) or ask(sql, args))
+    text = "".join(f"{n},ann {n % 9}\n" for n in range(5_000))
+    assert numbers(bring(f"title,author\n{text}", app=play)) == (5_000, 0, 0, 0)
+    looked = [sql for sql in asked if sql.startswith("SELECT id FROM app_authors WHERE")]
+    assert len(looked) == 9, "each name is looked up once"
+    plan = ask(f"EXPLAIN QUERY PLAN {looked[0]}", [1, "ann 1", None])
+    assert "app_authors_by_name (profile_id=? AND <expr>=?)" in plan[0]["detail"]
+    assert [row["author"] for row in rows(play)][:10] == [*range(1, 10), 1]
+
+
 # -- what is written as elsewhere --------------------------------------------------------------
 
 

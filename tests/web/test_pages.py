@@ -343,7 +343,7 @@ def test_a_plugin_that_fails_while_drawing_or_saving_stays_within_its_page(serve
     answer = server.act("POST", "/default/bads", {"name": "boom"})
     assert answer.status_code in (400, 500)
     assert "hunter2secret" not in answer.text and "Traceback" not in answer.text
-    if found := re.search(r"Reference (\w+)", answer.text):
+    if found := re.search(r"reference (\w+)", answer.text):
         assert found[1] in server.log and "Traceback" in server.log
     assert "hunter2secret" not in server.log
     answer = server.act("POST", "/default/bads", {"name": "draw"})
@@ -360,7 +360,7 @@ def test_an_error_id_on_the_page_is_found_in_the_log(server):
     for headers in ({}, {"HX-Request": "true"}):
         answer = server.client.get("/default/odds/boom", headers=headers)
         assert answer.status_code == 500
-        reference = re.search(r"Reference (\w+)", answer.text)[1]
+        reference = re.search(r"reference (\w+)", answer.text)[1]
         assert reference in server.log and "ZeroDivisionError" in server.log
         assert "ZeroDivisionError" not in answer.text and "Traceback" not in answer.text
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from pipulate.apps.query import ID, PAGE, Sql, State, condition, contains, joined, order_sql
-from pipulate.apps.query import spellings
+from pipulate.apps.query import NAME, spellings
 from pipulate.apps.refs import Refs, numbered
 from pipulate.core.fields import MISSING, Field, File, Ref, Secret, dumps, makes, to_column
 from pipulate.core.problems import Invalid, Problem
@@ -136,12 +136,15 @@ class Data(Refs):
         return (f"{column} IS NULL OR NOT ({sql})" if sign == "!=" else sql), args
 
     def _named(self, caller: Caller, field: Field, said: str, exact: bool = False) -> Sql:
-        key, table, title, profile = "'file:' || id", "files", "name", caller.profile.id
+        key, table, title, profile = "'file:' || id", "files", NAME, caller.profile.id
         if field.type is Ref:
             app = self.target(field)
-            key, table, title = "id", app.table_name, quote(app.first.name)
+            key, table, title = "id", app.table_name, app.first
             profile = 0 if app.model.shared else profile
-        test, args = (f"{title} = ? COLLATE NOCASE", [said]) if exact else contains(title, said)
+            if exact:
+                app._index(title.name)
+        same = f"{order_sql(title)} = ?", [said]
+        test, args = same if exact else contains(quote(title.name), said)
         return f"SELECT {key} FROM {table} WHERE profile_id = ? AND {test}", [profile, *args]
 
     def _holds(self, caller: Caller, *words: str) -> Sql:

@@ -189,7 +189,8 @@ class Intake:
                 value = re.sub("(?<=^file:)([0-9]+) .*", r"\1", value)  # the name goes
             return to_column(value)
 
-        return read if field.type in (Tags, dict, list) else functools.lru_cache(4_096, True)(read)
+        size = MOST if field.type is Ref else 4_096  # each costs a look at the other app
+        return read if field.type in (Tags, dict, list) else functools.lru_cache(size, True)(read)
 
     def _take(self, number: int, cells: list[Any]) -> None:
         stored, bad, was = {}, {}, {}

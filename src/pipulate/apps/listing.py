@@ -325,7 +325,7 @@ class Listing(Many):
     async def call(self, visit: Visit):
         key = visit.number("id")
         said = await visit.call(f"{self.name}_{visit.path['tool']}", id=key)
-        drawn = await self._draw(visit, self.drawn_rows, self.rows(visit.caller)("id = ?", [key]))
+        drawn = await self._draw(visit, self.drawn_rows, self.rows(visit.caller).these([key]))
         return drawn, notice(said) if isinstance(said, str) else ""
 
 

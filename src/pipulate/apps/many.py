@@ -184,7 +184,7 @@ class Many(Rows):
         name, select = quote(field.name), self.plain(caller).select
         if field.kind.input == "number":  # SQLite adds binary fractions, and 63 bits at most
             rows = select(f"{name} AS value", *which)
-            held = [field.load(row["value"]) for row in rows if row["value"] is not None]
+            held = [field.type(row["value"]) for row in rows if row["value"] is not None]
             with localcontext(prec=150):
                 total = sum(held, field.type(0))
             ends = {"min": min(held, default=None), "max": max(held, default=None)}

@@ -19,7 +19,7 @@ from pipulate.core.kinds import LINE
 from pipulate.core.tables import AMONG, quote
 
 PAGE = 50  # rows of one page
-ID = make_field("id", int)
+ID, NAME = make_field("id", int), make_field("name", str)  # of a row, of a file
 EMPTY = {Tags: "[]", list: "[]", dict: "{}"}
 BACKSLASH = r"'\'"
 Sql = tuple[str, list[Any]]

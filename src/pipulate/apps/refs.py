@@ -37,9 +37,10 @@ class Refs:
 
     def target(self, field: Field):
         """The same, but raises Problem."""
+        apps = self._apps()
         what = f"{self.name}.{field.name} refers to {field.target!r}, which is no app."
-        require(field.target, self._apps(), what)
-        return self.known_target(field)
+        require(field.target, apps, what)
+        return apps[field.target]
 
     def labels(self, caller: Caller, rows: Iterable[Any]) -> dict[tuple[str, Any], str]:
         """{(field, value): text} for what these rows refer to: one query for each such field."""
@@ -95,9 +96,9 @@ class Refs:
         self, field: Field, said: int | str, caller: Caller, elsewhere: bool = False
     ) -> Ref:
         """The row meant; from `elsewhere` the name counts for more than the number."""
-        app, what = self.target(field), said if isinstance(said, str) else f"#{said}"
+        app, what, found = self.target(field), f"#{said}", []
         if isinstance(said, str):
-            number, found = numbered(said), []
+            what, number = said, numbered(said)
             for name in (said, elsewhere and said.rpartition("#")[0].strip()):
                 if name and not found:
                     sql, args = self._named(caller, field, name, exact=True)
@@ -105,7 +106,7 @@ class Refs:
             said = found[0]["id"] if found else number
             if len(found) > 1 and said != number:
                 raise Problem(f"Several {app.slug} are called {what!r}.", "Add the number: #12.")
-        if said not in app.plain(caller):
+        if not found and said not in app.plain(caller):
             raise Missing(f"{app.title} has no {what!r}.", THERE)
         return Ref(said)
 

@@ -125,7 +125,7 @@ class Field:
             return stored
         if self.many:
             return json.loads(stored)
-        return bool(stored) if self.type is bool else local(self.kind.check(stored))
+        return local(self.kind.check(stored))
 
     @property
     def schema(self) -> dict[str, Any]:

@@ -46,5 +46,7 @@ def problem_of(error: BaseException) -> Problem:
     """What went wrong, as it may be told; a fault of ours is in the log."""
     if isinstance(error, Problem):
         return error
-    fault = f"Something went wrong here; reference {log_fault(error)} in the log."
-    return Problem(fault, "Try again.")
+    what = f"Something went wrong here; reference {log_fault(error)} in the log."
+    problem = Problem(what, "Look whether it was saved, then try again.")
+    problem.status = 500
+    return problem

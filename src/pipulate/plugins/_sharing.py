@@ -80,7 +80,9 @@ async def take(table, caller, house, file: File):
     live = [row["name"] for row in own if row["hash"] == _drafts.digest(text)[:12]]
     if not live:
         count = sum(map(len, data.values()))
-        wish = f"With {count:,} rows: bring the file in again after your approval."
+        wish = (
+            f"With {count:,} row{'s' * (count != 1)}: bring the file in again after your approval."
+        )
         origin = f"from {file.name}"
         found = _drafts.told(table, caller, name, text, origin, wish if count else "")
         return found | {"rows": count}

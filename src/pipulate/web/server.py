@@ -26,7 +26,7 @@ from pipulate.apps.files import shown_as
 from pipulate.apps.house import House
 from pipulate.apps.rows import AGAIN
 from pipulate.apps.markup import CLOSE, html, notice, problem_card
-from pipulate.core.logs import log_fault, problem_of
+from pipulate.core.logs import problem_of
 from pipulate.core.problems import Missing, Problem
 from pipulate.core.profiles import ROUTE_WORDS, Profile
 from pipulate.core.store import Row
@@ -253,8 +253,7 @@ class Site:
             return JSONResponse({"result": result})
         except Exception as error:
             problem = problem_of(error)
-            status = problem.status if problem is error else 500
-            return JSONResponse({"problem": problem.as_dict()}, status)
+            return JSONResponse({"problem": problem.as_dict()}, problem.status)
 
     async def close(self):
         await self.house.jobs.close()  # before the turns: nobody cancels their steps
@@ -275,14 +274,11 @@ async def download(site: Site, visit: Visit, request):
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
-    if not isinstance(error, Problem):
-        what = f"Something went wrong here. Reference {log_fault(error)} in the log."
-        error = Problem(what, "Look whether it was saved, then try again.")
-        error.status = 500
-    card = problem_card(error)
+    problem = problem_of(error)
+    card = problem_card(problem)
     if not wanted:
-        return Refusal(card, error.status)
-    return Refusal(Div(card, CLOSE, cls="notice"), error.status, "#notices")
+        return Refusal(card, problem.status)
+    return Refusal(Div(card, CLOSE, cls="notice"), problem.status, "#notices")
 
 
 def _readable(body: bytes) -> Row:
