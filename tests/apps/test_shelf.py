@@ -6,6 +6,7 @@ import json
 import asyncio
 import os
 import re
+import time
 
 import pytest
 
@@ -352,6 +353,46 @@ def test_given_a_file_that_never_ends_loading_then_the_house_opens_and_says_whic
     (failure,) = house.shelf.failures
     assert "bad.py took over 0.3 s" in failure.problem.what and "things" in house.shelf.apps
     run(house.close())
+
+
+def test_while_one_file_hangs_as_it_is_loaded_others_are_live_and_its_mended_self_too(
+    house, apps, run
+):
+    async def live(slug, source, name):
+        began = time.monotonic()
+        (apps / f"{name}.py").write_text(source)
+        while slug not in house.shelf.apps and time.monotonic() < began + 5:
+            await asyncio.sleep(0.01)
+        return time.monotonic() - began
+
+    async def main():
+        watching = asyncio.create_task(house.shelf.watch(0.05))
+        (apps / "bad.py").write_text("import time\ntime.sleep(4)\n")
+        await asyncio.sleep(0.2)
+        taken = [await live("things", THING, "good")]
+        taken.append(await live("mendeds", THING.replace("Thing", "Mended"), "bad"))
+        await asyncio.sleep(5 - sum(taken))
+        watching.cancel()
+        return taken
+
+    assert max(run(main())) < 2, "of the 4 s that it hangs"
+    assert {"things", "mendeds"} <= house.shelf.apps.keys() and house.shelf.failures == []
+
+
+def test_a_file_that_is_slow_to_load_comes_when_it_is_ready(house, apps, run):
+    async def main():
+        watching = asyncio.create_task(house.shelf.watch(0.05))
+        (apps / "slow.py").write_text("import time\ntime.sleep(1)\n" + THING)
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if "things" in house.shelf.apps:
+                break
+        await asyncio.sleep(0.2)
+        watching.cancel()
+
+    before = house.shelf.version
+    run(main())
+    assert "things" in house.shelf.apps and house.shelf.version >= before + 1
 
 
 def test_given_a_file_that_ends_the_program_then_the_next_start_leaves_it_out(settings, tmp_path):

@@ -26,7 +26,7 @@ from pipulate.core.problems import Busy, Missing, Problem, Unknown, nearest
 from pipulate.core.store import Row
 from pipulate.core.tools import Tool, interrupt
 
-IMPORT_SECONDS = 10
+IMPORT_SECONDS, LOOK = 10, 0.2
 PAGE_WORDS = "history search approvals undo chat plugin settings call inbox quit assistant"
 RECORD = {"name": "", "at": "", "state": "", "wish": "", "origin": "own file", "version": 1}
 
@@ -60,18 +60,18 @@ class Shelf:
         drafts = settings.folder("quarantine")  # whose folders change with their records
         stats = [(path, path.stat()) for path in (*files, *drafts.glob("*"))]
         before = self._seen
-        self._seen = {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_size) for p, s in stats}
-        if self._seen == before:
+        self._seen = seen = {p: (s.st_mtime_ns, s.st_ctime_ns, s.st_size) for p, s in stats}
+        if seen == before:
             return False
         self.drafts = _waiting(drafts.glob("*/*.json"))
-        for path in self.plugins.keys() - self._seen.keys():
+        for path in self.plugins.keys() - seen.keys():
             plugins = {**self.plugins}
             self._withdraw(plugins.pop(path))
             self.plugins = plugins
         for path in files:
-            if before.get(path) != self._seen[path]:
+            if before.get(path) != seen[path] == self._seen.get(path):
                 self._load(path)
-            if before and path not in before:
+            if before and path not in before and path in self.plugins:
                 self.back += filter(None, map(self._kept, self.plugins[path].apps))
         self._changed()
         return True
@@ -92,7 +92,7 @@ class Shelf:
         for listener in self.on_change:
             listener()
 
-    async def watch(self, every: float = 0.2) -> None:
+    async def watch(self, every: float = LOOK) -> None:
         """Scan for ever: a saved file is live within a second."""
         while True:
             await anyio.sleep(every)
@@ -104,12 +104,16 @@ class Shelf:
                 log_fault(error)
 
     def _load(self, path: Path) -> None:
-        old, content = self.plugins.get(path), b""
+        old, content, seen = self.plugins.get(path), b"", self._seen.get(path)
         try:
             content = path.read_bytes()
             if not old or old.problem or not old.apps or old.content != content:
-                self._commit(self._run(Plugin(path, content)))
+                plugin = self._run(Plugin(path, content))
+                if self._seen.get(path) == seen:
+                    self._commit(plugin)
         except Exception as why:
+            if self._seen.get(path) != seen:  # saved anew meanwhile
+                return
             if isinstance(why, Busy):
                 self._seen.pop(path, None)  # the next look tries again
             problem = why if isinstance(why, Problem) else Problem(repr(why), "Mend the file.")
@@ -124,17 +128,30 @@ class Shelf:
         if plugin.bundled:  # ours does not
             plugin.module = load_file(plugin.path, plugin.content).module
             return plugin
-        mark, most = self._mark(plugin), 2 * IMPORT_SECONDS
-        with FileLock(mark.with_name("loading"), most):  # another's mark says nothing
+        mark = self._mark(plugin)
+        with FileLock(f"{mark}.lock", 2 * IMPORT_SECONDS):  # another's mark says nothing
             if mark.exists():
                 what = f"{plugin.path.name} may have ended the program."
                 raise Problem(what, "Try again, or change it.")
             mark.touch()
             try:
-                _in_time(plugin)
+                self._in_time(plugin)
             finally:
                 mark.unlink()
         return plugin
+
+    def _in_time(self, plugin: Plugin) -> None:
+        thread, loaded = in_thread(lambda: load_file(plugin.path, plugin.content).module)
+        thread.start()
+        for _ in range(1 + int(IMPORT_SECONDS / LOOK)):
+            thread.join(LOOK)
+            if loaded.done():
+                plugin.module = loaded.result()
+                return
+            self.scan()  # other files wait for no slow one
+        interrupt(thread.ident)
+        what = f"{plugin.path.name} took over {IMPORT_SECONDS} s to load."
+        raise Problem(what, "Put long work in a step, then save the file.")
 
     def _mark(self, plugin: Plugin) -> Path:
         return self.house.settings.folder("locks") / f"loading-{plugin.hash[:16]}"
@@ -314,17 +331,6 @@ def _edition(house) -> list[Path]:
     except ImportError:  # the package it lies in is gone
         found = None
     return [*map(Path, found.submodule_search_locations or ())] if found else []
-
-
-def _in_time(plugin: Plugin) -> None:
-    thread, loaded = in_thread(lambda: load_file(plugin.path, plugin.content).module)
-    thread.start()
-    try:
-        plugin.module = loaded.result(IMPORT_SECONDS)
-    except TimeoutError:
-        interrupt(thread.ident)
-        what = f"{plugin.path.name} took over {IMPORT_SECONDS} s to load."
-        raise Problem(what, "Put long work in a step, then save the file.") from None
 
 
 def _names(apps: Iterable[Any]) -> set[str]:
