@@ -1,5 +1,6 @@
 """Processes: one that stays whatever a plugin does in it, a worker's pipe, a server's lock."""
 
+import _thread
 import asyncio
 import atexit
 from contextlib import suppress
@@ -19,21 +20,28 @@ from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
+ASKING = signal.SIGTERM, signal.SIGINT  # to end
 end = os._exit  # ends this process at once, whatever its threads do
 pid = os.getpid()  # of a server its watcher's (__main__.py)
 atexit.register(gc.freeze)  # an end collects no garbage
 
 
 def stay() -> None:
-    """From now on os._exit and os.abort end the code that calls them; not so in a fork."""
-    ours = os.getpid()
+    """From now on a call that would end this process ends the code it is in; not so in a fork."""
+    ours, kill = os.getpid(), os.kill
 
-    def leave(code: int = 134) -> None:
+    def leave(*given: int) -> None:
+        if given[1:] and (abs(given[0]) not in (0, ours) or given[1] not in ASKING):
+            return kill(*given)
+        code = [134, *given][-1]
         if os.getpid() != ours:
             end(code)
         raise SystemExit(f"os._exit({code})")
 
-    os._exit = os.abort = leave  # type: ignore[assignment]
+    os._exit = os.abort = os.kill = leave  # type: ignore[assignment]
+    signal.raise_signal = _thread.interrupt_main = leave
+    if hasattr(os, "killpg"):
+        os.killpg = lambda group, number: leave(-group, number)
 
 
 async def spawn(module: str) -> Process:
@@ -73,7 +81,7 @@ async def send(process: Process, message: Row) -> None:
 async def kill(process: Process) -> None:
     """At once, with everything it started."""
     with suppress(OSError):
-        if hasattr(os, "killpg"):
+        if os.name == "posix":
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()

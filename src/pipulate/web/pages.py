@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-import signal
 from functools import partial
+from signal import SIGTERM, raise_signal
 from urllib.parse import quote
 
 from fasthtml.components import FT, A, Article, Button, Code, Div, Form, H1, H2, Header, Input, Li
@@ -24,8 +24,8 @@ from pipulate.core.tools import limited
 from pipulate.web import assistant, panel
 
 OLD = P("The last version that worked stays in use meanwhile.", cls="hint")
-FIRST = """[Add a task]({base}/tasks), [try Hello]({base}/hello), [connect a model]({base}/settings)
-to talk with, or [write an app](/docs/first-app.md) of your own."""
+FIRST = """[Add a task]({base}/tasks), [try Hello]({base}/hello), or
+[connect a model]({base}/settings) to talk with."""
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
 
@@ -239,7 +239,7 @@ async def stop(site, visit: Visit, request):
 
 async def end(site, visit, request):
     """End the program, as Ctrl-C does, once this answer is on its way."""
-    asyncio.get_running_loop().call_later(0.1, signal.raise_signal, signal.SIGTERM)
+    asyncio.get_running_loop().call_later(0.1, raise_signal, SIGTERM)
     then = " to start again. This page goes on when it runs on this port."
     said = P("Pipulate has ended — run ", Code("pipulate"), then)
     return Section(H1("Until next time"), said, id="ended")
