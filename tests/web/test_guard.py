@@ -499,7 +499,7 @@ def test_a_fault_behind_the_guard_shows_a_reference_and_never_its_text(run, capl
 
     run(Guard(app, keys, 5001, lambda method, path: None)(scope, None, out))
     assert sent[0]["status"] == 500 and b"x-content-type-options" in dict(sent[0]["headers"])
-    assert b"Reference" in sent[1]["body"] and b"4711" not in sent[1]["body"]
+    assert b"reference" in sent[1]["body"] and b"4711" not in sent[1]["body"]
     assert "the secret is 4711" in caplog.text
 
 

@@ -227,7 +227,7 @@ def test_a_removed_file_leaves_the_menu_and_its_rows_are_offered_when_it_is_back
 def test_a_hook_that_fails_takes_nothing_down(server, save, how):
     save("bad", BAD)
     answer = server.act("POST", "/default/bads", {"name": how})
-    assert answer.status_code == 500 and "Reference" in answer.text
+    assert answer.status_code == 500 and "reference" in answer.text
     assert "hunter2secret" not in answer.text and alive(server)
 
 
@@ -342,7 +342,7 @@ def test_given_a_tool_that_raises_a_key_error_then_the_shell_is_given_a_referenc
     key = {"Authorization": f"Bearer {server.keys['shell']}"}
     answer = server.client.post("/shell/call", json=said, headers=key)
     assert answer.status_code == 500 and "hunter2secret" not in answer.text
-    reference = re.search(r"Reference (\w+)", answer.json()["problem"]["problem"])[1]
+    reference = re.search(r"reference (\w+)", answer.json()["problem"]["problem"])[1]
     assert reference in server.log
 
 

@@ -307,8 +307,8 @@ def foreign(value: Any) -> Any:
 
 def to_column(value: Any) -> Any:
     """What SQLite stores for a Python value."""
-    if isinstance(value, bool | bytes):
-        return value if isinstance(value, bytes) else int(value)
+    if isinstance(value, bytes):
+        return value
     value = local(value)  # a time without a zone is of this machine's
     return dumps(value) if isinstance(value, dict | list) else to_json(value)
 

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse
 from starlette.websockets import WebSocketClose
 
-from pipulate.core.logs import log_fault
+from pipulate.core.logs import problem_of
 from pipulate.web.share import Shares
 
 LAUNCH_SECONDS, COOKIE_SECONDS = 300, 30 * 86_400
@@ -108,8 +108,7 @@ class Guard:
         except Answer as said:
             answer = said.args[0]
         except Exception as error:
-            text = f"Something went wrong here. Reference {log_fault(error)} in the log."
-            answer = HTMLResponse(text, 500)
+            answer = HTMLResponse(str(problem_of(error)), 500)
         if not begun:
             answer = WebSocketClose(4403) if scope["type"] == "websocket" else answer
             await answer(scope, receive, send)

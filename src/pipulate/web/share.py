@@ -48,7 +48,8 @@ class Shares:
         share = self.kept.get(request.url.path)
         if share is None or share.until < time.monotonic() or not share.path.is_file():
             return Response("This is not shared (any more).", 404)
-        first = _first(share.path)
+        with share.path.open("rb") as file:
+            first = file.readline(PIECE)
         head = share.head + b"".join(first.partition(b",")[1:])
         size = share.path.stat().st_size - len(first) + len(head)
         headers = {"content-length": str(size), "content-encoding": "identity", "vary": "origin"}
@@ -57,11 +58,6 @@ class Shares:
             headers |= {f"{allow}allow-origin": origin, f"{allow}expose-headers": "content-length"}
         pieces = _pieces(share.path, len(first), head)
         return StreamingResponse(pieces, 200, headers, "text/csv; charset=utf-8")
-
-
-def _first(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.readline(PIECE)
 
 
 def _pieces(path: Path, begin: int, head: bytes):
