@@ -260,7 +260,7 @@ def test_a_coroutine_that_ends_the_process_takes_nothing_down(server, save):
     "end",
     [
         "os.kill(os.getpid(), 15)",
-        "os.killpg(0, 15)",
+        "os.kill(0, 15)",
         "import signal; signal.raise_signal(2)",
         "import _thread; _thread.interrupt_main()",
     ],

@@ -36,7 +36,7 @@ class State:
     page: int = 1
 
     def __hash__(self) -> int:
-        return hash((self.q, *self.filters.items(), self.sort, self.columns, self.page))
+        return hash(self.query())
 
     @classmethod
     def read(cls, query: Mapping[str, str], names: Mapping[str, Any]) -> "State":

@@ -129,7 +129,7 @@ class Shelf:
             plugin.module = load_file(plugin.path, plugin.content).module
             return plugin
         mark = self._mark(plugin)
-        with FileLock(f"{mark}.lock", 2 * IMPORT_SECONDS):  # another's mark says nothing
+        with FileLock(f"{mark}.lock", 30):  # another's mark says nothing
             if mark.exists():
                 what = f"{plugin.path.name} may have ended the program."
                 raise Problem(what, "Try again, or change it.")
@@ -148,7 +148,7 @@ class Shelf:
             if loaded.done():
                 plugin.module = loaded.result()
                 return
-            self.scan()  # other files wait for no slow one
+            self.scan()  # others go on
         interrupt(thread.ident)
         what = f"{plugin.path.name} took over {IMPORT_SECONDS} s to load."
         raise Problem(what, "Put long work in a step, then save the file.")

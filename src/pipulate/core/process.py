@@ -20,7 +20,6 @@ from pipulate.core.settings import Settings
 from pipulate.core.store import Row
 
 LINE_LIMIT = 8 * 2**20  # bytes of one answer; what is larger lies in a file (core/outputs.py)
-ASKING = signal.SIGTERM, signal.SIGINT  # to end
 end = os._exit  # ends this process at once, whatever its threads do
 pid = os.getpid()  # of a server its watcher's (__main__.py)
 atexit.register(gc.freeze)  # an end collects no garbage
@@ -28,10 +27,10 @@ atexit.register(gc.freeze)  # an end collects no garbage
 
 def stay() -> None:
     """From now on a call that would end this process ends the code it is in; not so in a fork."""
-    ours, kill = os.getpid(), os.kill
+    ours, kill, ends = os.getpid(), os.kill, (signal.SIGTERM, signal.SIGINT)
 
     def leave(*given: int) -> None:
-        if given[1:] and (abs(given[0]) not in (0, ours) or given[1] not in ASKING):
+        if given[1:] and (given[0] not in (0, ours) or given[1] not in ends):
             return kill(*given)
         code = [134, *given][-1]
         if os.getpid() != ours:
@@ -40,8 +39,6 @@ def stay() -> None:
 
     os._exit = os.abort = os.kill = leave  # type: ignore[assignment]
     signal.raise_signal = _thread.interrupt_main = leave
-    if hasattr(os, "killpg"):
-        os.killpg = lambda group, number: leave(-group, number)
 
 
 async def spawn(module: str) -> Process:
@@ -81,7 +78,7 @@ async def send(process: Process, message: Row) -> None:
 async def kill(process: Process) -> None:
     """At once, with everything it started."""
     with suppress(OSError):
-        if os.name == "posix":
+        if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()

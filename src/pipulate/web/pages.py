@@ -25,7 +25,7 @@ from pipulate.web import assistant, panel
 
 OLD = P("The last version that worked stays in use meanwhile.", cls="hint")
 FIRST = """[Add a task]({base}/tasks), [try Hello]({base}/hello), or
-[connect a model]({base}/settings) to talk with."""
+[connect a model]({base}/settings)."""
 FIRST_APP = """Save this as `{home}/apps/reading.py` and it is in the menu within a second
 ([more of it](/docs/first-app.md)):
 

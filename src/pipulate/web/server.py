@@ -274,8 +274,7 @@ async def download(site: Site, visit: Visit, request):
 
 
 def _refusal(error: Exception, wanted: bool) -> Refusal:
-    problem = problem_of(error)
-    card = problem_card(problem)
+    card = problem_card(problem := problem_of(error))
     if not wanted:
         return Refusal(card, problem.status)
     return Refusal(Div(card, CLOSE, cls="notice"), problem.status, "#notices")
