@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GUARDS = ("src/pipulate/web/guard.py", "src/pipulate/web/share.py")
+GUARDS = ("web/guard.py", "web/share.py", "plugins/_cosmograph.py")
 TESTS = ("tests/web/test_guard.py", "tests/web/test_routes.py", "tests/web/test_share.py")
 KEPT = ("src", "tests", "pyproject.toml")
 CHECKS = ("host", "origin", "launch", "credential", "size")
@@ -83,11 +83,16 @@ MUTATIONS = {
     "share is read by that site only": ("in SITES:\n", "is not None:\n"),
     "share is taken back": ("shares.kept.clear()", "pass"),
     "share is not guessed": ("token_urlsafe(32)", "token_urlsafe(8)"),
-    "a fault keeps its text": (
-        "Something went wrong here. Reference {log_fault(error)}",
-        "{error!r} {log_fault(error)}",
-    ),
+    "a fault keeps its text": ("str(problem_of(error))", "repr(error) + str(problem_of(error))"),
 }
+
+
+def place(old: str) -> Path:
+    """The file of the guard that has this, once."""
+    files = [Path("src/pipulate", file) for file in GUARDS]
+    counts = {file: (ROOT / file).read_text().count(old) for file in files}
+    assert sum(counts.values()) == 1, f"The guard has not this once: {old!r}"
+    return max(counts, key=lambda file: counts[file])
 
 
 def mutant(old: str, new: str) -> list[str]:
@@ -97,10 +102,8 @@ def mutant(old: str, new: str) -> list[str]:
         for name in KEPT:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        there = [file for file in GUARDS if old in (copy / file).read_text()]
-        text = (copy / there[0]).read_text() if there else ""
-        assert len(there) == text.count(old) == 1, f"{there} have not this once: {old!r}"
-        (copy / there[0]).write_text(text.replace(old, new))
+        at = copy / place(old)
+        at.write_text(at.read_text().replace(old, new))
         command = [
             sys.executable,
             "-m",
@@ -120,6 +123,8 @@ def mutant(old: str, new: str) -> list[str]:
 def main() -> None:
     """Print the table; exit 1 when a row of it is empty."""
     rows = {"(nothing)": ("class Guard:", "class Guard:"), **MUTATIONS}
+    for old, _ in rows.values():
+        place(old)  # at once: the rest takes minutes
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = dict(zip(rows, pool.map(mutant, *zip(*rows.values(), strict=True)), strict=True))
     if broken := found.pop("(nothing)"):
