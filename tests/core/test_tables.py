@@ -314,12 +314,3 @@ def test_rows_are_found_by_their_keys_without_a_walk_through_all_of_the_profile(
     searches = [step for step in plans if "app_notes" in step]
     assert len(searches) == 4
     assert {*searches} == {"SEARCH app_notes USING INTEGER PRIMARY KEY (rowid=?)"}
-
-
-def test_a_change_of_many_counts_the_rows_that_it_changed(mine, yours):
-    for title, done in (("a", 0), ("b", 1), ("c", 0)):
-        mine.insert(title=title, done=done)
-    yours.insert(title="d")
-    assert mine.update_many("1", done=True) == 2
-    assert mine.update_many("1", done=True) == 0
-    assert mine.delete_many("done AND title > 'a'") == 2 and yours.count() == 1

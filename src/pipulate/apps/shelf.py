@@ -112,7 +112,7 @@ class Shelf:
                 if self._seen.get(path) == seen:
                     self._commit(plugin)
         except Exception as why:
-            if self._seen.get(path) != seen:  # saved anew meanwhile
+            if self._seen.get(path) != seen:  # saved anew
                 return
             if isinstance(why, Busy):
                 self._seen.pop(path, None)  # the next look tries again

@@ -180,27 +180,29 @@ class Table:
             self.write([(row, bumped(row, new)) for row, new in alike])
 
     def update_many(self, where: str, args: Any = (), /, **values: Any) -> int:
-        """Give all that match these values; returns how many had others."""
+        """Give all that match these values; returns how many there were."""
         new = self._values(None, values)
         self._stay(new)
         with self.db.writing():
-            return self.write((row, bumped(row, new)) for row in self.select("*", where, args))
+            found = self.select("*", where, args)
+            self.write((row, bumped(row, new)) for row in found)
+        return len(found)
 
     def delete_many(self, where: str, args: Any = ()) -> int:
         """Remove all that match; returns how many there were."""
         with self.db.writing():
             found = self.select("*", where, args)
             self.db.unindex(self.name, len(found))
-            return self.write((row, None) for row in found)
+            self.write((row, None) for row in found)
+        return len(found)
 
-    def write(self, pairs: Iterable[Pair]) -> int:
-        """Make of each row the other of its pair, in this order; returns how many differ."""
+    def write(self, pairs: Iterable[Pair]) -> None:
+        """Make of each row the other of its pair, in this order."""
         pairs = [pair for pair in pairs if pair[0] != pair[1]]
         with self.db.change():
             for sql, same in groupby(map(self._told, pairs), key=itemgetter(0)):
                 self.db.execute_many(sql, [values for _, values in same])
             self._log(pairs)
-        return len(pairs)
 
     def _write(self, before: Row | None, after: Row) -> Row:
         sql, values = self._told((before, after))
