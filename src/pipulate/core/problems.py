@@ -1,4 +1,18 @@
-"""What can go wrong, said so that somebody can act on it."""
+"""What can go wrong, said so that somebody can act on it.
+
+Problem           400 exit 1
+├── Invalid       422 exit 1
+├── Missing       404 exit 1
+├── Unknown       404 exit 2
+├── Conflict      409 exit 1
+├── Locked        423 exit 1
+├── Refused       403 exit 1
+├── Busy          503 exit 1
+├── Broken        503 exit 1
+├── Confirm       409 exit 3
+├── NeedsApproval 202 exit 3
+└── Waiting       202 exit 3
+"""
 
 import difflib
 import traceback

@@ -1,6 +1,5 @@
 """Processes: one that stays whatever a plugin does in it, a worker's pipe, a server's lock."""
 
-import _thread
 import asyncio
 import atexit
 from contextlib import suppress
@@ -26,19 +25,15 @@ atexit.register(gc.freeze)  # an end collects no garbage
 
 
 def stay() -> None:
-    """From now on a call that would end this process ends the code it is in; not so in a fork."""
-    ours, kill, ends = os.getpid(), os.kill, (signal.SIGTERM, signal.SIGINT)
+    """From now on os._exit and os.abort end the code that calls them; not so in a fork."""
+    ours = os.getpid()
 
-    def leave(*given: int) -> None:
-        if given[1:] and (given[0] not in (0, ours) or given[1] not in ends):
-            return kill(*given)
-        code = [134, *given][-1]
+    def leave(code: int = 134) -> None:
         if os.getpid() != ours:
             end(code)
         raise SystemExit(f"os._exit({code})")
 
-    os._exit = os.abort = os.kill = leave  # type: ignore[assignment]
-    signal.raise_signal = _thread.interrupt_main = leave
+    os._exit = os.abort = leave  # type: ignore[assignment]
 
 
 async def spawn(module: str) -> Process:
