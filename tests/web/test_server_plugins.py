@@ -256,27 +256,6 @@ def test_a_coroutine_that_ends_the_process_takes_nothing_down(server, save):
     assert server.client.get("/default/bads/leaves").status_code == 500 and alive(server)
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        "os.kill(os.getpid(), 15)",
-        "os.kill(0, 15)",
-        "import signal; signal.raise_signal(2)",
-        "import _thread; _thread.interrupt_main()",
-    ],
-)
-def test_code_that_tells_its_own_process_to_end_is_stopped_and_nothing_else_ends(server, save, end):
-    save(
-        "bad",
-        BAD + f"\n@Bad.rt('/ends', methods=['GET'])\ndef ends():\n    {end}\n    return 'on'\n",
-    )
-    for _ in range(2):
-        assert server.client.get("/default/bads/ends").status_code == 500 and alive(server)
-    save("ends", f"import os\n{end}\n")
-    assert "ends.py, line 2: SystemExit" in server.page("/default/plugin/ends") and alive(server)
-    assert server.process.poll() is None
-
-
 @pytest.mark.parametrize("end", ["os._exit(7)", "os.abort()", "raise SystemExit(7)"])
 def test_a_file_that_ends_the_process_when_it_is_loaded_is_a_card_with_its_line(server, save, end):
     save("ends", f"import os\n\n{end}\n")

@@ -62,8 +62,7 @@ def _called(step, given: Row) -> Any:
     if inspect.isasyncgen(result):
         result = _in_turn(result)
     if isinstance(result, Iterator):  # its first row, so that a fault at once is tried again
-        first = [*itertools.islice(result, 1)]
-        return itertools.chain(first, result)
+        return itertools.chain([*itertools.islice(result, 1)], result)
     return settled(result)
 
 

@@ -92,8 +92,7 @@ class Undoing:
             return None
         if row is None:
             return {name: value for name, value in before.items() if name in columns}
-        new = {name: before.get(name) for name in names}
-        return bumped(row, new)
+        return bumped(row, {name: before.get(name) for name in names})
 
     def _clash(self, image: Row, row: Row | None, names: list[str]) -> list[str]:
         table, key = image["table"], image["id"]

@@ -17,8 +17,9 @@ from pipulate.web.live import soon
 MOST, PAGE = 32, 200  # clients at once, events read at once
 BEAT = 15.0  # seconds of silence before a sign of life
 # no images, which hold rows; of a secret an event knows nothing
-LOG = """SELECT e.id, at_utc, profile_id, p.slug AS profile, actor, verb, target, summary, turn,
-    changed, deleted FROM events e LEFT JOIN profiles p ON p.id = profile_id"""
+LOG = f"""SELECT e.id, at_utc, profile_id, p.slug AS profile, actor, verb, target, summary, turn,
+    changed, deleted FROM events e LEFT JOIN profiles p ON p.id = profile_id
+    WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"""
 
 
 class Feed:
@@ -54,8 +55,7 @@ class Feed:
             yield ": open\n\n"
             while not self.ended:
                 wake.clear()
-                sql = f"{LOG} WHERE e.id > ? ORDER BY e.id LIMIT {PAGE}"
-                rows = await asyncio.to_thread(self.house.db.all, sql, (seen,))
+                rows = await asyncio.to_thread(self.house.db.all, LOG, (seen,))
                 for row in rows:
                     seen = row["id"]
                     if not profile_id or row["profile_id"] in (None, profile_id):

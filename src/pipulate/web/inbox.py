@@ -17,9 +17,9 @@ def waiting(house) -> list[Row]:
     """Approvals, what Runs.inbox lists, drafts of plugins; each with its `profile`."""
     asked = house.tools.approvals("state = 'waiting' AND expires_utc > ?", (now(),))
     rows = [row | {"kind": "approval"} for row in asked] + house.runs.inbox()
-    profiles = house.profiles
-    rows += [row | {"kind": "draft", "profile_id": profiles.at().id} for row in house.shelf.drafts]
-    known = (row | {"profile": profiles.of(row["profile_id"])} for row in rows)
+    about = {"kind": "draft", "profile_id": house.profiles.at().id}
+    rows += [row | about for row in house.shelf.drafts]
+    known = (row | {"profile": house.profiles.of(row["profile_id"])} for row in rows)
     return [row for row in known if row["profile"]]
 
 
