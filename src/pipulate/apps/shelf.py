@@ -129,7 +129,7 @@ class Shelf:
             plugin.module = load_file(plugin.path, plugin.content).module
             return plugin
         mark = self._mark(plugin)
-        with FileLock(f"{mark}.lock", 30):  # another's mark says nothing
+        with FileLock(f"{mark}~", 30):  # another's mark says nothing
             if mark.exists():
                 what = f"{plugin.path.name} may have ended the program."
                 raise Problem(what, "Try again, or change it.")
