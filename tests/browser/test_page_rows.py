@@ -431,6 +431,16 @@ def test_a_list_of_many_columns_has_the_room_there_is_and_names_and_buttons_in_s
     page.set_viewport_size({"width": 1280, "height": 720})
 
 
+def test_a_long_text_has_room_in_a_row_that_is_edited_whole_on_a_phone_too(things):
+    page = things({"title": "x", "note": "a long note " * 40})
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.locator("#rows .actions").get_by_label("Edit").click()
+    form = page.locator("#rows .edit")
+    note, name = (form.get_by_label(label).bounding_box() for label in ("Note", "Title"))
+    page.set_viewport_size({"width": 1280, "height": 720})
+    assert note["width"] > 1.9 * name["width"]
+
+
 def test_a_date_is_typed_over_another_and_half_a_date_clears_nothing(things, server):
     page = things({"title": "x", "due": "2026-01-31", "met": "2026-01-31T12:00:00Z"})
     open_cell(page, "Due")

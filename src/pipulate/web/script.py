@@ -62,7 +62,7 @@ on('focusin', '.edit input[autofocus]', box => {
   box.removeAttribute('autofocus');
   box.select();
 });
-on('htmx:configRequest', '.edit.whole', (form, {detail: {parameters}}) => {
+on('htmx:configRequest', '.whole', (form, {detail: {parameters}}) => {
   if (find('.error', form)) return;
   const changed = [...form.elements].filter(x => !same(x)).map(x => x.name);
   keep(parameters, name => ['version', 'edit.whole', ...changed].includes(name));

@@ -58,7 +58,7 @@ body.folded #chat,body:not(.ask) [data-allow],body:has(#ended)>:not(main),.gone:
 :is(body>nav,.bar) :is(button,[role=button],[type=search]),#filter>*{
   padding-block:.2rem;line-height:1.6rem;height:2.2rem}
 .head>:first-child{margin-right:auto}
-.add,#import form,#check,.edit.whole,.cards,.question,.beside,.diff dl,#notices{display:grid;
+.add,#import form,#check,.whole,.cards,.question,.beside,.diff dl,#notices{display:grid;
   gap:.6rem .8rem}
 :is(.add,.edit,.step) label>span:not(.slider){display:grid}
 :is(.add,.edit,#import,.question) button{place-self:end start}
@@ -83,10 +83,10 @@ main>*{max-width:73rem}
 .crud{width:max-content;max-width:100%;min-width:min(100%,73rem)}
 
 /* lists of rows */
-.add,.edit.whole{grid-template-columns:repeat(auto-fit,minmax(min(10rem,45%),1fr))}
-.edit.whole{max-width:calc(100cqw - 8rem)}
+.add,.whole{grid-template-columns:repeat(auto-fit,minmax(min(10rem,45%),1fr))}
+.whole{max-width:calc(100cqw - 8rem)}
 .add>:first-child{grid-area:auto/span 2}
-.add>:has(textarea){grid-area:span 2/span 2}
+:is(.add,.whole)>:has(textarea){grid-area:span 2/span 2}
 .add [role=switch]{margin-block:.4rem}
 #state,#kept{display:contents}
 #bulk,#picked{position:sticky;bottom:0;z-index:2}
@@ -171,7 +171,7 @@ pre.live{max-height:12rem}
 
 /* history */
 #filter [type=search]{flex:1 1 9rem}
-.add,.edit.whole,.step form,.log li{align-items:start}
+.add,.whole,.step form,.log li{align-items:start}
 .entry,.entry :is(summary,p){display:flex;gap:.6rem;align-items:baseline}
 .entry,.entry>:is(details,p){min-width:0;flex:1}
 .entry>:is(input,i){margin:0;flex:0 0 1.25em}
