@@ -9,7 +9,7 @@ from typing import Annotated
 
 import pytest
 
-from pipulate import BarChart, Choices, File, Pipeline
+from pipulate import BarChart, Choices, File, Pipeline, Secret
 from pipulate.apps import local
 from pipulate.apps.local import Bar, Ran, aside
 from pipulate.core.outputs import Rows
@@ -214,6 +214,15 @@ def test_a_question_is_asked_on_the_spot_until_the_answer_fits(answers, capsys):
 def test_an_answer_has_the_type_that_was_asked_for(answers):
     answers("12", "True")
     assert asking("How many?", int).run()["ask"] == 12
+
+
+def test_a_secret_that_a_step_asks_for_in_a_notebook_was_shown_while_it_was_typed(
+    answers, monkeypatch
+):
+    asked = answers("True")
+    monkeypatch.setattr("getpass.getpass", lambda question: "hunter2")
+    assert asking("Which key?", Secret).run()["ask"] == "hunter2"
+    assert asked == ["Sure? (True, False) "]
 
 
 def test_a_question_that_nobody_is_there_to_answer_is_a_problem(answers):

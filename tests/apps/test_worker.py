@@ -192,5 +192,9 @@ def test_a_worker_whose_step_closed_its_output_took_another_that_failed_without_
     assert ask("closes", what=what)[-1] == {"done": None, "last": True}
 
 
+def test_a_worker_whose_step_closed_its_standard_output_took_another_that_could_not_print(ask):
+    assert ask("closes", what="stdout")[-1] == {"done": None, "last": True}
+
+
 def test_a_worker_is_kept_after_a_step_like_any_other(ask):
     assert "last" not in ask("first", name="Ann")[-1]

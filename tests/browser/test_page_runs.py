@@ -345,3 +345,42 @@ def test_a_run_that_is_deleted_and_brought_back_is_the_same_as_before(late):
     press(card(late, "1. Rest"))
     expect(card(late, "1. Rest")).to_contain_text("done")
     expect(card(late, "2. Count").get_by_label("Number")).to_have_value("7")
+
+
+REFERS = """
+from pipulate import CrudApp, Pipeline, Ref
+
+refers = Pipeline("Refers")
+
+
+class Writer(CrudApp):
+    name: str
+
+
+@refers.step
+def by(who: Ref["writer"]):
+    return who
+"""
+
+
+def test_what_was_refused_before_lay_beneath_what_was_refused_last(page, server):
+    (server.home / "apps" / "refers.py").write_text(REFERS)
+    begin(page, "refers")
+    corner = page.locator("#notices .problem")
+    for name in ("Ann", "Ann", "Bob"):
+        page.get_by_label("Who").fill(name)
+        with page.expect_response(re.compile("/by$")):
+            press(card(page, "1. By"))
+        expect(corner.first).to_contain_text(f"no '{name}'")
+    expect(corner).to_have_count(1)
+
+
+def test_the_rows_that_a_step_asks_for_first_were_not_offered_until_a_letter_was_typed(
+    page, server
+):
+    (server.home / "apps" / "refers.py").write_text(REFERS)
+    begin(page, "refers")
+    server.call("writer_add", name="Zoe")
+    page.reload()
+    expect(page.get_by_label("Who")).to_be_focused()
+    expect(page.locator("#options-who option[value^=Zoe]")).to_be_attached()

@@ -72,6 +72,11 @@ def test_a_default_is_the_value_it_means_and_belongs_to_one_row_alone():
     assert second == {"price": Decimal(0), "tags": ["a"]} == check_values(made, {})
 
 
+@pytest.mark.parametrize("said", ["true", "True"])
+def test_a_choice_of_true_could_not_be_answered_as_json_and_a_model_write_it(said):
+    assert make_field("x", Annotated[bool, Choices((True, False))]).parse(said) is True
+
+
 def test_none_among_the_choices_makes_a_value_optional():
     field = make_field("x", Literal["a", None])
     assert field.check(None) is field.parse("") is None

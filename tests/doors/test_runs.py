@@ -19,7 +19,7 @@ from serving import NOWHERE
 ALONE = pytest.mark.parametrize("home", ["no server"], indirect=True)
 PLUGIN = """
 import time
-from pipulate import Pipeline, Problem
+from pipulate import Pipeline, Problem, Secret
 
 slow = Pipeline("Slow", "Takes its time and asks.")
 
@@ -73,6 +73,16 @@ def order(job):
     world.open("a").write("o")
     said = job.ask("Which word?")
     raise Problem(f"There is no {said}: {world.read_text()}.", "Give another one.")
+
+
+hush = Pipeline("Hush", "Asks for a secret.")
+
+
+@hush.step
+def told(job):
+    key = job.ask("Which key?", Secret)
+    sure = job.ask("Sure?", [True, False])
+    return [len(key), sure, job.ask("A word?", str | None)]
 
 
 big = Pipeline("Big", "Many rows.")
@@ -254,6 +264,17 @@ def test_a_terminal_shows_a_bar_asks_and_goes_on(terminal):
 def test_a_step_that_fails_after_an_answer_on_the_terminal_is_not_tried_again_unasked(terminal):
     code, seen = terminal(["run", "doubts"], {"Which word?: ": "owl\n"})
     assert code == 1 and "order: There is no owl: o." in seen, seen
+
+
+def test_a_secret_was_shown_while_it_was_typed_and_nothing_could_not_be_answered(terminal):
+    typed = {"Which key?: ": "hunter2\n", "(True, False): ": "true\n", "A word?: ": "\n"}
+    code, seen = terminal(["run", "hush"], typed)
+    assert code == 0 and "hunter2" not in seen, seen
+    assert seen.split()[-5:] == ["[", "7,", "true,", "null", "]"], seen
+
+
+def test_without_a_terminal_it_was_not_said_among_what_to_choose(shell):
+    assert "Which  sheet? (a, b)" in shell("run", "slow")[2]
 
 
 def test_a_no_on_the_terminal_ends_the_run(terminal, shell):

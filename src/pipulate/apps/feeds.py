@@ -10,7 +10,7 @@ from fasthtml.components import Button, Div, NotStr, Small
 
 from pipulate.apps import outputs
 from pipulate.apps.base import Go, Route, Visit
-from pipulate.apps.job import fed
+from pipulate.apps.job import fed, files_in
 from pipulate.apps.markup import html
 from pipulate.apps.plugin import FAULTS
 from pipulate.apps.query import number
@@ -43,12 +43,12 @@ class Feeds(Runner):
         file = partial(self.house.files.address, profile)
         return outputs.Place(self.at(profile, run_id, name, "output"), file)
 
-    async def _output(self, profile, run: Row, attempt: Row, draw=None):
+    async def _output(self, profile, attempt: Row, draw=None):
         key, fault, drawn = (attempt["id"], profile.slug), "", None
         text, held, tries = self._drawn.get(key, ("", [], FAULTS))
         if not tries:
             return NotStr(text)
-        place = self._at_output(profile, run["id"], attempt["step"])
+        place = self._at_output(profile, attempt["run_id"], attempt["step"])
         value = _output_of(attempt)
         try:
             drawn = draw and await limited(outputs.viewed, draw, value, held)
@@ -57,7 +57,7 @@ class Feeds(Runner):
             fault = outputs.view_failed(error)
 
         def whole() -> str:
-            beside = [outputs.draw(file, place) for file in outputs.files(value)] if drawn else ()
+            beside = [outputs.draw(file, place) for file in files_in(value)] if drawn else ()
             parts = fault, *beside, drawn or outputs.draw(value, place), outputs.tools(value, place)
             return html(Div(*parts, cls="output", hx_swap="innerHTML", id=f"output-{key[0]}"))
 
@@ -94,7 +94,7 @@ class Feeds(Runner):
 
     async def download(self, visit: Visit):
         name = f"{self.slug}-{visit.path['run']}-{visit.path['step']}"
-        return outputs.download(self._value(visit), name, visit.path["form"])
+        return await limited(outputs.download, self._value(visit), name, visit.path["form"])
 
     async def uses(self, visit: Visit):
         value, found = self._value(visit), []

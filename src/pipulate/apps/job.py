@@ -234,14 +234,20 @@ async def _mapped(job: JobHandle, function, rows: list[Any], at_once: int, journ
     return [from_json(known[n]) for n in range(len(rows))]
 
 
+def files_in(output: Any) -> list[File]:
+    """The files of an output."""
+    every = output.values() if isinstance(output, dict) else [output]
+    return [file for file in every if isinstance(file, File)]
+
+
 def fed(field: Field, output: Any, folder: Path) -> Any:
     """An output as a field of another pipeline takes it; rows become a CSV in `folder` for a File.
 
     Raises Problem."""
     if field.type is File and is_rows(output):
         return File(write_rows(folder / "rows.csv", output, columns_of(output)))
-    if field.type is File and isinstance(output, dict):
-        output = next((v for v in output.values() if isinstance(v, File)), output)
+    if field.type is File:
+        output = next(iter(files_in(output)), output)
     try:
         return field.kind.check(output)
     except (ValueError, TypeError) as error:

@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import contextlib
+import getpass
 import hashlib
 import inspect
 import itertools
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipulate.apps.job import END, JobHandle, in_loop, kept, settled
-from pipulate.core.fields import File, check_values, dumps, from_json, to_json
+from pipulate.core.fields import File, Secret, check_values, dumps, from_json, to_json
 from pipulate.core.outputs import Large, Rows, loaded
 from pipulate.core.problems import Busy, Invalid, Problem, require
 from pipulate.core.runs import inputs_of
@@ -121,16 +122,17 @@ class LocalJob(JobHandle):
     def __init__(self, step, memory: Row, read=None, screen=None):
         folder, self.memory = Path(tempfile.mkdtemp(prefix="pipulate-")), memory
         super().__init__(self._told, self._got, folder, memory.get("", ("", None))[1])
-        self.step, self.read, self.bar = step, read or input, Bar(screen or sys.stdout)
+        self.step, self.read, self.bar = step, read, Bar(screen or sys.stdout)
 
     def run(self, pipeline: str, values: Row):
         return self.step.other.run(**values).output
 
     def _heard(self, question: str, field: Any) -> Any:
         offered = f" ({', '.join(map(str, field.choices))})" if field.choices else ""
+        read = self.read or (getpass.getpass if field.type is Secret else input)
         while True:
             try:
-                return to_json(field.parse(self.read(f"{question}{offered} ")))
+                return to_json(field.parse(read(f"{question}{offered} ")))
             except ValueError as error:
                 print(f"That {error}.")
             except (EOFError, NotImplementedError):  # the latter where a notebook runs by itself

@@ -5,7 +5,7 @@ All is bounded: rows are paged, text and trees cut, what lies in a file of its o
 
 import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, islice
@@ -16,13 +16,14 @@ from urllib.parse import urlencode
 from fasthtml.components import H3, A, Button, Details, Div, Figcaption, Figure, Img, Nav, NotStr
 from fasthtml.components import P, Pre, Small, Span, Strong, Summary, Th
 
-from pipulate.apps.base import Download, so_many
+from pipulate.apps.base import Download, csv_file, so_many
 from pipulate.apps.files import shown_as
+from pipulate.apps.job import files_in
 from pipulate.apps.markup import data_table, html, markdown, owned, problem_card
 from pipulate.core.fields import Field, File, dumps, pretty, to_json
 from pipulate.core.outputs import Large, Rows, as_row, columns_of, is_rows
 from pipulate.core.problems import Problem
-from pipulate.core.sheets import write_csv, write_json
+from pipulate.core.sheets import write_json
 from pipulate.core.store import Row
 
 PAGE, WIDE = 100, 60  # rows and columns of a page of a table
@@ -134,12 +135,6 @@ def view_failed(error: Exception):
     return problem_card(Problem(what, "Mend it, or run the step again; the output is safe."))
 
 
-def files(value: Any) -> list[File]:
-    """The files in an output."""
-    every = value.values() if isinstance(value, dict) else [value]
-    return [file for file in every if isinstance(file, File)]
-
-
 # -- tables
 
 
@@ -209,22 +204,19 @@ def tools(value: Any, place: Place):
 def download(value: Any, name: str, form: str) -> Download:
     """An output as csv (rows), txt or json, made while it is sent."""
     if form == "csv" and is_rows(value):
-        return Download(f"{name}.csv", "text/csv; charset=utf-8", chain(["\ufeff"], _csv(value)))
+        columns = columns_of(value)  # of all rows: none that only a late one has gets lost
+        cells = ([as_row(row).get(c) for c in columns] for row in value)
+        return csv_file(f"{name}.csv", columns, cells)
     if form == "txt":
         return Download(f"{name}.txt", "text/plain; charset=utf-8", [str(value)])
     text = write_json(value) if is_rows(value) else [pretty(to_json(value))]
     return Download(f"{name}.json", "application/json", text)
 
 
-def _csv(rows: Iterable[Any]) -> Iterator[str]:
-    columns = columns_of(rows)  # gone through twice: no column that only a late row has gets lost
-    yield from write_csv(columns, ([as_row(r).get(c) for c in columns] for r in rows))
-
-
 def takes(field: Field, value: Any) -> bool:
     """Whether a pipeline that first asks for this field can be fed with an output."""
     if field.type is File:
-        return is_rows(value) or bool(files(value))
+        return is_rows(value) or bool(files_in(value))
     try:
         return field.check(value) is not None
     except (ValueError, TypeError):

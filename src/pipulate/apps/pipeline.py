@@ -101,7 +101,7 @@ class Guided(Feeds):
         run, states = self.open(profile, run_id)
         at = self.at(profile, run_id)
         cards = [await self._card(profile, run, states, name) for name in states]
-        cards += [await self._gone_card(profile, run, old) for old in self._gone(run)]
+        cards += [await self._gone_card(profile, old) for old in self._gone(run)]
         early = any(s.state not in PAST for s in states.values())
         foot = (press(at, "finish", "Finish and lock")(disabled=early),)
         if run["locked_utc"]:
@@ -171,20 +171,20 @@ class Guided(Feeds):
         if state.fails > 2 and file.parent == self.house.settings.folder("apps"):
             parts.append(A("Edit the plugin", href=f"/{profile.slug}/plugins/{file.stem}"))
         if may and not state.at_work and state.state != "waiting":
-            parts.append(await self._form(at, run, states, name, *refused or ({}, {})))
+            parts.append(await self._form(at, states, name, *refused or ({}, {})))
         elif state.inputs:
             parts.append(P(Small(brief(state.inputs))))
         parts.append("" if state.at_work else kept_log(state.attempt))
         if state.has_output:
-            parts.append(await self._output(profile, run, state.attempt, state.step.draw))
+            parts.append(await self._output(profile, state.attempt, state.step.draw))
         return Article(*parts, id=f"step-{run['id']}-{name}", cls=f"step {state.state}")
 
-    async def _gone_card(self, profile, run: Row, attempt: Row):
+    async def _gone_card(self, profile, attempt: Row):
         head = Header(H2(words(attempt["step"]).capitalize()), Span("gone", cls="badge"))
         said = P(Small(brief(json.loads(attempt["inputs"]))))
-        return Article(head, said, await self._output(profile, run, attempt), cls="step lost")
+        return Article(head, said, await self._output(profile, attempt), cls="step lost")
 
-    async def _form(self, at: str, run: Row, states: States, name: str, wrong: Row, typed: Row):
+    async def _form(self, at: str, states: States, name: str, wrong: Row, typed: Row):
         state, shelf = states[name], self.house.shelf
         try:
             with shelf.trying(shelf.of(self), f"the form of {name}"):
@@ -193,18 +193,18 @@ class Guided(Feeds):
             return problem_card(error if isinstance(error, Problem) else Problem(repr(error)[:300]))
         typed = {n: file.name for n, file in self._files(state).items()} | typed
         first = next((n for n, s in states.items() if s.state not in (*PAST, "blocked")), "")
-        return step_form(at, state, fields, wrong, typed, self._kept(run, state), name == first)
+        return step_form(at, state, fields, wrong, typed, self._kept(state), name == first)
 
     def _files(self, state: StepState) -> dict[str, File]:
         folder, inputs = self.house.files.folder, from_json(state.inputs).items()
         return {n: v for n, v in inputs if isinstance(v, File) and v.path.is_relative_to(folder)}
 
-    def _kept(self, run: Row, state: StepState) -> bool:
+    def _kept(self, state: StepState) -> bool:
         if state.state not in UNDONE:
             return False
-        where = "run_id = ? AND step = ? AND (key = ? OR kind = 'effect')"
-        kept = self.runs.records.count(where, (run["id"], state.step.name, state.key))
-        return bool(kept or state.attempt["checkpoint"] or self.runs.journals(state.attempt))
+        last, where = state.attempt, "run_id = ? AND step = ? AND (key = ? OR kind = 'effect')"
+        kept = self.runs.records.count(where, (last["run_id"], last["step"], last["key"]))
+        return bool(kept or last["checkpoint"] or self.runs.journals(last))
 
     # -- what a click does
 

@@ -14,7 +14,7 @@ from pipulate.core.fields import to_json
 from pipulate.core.jobs import Job
 from pipulate.core.outputs import loaded
 from pipulate.core.problems import Conflict, Invalid, Missing, Problem, Waiting, require
-from pipulate.core.runs import PAST, UNDONE, StepState, inputs_of
+from pipulate.core.runs import PAST, UNDONE, StepState
 from pipulate.core.store import Row
 from pipulate.core.tools import Caller, Tool, limited
 
@@ -65,7 +65,7 @@ class Runner:
     async def run_on(self, caller, run=None, from_run=None, to_step="", again=False, **given):
         """Run step after step. Returns {run, address, state, step} and output, waiting_for (names
 
-        of inputs) or question and choices."""
+        of inputs) or question, choices, type."""
         if to_step:
             require(to_step, self.pipeline.steps, f"{self.slug} has no step {to_step!r}.")
         known = self._resolve({k: v for k, v in given.items() if v is not None}, caller)
@@ -96,7 +96,7 @@ class Runner:
 
     async def _do(self, caller: Caller, result: Row, name: str, known: Row, again: bool):
         """(a step's state, what it waits for): run if it is not past, or was told anew."""
-        run, states = self.open(caller.profile, run_id := result["run"])
+        _, states = self.open(caller.profile, run_id := result["run"])
         state, step = states[name], states[name].step
         told = known.keys() & {key for f in step.fields for key in (f.name, f"{name}.{f.name}")}
         if state.state in PAST and not told and not (again and state.state == "done"):
@@ -106,7 +106,7 @@ class Runner:
         if not await self.meant(states, name):
             return await self._left_out(caller, run_id, name)
         try:
-            inputs, missing = await self._inputs(caller, run, states, name)
+            inputs, missing = await self._inputs(caller, states, name)
         except Invalid as wrong:
             then = f"Run {run_id} was begun and keeps it: go on there with another one."
             raise Invalid(wrong.what, then, **wrong.details, **result) from None
@@ -114,10 +114,9 @@ class Runner:
             return await self._left_out(caller, run_id, name)
         if missing:
             return state, {"waiting_for": missing}
-        said = inputs_of(step, loads(run["inputs"]))
         # a file given in its stead (before_file for before) counts
-        free = [f for f in step.fields if f.computed and not said.get(f"{f.name}_file")]
-        if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in said]:
+        free = [f for f in step.fields if f.computed and not state.inputs.get(f"{f.name}_file")]
+        if took := [f"{f.name}={inputs[f.name]}" for f in free if f.name not in state.inputs]:
             result["note"] = f"{result.get('note', '')} {name} took {', '.join(took)}.".lstrip()
         joined = None if told else self.jobs.live.get((run_id, name))  # answered a moment ago
         about = caller, self.pipeline, run_id, name, inputs
@@ -139,9 +138,8 @@ class Runner:
         await asyncio.to_thread(self.skip, caller, run_id, name)
         return self.open(caller.profile, run_id)[1][name], {}
 
-    async def _inputs(self, caller: Caller, run: Row, states: States, name: str):
-        fields = await self.fields(states, name)
-        kept = from_json(inputs_of(states[name].step, loads(run["inputs"])))
+    async def _inputs(self, caller: Caller, states: States, name: str):
+        fields, kept = await self.fields(states, name), from_json(states[name].inputs)
         values = {n: v for n, v in kept.items() if v is not None}
         missing = [f.name for f in fields if f.required and f.name not in values]
         known = check_values([f for f in fields if f.name not in missing], values)
@@ -222,7 +220,7 @@ class Runner:
 
     async def advance(self, caller: Caller, run_id: int) -> None:
         """Skip the steps whose condition says so, start those that run by themselves."""
-        run, states = self.open(caller.profile, run_id)
+        _, states = self.open(caller.profile, run_id)
         for name, state in states.items():
             if state.state not in ("ready", "stale") or state.late:
                 continue
@@ -231,14 +229,14 @@ class Runner:
                 return await self.advance(caller, run_id)
             if not state.step.auto:
                 continue
-            inputs, missing = await self._inputs(caller, run, states, name)
+            inputs, missing = await self._inputs(caller, states, name)
             if not missing:
                 await self.begin(caller, run_id, name, inputs, seen=state.tries)
 
     async def resume(self, caller: Caller, run_id: int, name: str, fresh: bool = False) -> Job:
         """Run a step with the inputs it has. Raises Waiting."""
-        run, states = self.open(caller.profile, run_id, name)
-        inputs, missing = await self._inputs(caller, run, states, name)
+        _, states = self.open(caller.profile, run_id, name)
+        inputs, missing = await self._inputs(caller, states, name)
         if missing:
             raise Waiting(f"{name} needs {', '.join(missing)}.", "Give it, then run the step.")
         return await self.begin(caller, run_id, name, inputs, fresh, states[name].tries)
@@ -246,7 +244,7 @@ class Runner:
 
 def _asks(state: StepState) -> Row:
     asked = state.question
-    return asked and {"question": asked["name"], "choices": loads(asked["about"])["choices"]}
+    return asked and {"question": asked["name"], **loads(asked["about"])}
 
 
 def _open(field: Field) -> Field:

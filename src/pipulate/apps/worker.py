@@ -115,7 +115,8 @@ def main() -> None:
     engine = Engine()
     while True:
         said = answer(engine.tell, engine.need, engine.requests.get())
-        if threading.active_count() > 2 or sys.stderr.closed or not os.path.exists(2):
+        closed = sys.stdout.closed or sys.stderr.closed or not os.path.exists(2)
+        if closed or threading.active_count() > 2:
             said["last"] = True  # it shall meet no other step
         engine.tell(said)
 

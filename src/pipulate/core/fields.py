@@ -92,7 +92,8 @@ class Field:
         if not text.strip() and (self.optional or self.kind.input not in BLANK):
             return self.check(None)
         if isinstance(self.choices, tuple) and not self.many:
-            return self._within({str(c): c for c in self.choices}.get(text, text))
+            known = {said(c): c for c in self.choices for said in (self.show, str)}
+            return self._within(known.get(text, text))
         return self._within(self.kind.check(self.kind.parse(text)))
 
     def _within(self, value: Any) -> Any:

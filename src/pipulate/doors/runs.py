@@ -107,14 +107,14 @@ async def followed(
 
 def _answer(door: Door, wait, pipeline: str, result: Row):
     about, question = {k: result[k] for k in ("run", "step", "question")}, plain(result["question"])
+    if choices := result["choices"]:
+        question += plain(f" ({', '.join(map(str, choices))})")
     if not sys.stdin.isatty():
         run = result["run"]
         then = f"Answer: pipulate call run_answer run={run} answer=…, then: pipulate run {pipeline}"
         raise Waiting(f"Run {run} asks: {question}", f"{then} run={run}")
-    if choices := result["choices"]:
-        question += plain(f" ({', '.join(map(str, choices))})")
     while True:
-        said = prompt(question, err=True)
+        said = prompt(question, "", result.get("type") == "Secret", show_default=False, err=True)
         try:
             return wait(door.ask("run_answer", about, text={"answer": said}))
         except Invalid as wrong:

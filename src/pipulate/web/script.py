@@ -34,7 +34,7 @@ const same = x => x.type == 'checkbox' ? x.checked == x.defaultChecked
   : x.value == (x.defaultValue ?? x.value);
 const untouched = form => [...form.elements].every(same);
 const keep = (parameters, wanted) => {
-  for (const one of [...parameters]) if (!wanted(...one)) parameters.delete(one[0]);
+  for (const [name, value] of [...parameters]) if (!wanted(name, value)) parameters.delete(name);
 };
 const anew = (at, from) =>
   htmx.ajax('GET', from, {source: at, target: at, swap: 'outerHTML'});
@@ -160,6 +160,7 @@ htmx.onLoad(page => {
   sortable(find('[data-sortable]', page), move, '.grip');
   sortable(find('[data-columns]', page), () => { pickColumns(); send(); });
   if (page.matches('#notices>[role=status]')) note(page);
+  find('.notice:has(.problem)~:has(.problem)')?.remove();  // older
   if (page.id == 'again') catchUp(waiting ||= true);
 });
 
@@ -214,10 +215,9 @@ on('htmx:beforeSwap', '*', ({id}, {detail}) => {
   if (id != 'listing') return;
   const {elt, saved: then, parameters: sent, triggeringEvent: by} = detail.requestConfig;
   const typed = x => x.value != (sent[x.name] || ''), again = elt.id == id;
-  const more = elt.id == 'state' && all('.filters input').some(typed);
-  const late = more || then != saved || held(elt) || again && busy();
-  const half = detail.isError && by?.type == 'input';
-  if (half) pause = setTimeout(send, 1500);
+  const late = elt.id == 'state' && all('.filters input').some(typed) ||
+    then != saved || held(elt) || again && busy();
+  if (detail.isError && by?.type == 'input') pause = setTimeout(send, 1500);
   else if (late && elt.matches('#listing,#state,#filter,a')) waiting = again || elt;
   else return;
   detail.shouldSwap = false;
@@ -290,7 +290,7 @@ let unseen = 0;
 const {title} = document;
 const badge = count => {
   unseen = count;
-  document.title = (count ? `(${count}) ` : '') + title;
+  document.title = count ? `(${count}) ${title}` : title;
 };
 before('visibilitychange', () => document.hidden || badge(0));
 const fade = card => setTimeout(() => document.hidden ? fade(card) : card.remove(), 10000);
@@ -312,7 +312,7 @@ ask();
 
 // in a run drawn anew what is typed, unfolded and came out stays
 const typed = at =>
-  at?.matches?.(':is(.run,.assistant) form') && !at.left && !(untouched(at) && !find('.error', at));
+  at?.matches?.(':is(.run,.assistant) form') && !at.left && (!untouched(at) || find('.error', at));
 Object.assign(Idiomorph.defaults.callbacks, {
   beforeNodeMorphed: (at, to) =>
     !(at.dataset?.seen - to.dataset?.seen > 0 || at.matches?.('.output') || typed(at)),
@@ -335,7 +335,6 @@ const lead = () => {
   find('input:not([type=hidden]),select,textarea,button', form).focus();
 };
 on('htmx:oobAfterSwap htmx:afterSettle', '*', lead);
-lead();
 on('click', '[data-copy]', async button => {
   const from = button.dataset.copy, code = find('pre', button.parentNode)?.textContent;
   const text = from ? fetch(from).then(answer => answer.text()) : code;
@@ -387,7 +386,8 @@ on('keydown', '*', (at, event) => {
   KEYS[name]();
 });
 """
-SCRIPT = SCRIPT.replace("VERSION", __version__).replace("HOST", HOST_AT) + TALK + ELEMENT
+SCRIPT = SCRIPT.replace("VERSION", __version__).replace("HOST", HOST_AT)
+SCRIPT += TALK + ELEMENT + "lead();"
 # Comments, lines and room are for readers; no text of the page has any of what is left out.
 SCRIPT = re.sub(r"(?m)^ *(//.*\n|\n)?|  // .*$", "", SCRIPT)
 ROOM = r"(?<=if|or) (?=\()|(?<=\)) (?=return|\w+[.(=])"
